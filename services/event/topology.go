@@ -1,0 +1,114 @@
+package event
+
+import "strings"
+
+// Names of the broker's objects. There is one virtual host per stack, so they are
+// the same in each.
+const (
+	// Exchange is the topic exchange every event is published to; the routing key
+	// is the event's name.
+	Exchange = "ecommerce.events"
+	// DeadLetters is the direct exchange that takes what a consumer refused; the
+	// routing key is the name of the queue it was refused from.
+	DeadLetters = "ecommerce.dead-letters"
+
+	// StockQueue carries what sales says to stock.
+	StockQueue = "stock.sale-events"
+	// SalesQueue carries what stock answers.
+	SalesQueue = "sales.stock-events"
+	// DeadSuffix of the queue that keeps what was refused.
+	DeadSuffix = ".dead"
+	// GatewayQueuePrefix begins the name of each gateway's own exclusive,
+	// auto-delete queue.
+	GatewayQueuePrefix = "gateway."
+)
+
+// DeliveryLimit is how often a quorum queue delivers a message that comes back
+// unacknowledged, before it is dead-lettered. Consumers retry in place when a
+// dependency is down, so only crashes and lost connections count.
+const DeliveryLimit = 20
+
+// Queue is a durable quorum queue and the events routed to it.
+type Queue struct {
+	Name   string
+	Events []string
+}
+
+// Dead is the queue that keeps what was refused from q.
+func (q Queue) Dead() string { return q.Name + DeadSuffix }
+
+// Arguments the queue is declared with: dead-lettering at least once, which
+// quorum queues offer together with overflow reject-publish.
+func (q Queue) Arguments() map[string]any {
+	return map[string]any{
+		"x-queue-type":              "quorum",
+		"x-delivery-limit":          int64(DeliveryLimit),
+		"x-dead-letter-exchange":    DeadLetters,
+		"x-dead-letter-routing-key": q.Name,
+		"x-dead-letter-strategy":    "at-least-once",
+		"x-overflow":                "reject-publish",
+	}
+}
+
+// DeadArguments of the queue that keeps what was refused from q.
+func (q Queue) DeadArguments() map[string]any {
+	return map[string]any{"x-queue-type": "quorum"}
+}
+
+// Queues of a stack.
+var Queues = []Queue{
+	{Name: StockQueue, Events: []string{SaleCreatedType, SaleConfirmedType, SaleCanceledType}},
+	{Name: SalesQueue, Events: []string{
+		SaleItemsReservedResponseType, SaleCreationFailedType, StockReleasedType, StockCanceledType,
+	}},
+}
+
+// Routed says whether some durable queue must take an event of this type. Such an
+// event is published mandatory, and one that comes back was not published.
+// ProductChanged goes to whichever gateways listen, possibly none.
+func Routed(eventType string) bool {
+	for _, q := range Queues {
+		for _, name := range q.Events {
+			if name == eventType {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Permission is what a service's broker account may do: RabbitMQ's regular
+// expressions over object names, and over the routing keys it may publish to
+// Exchange with.
+type Permission struct {
+	Configure, Write, Read string
+	TopicWrite, TopicRead  string
+}
+
+const nothing = "^$"
+
+// Permissions by service: each publishes and consumes what events.md lists, and
+// nothing else. auth has no account.
+var Permissions = map[string]Permission{
+	"sales": {
+		Configure: nothing, Write: exactly(Exchange), Read: exactly(SalesQueue),
+		TopicWrite: exactly(SaleCreatedType, SaleConfirmedType, SaleCanceledType), TopicRead: nothing,
+	},
+	"stock": {
+		Configure: nothing, Write: exactly(Exchange), Read: exactly(StockQueue),
+		TopicWrite: exactly(SaleItemsReservedResponseType, SaleCreationFailedType, StockReleasedType,
+			StockCanceledType, ProductChangedType), TopicRead: nothing,
+	},
+	"gateway": {
+		Configure: `^gateway\.`, Write: `^gateway\.`, Read: `^(gateway\..*|ecommerce\.events)$`,
+		TopicWrite: nothing, TopicRead: exactly(ProductChangedType),
+	},
+}
+
+func exactly(names ...string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = strings.ReplaceAll(n, ".", `\.`)
+	}
+	return "^(" + strings.Join(quoted, "|") + ")$"
+}
