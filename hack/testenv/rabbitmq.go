@@ -1,0 +1,150 @@
+package testenv
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+)
+
+// BrokerInfo says how to reach a virtual host of a RabbitMQ as its administrator.
+type BrokerInfo struct {
+	Host          string
+	Port          int
+	ManagementURL string
+	Username      string
+	Password      string
+	VHost         string
+}
+
+// URL is the amqp:// address of the virtual host.
+func (b BrokerInfo) URL() string {
+	return (&url.URL{
+		Scheme: "amqp", User: url.UserPassword(b.Username, b.Password),
+		Host: b.Host + ":" + strconv.Itoa(b.Port), Path: "/" + b.VHost, RawPath: "/" + url.PathEscape(b.VHost),
+	}).String()
+}
+
+// Management is a client of the management API.
+func (b BrokerInfo) Management() (*rabbithole.Client, error) {
+	return rabbithole.NewClient(b.ManagementURL, b.Username, b.Password)
+}
+
+// RabbitMQServer is a private broker on loopback ports with its own node name,
+// data directory and port mapper.
+type RabbitMQServer struct {
+	// Info of the default virtual host.
+	Info BrokerInfo
+	// PID of the broker's process.
+	PID int
+
+	dir          string
+	epmd, broker *process
+}
+
+// StartRabbitMQ starts a broker with the management plugin.
+func StartRabbitMQ(ctx context.Context) (*RabbitMQServer, error) {
+	dir, err := newDir("rabbitmq")
+	if err != nil {
+		return nil, err
+	}
+	s := &RabbitMQServer{dir: dir}
+	if err := s.start(ctx); err != nil {
+		s.Stop()
+		return nil, fmt.Errorf("start RabbitMQ: %w", err)
+	}
+	return s, nil
+}
+
+func (s *RabbitMQServer) start(ctx context.Context) error {
+	// The script itself: the one on PATH wants to become another user when root.
+	server, err := find("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
+	if err != nil {
+		return err
+	}
+	epmd, err := find("erlang-base", "epmd")
+	if err != nil {
+		return err
+	}
+	var ports [4]int // AMQP, management, distribution, epmd
+	for i := range ports {
+		if ports[i], err = freePort(); err != nil {
+			return err
+		}
+	}
+	env, err := s.configure(ports)
+	if err != nil {
+		return err
+	}
+	// epmd is started here, because the one that Erlang starts by itself never ends.
+	if s.epmd, err = spawn(filepath.Join(s.dir, "epmd.log"), env, epmd, "-address", "127.0.0.1",
+		"-port", strconv.Itoa(ports[3])); err != nil {
+		return err
+	}
+	if s.broker, err = spawn(filepath.Join(s.dir, "log"), env, server); err != nil {
+		return err
+	}
+	s.PID = s.broker.cmd.Process.Pid
+	return s.broker.waitUntil(ctx, func(context.Context) error {
+		client, err := s.Info.Management()
+		if err != nil {
+			return err
+		}
+		_, err = client.Overview()
+		return err
+	})
+}
+
+// configure writes the broker's files and returns its environment.
+func (s *RabbitMQServer) configure(ports [4]int) ([]string, error) {
+	password := rand.Text()
+	s.Info = BrokerInfo{
+		Host: "127.0.0.1", Port: ports[0], ManagementURL: "http://127.0.0.1:" + strconv.Itoa(ports[1]),
+		Username: "admin", Password: password, VHost: "/",
+	}
+	files := map[string]string{
+		"rabbitmq.conf": fmt.Sprintf(`listeners.tcp.default = 127.0.0.1:%d
+management.tcp.ip = 127.0.0.1
+management.tcp.port = %d
+default_user = admin
+default_pass = %s
+log.file.level = warning
+disk_free_limit.absolute = 50MB
+collect_statistics_interval = 1000
+`, ports[0], ports[1], password),
+		"enabled_plugins": "[rabbitmq_management].\n",
+		".erlang.cookie":  rand.Text(),
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o400); err != nil {
+			return nil, err
+		}
+	}
+	in := func(name string) string { return filepath.Join(s.dir, name) }
+	return []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "LANG=C.UTF-8",
+		"RABBITMQ_NODENAME=test" + strconv.Itoa(ports[0]) + "@localhost",
+		"RABBITMQ_CONFIG_FILE=" + in("rabbitmq.conf"), "RABBITMQ_ENABLED_PLUGINS_FILE=" + in("enabled_plugins"),
+		"RABBITMQ_MNESIA_BASE=" + in("data"), "RABBITMQ_LOG_BASE=" + in("logs"),
+		"RABBITMQ_CONF_ENV_FILE=" + in("none"), "RABBITMQ_DIST_PORT=" + strconv.Itoa(ports[2]),
+		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none",
+		"ERL_EPMD_PORT=" + strconv.Itoa(ports[3]), "ERL_EPMD_ADDRESS=127.0.0.1",
+		// Without it the script stays as a parent that a death signal would orphan from.
+		"RUNNING_UNDER_SYSTEMD=true",
+	}, nil
+}
+
+// Stop ends the broker and its port mapper and removes its directory.
+func (s *RabbitMQServer) Stop() {
+	for _, p := range []*process{s.broker, s.epmd} {
+		if p != nil {
+			p.stop()
+		}
+	}
+	_ = os.RemoveAll(s.dir)
+}
