@@ -60,7 +60,7 @@ func (s *MySQLServer) start(ctx context.Context, mariadbd, install string, flags
 		return fmt.Errorf("initialise the data directory: %w\n%s", err, out)
 	}
 	sql := "ALTER USER root@localhost IDENTIFIED BY '" + password + "';\n" +
-		"CREATE USER root@'127.0.0.1' IDENTIFIED BY '" + password + "';\n" +
+		"CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY '" + password + "';\n" +
 		"GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n"
 	if err := os.WriteFile(initFile, []byte(sql), 0o600); err != nil {
 		return err
