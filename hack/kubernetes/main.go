@@ -72,7 +72,7 @@ func server(command func() *cobra.Command) func() {
 // kubectl sets the verbosity before its command is made, since making it reads
 // files and looks for plugins, which log.
 func kubectl() {
-	_ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
+	_, _ = logs.GlogSetter(cmd.GetLogVerbosity(os.Args))
 	if err := cli.RunNoErrOutput(cmd.NewDefaultKubectlCommand()); err != nil {
 		util.CheckErr(err)
 	}
