@@ -1,0 +1,71 @@
+package money_test
+
+import (
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/shopspring/decimal"
+	"pgregory.net/rapid"
+
+	"ecommerce-stack.dev/services/internal/money"
+)
+
+func TestAnAmountIsWrittenWithTwoPlacesAndReadBack(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		want := money.FromMinor(rapid.Int64Range(-1e15, 1e15).Draw(t, "cents"))
+		body, err := json.Marshal(want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, fraction, _ := strings.Cut(strings.Trim(string(body), `"`), ".")
+		if len(fraction) != 2 {
+			t.Fatalf("written as %s", body)
+		}
+		var got money.Amount
+		if err := json.Unmarshal(body, &got); err != nil || !got.Equal(want) {
+			t.Fatalf("%s read back as %s, %v", body, got, err)
+		}
+		stored, err := want.Value()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := got.Scan([]byte(stored.(string))); err != nil || !got.Equal(want) {
+			t.Fatalf("%v scanned as %s, %v", stored, got, err)
+		}
+	})
+}
+
+func TestOnlyPlainDecimalsAreRead(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		`"19.99"`: "19.99", `19.99`: "19.99", `0`: "0.00", `"7"`: "7.00", `7.5`: "7.50", `-1`: "-1.00",
+		`"19.999"`: "", `1e3`: "", `"1e1000000000"`: "", `""`: "", `" 1"`: "", `"+1"`: "", `".5"`: "", `"5."`: "",
+		`"1,5"`: "", `null`: "", `true`: "", `{}`: "", `"NaN"`: "", `"` + strings.Repeat("9", 19) + `"`: "",
+	} {
+		var got money.Amount
+		err := json.Unmarshal([]byte(in), &got)
+		if want == "" && !errors.Is(err, money.ErrInvalid) {
+			t.Errorf("%s read as %s, %v; want ErrInvalid", in, got, err)
+		}
+		if want != "" && (err != nil || got.String() != want) {
+			t.Errorf("%s read as %s, %v; want %s", in, got, err, want)
+		}
+	}
+}
+
+func TestArithmeticIsExact(t *testing.T) {
+	t.Parallel()
+	sum := money.MustParse("0.10").Add(money.MustParse("0.20"))
+	if sum.String() != "0.30" {
+		t.Errorf("0.10 + 0.20 = %s", sum)
+	}
+	if total := money.MaxPrice.Times(10000).Times(100); total.String() != "9999999990000.00" {
+		t.Errorf("the largest sale is %s", total)
+	}
+	if got := money.New(decimal.RequireFromString("0.125")); got.String() != "0.13" {
+		t.Errorf("0.125 rounds to %s", got)
+	}
+}

@@ -1,0 +1,61 @@
+// Package telemetry is what every program says about itself: one stream of JSON
+// logs, one registry of metrics, and the request and trace ids that tie them to
+// each other and to other programs.
+package telemetry
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+
+	"ecommerce-stack.dev/services/internal/buildinfo"
+)
+
+// NewLogger writes JSON lines with the service, version and commit, and with the
+// request and trace id that the context of a call carries. Attributes whose names
+// say that they hold a secret are hidden, whoever logs them.
+func NewLogger(w io.Writer, service string, level slog.Leveler) *slog.Logger {
+	h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact})
+	return slog.New(contextHandler{h}).With(
+		slog.String("service", service),
+		slog.String("version", buildinfo.Version),
+		slog.String("commit", buildinfo.Commit),
+	)
+}
+
+var secretNames = []string{"password", "secret", "token", "authorization", "cookie", "dsn", "credential", "privatekey"}
+
+func redact(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() != slog.KindString && a.Value.Kind() != slog.KindAny {
+		return a
+	}
+	name := strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(a.Key))
+	for _, s := range secretNames {
+		if strings.Contains(name, s) {
+			return slog.String(a.Key, "[redacted]")
+		}
+	}
+	return a
+}
+
+// contextHandler adds the ids that a context carries.
+type contextHandler struct{ slog.Handler }
+
+func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
+	if id := RequestID(ctx); id != "" {
+		r.AddAttrs(slog.String("requestId", id))
+	}
+	if id := TraceID(ctx); id != "" {
+		r.AddAttrs(slog.String("traceId", id))
+	}
+	return h.Handler.Handle(ctx, r)
+}
+
+func (h contextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return contextHandler{h.Handler.WithAttrs(attrs)}
+}
+
+func (h contextHandler) WithGroup(name string) slog.Handler {
+	return contextHandler{h.Handler.WithGroup(name)}
+}
