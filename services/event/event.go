@@ -121,8 +121,7 @@ type ProductChanged struct {
 type Data interface {
 	// EventType is the name of the event.
 	EventType() string
-	// Key is what the event is about, in decimal: its sale, or its product. Events
-	// of one key are published in the order in which they were written.
+	// Key is what the event is about, in decimal: its sale, or its product.
 	Key() string
 }
 
@@ -231,4 +230,16 @@ func Decode[T Data](e Envelope) (T, error) {
 		return data, fmt.Errorf("%w: %s about %q has data about %q", ErrInvalid, e.Type, e.Subject, data.Key())
 	}
 	return data, nil
+}
+
+// FirstID is the smallest id an event made at t or later can have: a UUIDv7 begins
+// with its time in milliseconds (RFC 9562, section 5.7). So a table keyed by event
+// id is in the order of time, and needs no index of its own to find old rows.
+func FirstID(t time.Time) uuid.UUID {
+	var first uuid.UUID
+	ms := uint64(t.UnixMilli())
+	for i := range 6 {
+		first[i] = byte(ms >> (8 * (5 - i)))
+	}
+	return first
 }
