@@ -1,0 +1,153 @@
+package authn
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"ecommerce-stack.dev/services/internal/problem"
+)
+
+type principalKey struct{}
+
+// WithPrincipal gives ctx its caller.
+func WithPrincipal(ctx context.Context, p Principal) context.Context {
+	return context.WithValue(ctx, principalKey{}, p)
+}
+
+// FromContext is the caller of the operation that ctx belongs to; ok is false in a
+// public one.
+func FromContext(ctx context.Context) (p Principal, ok bool) {
+	p, ok = ctx.Value(principalKey{}).(Principal)
+	return p, ok
+}
+
+// Scheme is the name of the security scheme in OpenAPI documents.
+const Scheme = "bearer"
+
+const rolesMetadata = "authn.roles"
+
+// Require lets only callers of the given roles use the operation; with none, any
+// caller who has a token. It also documents that.
+func Require(op huma.Operation, roles ...Role) huma.Operation {
+	op = mark(op, roles)
+	op.Security = []map[string][]string{{Scheme: {}}}
+	op.Errors = append(slices.Clone(op.Errors), http.StatusUnauthorized)
+	if len(roles) > 0 {
+		op.Errors = append(op.Errors, http.StatusForbidden)
+		names := make([]string, len(roles))
+		for i, r := range roles {
+			names[i] = string(r)
+		}
+		op.Extensions = withEntry(op.Extensions, "x-roles", names)
+	}
+	return op
+}
+
+// Public lets anyone use the operation.
+func Public(op huma.Operation) huma.Operation { return mark(op, public) }
+
+// public is a value that Require cannot be given.
+var public = []Role{"*"}
+
+func mark(op huma.Operation, roles []Role) huma.Operation {
+	op.Metadata = withEntry(op.Metadata, rolesMetadata, roles)
+	return op
+}
+
+func withEntry(m map[string]any, key string, value any) map[string]any {
+	out := map[string]any{key: value}
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
+
+// Declared says whether an operation went through Require or Public.
+func Declared(op *huma.Operation) bool {
+	_, ok := op.Metadata[rolesMetadata].([]Role)
+	return ok
+}
+
+// Middleware enforces what Require and Public said of each operation. One that
+// neither was said of is refused to everybody.
+func Middleware(api huma.API, v *Verifier) func(huma.Context, func(huma.Context)) {
+	return func(ctx huma.Context, next func(huma.Context)) {
+		roles, declared := ctx.Operation().Metadata[rolesMetadata].([]Role)
+		if declared && slices.Equal(roles, public) {
+			next(ctx)
+			return
+		}
+		caller, err := v.authenticate(ctx.Header("Authorization"))
+		if err == nil && (!declared || !allowed(roles, caller.Role)) {
+			err = forbidden(roles)
+		}
+		if err != nil {
+			refuse(api, ctx, problem.From(err))
+			return
+		}
+		next(huma.WithContext(ctx, WithPrincipal(ctx.Context(), caller)))
+	}
+}
+
+func allowed(roles []Role, role Role) bool { return len(roles) == 0 || slices.Contains(roles, role) }
+
+func forbidden(roles []Role) *problem.Problem {
+	names := make([]string, len(roles))
+	for i, r := range roles {
+		names[i] = string(r)
+	}
+	return problem.Forbidden("This is for the role " + strings.Join(names, " or ") + ".")
+}
+
+func refuse(api huma.API, ctx huma.Context, p *problem.Problem) {
+	for name, values := range p.GetHeaders() {
+		ctx.SetHeader(name, values[0])
+	}
+	u := ctx.URL()
+	ctx.SetHeader("Content-Type", problem.ContentType)
+	ctx.SetStatus(p.Status)
+	_ = api.Marshal(ctx.BodyWriter(), "application/json", p.In(ctx.Context(), u.Path)) // the client may be gone
+}
+
+// Authenticate gives the caller that an HTTP request's bearer token names, or the
+// 401 to answer with. It is for handlers outside huma.
+func (v *Verifier) Authenticate(r *http.Request) (Principal, error) {
+	return v.authenticate(r.Header.Get("Authorization"))
+}
+
+// Authorize is Authenticate for a handler that is for the given roles; with none,
+// for any. The error is the 401 or 403 to answer with.
+func (v *Verifier) Authorize(r *http.Request, roles ...Role) (Principal, error) {
+	p, err := v.Authenticate(r)
+	if err == nil && !allowed(roles, p.Role) {
+		return Principal{}, forbidden(roles)
+	}
+	return p, err
+}
+
+func (v *Verifier) authenticate(header string) (Principal, error) {
+	if header == "" {
+		return Principal{}, problem.Unauthenticated("", "Send a token: Authorization: Bearer <accessToken>.")
+	}
+	scheme, token, ok := strings.Cut(header, " ")
+	if !ok || !strings.EqualFold(scheme, "Bearer") {
+		return Principal{}, problem.Unauthenticated(problem.InvalidToken, "The Authorization header is not a Bearer token.")
+	}
+	p, err := v.Verify(strings.TrimSpace(token))
+	switch {
+	case errors.Is(err, ErrExpired):
+		return Principal{}, problem.Unauthenticated(problem.InvalidToken, "The token has expired.")
+	case err != nil:
+		return Principal{}, problem.Unauthenticated(problem.InvalidToken, "The token is not valid.")
+	}
+	return p, nil
+}
+
+// Subject is the token's form of a user id.
+func Subject(userID int64) string { return strconv.FormatInt(userID, 10) }

@@ -1,0 +1,194 @@
+// Package authn says who is calling. It verifies access tokens (JWT, RFC 7519)
+// against a file of keys after the practices of RFC 8725, and lets an operation
+// demand a role. Every service does it for itself: the gateway is not the only
+// wall.
+package authn
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+
+	"ecommerce-stack.dev/services/internal/jwk"
+)
+
+// Role of a user.
+type Role string
+
+// The roles.
+const (
+	Client  Role = "Client"
+	Manager Role = "Manager"
+)
+
+// Valid says whether r is a role we know.
+func (r Role) Valid() bool { return r == Client || r == Manager }
+
+// Principal is the caller that a token names.
+type Principal struct {
+	UserID int64
+	Email  string
+	Role   Role
+}
+
+// Config of a Verifier.
+type Config struct {
+	Issuer   string `env:"JWT_ISSUER,required,notEmpty"`
+	Audience string `env:"JWT_AUDIENCE,required,notEmpty"`
+	KeysFile string `env:"JWT_KEYS_FILE,required,notEmpty"`
+}
+
+// Claims of an access token. The subject is the user's id in decimal.
+type Claims struct {
+	jwt.RegisteredClaims
+	Email string `json:"email"`
+	Role  Role   `json:"role"`
+}
+
+// Reasons for which a token is refused.
+var (
+	ErrExpired = errors.New("the token has expired")
+	ErrToken   = errors.New("the token is not valid")
+)
+
+const (
+	// leeway allows for clocks that differ.
+	leeway = 5 * time.Second
+	// maxToken bounds the work that a token can ask for; ours have about 400 bytes.
+	maxToken = 4 << 10
+	// maxKeysFile bounds what is read of a keys file.
+	maxKeysFile = 1 << 20
+	// reloadEvery is how often Watch looks at the keys file.
+	reloadEvery = time.Second
+)
+
+// Verifier checks tokens. It is safe for concurrent use.
+type Verifier struct {
+	file   string
+	parser *jwt.Parser
+	keys   atomic.Pointer[keys]
+}
+
+type keys struct {
+	body []byte
+	set  jwk.Set
+}
+
+// NewVerifier reads the keys file.
+func NewVerifier(c Config) (*Verifier, error) {
+	v := &Verifier{
+		file: c.KeysFile,
+		parser: jwt.NewParser(
+			jwt.WithValidMethods([]string{jwk.HS256, jwk.EdDSA}),
+			jwt.WithIssuer(c.Issuer), jwt.WithAudience(c.Audience),
+			jwt.WithExpirationRequired(), jwt.WithLeeway(leeway), jwt.WithStrictDecoding(),
+		),
+	}
+	if _, err := v.reload(); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// Verify gives the caller that token names, or ErrExpired or ErrToken wrapped
+// around what is wrong with it.
+func (v *Verifier) Verify(token string) (Principal, error) {
+	if len(token) > maxToken {
+		return Principal{}, fmt.Errorf("%w: it has more than %d bytes", ErrToken, maxToken)
+	}
+	var claims Claims
+	if _, err := v.parser.ParseWithClaims(token, &claims, v.key); err != nil {
+		if errors.Is(err, jwt.ErrTokenExpired) {
+			return Principal{}, ErrExpired
+		}
+		return Principal{}, fmt.Errorf("%w: %w", ErrToken, err)
+	}
+	return principal(claims)
+}
+
+// key finds the key a token names and refuses it for an algorithm that is not the
+// key's own (RFC 8725, sections 3.1 and 3.2).
+func (v *Verifier) key(token *jwt.Token) (any, error) {
+	kid, ok := token.Header["kid"].(string)
+	if !ok {
+		return nil, errors.New("it names no key")
+	}
+	key, ok := v.keys.Load().set[kid]
+	if !ok {
+		return nil, errors.New("its key is unknown")
+	}
+	if token.Method.Alg() != key.Alg {
+		return nil, errors.New("its algorithm is not the one of its key")
+	}
+	return key.Verifier, nil
+}
+
+func principal(c Claims) (Principal, error) {
+	id, err := strconv.ParseInt(c.Subject, 10, 64)
+	switch {
+	case err != nil || id <= 0 || strconv.FormatInt(id, 10) != c.Subject:
+		return Principal{}, fmt.Errorf("%w: its subject is not a user", ErrToken)
+	case !c.Role.Valid():
+		return Principal{}, fmt.Errorf("%w: its role is unknown", ErrToken)
+	}
+	return Principal{UserID: id, Email: c.Email, Role: c.Role}, nil
+}
+
+// Watch reads the keys file again whenever it changes, until ctx ends. A change
+// takes effect within two seconds; keys that cannot be read change nothing.
+func (v *Verifier) Watch(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(reloadEvery)
+	defer tick.Stop()
+	var said string
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		changed, err := v.reload()
+		switch {
+		case err != nil && err.Error() != said:
+			said = err.Error()
+			log.ErrorContext(ctx, "the keys file cannot be read; the keys before stay in use", "error", err)
+		case changed:
+			said = ""
+			log.InfoContext(ctx, "keys read again", "keys", len(v.keys.Load().set))
+		}
+	}
+}
+
+func (v *Verifier) reload() (changed bool, err error) {
+	body, err := readBounded(v.file)
+	if err != nil {
+		return false, fmt.Errorf("read the keys: %w", err)
+	}
+	if old := v.keys.Load(); old != nil && bytes.Equal(old.body, body) {
+		return false, nil
+	}
+	set, err := jwk.Parse(body)
+	if err != nil {
+		return false, fmt.Errorf("read the keys in %s: %w", v.file, err)
+	}
+	v.keys.Store(&keys{body: body, set: set})
+	return true, nil
+}
+
+func readBounded(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxKeysFile {
+		return nil, fmt.Errorf("%s has more than %d bytes", file, maxKeysFile)
+	}
+	return os.ReadFile(file)
+}

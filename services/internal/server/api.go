@@ -1,0 +1,208 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"reflect"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humachi"
+
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/buildinfo"
+	"ecommerce-stack.dev/services/internal/problem"
+)
+
+// maxDepth of a request's JSON. Ours are three deep.
+const maxDepth = 32
+
+func newAPI(s *Server) huma.API {
+	format := huma.Format{Marshal: marshal, Unmarshal: unmarshal}
+	config := huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info:    &huma.Info{Title: s.opts.Title, Version: buildinfo.Version},
+			Components: &huma.Components{
+				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
+				SecuritySchemes: map[string]*huma.SecurityScheme{authn.Scheme: {
+					Type: "http", Scheme: "bearer", BearerFormat: "JWT",
+					Description: "The accessToken of POST /auth/login.",
+				}},
+			},
+			OnAddOperation: []huma.AddOpFunc{checkOperation},
+		},
+		Formats:       map[string]huma.Format{"application/json": format, "json": format},
+		DefaultFormat: "application/json",
+		Transformers:  []huma.Transformer{s.completeProblem},
+	}
+	api := huma.NewAPI(config, headAdapter{humachi.NewAdapter(s.router), s})
+	api.UseMiddleware(authn.Middleware(api, s.opts.Verifier), s.limitTime)
+	return api
+}
+
+// headAdapter also answers HEAD where an operation answers GET (RFC 9110, 9.3.2).
+type headAdapter struct {
+	huma.Adapter
+	s *Server
+}
+
+func (a headAdapter) Handle(op *huma.Operation, handler func(huma.Context)) {
+	a.Adapter.Handle(op, handler)
+	if op.Method == http.MethodGet {
+		a.s.router.Method(http.MethodHead, op.Path, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			handler(humachi.NewContext(op, r, w))
+		}))
+	}
+}
+
+// checkOperation stops a program whose operation forgot to say who may use it, and
+// leaves the bound on bodies to the router.
+func checkOperation(_ *huma.OpenAPI, op *huma.Operation) {
+	if !authn.Declared(op) {
+		panic(fmt.Sprintf("%s %s says neither authn.Require nor authn.Public", op.Method, op.Path))
+	}
+	if op.MaxBodyBytes == defaultMaxBody {
+		op.MaxBodyBytes = -1
+	}
+}
+
+// schemaName calls a page of products ProductPage.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	if item, ok := strings.CutPrefix(name, "Of"); ok && item != "" && unicode.IsUpper(rune(item[0])) {
+		return item + "Page"
+	}
+	return name
+}
+
+const timeoutMetadata = "server.timeout"
+
+// Slow gives an operation another time for its work than the server's; streams are
+// without a bound at 0.
+func Slow(op huma.Operation, timeout time.Duration) huma.Operation {
+	metadata := map[string]any{timeoutMetadata: timeout}
+	for k, v := range op.Metadata {
+		metadata[k] = v
+	}
+	op.Metadata = metadata
+	return op
+}
+
+// limitTime gives the work for a request a deadline.
+func (s *Server) limitTime(ctx huma.Context, next func(huma.Context)) {
+	timeout := s.opts.Timeout
+	if t, ok := ctx.Operation().Metadata[timeoutMetadata].(time.Duration); ok {
+		timeout = t
+	}
+	if timeout == 0 {
+		next(ctx)
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx.Context(), timeout)
+	defer cancel()
+	next(huma.WithContext(ctx, limited))
+}
+
+// completeProblem gives a problem its trace id and instance, and logs why it is a
+// 5xx.
+func (s *Server) completeProblem(ctx huma.Context, _ string, v any) (any, error) {
+	p, ok := v.(*problem.Problem)
+	if !ok {
+		return v, nil
+	}
+	if p.Status >= http.StatusInternalServerError {
+		logFailure(ctx.Context(), s.opts.Log, p)
+	}
+	u := ctx.URL()
+	return p.In(ctx.Context(), u.Path), nil
+}
+
+// document serves the OpenAPI document, which is complete once the first request
+// comes.
+func document(api huma.API) http.HandlerFunc {
+	body := sync.OnceValues(func() ([]byte, error) { return json.Marshal(api.OpenAPI()) })
+	return func(w http.ResponseWriter, r *http.Request) {
+		doc, err := body()
+		if err != nil {
+			problem.Write(w, r, problem.From(err))
+			return
+		}
+		w.Header().Set("Content-Type", "application/openapi+json")
+		_, _ = w.Write(doc) // the client may be gone
+	}
+}
+
+// marshal writes nothing unless all of v can be written.
+func marshal(w io.Writer, v any) error {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("encode an answer: %w", err)
+	}
+	_, err := w.Write(buf.Bytes())
+	return err
+}
+
+// unmarshal reads exactly one JSON value. huma calls it twice for a body: once for
+// any, to validate against the schema, and once for the Go type. Numbers are kept
+// as they were written, so that none is too large to be validated.
+func unmarshal(body []byte, v any) error {
+	if _, ok := v.(*any); ok && tooDeep(body) {
+		return fmt.Errorf("nested deeper than %d levels", maxDepth)
+	}
+	dec := json.NewDecoder(bytes.NewReader(body))
+	dec.UseNumber()
+	if err := dec.Decode(v); err != nil {
+		return reword(err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("there is more after the JSON value")
+	}
+	return nil
+}
+
+// reword leaves our Go names out of what a client reads.
+func reword(err error) error {
+	var typeErr *json.UnmarshalTypeError
+	var syntaxErr *json.SyntaxError
+	switch {
+	case errors.As(err, &typeErr):
+		kind, _, _ := strings.Cut(typeErr.Value, " ") // "number 1e400" is as long as the client likes
+		return fmt.Errorf("%s: this %s does not fit here", typeErr.Field, kind)
+	case errors.As(err, &syntaxErr):
+		return fmt.Errorf("syntax error after byte %d", syntaxErr.Offset)
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return errors.New("the JSON value is not complete")
+	}
+	return errors.New("a value does not fit its field")
+}
+
+func tooDeep(body []byte) bool {
+	depth, inString := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
+}

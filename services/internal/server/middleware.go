@@ -1,0 +1,216 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/go-chi/chi/v5/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ecommerce-stack.dev/services/internal/problem"
+	"ecommerce-stack.dev/services/internal/telemetry"
+)
+
+// Headers that tie the work for one request together.
+const (
+	RequestIDHeader   = "X-Request-Id"
+	TraceParentHeader = "Traceparent"
+)
+
+// identify accepts or makes the request id and the trace, and returns the id.
+func identify(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(RequestIDHeader)
+		if !telemetry.ValidRequestID(id) {
+			id = telemetry.NewRequestID()
+		}
+		w.Header().Set(RequestIDHeader, id)
+		ctx := telemetry.WithRequestID(r.Context(), id)
+		ctx = telemetry.WithTraceParent(ctx, telemetry.ChildTraceParent(r.Header.Get(TraceParentHeader)))
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+// observer logs and counts each request, and survives its panic.
+type observer struct {
+	log      *slog.Logger
+	duration *prometheus.HistogramVec
+	inFlight prometheus.Gauge
+}
+
+func newObserver(log *slog.Logger, reg prometheus.Registerer) observer {
+	o := observer{
+		log: log,
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "http_request_duration_seconds", Help: "Time to answer a request, by route.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"method", "route", "status"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "http_requests_in_flight", Help: "Requests being answered now.",
+		}),
+	}
+	reg.MustRegister(o.duration, o.inFlight)
+	return o
+}
+
+func (o observer) observe(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
+		o.inFlight.Inc()
+		defer func() {
+			o.inFlight.Dec()
+			reason := recover()
+			if reason != nil {
+				o.survive(ww, r, reason)
+			}
+			o.record(r, ww, time.Since(start))
+			if err, ok := reason.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				panic(reason)
+			}
+		}()
+		next.ServeHTTP(ww, r)
+	})
+}
+
+// survive answers a request whose handler panicked, if nothing was answered yet.
+func (o observer) survive(ww middleware.WrapResponseWriter, r *http.Request, reason any) {
+	if err, ok := reason.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		return
+	}
+	o.log.ErrorContext(r.Context(), "panic", "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
+	if ww.Status() == 0 {
+		problem.Write(ww, r, problem.From(errors.New("panic")))
+	}
+}
+
+func (o observer) record(r *http.Request, ww middleware.WrapResponseWriter, took time.Duration) {
+	route := chi.RouteContext(r.Context()).RoutePattern()
+	status := ww.Status()
+	if status == 0 {
+		status = http.StatusOK
+	}
+	level := slog.LevelInfo
+	switch {
+	case route == "" || status == http.StatusNotFound && strings.HasSuffix(route, "/*"):
+		route = "unmatched"
+	case probe(route):
+		level = slog.LevelDebug
+	}
+	o.duration.WithLabelValues(method(r.Method), route, strconv.Itoa(status)).Observe(took.Seconds())
+	if !o.log.Enabled(r.Context(), level) {
+		return
+	}
+	o.log.LogAttrs(r.Context(), level, "request",
+		slog.String("method", method(r.Method)), slog.String("route", route), slog.String("path", clip(r.URL.Path)),
+		slog.Int("status", status), slog.Int("bytes", ww.BytesWritten()), slog.Float64("seconds", took.Seconds()),
+		slog.String("client", r.RemoteAddr))
+}
+
+func probe(route string) bool {
+	return route == "/health" || route == "/livez" || route == "/readyz"
+}
+
+// method bounds the label's values: anyone may send any word as a method.
+func method(m string) string {
+	switch m {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
+		return m
+	}
+	return "other"
+}
+
+func clip(s string) string {
+	const most = 256
+	if len(s) > most {
+		return s[:most]
+	}
+	return s
+}
+
+// harden sets the headers that are right for every answer of an API, unless a
+// handler sets others, and refuses a URL whose text no handler could use.
+func harden(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cache-Control", "no-store")
+		if !readable(r.URL) {
+			problem.Write(w, r, problem.New(http.StatusBadRequest, "", "The URL is not valid UTF-8."))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// readable says whether path and query are UTF-8 without NUL once they are decoded.
+func readable(u *url.URL) bool {
+	if !text(u.Path) {
+		return false
+	}
+	if strings.IndexByte(u.RawQuery, '%') < 0 {
+		return text(u.RawQuery)
+	}
+	query, err := url.QueryUnescape(u.RawQuery)
+	return err == nil && text(query)
+}
+
+func text(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+
+// bound refuses bodies over max bytes: at once when the length is told, otherwise
+// when that much was read.
+func bound(max int64) func(http.Handler) http.Handler {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.ContentLength > max {
+				w.Header().Set("Connection", "close")
+				problem.Write(w, r, problem.From(&http.MaxBytesError{Limit: max}))
+				return
+			}
+			r.Body = http.MaxBytesReader(w, r.Body, max)
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	problem.Write(w, r, problem.NotFound("There is nothing at this path."))
+}
+
+// methodNotAllowed names the methods that the path does take (RFC 9110, 15.5.6).
+func methodNotAllowed(router chi.Routes) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, m := range []string{
+			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		} {
+			if router.Match(chi.NewRouteContext(), m, r.URL.Path) {
+				allowed = append(allowed, m)
+			}
+		}
+		problem.Write(w, r, problem.New(http.StatusMethodNotAllowed, "", "This path does not take "+method(r.Method)+".").
+			WithHeader("Allow", strings.Join(allowed, ", ")))
+	}
+}
+
+// logFailure logs why an answer is a 5xx. What is away for a moment is a warning;
+// what nobody foresaw is an error.
+func logFailure(ctx context.Context, log *slog.Logger, p *problem.Problem) {
+	level := slog.LevelError
+	if p.Status == http.StatusServiceUnavailable {
+		level = slog.LevelWarn
+	}
+	log.Log(ctx, level, "request failed", "status", p.Status, "code", p.Code, "error", p.Cause())
+}
