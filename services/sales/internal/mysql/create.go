@@ -1,0 +1,119 @@
+package mysql
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+
+	"gorm.io/gorm"
+
+	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/sales/internal/sale"
+)
+
+// Create commits the sale, its first timeline entry, its event and the request's
+// answer together.
+func (s *Store) Create(ctx context.Context, fresh sale.Sale, r sale.Request) (sale.Sale, bool, error) {
+	created, replayed := fresh, false
+	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+		created, replayed = fresh, false
+		if r.Key != "" {
+			first, found, err := answerTo(tx.DB, fresh.CustomerID, r)
+			if err != nil || found {
+				created, replayed = first, found
+				return err
+			}
+		}
+		if err := insert(tx.DB, &created); err != nil {
+			return err
+		}
+		entry, err := sale.Note(created.ID, created.Created(), created.CreatedAt)
+		if err != nil {
+			return fmt.Errorf("note the creation of sale %d: %w", created.ID, err)
+		}
+		if err := note(tx.DB, []sale.Entry{entry}); err != nil {
+			return err
+		}
+		if r.Key != "" {
+			if err := keep(tx.DB, created, r); err != nil {
+				return err
+			}
+		}
+		tx.Say(created.Created())
+		return nil
+	})
+	return created, replayed, err
+}
+
+func insert(tx *gorm.DB, s *sale.Sale) error {
+	r, err := rowOf(*s)
+	if err != nil {
+		return err
+	}
+	if err := tx.Create(&r).Error; err != nil {
+		return fmt.Errorf("insert a sale: %w", err)
+	}
+	s.ID = r.ID
+	return nil
+}
+
+// answerTo finds the answer that a request got before. It does not wait for a
+// request that is still running.
+func answerTo(tx *gorm.DB, customerID int64, r sale.Request) (sale.Sale, bool, error) {
+	key := sha256.Sum256([]byte(r.Key))
+	var rows []struct{ BodyHash, Answer []byte }
+	err := tx.Raw("SELECT body_hash, answer FROM requests WHERE customer_id = ? AND key_hash = ? FOR UPDATE NOWAIT",
+		customerID, key[:]).Scan(&rows).Error
+	switch {
+	case database.IsLocked(err):
+		return sale.Sale{}, false, sale.ErrKeyInUse
+	case err != nil:
+		return sale.Sale{}, false, fmt.Errorf("look for an earlier answer: %w", err)
+	case len(rows) == 0:
+		return sale.Sale{}, false, nil
+	case !bytes.Equal(rows[0].BodyHash, r.Body[:]):
+		return sale.Sale{}, false, sale.ErrKeyReused
+	}
+	var answer sale.Sale
+	if err := json.Unmarshal(rows[0].Answer, &answer); err != nil {
+		return sale.Sale{}, false, fmt.Errorf("read an earlier answer: %w", err)
+	}
+	return answer, true, nil
+}
+
+// keep writes the answer. When a concurrent request with the same key committed
+// first, the transaction starts again, and finds that one's answer.
+func keep(tx *gorm.DB, s sale.Sale, r sale.Request) error {
+	answer, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("encode the answer with sale %d: %w", s.ID, err)
+	}
+	key := sha256.Sum256([]byte(r.Key))
+	err = tx.Exec("INSERT INTO requests (customer_id, key_hash, body_hash, answer, created_at) VALUES (?, ?, ?, ?, ?)",
+		s.CustomerID, key[:], r.Body[:], string(answer), database.Now()).Error
+	switch {
+	case database.IsDuplicate(err):
+		return fmt.Errorf("keep the answer: %w: %w", database.ErrAgain, err)
+	case err != nil:
+		return fmt.Errorf("keep the answer: %w", err)
+	}
+	return nil
+}
+
+// Answered keeps the sale as the answer to r in place of the one Create kept.
+func (s *Store) Answered(ctx context.Context, decided sale.Sale, r sale.Request) error {
+	answer, err := json.Marshal(decided)
+	if err != nil {
+		return fmt.Errorf("encode the answer with sale %d: %w", decided.ID, err)
+	}
+	key := sha256.Sum256([]byte(r.Key))
+	err = s.db.WithContext(ctx).Exec("UPDATE requests SET answer = ? WHERE customer_id = ? AND key_hash = ?",
+		string(answer), decided.CustomerID, key[:]).Error
+	if err != nil {
+		return database.Classify(fmt.Errorf("keep the answer: %w", err))
+	}
+	return nil
+}

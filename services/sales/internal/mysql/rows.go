@@ -1,0 +1,164 @@
+package mysql
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/money"
+	"ecommerce-stack.dev/services/sales/internal/sale"
+)
+
+// row of the table sales.
+type row struct {
+	ID         int64
+	CustomerID int64
+	Status     sale.Status
+	Hold       bool
+	Reserved   bool
+	Reason     string
+	Items      []byte
+	Shortages  []byte
+	Total      *money.Amount
+	Currency   string
+	CreatedAt  time.Time
+	UpdatedAt  time.Time
+	ExpiresAt  *time.Time
+}
+
+func (row) TableName() string { return "sales" }
+
+// columns of a row, in the order of its values.
+const columns = "id, customer_id, status, hold, reserved, reason, items, shortages, total, currency, created_at, updated_at, expires_at"
+
+func rowOf(s sale.Sale) (row, error) {
+	r := row{ID: s.ID, CustomerID: s.CustomerID, Status: s.Status, Hold: s.Hold, Reserved: s.Reserved, Reason: s.Reason,
+		Total: s.Total, Currency: s.Currency, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, ExpiresAt: s.ExpiresAt}
+	var err error
+	if r.Items, err = json.Marshal(s.Items); err != nil {
+		return r, fmt.Errorf("encode the items of sale %d: %w", s.ID, err)
+	}
+	if len(s.Shortages) > 0 {
+		if r.Shortages, err = json.Marshal(s.Shortages); err != nil {
+			return r, fmt.Errorf("encode the shortages of sale %d: %w", s.ID, err)
+		}
+	}
+	return r, nil
+}
+
+func (r row) domain() (sale.Sale, error) {
+	s := sale.Sale{ID: r.ID, CustomerID: r.CustomerID, Status: r.Status, Hold: r.Hold, Reserved: r.Reserved, Reason: r.Reason,
+		Total: r.Total, Currency: r.Currency, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ExpiresAt: r.ExpiresAt}
+	if err := json.Unmarshal(r.Items, &s.Items); err != nil {
+		return s, fmt.Errorf("read the items of sale %d: %w", r.ID, err)
+	}
+	if len(r.Shortages) > 0 {
+		if err := json.Unmarshal(r.Shortages, &s.Shortages); err != nil {
+			return s, fmt.Errorf("read the shortages of sale %d: %w", r.ID, err)
+		}
+	}
+	return s, nil
+}
+
+func domains(rows []row) ([]sale.Sale, error) {
+	sales := make([]sale.Sale, len(rows))
+	for i, r := range rows {
+		var err error
+		if sales[i], err = r.domain(); err != nil {
+			return nil, err
+		}
+	}
+	return sales, nil
+}
+
+// jsonText is what the driver sends for a JSON column; nil is NULL.
+func jsonText(raw []byte) any {
+	if raw == nil {
+		return nil
+	}
+	return string(raw)
+}
+
+// update writes the changeable columns of sales whose rows this transaction has
+// locked, in one statement.
+func update(tx *gorm.DB, sales []sale.Sale) error {
+	if len(sales) == 0 {
+		return nil
+	}
+	arguments := make([]any, 0, 13*len(sales))
+	for _, s := range sales {
+		r, err := rowOf(s)
+		if err != nil {
+			return err
+		}
+		arguments = append(arguments, r.ID, r.CustomerID, r.Status, r.Hold, r.Reserved, r.Reason, jsonText(r.Items),
+			jsonText(r.Shortages), r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt)
+	}
+	err := tx.Exec("INSERT INTO sales ("+columns+") VALUES "+strings.Repeat(",(?,?,?,?,?,?,?,?,?,?,?,?,?)", len(sales))[1:]+
+		" ON DUPLICATE KEY UPDATE status = VALUES(status), reserved = VALUES(reserved), reason = VALUES(reason), "+
+		"items = VALUES(items), shortages = VALUES(shortages), total = VALUES(total), updated_at = VALUES(updated_at), "+
+		"expires_at = VALUES(expires_at)", arguments...).Error
+	if err != nil {
+		return fmt.Errorf("update %d sales: %w", len(sales), err)
+	}
+	return nil
+}
+
+// note adds to the timeline.
+func note(tx *gorm.DB, entries []sale.Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	arguments := make([]any, 0, 4*len(entries))
+	for _, e := range entries {
+		arguments = append(arguments, e.SaleID, e.Type, string(e.Data), e.At)
+	}
+	err := tx.Exec("INSERT INTO timeline (sale_id, type, data, at) VALUES "+
+		strings.Repeat(",(?,?,?,?)", len(entries))[1:], arguments...).Error
+	if err != nil {
+		return fmt.Errorf("write %d entries of the timeline: %w", len(entries), err)
+	}
+	return nil
+}
+
+// change is what a transaction does to sales: their new state, what happened, and
+// what to say of it.
+type change struct {
+	sales    map[int64]*sale.Sale
+	touched  map[int64]bool
+	timeline []sale.Entry
+}
+
+func newChange(sales []sale.Sale) *change {
+	c := &change{sales: make(map[int64]*sale.Sale, len(sales)), touched: map[int64]bool{}}
+	for _, s := range sales {
+		c.sales[s.ID] = &s
+	}
+	return c
+}
+
+// happened notes an event of a sale.
+func (c *change) happened(saleID int64, data event.Data, at time.Time) error {
+	e, err := sale.Note(saleID, data, at)
+	if err != nil {
+		return fmt.Errorf("note %s of sale %d: %w", data.EventType(), saleID, err)
+	}
+	c.timeline = append(c.timeline, e)
+	c.touched[saleID] = true
+	return nil
+}
+
+func (c *change) write(tx *gorm.DB) error {
+	sales := make([]sale.Sale, 0, len(c.touched))
+	for id := range c.touched {
+		sales = append(sales, *c.sales[id])
+	}
+	if err := update(tx, sales); err != nil {
+		return err
+	}
+	return note(tx, c.timeline)
+}

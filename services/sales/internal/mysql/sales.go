@@ -1,0 +1,160 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/sales/internal/sale"
+)
+
+// Sale reads a sale of a customer; customer 0 stands for any.
+func (s *Store) Sale(ctx context.Context, id, customerID int64) (sale.Sale, error) {
+	found, err := one(s.db.WithContext(ctx), id, customerID, "")
+	return found, database.Classify(err)
+}
+
+// one reads a sale, with a locking clause if suffix is one.
+func one(db *gorm.DB, id, customerID int64, suffix string) (sale.Sale, error) {
+	var rows []row
+	if err := db.Raw("SELECT "+columns+" FROM sales WHERE id = ? "+suffix, id).Scan(&rows).Error; err != nil {
+		return sale.Sale{}, fmt.Errorf("read sale %d: %w", id, err)
+	}
+	if len(rows) == 0 || customerID != 0 && rows[0].CustomerID != customerID {
+		return sale.Sale{}, sale.ErrNotFound
+	}
+	return rows[0].domain()
+}
+
+// Sales lists sales, newest first.
+func (s *Store) Sales(ctx context.Context, f sale.Filter) ([]sale.Sale, error) {
+	q := s.db.WithContext(ctx).Model(&row{})
+	if f.CustomerID != 0 {
+		q = q.Where("customer_id = ?", f.CustomerID)
+	}
+	if f.Status != "" {
+		q = q.Where("status = ?", f.Status)
+	}
+	if f.Before != 0 {
+		q = q.Where("id < ?", f.Before)
+	}
+	var rows []row
+	if err := q.Order("id DESC").Limit(f.Limit).Find(&rows).Error; err != nil {
+		return nil, database.Classify(fmt.Errorf("list sales: %w", err))
+	}
+	return domains(rows)
+}
+
+// Timeline lists what happened to a sale after an entry, the oldest first.
+func (s *Store) Timeline(ctx context.Context, id, customerID, after int64, limit int) ([]sale.Entry, error) {
+	if _, err := s.Sale(ctx, id, customerID); err != nil {
+		return nil, err
+	}
+	var entries []sale.Entry
+	err := s.db.WithContext(ctx).Raw("SELECT id, sale_id, type, data, at FROM timeline WHERE sale_id = ? AND id > ? "+
+		"ORDER BY id LIMIT ?", id, after, limit).Scan(&entries).Error
+	if err != nil {
+		return nil, database.Classify(fmt.Errorf("read the timeline of sale %d: %w", id, err))
+	}
+	return entries, nil
+}
+
+// Confirm is the customer's yes to a held sale.
+func (s *Store) Confirm(ctx context.Context, id, customerID int64) (sale.Sale, error) {
+	return s.move(ctx, id, customerID, func(found *sale.Sale, now time.Time) (event.Data, error) {
+		return found.Confirm(now)
+	})
+}
+
+// Cancel is the customer's no.
+func (s *Store) Cancel(ctx context.Context, id, customerID int64) error {
+	_, err := s.move(ctx, id, customerID, func(found *sale.Sale, now time.Time) (event.Data, error) {
+		return cancel(found, event.ReasonCustomer, now)
+	})
+	return err
+}
+
+// cancel turns the domain's pointer into an event or nil.
+func cancel(found *sale.Sale, reason string, now time.Time) (event.Data, error) {
+	canceled, err := found.Cancel(reason, now)
+	if err != nil || canceled == nil {
+		return nil, err
+	}
+	return *canceled, nil
+}
+
+// move makes one transition of one sale under the lock of its row.
+func (s *Store) move(ctx context.Context, id, customerID int64,
+	transition func(*sale.Sale, time.Time) (event.Data, error)) (sale.Sale, error) {
+	var moved sale.Sale
+	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+		found, err := one(tx.DB, id, customerID, "FOR UPDATE")
+		if err != nil {
+			return err
+		}
+		now := database.Now()
+		said, err := transition(&found, now)
+		moved = found
+		if err != nil || said == nil {
+			return err
+		}
+		c := newChange([]sale.Sale{found})
+		if err := c.happened(id, said, now); err != nil {
+			return err
+		}
+		tx.Say(said)
+		return c.write(tx.DB)
+	})
+	if err == nil {
+		s.changed(id)
+	}
+	return moved, err
+}
+
+// expireBatch bounds the sales that one transaction expires.
+const expireBatch = 100
+
+// Expire cancels held sales whose time has passed and returns how many. Replicas
+// that do so at once pass by each other's rows.
+func (s *Store) Expire(ctx context.Context, now time.Time) (int, error) {
+	var expired []int64
+	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+		expired = nil
+		var rows []row
+		err := tx.Raw("SELECT "+columns+" FROM sales WHERE expires_at <= ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED",
+			now, expireBatch).Scan(&rows).Error
+		if err != nil {
+			return fmt.Errorf("find expired sales: %w", err)
+		}
+		sales, err := domains(rows)
+		if err != nil {
+			return err
+		}
+		c := newChange(sales)
+		for i := range sales {
+			canceled, err := c.sales[sales[i].ID].Cancel(event.ReasonExpired, now)
+			if err != nil || canceled == nil {
+				return errors.Join(fmt.Errorf("expire sale %d, which is %s", sales[i].ID, sales[i].Status), err)
+			}
+			if err := c.happened(canceled.SaleID, *canceled, now); err != nil {
+				return err
+			}
+			tx.Say(*canceled)
+			expired = append(expired, canceled.SaleID)
+		}
+		return c.write(tx.DB)
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range expired {
+		s.changed(id)
+	}
+	return len(expired), nil
+}

@@ -1,0 +1,198 @@
+package mysql
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/money"
+	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/stock/internal/catalogue"
+	"ecommerce-stack.dev/services/stock/internal/inventory"
+)
+
+// product is a row of products.
+type product struct {
+	ID          int64
+	Name        string
+	Description string
+	Price       money.Amount
+	Version     int64
+	CreatedAt   time.Time
+	UpdatedAt   time.Time
+	DeletedAt   *time.Time
+}
+
+func (product) TableName() string { return "products" }
+
+func (p product) domain() catalogue.Product {
+	return catalogue.Product{ID: p.ID, Name: p.Name, Description: p.Description, Price: p.Price,
+		Version: p.Version, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
+}
+
+// Create adds a product with its first goods.
+func (s *Store) Create(ctx context.Context, p catalogue.Product, initialQuantity, actorID int64) (catalogue.Product, error) {
+	now := database.Now()
+	row := product{Name: p.Name, Description: p.Description, Price: p.Price, Version: 1, CreatedAt: now, UpdatedAt: now}
+	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+		row.ID = 0
+		if err := tx.Create(&row).Error; err != nil {
+			return fmt.Errorf("insert a product: %w", err)
+		}
+		empty := inventory.Stock{ProductID: row.ID, UpdatedAt: now}
+		if err := writeStocks(tx.DB, []inventory.Stock{empty}); err != nil {
+			return err
+		}
+		if initialQuantity > 0 {
+			book := inventory.Open(now, []inventory.Stock{empty}, nil, nil)
+			if _, err := book.ByHand(inventory.Received, row.ID, initialQuantity, actorID); err != nil {
+				return err
+			}
+			if err := write(tx.DB, book.Close()); err != nil {
+				return err
+			}
+		}
+		tx.Say(event.ProductChanged{ProductID: row.ID})
+		return nil
+	})
+	return row.domain(), err
+}
+
+// Product reads a product of the catalogue.
+func (s *Store) Product(ctx context.Context, id int64) (catalogue.Product, error) {
+	p, err := s.product(s.db.WithContext(ctx), id)
+	return p.domain(), database.Classify(err)
+}
+
+func (s *Store) product(db *gorm.DB, id int64) (product, error) {
+	var row product
+	err := db.Where("id = ? AND deleted_at IS NULL", id).Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return row, catalogue.ErrNotFound
+	}
+	if err != nil {
+		return row, fmt.Errorf("read product %d: %w", id, err)
+	}
+	return row, nil
+}
+
+// Update changes a product of the catalogue.
+func (s *Store) Update(ctx context.Context, id int64, c catalogue.Change) (catalogue.Product, error) {
+	var changed catalogue.Product
+	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+		row, err := s.product(tx.Clauses(clause.Locking{Strength: "UPDATE"}), id)
+		if err != nil {
+			return err
+		}
+		if changed, err = c.Apply(row.domain()); err != nil {
+			return err
+		}
+		changed.UpdatedAt = database.Now()
+		err = tx.Model(&product{}).Where("id = ?", id).Updates(map[string]any{
+			"name": changed.Name, "description": changed.Description, "price": changed.Price,
+			"version": changed.Version, "updated_at": changed.UpdatedAt,
+		}).Error
+		if err != nil {
+			return fmt.Errorf("update product %d: %w", id, err)
+		}
+		tx.Say(event.ProductChanged{ProductID: id})
+		return nil
+	})
+	return changed, err
+}
+
+// Delete takes a product out of the catalogue; its stock and history stay.
+func (s *Store) Delete(ctx context.Context, id int64, version *int64) error {
+	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+		// New sales of it are decided under this lock.
+		if _, err := lockStocks(tx.DB, []int64{id}); err != nil {
+			return err
+		}
+		row, err := s.product(tx.Clauses(clause.Locking{Strength: "UPDATE"}), id)
+		if err != nil {
+			return err
+		}
+		if version != nil && *version != row.Version {
+			return catalogue.ErrStale
+		}
+		now := database.Now()
+		err = tx.Model(&product{}).Where("id = ?", id).
+			Updates(map[string]any{"deleted_at": now, "updated_at": now, "version": row.Version + 1}).Error
+		if err != nil {
+			return fmt.Errorf("delete product %d: %w", id, err)
+		}
+		tx.Say(event.ProductChanged{ProductID: id, Deleted: true})
+		return nil
+	})
+}
+
+// Products lists products of the catalogue.
+func (s *Store) Products(ctx context.Context, f catalogue.Filter) ([]catalogue.Product, error) {
+	q := s.db.WithContext(ctx).Where("deleted_at IS NULL")
+	if f.Text != "" {
+		pattern := "%" + escapeLike(f.Text) + "%"
+		q = q.Where("(name LIKE ? OR description LIKE ?)", pattern, pattern)
+	}
+	if f.MinPrice != nil {
+		q = q.Where("price >= ?", *f.MinPrice)
+	}
+	if f.MaxPrice != nil {
+		q = q.Where("price <= ?", *f.MaxPrice)
+	}
+	if f.InStock != nil {
+		having := "EXISTS"
+		if !*f.InStock {
+			having = "NOT EXISTS"
+		}
+		q = q.Where(having + " (SELECT 1 FROM stocks WHERE stocks.product_id = products.id AND stocks.available > 0)")
+	}
+	var rows []product
+	if err := order(q, f).Limit(f.Limit).Find(&rows).Error; err != nil {
+		return nil, database.Classify(fmt.Errorf("list products: %w", err))
+	}
+	products := make([]catalogue.Product, len(rows))
+	for i, row := range rows {
+		products[i] = row.domain()
+	}
+	return products, nil
+}
+
+// order sorts and begins behind the last product of the page before, so that rows
+// added or removed meanwhile neither repeat nor hide others.
+func order(q *gorm.DB, f catalogue.Filter) *gorm.DB {
+	column, direction, beyond := "", "", ">"
+	switch f.Sort {
+	case catalogue.ByName:
+		column = "name"
+	case catalogue.ByPrice:
+		column = "price"
+	case catalogue.ByPriceDesc:
+		column, direction, beyond = "price", " DESC", "<"
+	case catalogue.ByNewest:
+		column, direction, beyond = "created_at", " DESC", "<"
+	case catalogue.ByID:
+	}
+	if column == "" {
+		if f.After != nil {
+			q = q.Where("id > ?", f.After.ID)
+		}
+		return q.Order("id")
+	}
+	if f.After != nil {
+		value := map[string]any{"name": f.After.Name, "price": f.After.Price, "created_at": f.After.CreatedAt}[column]
+		q = q.Where("("+column+" "+beyond+" ? OR ("+column+" = ? AND id "+beyond+" ?))", value, value, f.After.ID)
+	}
+	return q.Order(column + direction).Order("id" + direction)
+}
+
+// escapeLike makes the wildcards of LIKE ordinary characters.
+func escapeLike(s string) string {
+	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
+}
