@@ -70,3 +70,10 @@ func Audit(row Stock, sums Sums) []Violation {
 	}
 	return found
 }
+
+// Report of an audit of all products.
+type Report struct {
+	Products   int64
+	Movements  int64
+	Violations []Violation
+}

@@ -11,23 +11,16 @@ import (
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
-// Report of an audit.
-type Report struct {
-	Products   int64
-	Movements  int64
-	Violations []inventory.Violation
-}
-
 // maxViolations bounds a report.
 const maxViolations = 1000
 
 // Audit recomputes every product's quantities from the ledger and compares them
 // with its row. It reads one snapshot, so it can run beside sales. Its time grows
 // with the ledger.
-func (s *Store) Audit(ctx context.Context) (Report, error) {
-	var report Report
+func (s *Store) Audit(ctx context.Context) (inventory.Report, error) {
+	var report inventory.Report
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		report = Report{Violations: []inventory.Violation{}}
+		report = inventory.Report{Violations: []inventory.Violation{}}
 		sums, err := sumLedger(tx)
 		if err != nil {
 			return err

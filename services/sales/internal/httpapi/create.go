@@ -1,0 +1,143 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"ecommerce-stack.dev/services/sales/internal/sale"
+)
+
+// maxWait of a Prefer: wait.
+const maxWait = 30 * time.Second
+
+// lookInterval is how often a wait looks at the row: another replica may decide the
+// sale without this one hearing of it.
+const lookInterval = 250 * time.Millisecond
+
+type lineBody struct {
+	ProductID int64 `json:"productId" minimum:"1" example:"7"`
+	Quantity  int64 `json:"quantity" minimum:"1" maximum:"10000" example:"2"`
+}
+
+type createBody struct {
+	Items []lineBody `json:"items" minItems:"1" maxItems:"100" doc:"Lines of one product are added up, to at most 10000"`
+	Hold  bool       `json:"hold,omitempty" doc:"Keep the sale Pending, with its stock reserved, until it is confirmed, canceled or expires"`
+}
+
+type createSale struct {
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes the request safe to repeat for 24 hours"`
+	Prefer         string `header:"Prefer" maxLength:"256" doc:"wait=N waits up to N seconds, at most 30, for the decision (RFC 7240)" example:"wait=10"`
+	Body           createBody
+}
+
+type createdSale struct {
+	Status            int
+	Location          string `header:"Location" doc:"Where the sale is"`
+	Replayed          string `header:"Idempotent-Replayed" doc:"true when this is the stored answer to an earlier request"`
+	PreferenceApplied string `header:"Preference-Applied"`
+	Body              saleBody
+}
+
+func (a *API) create(ctx context.Context, in *createSale) (*createdSale, error) {
+	lines := make([]sale.Item, len(in.Body.Items))
+	for i, l := range in.Body.Items {
+		lines[i] = sale.Item{ProductID: l.ProductID, Quantity: l.Quantity}
+	}
+	fresh, err := sale.New(customer(ctx), lines, in.Body.Hold, a.Currency, a.Now(), a.HoldTTL)
+	if err != nil {
+		return nil, err
+	}
+	request, err := requestOf(in.IdempotencyKey, fresh)
+	if err != nil {
+		return nil, err
+	}
+	s, replayed, err := a.Store.Create(ctx, fresh, request)
+	if err != nil {
+		return nil, err
+	}
+	out := createdSale{Status: http.StatusAccepted, Location: "/sales/" + strconv.FormatInt(s.ID, 10)}
+	if replayed {
+		out.Replayed = "true"
+	} else if wait := waitOf(in.Prefer); wait > 0 {
+		out.PreferenceApplied = "wait=" + strconv.Itoa(int(wait/time.Second))
+		s = a.await(ctx, s, wait, request)
+	}
+	if s.Decided() {
+		out.Status = http.StatusCreated
+	}
+	out.Body = bodyOf(s)
+	return &out, nil
+}
+
+// requestOf hashes what the request asks for, so that a repeat may be formatted
+// otherwise.
+func requestOf(key string, s sale.Sale) (sale.Request, error) {
+	if key == "" {
+		return sale.Request{}, nil
+	}
+	asked, err := json.Marshal(struct {
+		Items []sale.Item
+		Hold  bool
+	}{s.Items, s.Hold})
+	if err != nil {
+		return sale.Request{}, fmt.Errorf("hash a request: %w", err)
+	}
+	return sale.Request{Key: key, Body: sha256.Sum256(asked)}, nil
+}
+
+// waitOf reads the wait preference; one that is malformed is ignored, as RFC 7240,
+// section 2 asks.
+func waitOf(prefer string) time.Duration {
+	for preference := range strings.SplitSeq(prefer, ",") {
+		preference, _, _ = strings.Cut(preference, ";")
+		name, value, _ := strings.Cut(strings.TrimSpace(preference), "=")
+		if !strings.EqualFold(strings.TrimSpace(name), "wait") {
+			continue
+		}
+		seconds, err := strconv.Atoi(strings.Trim(strings.TrimSpace(value), `"`))
+		if err != nil || seconds < 0 {
+			return 0
+		}
+		return min(time.Duration(min(seconds, 3600))*time.Second, maxWait)
+	}
+	return 0
+}
+
+// await waits until the sale is decided and keeps that as the request's answer. When
+// the time passes, or the server stops, or the database is away, the sale is
+// answered as it was accepted.
+func (a *API) await(ctx context.Context, accepted sale.Sale, wait time.Duration, r sale.Request) sale.Sale {
+	changed, stop := a.Watch.Subscribe(accepted.ID)
+	defer stop()
+	deadline := time.NewTimer(wait)
+	defer deadline.Stop()
+	look := time.NewTicker(lookInterval)
+	defer look.Stop()
+	for {
+		current, err := a.Store.Sale(ctx, accepted.ID, accepted.CustomerID)
+		if err == nil && current.Decided() {
+			if r.Key != "" {
+				if err := a.Store.Answered(ctx, current, r); err != nil {
+					return accepted // This is what a repeat will get, too.
+				}
+			}
+			return current
+		}
+		select {
+		case <-changed:
+		case <-look.C:
+		case <-deadline.C:
+			return accepted
+		case <-a.Draining:
+			return accepted
+		case <-ctx.Done():
+			return accepted
+		}
+	}
+}

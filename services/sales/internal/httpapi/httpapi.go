@@ -1,0 +1,124 @@
+// Package httpapi is the REST contract of the sales service: a client's own sales.
+package httpapi
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/page"
+	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/sales/internal/sale"
+)
+
+// API holds what the operations need.
+type API struct {
+	Store    sale.Store
+	Watch    *sale.Watch
+	Currency string
+	// HoldTTL is how long a held sale keeps its stock.
+	HoldTTL time.Duration
+	// Draining ends long waits when the server stops.
+	Draining <-chan struct{}
+	Now      func() time.Time
+}
+
+// Register adds every operation to api.
+func (a *API) Register(api huma.API) {
+	create := operation(http.MethodPost, "/sales", "create-sale", "Place an order", http.StatusBadRequest, http.StatusConflict)
+	create.DefaultStatus = http.StatusAccepted
+	huma.Register(api, server.Slow(create, maxWait+10*time.Second), a.create)
+	huma.Register(api, operation(http.MethodGet, "/sales", "list-sales", "List one's sales, newest first"), a.list)
+	huma.Register(api, operation(http.MethodGet, "/sales/{id}", "get-sale", "Read a sale", http.StatusNotFound), a.read)
+	huma.Register(api, operation(http.MethodPatch, "/sales/{id}", "confirm-sale", "Confirm a held sale",
+		http.StatusBadRequest, http.StatusNotFound, http.StatusConflict), a.confirm)
+	remove := operation(http.MethodDelete, "/sales/{id}", "cancel-sale", "Cancel a pending sale",
+		http.StatusNotFound, http.StatusConflict)
+	remove.DefaultStatus = http.StatusNoContent
+	huma.Register(api, remove, a.cancel)
+	huma.Register(api, operation(http.MethodGet, "/sales/{id}/events", "list-sale-events", "Read the timeline of a sale",
+		http.StatusNotFound), a.timeline)
+	a.registerStream(api)
+}
+
+// operation is one for clients.
+func operation(method, path, id, summary string, errors ...int) huma.Operation {
+	return authn.Require(huma.Operation{
+		Method: method, Path: path, OperationID: id, Summary: summary, Tags: []string{"sales"},
+		Errors: append(errors, http.StatusUnprocessableEntity, http.StatusServiceUnavailable),
+	}, authn.Client)
+}
+
+// customer is the client who calls.
+func customer(ctx context.Context) int64 {
+	p, _ := authn.FromContext(ctx)
+	return p.UserID
+}
+
+type ofSale struct {
+	ID int64 `path:"id" minimum:"1"`
+}
+
+type listSales struct {
+	page.Query
+	Status string `query:"status" enum:"Pending,Confirmed,Canceled,Unauthorized" doc:"Only sales with this status"`
+}
+
+type answer[T any] struct{ Body T }
+
+func (a *API) list(ctx context.Context, in *listSales) (*answer[page.Of[saleBody]], error) {
+	kind := "sales." + in.Status
+	before, _, err := page.Decode[int64](kind, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	sales, err := a.Store.Sales(ctx, sale.Filter{CustomerID: customer(ctx), Status: sale.Status(in.Status), Before: before, Limit: in.Limit + 1})
+	if err != nil {
+		return nil, err
+	}
+	cut, err := page.Cut(sales, in.Limit, kind, func(s sale.Sale) int64 { return s.ID })
+	return &answer[page.Of[saleBody]]{page.Map(cut, bodyOf)}, err
+}
+
+func (a *API) read(ctx context.Context, in *ofSale) (*answer[saleBody], error) {
+	s, err := a.Store.Sale(ctx, in.ID, customer(ctx))
+	return &answer[saleBody]{bodyOf(s)}, err
+}
+
+type confirmSale struct {
+	ofSale
+	Body *struct {
+		Status string `json:"status,omitempty" enum:"Confirmed" doc:"The only status that a client can set"`
+	} `required:"false"`
+}
+
+func (a *API) confirm(ctx context.Context, in *confirmSale) (*answer[saleBody], error) {
+	s, err := a.Store.Confirm(ctx, in.ID, customer(ctx))
+	return &answer[saleBody]{bodyOf(s)}, err
+}
+
+func (a *API) cancel(ctx context.Context, in *ofSale) (*struct{}, error) {
+	return nil, a.Store.Cancel(ctx, in.ID, customer(ctx))
+}
+
+type listTimeline struct {
+	ofSale
+	page.Query
+}
+
+func (a *API) timeline(ctx context.Context, in *listTimeline) (*answer[page.Of[entryBody]], error) {
+	const kind = "timeline"
+	after, _, err := page.Decode[int64](kind, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := a.Store.Timeline(ctx, in.ID, customer(ctx), after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	cut, err := page.Cut(entries, in.Limit, kind, func(e sale.Entry) int64 { return e.ID })
+	return &answer[page.Of[entryBody]]{page.Map(cut, entryOf)}, err
+}

@@ -1,0 +1,123 @@
+// Command sales takes orders: it answers the REST contract under /sales and follows
+// what stock says of them.
+//
+// Usage: sales [serve | migrate]. The settings are environment variables; see
+// docs/contracts.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/broker"
+	"ecommerce-stack.dev/services/internal/config"
+	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/telemetry"
+	"ecommerce-stack.dev/services/sales/internal/httpapi"
+	"ecommerce-stack.dev/services/sales/internal/messaging"
+	"ecommerce-stack.dev/services/sales/internal/mysql"
+	"ecommerce-stack.dev/services/sales/internal/sale"
+)
+
+const name = "sales"
+
+const (
+	// expireInterval is how often held sales whose time has passed are canceled.
+	expireInterval = time.Second
+	// purgeInterval is how often what is past its retention is deleted.
+	purgeInterval = time.Hour
+)
+
+type settings struct {
+	Server   server.Config
+	Tokens   authn.Config
+	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
+	AMQP     config.Secret `env:"AMQP_URL,required,notEmpty"`
+	Currency string        `env:"CURRENCY" envDefault:"USD"`
+	HoldTTL  time.Duration `env:"HOLD_TTL" envDefault:"15m"`
+}
+
+type migration struct {
+	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
+	LogLevel slog.Level    `env:"LOG_LEVEL" envDefault:"info"`
+}
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	run := serve
+	switch command := append(os.Args[1:], "serve")[0]; command {
+	case "serve":
+	case "migrate":
+		run = migrate
+	default:
+		fmt.Fprintf(os.Stderr, "usage: %s [serve | migrate]\n", name)
+		os.Exit(2)
+	}
+	if err := run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+}
+
+func migrate(ctx context.Context) error {
+	c, err := config.Load[migration]()
+	if err != nil {
+		return err
+	}
+	return database.Migrate(ctx, c.MySQL.Reveal(), mysql.Migrations(), telemetry.NewLogger(os.Stdout, name, c.LogLevel))
+}
+
+func serve(ctx context.Context) error {
+	c, err := config.Load[settings]()
+	if err != nil {
+		return err
+	}
+	log, metrics, checks := telemetry.NewLogger(os.Stdout, name, c.Server.LogLevel), telemetry.NewRegistry(name), health.New()
+	verifier, err := authn.NewVerifier(c.Tokens)
+	if err != nil {
+		return err
+	}
+	db, err := database.Open(c.MySQL.Reveal())
+	if err != nil {
+		return err
+	}
+	publisher := broker.NewPublisher(c.AMQP.Reveal(), name+" publisher")
+	checks.Add("database", func(ctx context.Context) error { return database.Ping(ctx, db) })
+	checks.Add("broker", publisher.Ping)
+
+	var watch sale.Watch
+	events := outbox.New(name, db, publisher, log, metrics)
+	store := mysql.New(db, events, watch.Changed)
+	consumer := broker.NewConsumer(broker.Settings{
+		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, Unavailable: database.IsUnavailable,
+	}, messaging.Handler{Store: store}, log, metrics)
+
+	srv := server.New(server.Options{Name: name, Title: "Sales: orders", DefaultAddr: ":5002",
+		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
+	api := httpapi.API{Store: store, Watch: &watch, Currency: c.Currency, HoldTTL: c.HoldTTL, Draining: srv.Draining(), Now: database.Now}
+	api.Register(srv.API())
+
+	// In this order they stop: what is committed before, the outbox still publishes.
+	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
+	srv.Background("consumer", consumer.Run)
+	srv.Every(expireInterval, "expiry", func(ctx context.Context) error {
+		_, err := store.Expire(ctx, database.Now())
+		return err
+	})
+	srv.Every(purgeInterval, "purge", func(ctx context.Context) error { return store.Purge(ctx, database.Now()) })
+	srv.Background("outbox", events.Run)
+	srv.OnStop("broker", func(context.Context) error { publisher.Close(); return nil })
+	srv.OnStop("database", func(context.Context) error { return database.Close(db) })
+	return srv.Run(ctx)
+}
