@@ -58,4 +58,3 @@ type entryBody struct {
 func entryOf(e sale.Entry) entryBody {
 	return entryBody{ID: e.ID, Type: e.Type, At: e.At, Data: e.Data}
 }
-

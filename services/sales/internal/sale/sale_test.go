@@ -1,0 +1,162 @@
+package sale_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/shopspring/decimal"
+
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/money"
+	"ecommerce-stack.dev/services/sales/internal/sale"
+)
+
+var now = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+
+func pending(t *testing.T, hold bool) sale.Sale {
+	t.Helper()
+	s, err := sale.New(5, []sale.Item{{ProductID: 7, Quantity: 1}, {ProductID: 7, Quantity: 1}}, hold, "USD", now, 15*time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.ID = 42
+	return s
+}
+
+var reserved = event.SaleItemsReservedResponse{SaleID: 42, CustomerID: 5,
+	ItemsReserved: []event.PricedItem{{ProductID: 7, Quantity: 2, Price: decimal.RequireFromString("19.99")}}}
+
+func TestLinesOfOneProductAreAddedUp(t *testing.T) {
+	t.Parallel()
+	s := pending(t, false)
+	if diff := cmp.Diff([]sale.Item{{ProductID: 7, Quantity: 2}}, s.Items); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
+	if s.ExpiresAt != nil {
+		t.Errorf("a sale that is not held expires at %s", s.ExpiresAt)
+	}
+}
+
+func TestLimitsOfASale(t *testing.T) {
+	t.Parallel()
+	hundred := make([]sale.Item, 101)
+	for i := range hundred {
+		hundred[i] = sale.Item{ProductID: int64(i + 1), Quantity: 1}
+	}
+	for name, lines := range map[string][]sale.Item{
+		"no line":             nil,
+		"101 lines":           hundred,
+		"a sum above 10000":   {{ProductID: 7, Quantity: 10_000}, {ProductID: 7, Quantity: 1}},
+		"a quantity of 0":     {{ProductID: 7, Quantity: 0}},
+		"a negative quantity": {{ProductID: 7, Quantity: -1}},
+	} {
+		if _, err := sale.New(5, lines, false, "USD", now, time.Minute); err == nil {
+			t.Errorf("%s was accepted", name)
+		}
+	}
+	if _, err := sale.New(5, hundred[:100], false, "USD", now, time.Minute); err != nil {
+		t.Errorf("100 lines were refused: %v", err)
+	}
+}
+
+func TestReservedSaleIsConfirmedAtItsPrices(t *testing.T) {
+	t.Parallel()
+	s := pending(t, false)
+	confirmed, changed := s.HearReserved(reserved, now)
+	if confirmed == nil || !changed || s.Status != sale.Confirmed {
+		t.Fatalf("got %v, %v, status %s, want it confirmed", confirmed, changed, s.Status)
+	}
+	if want := money.MustParse("39.98"); s.Total == nil || !s.Total.Equal(want) {
+		t.Errorf("total is %v, want %s", s.Total, want)
+	}
+}
+
+func TestHeldSaleWaitsForItsConfirmation(t *testing.T) {
+	t.Parallel()
+	s := pending(t, true)
+	if want := now.Add(15 * time.Minute); s.ExpiresAt == nil || !s.ExpiresAt.Equal(want) {
+		t.Errorf("expires at %v, want %s", s.ExpiresAt, want)
+	}
+	if _, err := s.Confirm(now); !errors.Is(err, sale.ErrNotReserved) {
+		t.Errorf("confirmed before the stock was reserved: error %v, want %v", err, sale.ErrNotReserved)
+	}
+	if confirmed, changed := s.HearReserved(reserved, now); confirmed != nil || !changed || s.Status != sale.Pending {
+		t.Fatalf("a held sale went on by itself: %v, %v, %s", confirmed, changed, s.Status)
+	}
+	if confirmed, err := s.Confirm(now); err != nil || confirmed.SaleID != 42 || s.Status != sale.Confirmed || s.ExpiresAt != nil {
+		t.Errorf("got %v, %v, %s, expiry %v, want it confirmed without an expiry", confirmed, err, s.Status, s.ExpiresAt)
+	}
+}
+
+func TestADecidedSaleStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	for name, decide := range map[string]func(*sale.Sale){
+		"confirmed": func(s *sale.Sale) { s.HearReserved(reserved, now) },
+		"refused": func(s *sale.Sale) {
+			s.HearFailed(event.SaleCreationFailed{SaleID: 42, Reason: event.ReasonInsufficientStock}, now)
+		},
+		"canceled": func(s *sale.Sale) { _, _ = s.Cancel(event.ReasonCustomer, now) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := pending(t, false)
+			decide(&s)
+			before := s
+			if _, changed := s.HearReserved(reserved, now.Add(time.Second)); changed {
+				t.Error("a late reservation changed it")
+			}
+			if s.HearFailed(event.SaleCreationFailed{SaleID: 42}, now.Add(time.Second)) {
+				t.Error("a late refusal changed it")
+			}
+			if _, err := s.Confirm(now); !errors.Is(err, sale.ErrNotPending) {
+				t.Errorf("Confirm: %v, want %v", err, sale.ErrNotPending)
+			}
+			canceled, err := s.Cancel(event.ReasonExpired, now)
+			if canceled != nil || before.Status != sale.Canceled && !errors.Is(err, sale.ErrNotPending) {
+				t.Errorf("Cancel: got %v, %v", canceled, err)
+			}
+			if diff := cmp.Diff(before, s, cmp.Comparer(money.Amount.Equal)); diff != "" {
+				t.Errorf("it changed (-before +after):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCancelingTwiceSaysItOnce(t *testing.T) {
+	t.Parallel()
+	s := pending(t, true)
+	first, err := s.Cancel(event.ReasonCustomer, now)
+	if first == nil || err != nil {
+		t.Fatalf("first: got %v, %v", first, err)
+	}
+	if again, err := s.Cancel(event.ReasonCustomer, now); again != nil || err != nil {
+		t.Errorf("again: got %v, %v, want nothing", again, err)
+	}
+}
+
+func TestWatchWakesOnlyThoseWhoWaitForTheSale(t *testing.T) {
+	t.Parallel()
+	var w sale.Watch
+	one, stopOne := w.Subscribe(1)
+	other, stopOther := w.Subscribe(2)
+	defer stopOther()
+	w.Changed(1)
+	w.Changed(1)
+	<-one
+	select {
+	case <-one:
+		t.Error("woken twice for what was not read between")
+	case <-other:
+		t.Error("woken for another sale")
+	default:
+	}
+	stopOne()
+	w.Changed(1)
+	select {
+	case <-one:
+		t.Error("woken after the end")
+	default:
+	}
+}
