@@ -9,6 +9,7 @@ replace ecommerce-stack.dev/hack/testenv => ../hack/testenv
 require ecommerce-stack.dev/services/event v0.0.0
 
 require (
+	ecommerce-stack.dev/hack/testenv v0.0.0
 	filippo.io/edwards25519 v1.2.0 // indirect
 	github.com/caarlos0/env/v11 v11.4.2 // indirect
 	github.com/danielgtaylor/huma/v2 v2.39.0 // indirect

@@ -119,3 +119,10 @@ func Close(db *gorm.DB) error {
 	}
 	return pool.Close()
 }
+
+// Binary is the value of a BINARY column in a statement of one's own, where gorm
+// would take a plain []byte for a list of numbers.
+type Binary []byte
+
+// Value implements driver.Valuer.
+func (b Binary) Value() (driver.Value, error) { return []byte(b), nil }

@@ -15,6 +15,7 @@ import (
 	"gorm.io/gorm"
 
 	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/database"
 )
 
 // Retention is how long ids are kept. An event that is redriven later is caught by
@@ -50,7 +51,7 @@ func insert(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) (int64, error)
 	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
 	arguments := make([]any, 0, 2*len(ids))
 	for _, id := range ids {
-		arguments = append(arguments, id[:], claim[:])
+		arguments = append(arguments, database.Binary(id[:]), database.Binary(claim[:]))
 	}
 	res := tx.Exec("INSERT IGNORE INTO inbox (event_id, claim) VALUES "+
 		strings.Repeat(",(?,?)", len(ids))[1:], arguments...)
@@ -61,12 +62,12 @@ func insert(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) (int64, error)
 }
 
 func claimed(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) ([]event.Envelope, error) {
-	arguments := make([][]byte, len(batch))
+	arguments := make([]database.Binary, len(batch))
 	for i, e := range batch {
 		arguments[i] = e.ID[:]
 	}
 	var rows [][]byte
-	err := tx.Raw("SELECT event_id FROM inbox WHERE event_id IN ? AND claim = ?", arguments, claim[:]).Scan(&rows).Error
+	err := tx.Raw("SELECT event_id FROM inbox WHERE event_id IN ? AND claim = ?", arguments, database.Binary(claim[:])).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("read the inbox: %w", err)
 	}
@@ -82,7 +83,7 @@ func claimed(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) ([]event.Enve
 // milliseconds (RFC 9562, section 5.7), so the primary key finds the old ones.
 func Purge(ctx context.Context, db *gorm.DB, now time.Time) (int64, error) {
 	before := event.FirstID(now.Add(-Retention))
-	res := db.WithContext(ctx).Exec("DELETE FROM inbox WHERE event_id < ? LIMIT 5000", before[:])
+	res := db.WithContext(ctx).Exec("DELETE FROM inbox WHERE event_id < ? LIMIT 5000", database.Binary(before[:]))
 	if res.Error != nil {
 		return 0, fmt.Errorf("purge the inbox: %w", res.Error)
 	}

@@ -139,7 +139,7 @@ func write(tx *gorm.DB, messages []broker.Message) error {
 	}
 	arguments := make([]any, 0, 2*len(messages))
 	for _, m := range messages {
-		arguments = append(arguments, m.ID[:], m.Body)
+		arguments = append(arguments, database.Binary(m.ID[:]), database.Binary(m.Body))
 	}
 	err := tx.Exec("INSERT INTO outbox (event_id, body) VALUES "+strings.Repeat(",(?,?)", len(messages))[1:], arguments...).Error
 	if err != nil {
@@ -152,7 +152,7 @@ func remove(tx *gorm.DB, messages []broker.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
-	ids := make([][]byte, len(messages))
+	ids := make([]database.Binary, len(messages))
 	for i, m := range messages {
 		ids[i] = m.ID[:]
 	}
@@ -251,7 +251,7 @@ func (o *Outbox) sweepBatch(ctx context.Context, after uuid.UUID) (last uuid.UUI
 	err = o.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		var bodies [][]byte
 		err := tx.Raw("SELECT body FROM outbox WHERE event_id > ? AND event_id < ? ORDER BY event_id LIMIT ? FOR UPDATE SKIP LOCKED",
-			after[:], before[:], sweepBatch).Scan(&bodies).Error
+			database.Binary(after[:]), database.Binary(before[:]), sweepBatch).Scan(&bodies).Error
 		if err != nil {
 			return fmt.Errorf("read the outbox: %w", err)
 		}

@@ -1,0 +1,235 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"gorm.io/gorm"
+
+	"ecommerce-stack.dev/hack/testenv"
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/broker"
+	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/inbox"
+)
+
+// fakeBroker takes what it is asked to, or nothing. The tests are about the table.
+type fakeBroker struct {
+	mu    sync.Mutex
+	away  bool
+	taken []string
+	got   chan struct{}
+}
+
+var errAway = errors.New("the broker is away")
+
+func (f *fakeBroker) Publish(_ context.Context, batch []broker.Message) ([]broker.Message, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.away {
+		return nil, errAway
+	}
+	for _, m := range batch {
+		f.taken = append(f.taken, m.Correlation)
+	}
+	f.got <- struct{}{}
+	return batch, nil
+}
+
+func open(t *testing.T) *gorm.DB {
+	t.Helper()
+	db, err := database.Open(testenv.Schema(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = database.Close(db) })
+	for _, statement := range []string{
+		"CREATE TABLE outbox (event_id BINARY(16) NOT NULL PRIMARY KEY, body MEDIUMBLOB NOT NULL)",
+		"CREATE TABLE inbox (event_id BINARY(16) NOT NULL PRIMARY KEY, claim BINARY(16) NOT NULL)",
+		"CREATE TABLE effects (n INT NOT NULL)",
+	} {
+		if err := db.Exec(statement).Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	return db
+}
+
+func newOutbox(t *testing.T) (*Outbox, *fakeBroker, *gorm.DB) {
+	db, b := open(t), &fakeBroker{got: make(chan struct{}, 100)}
+	o := New("sales", db, b, slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
+	o.sweepAge = -time.Second // Rows are swept as soon as they are there.
+	return o, b, db
+}
+
+func count(t *testing.T, db *gorm.DB, table string) int64 {
+	t.Helper()
+	var n int64
+	if err := db.Table(table).Count(&n).Error; err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func say(t *testing.T, o *Outbox, ids ...int64) {
+	t.Helper()
+	err := o.Transact(t.Context(), func(tx *Tx) error {
+		for _, id := range ids {
+			tx.Say(event.SaleCanceled{SaleID: id})
+		}
+		return tx.Exec("INSERT INTO effects VALUES (1)").Error
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func run(t *testing.T, o *Outbox) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); o.Run(ctx) }()
+	stop = func() { cancel(); <-done }
+	t.Cleanup(stop)
+	return stop
+}
+
+func TestCommittedEventsArePublishedAndTheirRowsDeleted(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	say(t, o, 1, 2, 3)
+	if n := count(t, db, "outbox"); n != 3 {
+		t.Fatalf("%d rows after the commit, want 3", n)
+	}
+	stop := run(t, o)
+	<-b.got
+	stop()
+	if n := count(t, db, "outbox"); n != 0 {
+		t.Errorf("%d rows after publishing, want none", n)
+	}
+}
+
+func TestARolledBackTransactionSaysNothing(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	failed := errors.New("no")
+	err := o.Transact(t.Context(), func(tx *Tx) error {
+		tx.Say(event.SaleCanceled{SaleID: 1})
+		return failed
+	})
+	if !errors.Is(err, failed) {
+		t.Fatalf("error %v, want %v", err, failed)
+	}
+	stop := run(t, o)
+	stop()
+	if n := count(t, db, "outbox"); n != 0 || len(b.taken) != 0 {
+		t.Errorf("%d rows, published %v; want none", n, b.taken)
+	}
+}
+
+func TestTheRelaySweepsWhatACrashLeft(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	for id := range int64(sweepBatch + 10) {
+		say(t, o, id+1)
+	}
+	// The process that committed these is gone, and with it what it had in memory.
+	o.committed = make(chan broker.Message, inMemory)
+	if err := o.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, db, "outbox"); n != 0 || len(b.taken) != sweepBatch+10 {
+		t.Errorf("%d rows left, %d published; want 0 and %d", n, len(b.taken), sweepBatch+10)
+	}
+}
+
+func TestRowsStayWhileTheBrokerIsAway(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	b.away = true
+	say(t, o, 1)
+	run(t, o)
+	b.mu.Lock()
+	if n := count(t, db, "outbox"); n != 1 {
+		t.Errorf("%d rows, want 1", n)
+	}
+	b.away = false
+	b.mu.Unlock()
+	select {
+	case <-b.got:
+	case <-time.After(30 * time.Second):
+		t.Fatal("not published within 30 s after the broker came back")
+	}
+}
+
+func TestAnEventIsHandledOnceHoweverOftenItComes(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	var batch []event.Envelope
+	for id := range int64(10) {
+		e, err := event.New("sales", event.SaleCanceled{SaleID: id + 1}, time.Now(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch = append(batch, e, e)
+	}
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	handled := map[string]int{}
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := range 5 {
+				part := batch[(worker+i)%3*4 : len(batch)-i]
+				err := database.Transact(t.Context(), db, func(tx *gorm.DB) error {
+					fresh, err := inbox.Claim(tx, part)
+					if err != nil {
+						return err
+					}
+					for range fresh {
+						if err := tx.Exec("INSERT INTO effects VALUES (1)").Error; err != nil {
+							return err
+						}
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					for _, e := range fresh {
+						handled[e.Subject]++
+					}
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := count(t, db, "effects"); n != 10 {
+		t.Errorf("%d effects of 10 events, want 10 (claimed: %v)", n, handled)
+	}
+}
+
+func TestPurgeForgetsOnlyOldIds(t *testing.T) {
+	t.Parallel()
+	db := open(t)
+	e, err := event.New("sales", event.SaleCanceled{SaleID: 1}, time.Now(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := inbox.Claim(db, []event.Envelope{e}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		now  time.Time
+		want int64
+	}{{time.Now(), 0}, {time.Now().Add(inbox.Retention + time.Minute), 1}} {
+		if n, err := inbox.Purge(t.Context(), db, c.now); err != nil || n != c.want {
+			t.Errorf("at %s: purged %d, %v; want %d", c.now, n, err, c.want)
+		}
+	}
+}
