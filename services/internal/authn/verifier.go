@@ -192,3 +192,6 @@ func readBounded(file string) ([]byte, error) {
 	}
 	return os.ReadFile(file)
 }
+
+// PublicKeys is the JWK Set that anyone may read: no symmetric key is in it.
+func (v *Verifier) PublicKeys() ([]byte, error) { return v.keys.Load().set.Public() }

@@ -42,13 +42,13 @@ func TestALogLineCarriesTheIdsOfItsContextAndNoSecret(t *testing.T) {
 func TestTraceParentsFromOutsideAreChecked(t *testing.T) {
 	t.Parallel()
 	for tp, want := range map[string]bool{
-		parent: true,
-		"01" + parent[2:] + "-what-comes-later":                   true,
-		"":                                                        false,
-		"ff" + parent[2:]:                                         false,
-		parent + "-x":                                             false,
-		parent + "x":                                              false,
-		strings.ToUpper(parent):                                   false,
+		parent:                                  true,
+		"01" + parent[2:] + "-what-comes-later": true,
+		"":                                      false,
+		"ff" + parent[2:]:                       false,
+		parent + "-x":                           false,
+		parent + "x":                            false,
+		strings.ToUpper(parent):                 false,
 		"00-00000000000000000000000000000000-b7ad6b7169203331-01": false,
 		"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01": false,
 		"00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01": false,

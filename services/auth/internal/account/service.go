@@ -1,0 +1,237 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ecommerce-stack.dev/services/auth/internal/password"
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/failure"
+)
+
+// Store keeps accounts. Every method is one transaction; those that touch a user's
+// tokens or password lock the user first, so that they take turns.
+type Store interface {
+	// Create adds a user, or fails with ErrEmailTaken.
+	Create(ctx context.Context, u User) (User, error)
+	// ByID and ByEmail fail with ErrNotFound. The email is in normal form.
+	ByID(ctx context.Context, id int64) (User, error)
+	ByEmail(ctx context.Context, email string) (User, error)
+	// List gives up to limit users whose id is above after, in order of id.
+	List(ctx context.Context, after int64, limit int) ([]User, error)
+	// SetDisabled also ends the user's refresh tokens when it disables.
+	SetDisabled(ctx context.Context, id int64, disabled bool) (User, error)
+	// SetPassword replaces the hash that was seen and ends the user's refresh tokens. It
+	// fails with ErrInvalidCredentials when the hash is another one by now.
+	SetPassword(ctx context.Context, id int64, seen, hash []byte) error
+
+	// Attempts, Fail and Forget keep the count of an AttemptsKey.
+	Attempts(ctx context.Context, key []byte) (Attempts, error)
+	Fail(ctx context.Context, key []byte, now time.Time) error
+	Forget(ctx context.Context, key []byte) error
+
+	// AddToken begins a family, unless the user was disabled or got another password
+	// since it was seen: ErrInvalidCredentials.
+	AddToken(ctx context.Context, seen User, t RefreshToken) error
+	// Rotate does what Judge says of the token with the given hash; next takes the place
+	// of a rotated one. It fails with ErrInvalidToken unless it rotated.
+	Rotate(ctx context.Context, hash []byte, next RefreshToken, now time.Time) (User, error)
+	// EndFamily ends the family of the token with the given hash, if there is one.
+	EndFamily(ctx context.Context, hash []byte) error
+	// Sweep deletes what has no effect any more.
+	Sweep(ctx context.Context, now time.Time) error
+}
+
+// Signer makes access tokens.
+type Signer interface {
+	Sign(u User, now time.Time) (token string, validFor time.Duration, err error)
+}
+
+// Session is what a login gives.
+type Session struct {
+	AccessToken  string
+	ExpiresIn    time.Duration
+	RefreshToken string
+}
+
+// Service is the operations on accounts.
+type Service struct {
+	Store      Store
+	Signer     Signer
+	Hasher     *password.Hasher
+	RefreshTTL time.Duration
+	Log        *slog.Logger
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Register makes an account.
+func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
+	r, err := r.check()
+	if err != nil {
+		return User{}, err
+	}
+	// The look before the hash spares the hash; the unique key decides.
+	if _, err := s.Store.ByEmail(ctx, r.Email); err == nil {
+		return User{}, ErrEmailTaken
+	} else if !errors.Is(err, ErrNotFound) {
+		return User{}, fmt.Errorf("register: %w", err)
+	}
+	hash, err := s.hash(ctx, r.Password)
+	if err != nil {
+		return User{}, err
+	}
+	u, err := s.Store.Create(ctx, User{
+		Username: r.Username, Email: r.Email, Role: r.Role, CreatedAt: s.Now(), PasswordHash: hash,
+	})
+	if err != nil {
+		return User{}, fmt.Errorf("register: %w", err)
+	}
+	s.Log.InfoContext(ctx, "account made", "user", u.ID, "role", u.Role)
+	return u, nil
+}
+
+func (s *Service) hash(ctx context.Context, text string) ([]byte, error) {
+	slot, err := s.Hasher.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer slot.Release()
+	return slot.Hash(text)
+}
+
+// EnsureManager makes the first Manager when no account has the email. An account
+// that has it stays as it is.
+func (s *Service) EnsureManager(ctx context.Context, email, text string) error {
+	u, err := s.Register(ctx, Registration{Username: "manager", Email: email, Password: text, Role: authn.Manager})
+	if !errors.Is(err, ErrEmailTaken) {
+		return err
+	}
+	u, err = s.Store.ByEmail(ctx, NormalEmail(email))
+	if err == nil && u.Role != authn.Manager {
+		s.Log.WarnContext(ctx, "the account of MANAGER_EMAIL is not a Manager's", "user", u.ID)
+	}
+	return err
+}
+
+// Login gives a session for an email and its password. An unknown email and a wrong
+// password get the same answer after the same work.
+func (s *Service) Login(ctx context.Context, email, text string) (Session, error) {
+	u, err := s.authenticate(ctx, email, text)
+	if err != nil {
+		return Session{}, err
+	}
+	refresh, hash := newSecret()
+	token := RefreshToken{Hash: hash, Family: uuid.New(), UserID: u.ID, ExpiresAt: s.Now().Add(s.RefreshTTL)}
+	if err := s.Store.AddToken(ctx, u, token); err != nil {
+		return Session{}, fmt.Errorf("log in: %w", err)
+	}
+	return s.session(u, refresh)
+}
+
+// authenticate gives the user of an email and password. The count of failures is
+// read and written while a slot to hash is held, so that a burst of tries passes
+// the check no more often than there are slots.
+func (s *Service) authenticate(ctx context.Context, email, text string) (User, error) {
+	slot, err := s.Hasher.Acquire(ctx)
+	if err != nil {
+		return User{}, err
+	}
+	defer slot.Release()
+	key := AttemptsKey(email)
+	attempts, err := s.Store.Attempts(ctx, key)
+	if err != nil {
+		return User{}, fmt.Errorf("log in: %w", err)
+	}
+	if wait := attempts.Wait(s.Now()); wait > 0 {
+		return User{}, failure.TooMany("too_many_attempts", wait, "Too many failed attempts. Wait before the next one.")
+	}
+	u, err := s.Store.ByEmail(ctx, NormalEmail(email))
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return User{}, fmt.Errorf("log in: %w", err)
+	}
+	if !slot.Matches(u.PasswordHash, text) {
+		if err := s.Store.Fail(ctx, key, s.Now()); err != nil {
+			return User{}, fmt.Errorf("log in: %w", err)
+		}
+		return User{}, ErrInvalidCredentials
+	}
+	if attempts.Failures > 0 {
+		if err := s.Store.Forget(ctx, key); err != nil {
+			return User{}, fmt.Errorf("log in: %w", err)
+		}
+	}
+	if u.Disabled {
+		return User{}, ErrDisabled // only who knows the password learns it
+	}
+	return u, nil
+}
+
+func (s *Service) session(u User, refresh string) (Session, error) {
+	access, validFor, err := s.Signer.Sign(u, s.Now())
+	if err != nil {
+		return Session{}, fmt.Errorf("log in: %w", err)
+	}
+	return Session{AccessToken: access, ExpiresIn: validFor, RefreshToken: refresh}, nil
+}
+
+// Refresh exchanges a refresh token for a session. Each token works once: when one
+// comes again, its whole family ends.
+func (s *Service) Refresh(ctx context.Context, refresh string) (Session, error) {
+	now := s.Now()
+	text, hash := newSecret()
+	u, err := s.Store.Rotate(ctx, hashSecret(refresh), RefreshToken{Hash: hash, ExpiresAt: now.Add(s.RefreshTTL)}, now)
+	if err != nil {
+		return Session{}, fmt.Errorf("refresh: %w", err)
+	}
+	return s.session(u, text)
+}
+
+// Logout ends the family of a refresh token. One that is unknown is no error (RFC
+// 7009, section 2.2).
+func (s *Service) Logout(ctx context.Context, refresh string) error {
+	return s.Store.EndFamily(ctx, hashSecret(refresh))
+}
+
+// ChangePassword replaces a password and ends every refresh token of the user. Wrong
+// guesses of the current one count as failed logins.
+func (s *Service) ChangePassword(ctx context.Context, userID int64, current, next string) error {
+	if reason := password.Check(next); reason != "" {
+		return failure.Invalid("body.newPassword", "%s", reason)
+	}
+	u, err := s.Store.ByID(ctx, userID)
+	if err != nil {
+		return fmt.Errorf("change the password: %w", err)
+	}
+	if u, err = s.authenticate(ctx, u.Email, current); err != nil {
+		return err
+	}
+	hash, err := s.hash(ctx, next)
+	if err != nil {
+		return err
+	}
+	if err := s.Store.SetPassword(ctx, u.ID, u.PasswordHash, hash); err != nil {
+		return fmt.Errorf("change the password: %w", err)
+	}
+	s.Log.InfoContext(ctx, "password changed", "user", u.ID)
+	return nil
+}
+
+// SetDisabled lets a manager disable an account or enable it again. A disabled user
+// cannot log in or refresh; an access token made before works until it expires.
+func (s *Service) SetDisabled(ctx context.Context, by, userID int64, disabled bool) (User, error) {
+	if by == userID && disabled {
+		return User{}, ErrOwnAccount
+	}
+	u, err := s.Store.SetDisabled(ctx, userID, disabled)
+	if err != nil {
+		return User{}, fmt.Errorf("change user %d: %w", userID, err)
+	}
+	s.Log.InfoContext(ctx, "account changed", "user", u.ID, "disabled", disabled, "by", by)
+	return u, nil
+}

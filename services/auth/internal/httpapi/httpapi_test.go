@@ -1,0 +1,408 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ecommerce-stack.dev/services/internal/authn"
+)
+
+func TestAnyoneRegistersAsAClient(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	got := a.expect(a.do("POST", "/auth/register/user", "", object("username", "Ada", "email", "Ada@Example.com", "password", goodPassword)), 201, "")
+	made, err := time.Parse(time.RFC3339, fmt.Sprint(got.body["createdAt"]))
+	if err != nil || made.Location() != time.UTC {
+		t.Errorf("createdAt %v: %v", got.body["createdAt"], err)
+	}
+	delete(got.body, "createdAt")
+	id := got.body["id"].(float64)
+	want := map[string]any{"id": id, "username": "Ada", "email": "ada@example.com", "role": "Client", "disabled": false}
+	if diff := cmp.Diff(want, got.body); diff != "" || id < 1 {
+		t.Errorf("user (-want +got):\n%s", diff)
+	}
+	a.expect(a.do("POST", "/auth/register/user", "", object("username", "B", "email", "ADA@example.COM", "password", goodPassword)), 409, "email_taken")
+	a.expect(a.do("POST", "/auth/register/user", "", `{`), 400, "malformed_json")
+}
+
+func TestARegistrationThatBreaksRulesNamesThem(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	for name, c := range map[string]struct {
+		body string
+		want []string
+	}{
+		"nothing":         {`{}`, []string{"body.email", "body.password", "body.username"}},
+		"empty":           {object("username", "", "email", "", "password", ""), []string{"body.email", "body.password", "body.username"}},
+		"short password":  {object("username", "a", "email", "a@b.de", "password", "kq8#Zp"), []string{"body.password"}},
+		"73 bytes":        {object("username", "a", "email", "a@b.de", "password", strings.Repeat("é", 36)+"x"), []string{"body.password"}},
+		"common password": {object("username", "a", "email", "a@b.de", "password", "Password123"), []string{"body.password"}},
+		"a role":          {object("username", "a", "email", "a@b.de", "password", goodPassword, "role", "Manager"), []string{"body.role"}},
+		"long username":   {object("username", strings.Repeat("x", 101), "email", "a@b.de", "password", goodPassword), []string{"body.username"}},
+	} {
+		got := a.expect(a.do("POST", "/auth/register/user", "", c.body), 422, "invalid_request")
+		sameStrings(t, name, c.want, locations(got))
+	}
+}
+
+func TestAPasswordOf72BytesIsTakenWhole(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	longest := strings.Repeat("kq8#Zp2!vuWm", 6)
+	a.expect(a.do("POST", "/auth/register/user", "", object("username", "a", "email", "a@b.de", "password", longest)), 201, "")
+	a.expect(a.tryLogin("a@b.de", longest), 200, "")
+	a.expect(a.tryLogin("a@b.de", longest+"x"), 401, "invalid_credentials")
+	a.expect(a.tryLogin("a@b.de", longest[:71]), 401, "invalid_credentials")
+}
+
+func TestOnlyManagersRegisterManagers(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	body := object("username", "M", "email", "m@example.com", "password", goodPassword)
+	a.expect(a.do("POST", "/auth/register/manager", "", body), 401, "unauthenticated")
+	a.expect(a.do("POST", "/auth/register/manager", a.clientToken(1), body), 403, "forbidden")
+	got := a.expect(a.do("POST", "/auth/register/manager", a.manager, body), 201, "")
+	if got.body["role"] != "Manager" {
+		t.Errorf("role %v", got.body["role"])
+	}
+	a.expect(a.do("POST", "/auth/register/manager", a.manager, body), 409, "email_taken")
+}
+
+func TestALoginGivesATokenThatEveryServiceAccepts(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	id := a.register("ada@example.com")
+	got := a.expect(a.tryLogin("ADA@example.com", goodPassword), 200, "")
+	if got.body["tokenType"] != "Bearer" || got.body["expiresIn"] != 900.0 || got.header.Get("Cache-Control") != "no-store" {
+		t.Errorf("session %v, Cache-Control %q", got.body, got.header.Get("Cache-Control"))
+	}
+	s := sessionOf(got)
+	want := authn.Principal{UserID: id, Email: "ada@example.com", Role: authn.Client}
+	if p, err := a.keys.Verifier(t).Verify(s.access); err != nil || p != want {
+		t.Errorf("token names %+v, %v, want %+v", p, err, want)
+	}
+	me := a.expect(a.do("GET", "/auth/me", "Bearer "+s.access, ""), 200, "")
+	if me.body["id"] != float64(id) {
+		t.Errorf("me is %v", me.body)
+	}
+	a.expect(a.do("GET", "/auth/me", "", ""), 401, "unauthenticated")
+	a.expect(a.do("GET", "/auth/me", "Bearer x", ""), 401, "invalid_token")
+	a.expect(a.do("GET", "/auth/me", a.clientToken(1<<40), ""), 404, "user_not_found")
+}
+
+func TestUnknownEmailsAndWrongPasswordsAreNotToldApart(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	a.register("ada@example.com")
+	hashes := func() uint64 { return histogramCount(t, a.metrics, "auth_password_hash_seconds") }
+	var bodies []map[string]any
+	for _, email := range []string{"ada@example.com", "nobody@example.com", "not an email"} {
+		before := hashes()
+		got := a.expect(a.tryLogin(email, "wrong password"), 401, "invalid_credentials")
+		if n := hashes() - before; n != 1 {
+			t.Errorf("%s: %d hashes, want 1", email, n)
+		}
+		delete(got.body, "traceId")
+		bodies = append(bodies, got.body)
+	}
+	if !cmp.Equal(bodies[0], bodies[1]) || !cmp.Equal(bodies[0], bodies[2]) {
+		t.Errorf("the answers differ: %v", bodies)
+	}
+	a.expect(a.do("POST", "/auth/login", "", `{}`), 422, "invalid_request")
+}
+
+func TestFailedLoginsSlowAnAccountDownAndSuccessForgives(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	a.register("ada@example.com")
+	for _, email := range []string{"ada@example.com", "nobody@example.com"} {
+		for range 5 {
+			a.expect(a.tryLogin(email, "wrong password"), 401, "invalid_credentials")
+		}
+		got := a.expect(a.tryLogin(email, goodPassword), 429, "too_many_attempts")
+		if retry := got.header.Get("Retry-After"); retry != "1" {
+			t.Errorf("Retry-After %q, want 1", retry)
+		}
+	}
+	a.clock.pass(time.Second)
+	a.expect(a.tryLogin("ada@example.com", "wrong password"), 401, "invalid_credentials")
+	got := a.expect(a.tryLogin("Ada@Example.com", goodPassword), 429, "too_many_attempts")
+	if retry := got.header.Get("Retry-After"); retry != "2" {
+		t.Errorf("Retry-After %q, want 2: the wait grows", retry)
+	}
+	a.clock.pass(2 * time.Second)
+	a.login("ada@example.com", goodPassword)
+	a.expect(a.tryLogin("ada@example.com", "wrong password"), 401, "invalid_credentials")
+	a.login("ada@example.com", goodPassword)
+}
+
+func TestABurstOfGuessesIsCountedWhole(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	a.register("ada@example.com")
+	var wg sync.WaitGroup
+	statuses := make(chan int, 40)
+	for range cap(statuses) {
+		wg.Go(func() { statuses <- a.tryLogin("ada@example.com", "wrong password").status })
+	}
+	wg.Wait()
+	close(statuses)
+	count := map[int]int{}
+	for s := range statuses {
+		count[s]++
+	}
+	// Two slots hash at once, so one try more than the five may have been on its way.
+	if count[401] < 5 || count[401] > 6 || count[401]+count[429] != 40 {
+		t.Errorf("answers by status: %v, want 5 or 6 of 401 and the rest 429", count)
+	}
+}
+
+func TestARefreshTokenWorksOnceAndItsReuseEndsTheFamily(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	a.register("ada@example.com")
+	first, other := a.login("ada@example.com", goodPassword), a.login("ada@example.com", goodPassword)
+	second := sessionOf(a.expect(a.refresh(first.refresh), 200, ""))
+	if second.refresh == first.refresh || second.access == "" {
+		t.Errorf("the session was not renewed: %+v", second)
+	}
+	third := sessionOf(a.expect(a.refresh(second.refresh), 200, ""))
+	a.expect(a.refresh(first.refresh), 401, "invalid_refresh_token")
+	a.expect(a.refresh(third.refresh), 401, "invalid_refresh_token")
+	a.expect(a.refresh(other.refresh), 200, "")
+	a.expect(a.refresh("unknown"), 401, "invalid_refresh_token")
+	a.expect(a.do("POST", "/auth/refresh", "", `{"refreshToken":""}`), 422, "invalid_request")
+}
+
+func TestOfTwoRefreshesAtOnceOneWinsAndTheFamilyEnds(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	a.register("ada@example.com")
+	s := a.login("ada@example.com", goodPassword)
+	answers := make(chan answer, 8)
+	var wg sync.WaitGroup
+	for range cap(answers) {
+		wg.Go(func() { answers <- a.refresh(s.refresh) })
+	}
+	wg.Wait()
+	close(answers)
+	var won []session
+	for got := range answers {
+		switch got.status {
+		case 200:
+			won = append(won, sessionOf(got))
+		case 401:
+		default:
+			t.Errorf("got %d %v", got.status, got.body)
+		}
+	}
+	if len(won) != 1 {
+		t.Fatalf("%d refreshes won, want 1", len(won))
+	}
+	a.expect(a.refresh(won[0].refresh), 401, "invalid_refresh_token")
+}
+
+func TestRefreshTokensExpire(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	a.register("ada@example.com")
+	s := a.login("ada@example.com", goodPassword)
+	a.clock.pass(24*time.Hour - time.Second)
+	s = sessionOf(a.expect(a.refresh(s.refresh), 200, ""))
+	a.clock.pass(24 * time.Hour)
+	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
+	if err := a.accounts.Store.Sweep(t.Context(), a.clock.Now()); err != nil {
+		t.Errorf("Sweep: %v", err)
+	}
+	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
+}
+
+func TestLogoutEndsTheSessionAndMayBeRepeated(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	a.register("ada@example.com")
+	s, other := a.login("ada@example.com", goodPassword), a.login("ada@example.com", goodPassword)
+	for range 2 {
+		a.expect(a.do("POST", "/auth/logout", "", object("refreshToken", s.refresh)), 204, "")
+	}
+	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
+	a.expect(a.refresh(other.refresh), 200, "")
+	a.expect(a.do("POST", "/auth/logout", "", `{}`), 422, "invalid_request")
+}
+
+func TestANewPasswordEndsEverySession(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	a.register("ada@example.com")
+	s, other := a.login("ada@example.com", goodPassword), a.login("ada@example.com", goodPassword)
+	bearer := "Bearer " + s.access
+	const next = "staple battery horse"
+	change := func(auth, current, next string) answer {
+		return a.do("PUT", "/auth/password", auth, object("currentPassword", current, "newPassword", next))
+	}
+	a.expect(change("", goodPassword, next), 401, "unauthenticated")
+	a.expect(change(bearer, "wrong password", next), 401, "invalid_credentials")
+	sameStrings(t, "common", []string{"body.newPassword"}, locations(a.expect(change(bearer, goodPassword, "password1"), 422, "invalid_request")))
+	a.expect(change(bearer, goodPassword, next), 204, "")
+	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
+	a.expect(a.refresh(other.refresh), 401, "invalid_refresh_token")
+	a.expect(a.tryLogin("ada@example.com", goodPassword), 401, "invalid_credentials")
+	a.login("ada@example.com", next)
+}
+
+func TestGuessingTheCurrentPasswordIsSlowedDown(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	id := a.register("ada@example.com")
+	body := object("currentPassword", "wrong password", "newPassword", "staple battery horse")
+	for range 5 {
+		a.expect(a.do("PUT", "/auth/password", a.clientToken(id), body), 401, "invalid_credentials")
+	}
+	a.expect(a.do("PUT", "/auth/password", a.clientToken(id), body), 429, "too_many_attempts")
+}
+
+func TestManagersReadAndDisableAccounts(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	id := a.register("ada@example.com")
+	path := fmt.Sprintf("/auth/users/%d", id)
+	s := a.login("ada@example.com", goodPassword)
+
+	a.expect(a.do("GET", path, "", ""), 401, "unauthenticated")
+	a.expect(a.do("GET", path, a.clientToken(id), ""), 403, "forbidden")
+	a.expect(a.do("GET", path, a.manager, ""), 200, "")
+	a.expect(a.do("GET", "/auth/users/999999", a.manager, ""), 404, "user_not_found")
+	a.expect(a.do("GET", "/auth/users/x", a.manager, ""), 422, "invalid_request")
+
+	a.expect(a.do("PATCH", path, "", `{"disabled":true}`), 401, "unauthenticated")
+	a.expect(a.do("PATCH", path, a.clientToken(id), `{"disabled":true}`), 403, "forbidden")
+	a.expect(a.do("PATCH", path, a.manager, `{"disabled":"yes"}`), 422, "invalid_request")
+	a.expect(a.do("PATCH", path, a.manager, `{}`), 422, "invalid_request")
+	a.expect(a.do("PATCH", "/auth/users/999999", a.manager, `{"disabled":true}`), 404, "user_not_found")
+	if got := a.expect(a.do("PATCH", path, a.manager, `{"disabled":true}`), 200, ""); got.body["disabled"] != true {
+		t.Errorf("user %v", got.body)
+	}
+	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
+	a.expect(a.tryLogin("ada@example.com", goodPassword), 403, "account_disabled")
+	a.expect(a.tryLogin("ada@example.com", "wrong password"), 401, "invalid_credentials")
+	a.expect(a.do("PATCH", path, a.manager, `{"disabled":false}`), 200, "")
+	a.login("ada@example.com", goodPassword)
+}
+
+func TestAManagerCannotLockThemselvesOut(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	me := a.expect(a.do("GET", "/auth/me", a.manager, ""), 200, "")
+	path := fmt.Sprintf("/auth/users/%.0f", me.body["id"])
+	a.expect(a.do("PATCH", path, a.manager, `{"disabled":true}`), 409, "own_account")
+}
+
+func TestAccountsAreListedAPageAtATime(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	for i := range 4 {
+		a.register(fmt.Sprintf("user%d@example.com", i))
+	}
+	var seen []string
+	path := "/auth/users?limit=2"
+	for pages := 1; ; pages++ {
+		got := a.expect(a.do("GET", path, a.manager, ""), 200, "")
+		for _, u := range got.body["items"].([]any) {
+			seen = append(seen, u.(map[string]any)["email"].(string))
+		}
+		next, more := got.body["nextCursor"].(string)
+		if !more {
+			if pages != 3 {
+				t.Errorf("%d pages, want 3", pages)
+			}
+			break
+		}
+		path = "/auth/users?limit=2&cursor=" + next
+	}
+	sameStrings(t, "users", []string{managerEmail, "user0@example.com", "user1@example.com", "user2@example.com", "user3@example.com"}, seen)
+	sameStrings(t, "cursor", []string{"query.cursor"}, locations(a.expect(a.do("GET", "/auth/users?cursor=x", a.manager, ""), 422, "invalid_request")))
+	sameStrings(t, "limit", []string{"query.limit"}, locations(a.expect(a.do("GET", "/auth/users?limit=0", a.manager, ""), 422, "invalid_request")))
+	a.expect(a.do("GET", "/auth/users", "", ""), 401, "unauthenticated")
+	a.expect(a.do("GET", "/auth/users", a.clientToken(1), ""), 403, "forbidden")
+}
+
+func TestTheFirstManagerIsMadeOnce(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if err := a.accounts.EnsureManager(t.Context(), "second@example.com", goodPassword); err != nil {
+				t.Errorf("EnsureManager: %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := a.accounts.EnsureManager(t.Context(), managerEmail, "another password"); err != nil {
+		t.Errorf("EnsureManager: %v", err)
+	}
+	a.login(managerEmail, goodPassword)
+	if err := a.accounts.EnsureManager(t.Context(), "weak@example.com", "password"); err == nil {
+		t.Error("a manager got a common password")
+	}
+}
+
+func TestPublicKeysHaveNoSecrets(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	got := a.expect(a.do("GET", "/.well-known/jwks.json", "", ""), 200, "")
+	raw, err := json.Marshal(got.body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(raw), `"kid":"test-1"`) || strings.Contains(string(raw), `"d"`) {
+		t.Errorf("keys: %s", raw)
+	}
+	if ct := got.header.Get("Content-Type"); ct != "application/jwk-set+json" {
+		t.Errorf("Content-Type %q", ct)
+	}
+}
+
+func TestADatabaseThatIsAwayIs503(t *testing.T) {
+	t.Parallel()
+	a := serve(t, "user:password@tcp(127.0.0.1:1)/schema", "")
+	a.manager = a.keys.Bearer(t, 1, authn.Manager)
+	for _, got := range []answer{
+		a.tryLogin("ada@example.com", goodPassword),
+		a.refresh("x"),
+		a.do("POST", "/auth/logout", "", object("refreshToken", "x")),
+		a.do("POST", "/auth/register/user", "", object("username", "a", "email", "a@b.de", "password", goodPassword)),
+		a.do("PUT", "/auth/password", a.manager, object("currentPassword", goodPassword, "newPassword", "staple battery horse")),
+		a.do("GET", "/auth/me", a.manager, ""),
+		a.do("GET", "/auth/users", a.manager, ""),
+		a.do("PATCH", "/auth/users/2", a.manager, `{"disabled":true}`),
+	} {
+		a.expect(got, http.StatusServiceUnavailable, "unavailable")
+		if got.header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+}
+
+func histogramCount(t *testing.T, reg *prometheus.Registry, name string) uint64 {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			return f.GetMetric()[0].GetHistogram().GetSampleCount()
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}

@@ -1,0 +1,93 @@
+package httpapi
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"ecommerce-stack.dev/services/auth/internal/account"
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/page"
+)
+
+func (a *API) registerUsers(api huma.API) {
+	huma.Register(api, created(anyone(http.MethodPost, "/auth/register/user", "register-user", "Make a client's account",
+		http.StatusConflict)), a.registerAs(authn.Client))
+	huma.Register(api, created(managers(http.MethodPost, "/auth/register/manager", "register-manager", "Make a manager's account",
+		http.StatusConflict)), a.registerAs(authn.Manager))
+	huma.Register(api, holders(http.MethodGet, "/auth/me", "get-me", "The own account", http.StatusNotFound), a.me)
+	huma.Register(api, managers(http.MethodGet, "/auth/users", "list-users", "List accounts"), a.list)
+	huma.Register(api, managers(http.MethodGet, "/auth/users/{id}", "get-user", "Read an account", http.StatusNotFound), a.get)
+	huma.Register(api, managers(http.MethodPatch, "/auth/users/{id}", "change-user", "Disable or enable an account",
+		http.StatusNotFound, http.StatusConflict), a.change)
+}
+
+func created(op huma.Operation) huma.Operation {
+	op.DefaultStatus = http.StatusCreated
+	return op
+}
+
+// The domain checks what is longer to say than a schema can, and names each rule.
+type registration struct {
+	Body struct {
+		Username string `json:"username" maxLength:"1024" doc:"1 to 100 characters" example:"Ada"`
+		Email    string `json:"email" maxLength:"1024" doc:"Unique without regard to case" example:"ada@example.com"`
+		Password string `json:"password" maxLength:"1024" doc:"8 to 72 bytes, not among the most common ones" example:"correct horse battery"`
+	}
+}
+
+func (a *API) registerAs(role authn.Role) func(context.Context, *registration) (*userAnswer, error) {
+	return func(ctx context.Context, in *registration) (*userAnswer, error) {
+		return one(a.Accounts.Register(ctx, account.Registration{
+			Username: in.Body.Username, Email: in.Body.Email, Password: in.Body.Password, Role: role,
+		}))
+	}
+}
+
+func one(u account.User, err error) (*userAnswer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &userAnswer{Body: userOf(u)}, nil
+}
+
+func (a *API) me(ctx context.Context, _ *struct{}) (*userAnswer, error) {
+	return one(a.Accounts.Store.ByID(ctx, caller(ctx)))
+}
+
+type userID struct {
+	ID int64 `path:"id" minimum:"1" doc:"Id of the user"`
+}
+
+func (a *API) get(ctx context.Context, in *userID) (*userAnswer, error) {
+	return one(a.Accounts.Store.ByID(ctx, in.ID))
+}
+
+type userChange struct {
+	ID   int64 `path:"id" minimum:"1" doc:"Id of the user"`
+	Body struct {
+		Disabled bool `json:"disabled" doc:"A disabled user cannot log in or refresh"`
+	}
+}
+
+func (a *API) change(ctx context.Context, in *userChange) (*userAnswer, error) {
+	return one(a.Accounts.SetDisabled(ctx, caller(ctx), in.ID, in.Body.Disabled))
+}
+
+const usersCursor = "users:id"
+
+type usersAnswer struct{ Body page.Of[user] }
+
+func (a *API) list(ctx context.Context, in *page.Query) (*usersAnswer, error) {
+	after, _, err := page.Decode[int64](usersCursor, in.Cursor)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := a.Accounts.Store.List(ctx, after, in.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	users, err := page.Cut(rows, in.Limit, usersCursor, func(u account.User) int64 { return u.ID })
+	return &usersAnswer{Body: page.Map(users, userOf)}, err
+}

@@ -1,0 +1,159 @@
+// Package mysql keeps accounts in MySQL.
+package mysql
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"gorm.io/gorm"
+	"gorm.io/gorm/clause"
+
+	"ecommerce-stack.dev/services/auth/internal/account"
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/database"
+)
+
+//go:embed migrations/*.sql
+var files embed.FS
+
+// Migrations of the schema.
+func Migrations() fs.FS {
+	sub, err := fs.Sub(files, "migrations")
+	if err != nil {
+		panic(err) // the folder is embedded above
+	}
+	return sub
+}
+
+// Store implements account.Store.
+type Store struct{ db *gorm.DB }
+
+// NewStore works on a migrated schema.
+func NewStore(db *gorm.DB) *Store { return &Store{db} }
+
+var _ account.Store = (*Store)(nil)
+
+type userRow struct {
+	ID           int64 `gorm:"primaryKey"`
+	Username     string
+	Email        string
+	PasswordHash []byte
+	Role         string
+	Disabled     bool
+	CreatedAt    time.Time
+}
+
+func (userRow) TableName() string { return "users" }
+
+func (r userRow) user() account.User {
+	return account.User{
+		ID: r.ID, Username: r.Username, Email: r.Email, Role: authn.Role(r.Role), Disabled: r.Disabled,
+		CreatedAt: r.CreatedAt, PasswordHash: r.PasswordHash,
+	}
+}
+
+// Create implements account.Store.
+func (s *Store) Create(ctx context.Context, u account.User) (account.User, error) {
+	row := userRow{
+		Username: u.Username, Email: u.Email, PasswordHash: u.PasswordHash, Role: string(u.Role),
+		Disabled: u.Disabled, CreatedAt: u.CreatedAt,
+	}
+	err := s.db.WithContext(ctx).Create(&row).Error
+	if database.IsDuplicate(err) {
+		return account.User{}, account.ErrEmailTaken
+	}
+	if err != nil {
+		return account.User{}, database.Classify(fmt.Errorf("insert a user: %w", err))
+	}
+	return row.user(), nil
+}
+
+// ByID implements account.Store.
+func (s *Store) ByID(ctx context.Context, id int64) (account.User, error) {
+	return first(s.db.WithContext(ctx).Where("id = ?", id))
+}
+
+// ByEmail implements account.Store.
+func (s *Store) ByEmail(ctx context.Context, email string) (account.User, error) {
+	return first(s.db.WithContext(ctx).Where("email = ?", email))
+}
+
+func first(query *gorm.DB) (account.User, error) {
+	var row userRow
+	err := query.Take(&row).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return account.User{}, account.ErrNotFound
+	}
+	if err != nil {
+		return account.User{}, database.Classify(fmt.Errorf("read a user: %w", err))
+	}
+	return row.user(), nil
+}
+
+// List implements account.Store.
+func (s *Store) List(ctx context.Context, after int64, limit int) ([]account.User, error) {
+	var rows []userRow
+	if err := s.db.WithContext(ctx).Where("id > ?", after).Order("id").Limit(limit).Find(&rows).Error; err != nil {
+		return nil, database.Classify(fmt.Errorf("list users: %w", err))
+	}
+	users := make([]account.User, len(rows))
+	for i, r := range rows {
+		users[i] = r.user()
+	}
+	return users, nil
+}
+
+// SetDisabled implements account.Store.
+func (s *Store) SetDisabled(ctx context.Context, id int64, disabled bool) (account.User, error) {
+	var u account.User
+	err := s.transact(ctx, "change a user", func(tx *gorm.DB) error {
+		var err error
+		if u, err = lockUser(tx, id); err != nil {
+			return err
+		}
+		u.Disabled = disabled
+		if err := tx.Model(&userRow{ID: id}).Update("disabled", disabled).Error; err != nil || !disabled {
+			return err
+		}
+		return endTokens(tx, id)
+	})
+	return u, err
+}
+
+// SetPassword implements account.Store.
+func (s *Store) SetPassword(ctx context.Context, id int64, seen, hash []byte) error {
+	return s.transact(ctx, "change a password", func(tx *gorm.DB) error {
+		u, err := lockUser(tx, id)
+		if err != nil {
+			return err
+		}
+		if string(u.PasswordHash) != string(seen) || u.Disabled {
+			return account.ErrInvalidCredentials
+		}
+		if err := tx.Model(&userRow{ID: id}).Update("password_hash", hash).Error; err != nil {
+			return err
+		}
+		return endTokens(tx, id)
+	})
+}
+
+// lockUser makes those who change a user or its tokens take turns.
+func lockUser(tx *gorm.DB, id int64) (account.User, error) {
+	return first(tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("id = ?", id))
+}
+
+func endTokens(tx *gorm.DB, userID int64) error {
+	return tx.Where("user_id = ?", userID).Delete(&tokenRow{}).Error
+}
+
+// transact names what failed and classifies it.
+func (s *Store) transact(ctx context.Context, what string, fn func(tx *gorm.DB) error) error {
+	if err := database.Transact(ctx, s.db, fn); err != nil {
+		return database.Classify(fmt.Errorf("%s: %w", what, err))
+	}
+	return nil
+}

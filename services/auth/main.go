@@ -1,0 +1,144 @@
+// Command auth keeps the accounts of the store: it answers the REST contract under
+// /auth and signs the tokens that every service verifies.
+//
+// Usage: auth [serve | migrate]. The settings are environment variables; see
+// docs/contracts.md.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime"
+	"syscall"
+	"time"
+
+	"ecommerce-stack.dev/services/auth/internal/account"
+	"ecommerce-stack.dev/services/auth/internal/httpapi"
+	"ecommerce-stack.dev/services/auth/internal/mysql"
+	"ecommerce-stack.dev/services/auth/internal/password"
+	"ecommerce-stack.dev/services/auth/internal/token"
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/config"
+	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/telemetry"
+)
+
+const name = "auth"
+
+// sweepInterval is how often what has no effect any more is deleted.
+const sweepInterval = 10 * time.Minute
+
+type settings struct {
+	Server          server.Config
+	Tokens          authn.Config
+	Signing         token.Config
+	MySQL           config.Secret `env:"MYSQL_DSN,required,notEmpty"`
+	RefreshTTL      time.Duration `env:"REFRESH_TOKEN_TTL" envDefault:"720h"`
+	BcryptCost      int           `env:"BCRYPT_COST" envDefault:"12"`
+	HashConcurrency int           `env:"HASH_CONCURRENCY"`
+	ManagerEmail    string        `env:"MANAGER_EMAIL"`
+	ManagerPassword config.Secret `env:"MANAGER_PASSWORD"`
+}
+
+// Check implements config.Checker.
+func (s settings) Check() error {
+	var wrong []error
+	for rule, broken := range map[string]bool{
+		fmt.Sprintf("BCRYPT_COST is not from %d to %d", password.MinCost, password.MaxCost): s.BcryptCost < password.MinCost || s.BcryptCost > password.MaxCost,
+		"HASH_CONCURRENCY is negative":                       s.HashConcurrency < 0,
+		"ACCESS_TOKEN_TTL is not positive":                   s.Signing.TTL <= 0,
+		"REFRESH_TOKEN_TTL is not positive":                  s.RefreshTTL <= 0,
+		"MANAGER_EMAIL and MANAGER_PASSWORD belong together": (s.ManagerEmail == "") != (s.ManagerPassword == ""),
+	} {
+		if broken {
+			wrong = append(wrong, errors.New(rule))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+type migration struct {
+	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
+	LogLevel slog.Level    `env:"LOG_LEVEL" envDefault:"info"`
+}
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	run := serve
+	switch command := append(os.Args[1:], "serve")[0]; command {
+	case "serve":
+	case "migrate":
+		run = migrate
+	default:
+		fmt.Fprintf(os.Stderr, "usage: %s [serve | migrate]\n", name)
+		os.Exit(2)
+	}
+	if err := run(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+}
+
+func migrate(ctx context.Context) error {
+	c, err := config.Load[migration]()
+	if err != nil {
+		return err
+	}
+	return database.Migrate(ctx, c.MySQL.Reveal(), mysql.Migrations(), telemetry.NewLogger(os.Stdout, name, c.LogLevel))
+}
+
+func serve(ctx context.Context) error {
+	c, err := config.Load[settings]()
+	if err != nil {
+		return err
+	}
+	log, metrics, checks := telemetry.NewLogger(os.Stdout, name, c.Server.LogLevel), telemetry.NewRegistry(name), health.New()
+	verifier, err := authn.NewVerifier(c.Tokens)
+	if err != nil {
+		return err
+	}
+	signer, err := token.NewSigner(c.Signing, c.Tokens.Issuer, c.Tokens.Audience)
+	if err != nil {
+		return err
+	}
+	if c.HashConcurrency == 0 {
+		c.HashConcurrency = runtime.GOMAXPROCS(0)
+	}
+	hasher, err := password.NewHasher(c.BcryptCost, c.HashConcurrency, metrics)
+	if err != nil {
+		return err
+	}
+	db, err := database.Open(c.MySQL.Reveal())
+	if err != nil {
+		return err
+	}
+	checks.Add("database", func(ctx context.Context) error { return database.Ping(ctx, db) })
+	accounts := &account.Service{Store: mysql.NewStore(db), Signer: signer, Hasher: hasher,
+		RefreshTTL: c.RefreshTTL, Log: log, Now: database.Now}
+
+	srv := server.New(server.Options{Name: name, Title: "Auth: accounts and sessions", DefaultAddr: ":5004",
+		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
+	api := httpapi.API{Accounts: accounts, PublicKeys: verifier.PublicKeys}
+	api.Register(srv.API())
+
+	if c.ManagerEmail != "" {
+		ensure := func(ctx context.Context) error {
+			return accounts.EnsureManager(ctx, c.ManagerEmail, c.ManagerPassword.Reveal())
+		}
+		if err := ensureManager(ctx, srv, log, ensure); err != nil {
+			return err
+		}
+	}
+	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
+	srv.Background("signing key", func(ctx context.Context) { signer.Watch(ctx, log) })
+	srv.Every(sweepInterval, "sweep", func(ctx context.Context) error { return accounts.Store.Sweep(ctx, database.Now()) })
+	srv.OnStop("database", func(context.Context) error { return database.Close(db) })
+	return srv.Run(ctx)
+}
