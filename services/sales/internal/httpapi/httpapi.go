@@ -58,7 +58,8 @@ func customer(ctx context.Context) int64 {
 	return p.UserID
 }
 
-type ofSale struct {
+// OfSale is embedded in inputs; huma passes over types that are not exported.
+type OfSale struct {
 	ID int64 `path:"id" minimum:"1"`
 }
 
@@ -83,13 +84,13 @@ func (a *API) list(ctx context.Context, in *listSales) (*answer[page.Of[saleBody
 	return &answer[page.Of[saleBody]]{page.Map(cut, bodyOf)}, err
 }
 
-func (a *API) read(ctx context.Context, in *ofSale) (*answer[saleBody], error) {
+func (a *API) read(ctx context.Context, in *OfSale) (*answer[saleBody], error) {
 	s, err := a.Store.Sale(ctx, in.ID, customer(ctx))
 	return &answer[saleBody]{bodyOf(s)}, err
 }
 
 type confirmSale struct {
-	ofSale
+	OfSale
 	Body *struct {
 		Status string `json:"status,omitempty" enum:"Confirmed" doc:"The only status that a client can set"`
 	} `required:"false"`
@@ -100,12 +101,12 @@ func (a *API) confirm(ctx context.Context, in *confirmSale) (*answer[saleBody], 
 	return &answer[saleBody]{bodyOf(s)}, err
 }
 
-func (a *API) cancel(ctx context.Context, in *ofSale) (*struct{}, error) {
+func (a *API) cancel(ctx context.Context, in *OfSale) (*struct{}, error) {
 	return nil, a.Store.Cancel(ctx, in.ID, customer(ctx))
 }
 
 type listTimeline struct {
-	ofSale
+	OfSale
 	page.Query
 }
 

@@ -25,7 +25,7 @@ const (
 )
 
 type streamSale struct {
-	ofSale
+	OfSale
 	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"Continue after this event"`
 }
 

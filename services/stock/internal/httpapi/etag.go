@@ -38,7 +38,7 @@ func known(header, tag string) bool {
 
 // version is what an If-Match header asks for; nil accepts any. A header with
 // several tags or one that is not ours can only be stale: a product has one ETag.
-func (c conditionalWrite) version() (*int64, error) {
+func (c ConditionalWrite) version() (*int64, error) {
 	header := strings.TrimSpace(c.IfMatch)
 	if header == "" || header == "*" {
 		return nil, nil

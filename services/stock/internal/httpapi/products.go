@@ -51,17 +51,18 @@ type createdProduct struct {
 	Body     product
 }
 
-type conditionalWrite struct {
+// ConditionalWrite is embedded in the inputs of writes that honour If-Match.
+type ConditionalWrite struct {
 	IfMatch string `header:"If-Match" maxLength:"1024" doc:"ETag that the product must still have (RFC 9110, section 13.1.1)"`
 }
 
 type updateProduct struct {
-	conditionalWrite
+	ConditionalWrite
 	Body productChange
 }
 
 type deleteProduct struct {
-	conditionalWrite
+	ConditionalWrite
 	ProductID int64 `path:"productId" minimum:"1"`
 }
 

@@ -50,17 +50,18 @@ type violation struct {
 	Rule      string `json:"rule"`
 }
 
-type ofProduct struct {
+// OfProduct is embedded in inputs; huma passes over types that are not exported.
+type OfProduct struct {
 	ProductID int64 `path:"productId" minimum:"1"`
 }
 
 type moving struct {
-	ofProduct
+	OfProduct
 	Quantity int64 `path:"quantity" minimum:"1" maximum:"1000000000"`
 }
 
 type listMovements struct {
-	ofProduct
+	OfProduct
 	page.Query
 }
 
@@ -101,12 +102,12 @@ func (a *API) byHand(kind inventory.Kind) func(context.Context, *moving) (*answe
 	}
 }
 
-func (a *API) stock(ctx context.Context, in *ofProduct) (*answer[stock], error) {
+func (a *API) stock(ctx context.Context, in *OfProduct) (*answer[stock], error) {
 	s, err := a.Inventory.Stock(ctx, in.ProductID)
 	return &answer[stock]{stockOf(s)}, err
 }
 
-func (a *API) available(ctx context.Context, in *ofProduct) (*answer[available], error) {
+func (a *API) available(ctx context.Context, in *OfProduct) (*answer[available], error) {
 	s, err := a.Inventory.Stock(ctx, in.ProductID)
 	return &answer[available]{available{s.ProductID, s.Available}}, err
 }

@@ -1,0 +1,285 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ecommerce-stack.dev/hack/testenv"
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/authn/authntest"
+	"ecommerce-stack.dev/services/internal/broker"
+	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/server/servertest"
+	"ecommerce-stack.dev/services/internal/telemetry"
+	"ecommerce-stack.dev/services/stock/internal/httpapi"
+	"ecommerce-stack.dev/services/stock/internal/mysql"
+)
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// shop is the service over a real database. Nobody publishes its events.
+type shop struct {
+	*servertest.Client
+	manager, client string
+}
+
+func open(t *testing.T) shop {
+	t.Helper()
+	dsn := testenv.Schema(t)
+	if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
+		t.Fatal(err)
+	}
+	return over(t, dsn)
+}
+
+func over(t *testing.T, dsn string) shop {
+	t.Helper()
+	db, err := database.Open(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = database.Close(db) })
+	store := mysql.New(db, outbox.New("stock", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()))
+	keys := authntest.New(t)
+	srv := server.New(server.Options{Name: "stock", Log: quiet, Metrics: telemetry.NewRegistry("stock"), Health: health.New(),
+		Verifier: keys.Verifier(t)})
+	api := httpapi.API{Catalogue: store, Inventory: store, Currency: "USD"}
+	api.Register(srv.API())
+	return shop{servertest.New(t, srv.Handler()), keys.Bearer(t, 1, authn.Manager), keys.Bearer(t, 2, authn.Client)}
+}
+
+// product adds one and returns its id.
+func (s shop) product(t *testing.T, name, price string, quantity int) int64 {
+	t.Helper()
+	a := s.Call(t, "POST", "/products", s.manager,
+		fmt.Sprintf(`{"name":%q,"description":"x","price":%q,"initialQuantity":%d}`, name, price, quantity))
+	if a.Status != 201 {
+		t.Fatalf("add a product: %d %s", a.Status, a.Body)
+	}
+	return int64(a.JSON(t)["id"].(float64))
+}
+
+func TestProductLifecycle(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.product(t, "Desk", "19.90", 5)
+	path := fmt.Sprintf("/products/%d", id)
+
+	read := s.Call(t, "GET", path, "", "")
+	if got := read.JSON(t); read.Status != 200 || got["price"] != "19.90" || got["currency"] != "USD" || got["name"] != "Desk" {
+		t.Fatalf("read: %d %s", read.Status, read.Body)
+	}
+	tag := read.Header.Get("ETag")
+	if a := s.Call(t, "GET", path, "", "", "If-None-Match", tag); a.Status != 304 || len(a.Body) != 0 {
+		t.Errorf("read with its ETag: %d %s, want 304 without a body", a.Status, a.Body)
+	}
+	change := fmt.Sprintf(`{"productId":%d,"price":21}`, id)
+	updated := s.Call(t, "PUT", "/products", s.manager, change, "If-Match", tag)
+	if got := updated.JSON(t); updated.Status != 200 || got["price"] != "21.00" || got["name"] != "Desk" {
+		t.Errorf("change the price: %d %s", updated.Status, updated.Body)
+	}
+	if a := s.Call(t, "PUT", "/products", s.manager, change, "If-Match", tag); a.Status != 412 {
+		t.Errorf("change with a stale ETag: %d, want 412", a.Status)
+	}
+	if a := s.Call(t, "GET", path, "", "", "If-None-Match", tag); a.Status != 200 {
+		t.Errorf("read with a stale ETag: %d, want 200", a.Status)
+	}
+	if a := s.Call(t, "DELETE", path, s.manager, "", "If-Match", tag); a.Status != 412 {
+		t.Errorf("delete with a stale ETag: %d, want 412", a.Status)
+	}
+	if a := s.Call(t, "DELETE", path, s.manager, ""); a.Status != 204 {
+		t.Errorf("delete: %d %s, want 204", a.Status, a.Body)
+	}
+	for _, again := range []servertest.Answer{
+		s.Call(t, "GET", path, "", ""), s.Call(t, "DELETE", path, s.manager, ""), s.Call(t, "PUT", "/products", s.manager, change),
+	} {
+		if again.Status != 404 || again.Code() != "product_not_found" {
+			t.Errorf("after the deletion: %d %s, want 404", again.Status, again.Body)
+		}
+	}
+	if a := s.Call(t, "GET", fmt.Sprintf("/stock/%d/movements", id), s.manager, ""); a.Status != 200 || !strings.Contains(string(a.Body), `"received"`) {
+		t.Errorf("history after the deletion: %d %s", a.Status, a.Body)
+	}
+}
+
+func TestStockMovesByHand(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.product(t, "Desk", "1", 10)
+	for _, step := range []struct {
+		method, what             string
+		status                   int
+		code                     string
+		available, reserved, out float64
+	}{
+		{"POST", "receive/5", 200, "", 15, 0, 0},
+		{"POST", "reserve/16", 409, "insufficient_stock", 15, 0, 0},
+		{"POST", "reserve/9", 200, "", 6, 9, 0},
+		{"POST", "release/10", 409, "insufficient_reserved", 6, 9, 0},
+		{"POST", "release/4", 200, "", 10, 5, 0},
+		{"DELETE", "remove/6", 409, "insufficient_reserved", 10, 5, 0},
+		{"DELETE", "remove/5", 200, "", 10, 0, 5},
+		{"POST", "receive/0", 422, "", 10, 0, 5},
+		{"POST", "receive/-1", 422, "", 10, 0, 5},
+		{"POST", "receive/1000000001", 422, "", 10, 0, 5},
+		{"POST", "receive/99999999999999999999", 422, "", 10, 0, 5},
+		{"POST", "reserve/many", 422, "", 10, 0, 5},
+	} {
+		a := s.Call(t, step.method, fmt.Sprintf("/stock/%d/%s", id, step.what), s.manager, "")
+		if a.Status != step.status || step.code != "" && a.Code() != step.code {
+			t.Errorf("%s: %d %s, want %d %s", step.what, a.Status, a.Body, step.status, step.code)
+		}
+		if step.status == 422 && a.Locations() != "path.quantity" {
+			t.Errorf("%s: the problem names %q, want path.quantity", step.what, a.Locations())
+		}
+		got := s.Call(t, "GET", fmt.Sprintf("/stock/%d", id), s.manager, "").JSON(t)
+		if got["quantityAvailable"] != step.available || got["quantityReserved"] != step.reserved || got["quantityRemoved"] != step.out {
+			t.Errorf("after %s: %v, want %v, %v and %v", step.what, got, step.available, step.reserved, step.out)
+		}
+	}
+	if a := s.Call(t, "GET", fmt.Sprintf("/stock/%d/available", id), s.manager, ""); a.JSON(t)["quantityAvailable"] != 10.0 {
+		t.Errorf("available: %s, want 10", a.Body)
+	}
+	report := s.Call(t, "GET", "/stock/audit", s.manager, "").JSON(t)
+	if v := report["violations"].([]any); len(v) != 0 || report["products"] != 1.0 || report["movements"] != 5.0 {
+		t.Errorf("audit: %v, want one product, five movements and no violation", report)
+	}
+	if a := s.Call(t, "POST", "/stock/999/receive/1", s.manager, ""); a.Status != 404 {
+		t.Errorf("goods of an unknown product: %d, want 404", a.Status)
+	}
+}
+
+func TestListsArePagedFilteredAndSorted(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	for i, p := range []struct {
+		name, price string
+		quantity    int
+	}{{"Desk", "30", 1}, {"Chair", "20", 0}, {"Lamp 100%", "20", 5}, {"Armchair", "10", 2}, {"Shelf", "40", 0}} {
+		if id := s.product(t, p.name, p.price, p.quantity); id == 0 {
+			t.Fatal(i)
+		}
+	}
+	for query, want := range map[string]string{
+		"":                         "Desk Chair Lamp 100% Armchair Shelf",
+		"sort=name":                "Armchair Chair Desk Lamp 100% Shelf",
+		"sort=price":               "Armchair Chair Lamp 100% Desk Shelf",
+		"sort=-price":              "Shelf Desk Lamp 100% Chair Armchair",
+		"sort=-createdAt":          "Shelf Armchair Lamp 100% Chair Desk",
+		"q=chair":                  "Chair Armchair",
+		"q=%25":                    "Lamp 100%",
+		"minPrice=20&maxPrice=30":  "Desk Chair Lamp 100%",
+		"inStock=true":             "Desk Lamp 100% Armchair",
+		"inStock=false":            "Chair Shelf",
+		"inStock=true&sort=-price": "Desk Lamp 100% Armchair",
+		"q=nothing":                "",
+	} {
+		for _, limit := range []int{1, 2, 50} {
+			if got := s.names(t, query, limit); got != want {
+				t.Errorf("?%s in pages of %d: got %q, want %q", query, limit, got, want)
+			}
+		}
+	}
+	for query, location := range map[string]string{
+		"limit=0": "query.limit", "limit=201": "query.limit", "limit=x": "query.limit", "cursor=x": "query.cursor",
+		"sort=color": "query.sort", "minPrice=x": "query.minPrice", "maxPrice=-1": "query.maxPrice", "inStock=maybe": "query.inStock",
+		"minPrice=2&maxPrice=1": "query.minPrice",
+	} {
+		if a := s.Call(t, "GET", "/products?"+query, "", ""); a.Status != 422 || a.Locations() != location {
+			t.Errorf("?%s: %d naming %q, want 422 naming %q", query, a.Status, a.Locations(), location)
+		}
+	}
+}
+
+// names reads all pages of a list.
+func (s shop) names(t *testing.T, query string, limit int) string {
+	t.Helper()
+	var names []string
+	cursor := ""
+	for range 10 {
+		a := s.Call(t, "GET", fmt.Sprintf("/products?limit=%d&cursor=%s&%s", limit, cursor, query), "", "")
+		if a.Status != 200 {
+			t.Fatalf("?%s: %d %s", query, a.Status, a.Body)
+		}
+		page := a.JSON(t)
+		for _, item := range page["items"].([]any) {
+			names = append(names, item.(map[string]any)["name"].(string))
+		}
+		next, more := page["nextCursor"].(string)
+		if !more {
+			return strings.Join(names, " ")
+		}
+		cursor = next
+	}
+	t.Fatalf("?%s: more than 10 pages", query)
+	return ""
+}
+
+func TestInvalidProductsAreNamedByFieldAndChangeNothing(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	long := strings.Repeat("x", 2001)
+	for body, want := range map[string]string{
+		`{"name":"","price":"1"}`:                             "422 body.name",
+		`{"name":"   ","price":"1"}`:                          "422 body.name",
+		`{"name":"` + long[:201] + `","price":"1"}`:           "422 body.name",
+		`{"name":"a","description":"` + long + `","price":1}`: "422 body.description",
+		`{"name":"a","price":"-1"}`:                           "422 body.price",
+		`{"name":"a","price":"10000000"}`:                     "422 body.price",
+		`{"name":"a","price":"1.999"}`:                        "422 body.price",
+		`{"name":"a","price":"a lot"}`:                        "422 body.price",
+		`{"name":"a","price":1e400}`:                          "422 body.price",
+		`{"name":"a","price":"1","initialQuantity":-1}`:       "422 body.initialQuantity",
+		`{"name":"a","price":"1","initialQuantity":1.5}`:      "422 body.initialQuantity",
+		`{"name":"a","price":"1","color":"red"}`:              "422 body.color",
+		`{"price":"1"}`:                                       "422 body.name",
+		`{"name":"a"`:                                         "400 body",
+		`[]`:                                                  "422 body",
+	} {
+		a := s.Call(t, "POST", "/products", s.manager, body)
+		if got := fmt.Sprintf("%d %s", a.Status, a.Locations()); got != want {
+			t.Errorf("%.60s: got %s, want %s\n%s", body, got, want, a.Body)
+		}
+	}
+	if got := s.names(t, "", 50); got != "" {
+		t.Errorf("refused products are in the catalogue: %s", got)
+	}
+}
+
+func TestOnlyManagersChangeAnything(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.product(t, "Desk", "1", 1)
+	for _, call := range []string{"POST /products", "PUT /products", fmt.Sprintf("DELETE /products/%d", id),
+		fmt.Sprintf("GET /stock/%d", id), fmt.Sprintf("GET /stock/%d/available", id), fmt.Sprintf("POST /stock/%d/receive/1", id),
+		fmt.Sprintf("POST /stock/%d/reserve/1", id), fmt.Sprintf("POST /stock/%d/release/1", id),
+		fmt.Sprintf("DELETE /stock/%d/remove/1", id), fmt.Sprintf("GET /stock/%d/movements", id), "GET /stock/audit"} {
+		method, path, _ := strings.Cut(call, " ")
+		if a := s.Call(t, method, path, "", ""); a.Status != 401 {
+			t.Errorf("%s without a token: %d, want 401", call, a.Status)
+		}
+		if a := s.Call(t, method, path, s.client, ""); a.Status != 403 {
+			t.Errorf("%s as a client: %d, want 403", call, a.Status)
+		}
+	}
+}
+
+func TestWithoutADatabaseTheAnswerIs503(t *testing.T) {
+	t.Parallel()
+	s := over(t, "nobody:secret@tcp(127.0.0.1:1)/none")
+	for _, call := range [][3]string{{"GET", "/products", ""}, {"POST", "/products", `{"name":"a","price":"1"}`}} {
+		a := s.Call(t, call[0], call[1], s.manager, call[2])
+		if a.Status != 503 || a.Header.Get("Retry-After") == "" || strings.Contains(string(a.Body), "127.0.0.1") {
+			t.Errorf("%s %s: %d, Retry-After %q, body %s; want 503 with Retry-After and no internals",
+				call[0], call[1], a.Status, a.Header.Get("Retry-After"), a.Body)
+		}
+	}
+}
