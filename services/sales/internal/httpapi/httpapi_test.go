@@ -1,0 +1,486 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/shopspring/decimal"
+	"gorm.io/gorm"
+
+	"ecommerce-stack.dev/hack/testenv"
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/authn/authntest"
+	"ecommerce-stack.dev/services/internal/broker"
+	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/server/servertest"
+	"ecommerce-stack.dev/services/internal/telemetry"
+	"ecommerce-stack.dev/services/sales/internal/httpapi"
+	"ecommerce-stack.dev/services/sales/internal/messaging"
+	"ecommerce-stack.dev/services/sales/internal/mysql"
+	"ecommerce-stack.dev/services/sales/internal/sale"
+)
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// desk is the service over a real database. Nobody publishes its events, and the
+// test plays the part of stock.
+type desk struct {
+	*servertest.Client
+	db       *gorm.DB
+	store    *mysql.Store
+	handler  messaging.Handler
+	ann, bob string // two clients
+	manager  string
+}
+
+const annID = 5
+
+func open(t *testing.T) desk {
+	t.Helper()
+	dsn := testenv.Schema(t)
+	if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
+		t.Fatal(err)
+	}
+	return over(t, dsn)
+}
+
+func over(t *testing.T, dsn string) desk {
+	t.Helper()
+	db, err := database.Open(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = database.Close(db) })
+	var watch sale.Watch
+	store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()), watch.Changed)
+	keys := authntest.New(t)
+	srv := server.New(server.Options{Name: "sales", Log: quiet, Metrics: telemetry.NewRegistry("sales"), Health: health.New(),
+		Verifier: keys.Verifier(t)})
+	api := httpapi.API{Store: store, Watch: &watch, Currency: "USD", HoldTTL: 15 * time.Minute, Draining: srv.Draining(), Now: database.Now}
+	api.Register(srv.API())
+	return desk{servertest.New(t, srv.Handler()), db, store, messaging.Handler{Store: store},
+		keys.Bearer(t, annID, authn.Client), keys.Bearer(t, 6, authn.Client), keys.Bearer(t, 1, authn.Manager)}
+}
+
+const order = `{"items":[{"productId":7,"quantity":2}]}`
+
+// place orders and returns the sale's id.
+func (d desk) place(t *testing.T, body string) int64 {
+	t.Helper()
+	a := d.Call(t, "POST", "/sales", d.ann, body)
+	if a.Status != 202 {
+		t.Fatalf("place an order: %d %s", a.Status, a.Body)
+	}
+	return int64(a.JSON(t)["id"].(float64))
+}
+
+func path(id int64, rest ...string) string {
+	return fmt.Sprintf("/sales/%d%s", id, strings.Join(rest, ""))
+}
+
+// hear delivers what stock says.
+func (d desk) hear(t *testing.T, data ...event.Data) {
+	t.Helper()
+	var batch []event.Envelope
+	for _, one := range data {
+		e, err := event.New("stock", one, time.Now(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		batch = append(batch, e)
+	}
+	if err := d.handler.Handle(context.WithoutCancel(t.Context()), batch); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func reserved(id int64) event.Data {
+	return event.SaleItemsReservedResponse{SaleID: id, CustomerID: annID,
+		ItemsReserved: []event.PricedItem{{ProductID: 7, Quantity: 2, Price: decimal.RequireFromString("19.99")}}}
+}
+
+func refused(id int64) event.Data {
+	return event.SaleCreationFailed{SaleID: id, CustomerID: annID, Reason: event.ReasonInsufficientStock,
+		Shortages: []event.Shortage{{ProductID: 7, Requested: 2, Available: 1}}}
+}
+
+// said lists the events in the outbox.
+func (d desk) said(t *testing.T) string {
+	t.Helper()
+	var bodies [][]byte
+	if err := d.db.Raw("SELECT body FROM outbox ORDER BY event_id").Scan(&bodies).Error; err != nil {
+		t.Fatal(err)
+	}
+	var types []string
+	for _, b := range bodies {
+		e, err := event.Parse(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		types = append(types, e.Type)
+	}
+	return strings.Join(types, " ")
+}
+
+func (d desk) timeline(t *testing.T, id int64) string {
+	t.Helper()
+	var types []string
+	for _, item := range d.Call(t, "GET", path(id, "/events"), d.ann, "").JSON(t)["items"].([]any) {
+		types = append(types, item.(map[string]any)["type"].(string))
+	}
+	return strings.Join(types, " ")
+}
+
+func TestAnAcceptedOrderIsPendingUntilStockDecides(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	a := d.Call(t, "POST", "/sales", d.ann, order)
+	got := a.JSON(t)
+	id := int64(got["id"].(float64))
+	if a.Status != 202 || got["status"] != "Pending" || a.Header.Get("Location") != path(id) || got["currency"] != "USD" {
+		t.Fatalf("%d, Location %q, %s", a.Status, a.Header.Get("Location"), a.Body)
+	}
+	if _, priced := got["totalAmount"]; priced {
+		t.Errorf("a pending sale has a price: %s", a.Body)
+	}
+	d.hear(t, reserved(id))
+	got = d.Call(t, "GET", path(id), d.ann, "").JSON(t)
+	if got["status"] != "Confirmed" || got["totalAmount"] != "39.98" {
+		t.Errorf("after the reservation: %v, want it Confirmed at 39.98", got)
+	}
+	d.hear(t, event.StockReleased{SaleID: id, Items: []event.Item{{ProductID: 7, Quantity: 2}}, ReleasedAt: time.Now()})
+	if want, got := "SaleCreated SaleItemsReservedResponse SaleConfirmed StockReleased", d.timeline(t, id); got != want {
+		t.Errorf("timeline: %s, want %s", got, want)
+	}
+	if want, got := "SaleCreated SaleConfirmed", d.said(t); got != want {
+		t.Errorf("said: %s, want %s", got, want)
+	}
+}
+
+func TestARefusedOrderNamesWhatFellShort(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	id := d.place(t, order)
+	d.hear(t, refused(id))
+	got := d.Call(t, "GET", path(id), d.ann, "").JSON(t)
+	if got["status"] != "Unauthorized" || got["reason"] != "insufficient_stock" || len(got["shortages"].([]any)) != 1 {
+		t.Errorf("got %v, want it Unauthorized with its shortage", got)
+	}
+	for method, code := range map[string]string{"PATCH": "sale_not_pending", "DELETE": "sale_not_pending"} {
+		if a := d.Call(t, method, path(id), d.ann, ""); a.Status != 409 || a.Code() != code {
+			t.Errorf("%s: %d %s, want 409 %s", method, a.Status, a.Body, code)
+		}
+	}
+}
+
+func TestAHeldOrderWaitsForItsClient(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	id := d.place(t, `{"hold":true,"items":[{"productId":7,"quantity":2}]}`)
+	if a := d.Call(t, "PATCH", path(id), d.ann, `{"status":"Confirmed"}`); a.Status != 409 || a.Code() != "stock_not_reserved" {
+		t.Errorf("confirm before the reservation: %d %s", a.Status, a.Body)
+	}
+	d.hear(t, reserved(id))
+	got := d.Call(t, "GET", path(id), d.ann, "").JSON(t)
+	if got["status"] != "Pending" || got["expiresAt"] == nil || got["totalAmount"] != "39.98" {
+		t.Errorf("after the reservation: %v, want it Pending with price and expiry", got)
+	}
+	if a := d.Call(t, "PATCH", path(id), d.ann, ""); a.Status != 200 || a.JSON(t)["status"] != "Confirmed" {
+		t.Errorf("confirm: %d %s", a.Status, a.Body)
+	}
+	if a := d.Call(t, "PATCH", path(id), d.ann, ""); a.Status != 409 || a.Code() != "sale_not_pending" {
+		t.Errorf("confirm again: %d %s", a.Status, a.Body)
+	}
+	if a := d.Call(t, "DELETE", path(id), d.ann, ""); a.Status != 409 {
+		t.Errorf("cancel a confirmed sale: %d, want 409", a.Status)
+	}
+}
+
+func TestCanceledIsCanceledOnceWhateverStockSaysLater(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	id := d.place(t, order)
+	for range 2 {
+		if a := d.Call(t, "DELETE", path(id), d.ann, ""); a.Status != 204 {
+			t.Errorf("cancel: %d %s, want 204", a.Status, a.Body)
+		}
+	}
+	d.hear(t, reserved(id))
+	d.hear(t, event.StockCanceled{SaleID: id, Items: []event.Item{}})
+	if got := d.Call(t, "GET", path(id), d.ann, "").JSON(t); got["status"] != "Canceled" || got["reason"] != "customer" {
+		t.Errorf("got %v, want it Canceled by the customer", got)
+	}
+	if want, got := "SaleCreated SaleCanceled", d.said(t); got != want {
+		t.Errorf("said: %s, want %s", got, want)
+	}
+	if want, got := "SaleCreated SaleCanceled StockCanceled", d.timeline(t, id); got != want {
+		t.Errorf("timeline: %s, want %s", got, want)
+	}
+}
+
+func TestOnlyExpiredHoldsAreCanceledByThemselves(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	held, plain := d.place(t, `{"hold":true,"items":[{"productId":7,"quantity":2}]}`), d.place(t, order)
+	for _, step := range []struct {
+		at   time.Time
+		want int
+	}{{time.Now().Add(14 * time.Minute), 0}, {time.Now().Add(16 * time.Minute), 1}, {time.Now().Add(time.Hour), 0}} {
+		if n, err := d.store.Expire(t.Context(), step.at.UTC()); err != nil || n != step.want {
+			t.Errorf("Expire at %s: %d, %v; want %d", step.at, n, err, step.want)
+		}
+	}
+	if got := d.Call(t, "GET", path(held), d.ann, "").JSON(t); got["status"] != "Canceled" || got["reason"] != "expired" {
+		t.Errorf("held sale: %v, want it Canceled as expired", got)
+	}
+	if got := d.Call(t, "GET", path(plain), d.ann, "").JSON(t); got["status"] != "Pending" {
+		t.Errorf("sale without hold: %v, want it Pending", got)
+	}
+}
+
+func TestSalesOfOthersAreUnknown(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	id := d.place(t, order)
+	for _, call := range []string{"GET " + path(id), "PATCH " + path(id), "DELETE " + path(id), "GET " + path(id, "/events"), "GET " + path(id, "/stream")} {
+		method, p, _ := strings.Cut(call, " ")
+		if a := d.Call(t, method, p, d.bob, ""); a.Status != 404 {
+			t.Errorf("%s as another client: %d, want 404", call, a.Status)
+		}
+		if a := d.Call(t, method, p, d.manager, ""); a.Status != 403 {
+			t.Errorf("%s as a manager: %d, want 403", call, a.Status)
+		}
+		if a := d.Call(t, method, p, "", ""); a.Status != 401 {
+			t.Errorf("%s without a token: %d, want 401", call, a.Status)
+		}
+	}
+	if got := d.Call(t, "GET", "/sales", d.bob, "").JSON(t); len(got["items"].([]any)) != 0 {
+		t.Errorf("another client lists %v", got)
+	}
+}
+
+func TestRepeatedRequestsMakeOneSale(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	const key = "Idempotency-Key"
+	first := d.Call(t, "POST", "/sales", d.ann, order, key, "k")
+	again := d.Call(t, "POST", "/sales", d.ann, ` {"items": [{"quantity": 2, "productId": 7}]}`, key, "k")
+	if again.Status != 202 || again.Header.Get("Idempotent-Replayed") != "true" || string(again.Body) != string(first.Body) {
+		t.Errorf("repeat: %d, replayed %q\n%s\nwant the first answer\n%s", again.Status, again.Header.Get("Idempotent-Replayed"), again.Body, first.Body)
+	}
+	if again.Header.Get("Location") != first.Header.Get("Location") || first.Header.Get("Idempotent-Replayed") != "" {
+		t.Errorf("headers: %v, first %v", again.Header, first.Header)
+	}
+	if a := d.Call(t, "POST", "/sales", d.ann, `{"items":[{"productId":7,"quantity":3}]}`, key, "k"); a.Status != 422 || a.Code() != "idempotency_key_reused" {
+		t.Errorf("same key, other body: %d %s", a.Status, a.Body)
+	}
+	if a := d.Call(t, "POST", "/sales", d.bob, order, key, "k"); a.Status != 202 || a.Header.Get("Idempotent-Replayed") != "" {
+		t.Errorf("another client's key: %d %s, want a sale of its own", a.Status, a.Body)
+	}
+	if a := d.Call(t, "POST", "/sales", d.ann, order, key, strings.Repeat("k", 256)); a.Status != 422 {
+		t.Errorf("a key of 256 characters: %d, want 422", a.Status)
+	}
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			a := d.Call(t, "POST", "/sales", d.ann, order, key, "many at once")
+			if a.Status != 202 && (a.Status != 409 || a.Code() != "idempotency_in_progress") {
+				t.Errorf("concurrent repeat: %d %s", a.Status, a.Body)
+			}
+		})
+	}
+	wg.Wait()
+	if got := d.Call(t, "GET", "/sales", d.ann, "").JSON(t)["items"].([]any); len(got) != 2 {
+		t.Errorf("%d sales, want 2: one a key", len(got))
+	}
+}
+
+func TestAnswersAreForgottenAfterADay(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k")
+	for _, step := range []struct {
+		after    time.Duration
+		replayed string
+	}{{23 * time.Hour, "true"}, {25 * time.Hour, ""}} {
+		if err := d.store.Purge(t.Context(), time.Now().Add(step.after)); err != nil {
+			t.Fatal(err)
+		}
+		if a := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k"); a.Header.Get("Idempotent-Replayed") != step.replayed {
+			t.Errorf("after %s: replayed %q, want %q", step.after, a.Header.Get("Idempotent-Replayed"), step.replayed)
+		}
+	}
+}
+
+func TestPreferWaitAnswersTheDecidedSale(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	done := make(chan servertest.Answer)
+	go func() { done <- d.Call(t, "POST", "/sales", d.ann, order, "Prefer", "wait=30", "Idempotency-Key", "k") }()
+	d.hear(t, reserved(d.firstSale(t)))
+	a := <-done
+	if a.Status != 201 || a.JSON(t)["status"] != "Confirmed" || a.Header.Get("Preference-Applied") != "wait=30" {
+		t.Errorf("%d, applied %q, %s; want 201 and Confirmed", a.Status, a.Header.Get("Preference-Applied"), a.Body)
+	}
+	again := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k")
+	if again.Status != 201 || string(again.Body) != string(a.Body) {
+		t.Errorf("repeat: %d %s, want the same answer", again.Status, again.Body)
+	}
+	if a := d.Call(t, "POST", "/sales", d.ann, order, "Prefer", "wait=1"); a.Status != 202 {
+		t.Errorf("when the time passes: %d, want 202", a.Status)
+	}
+	if a := d.Call(t, "POST", "/sales", d.ann, order, "Prefer", "wait=soon"); a.Status != 202 || a.Header.Get("Preference-Applied") != "" {
+		t.Errorf("a preference that is malformed: %d, applied %q; want it ignored", a.Status, a.Header.Get("Preference-Applied"))
+	}
+}
+
+// firstSale waits until there is one.
+func (d desk) firstSale(t *testing.T) int64 {
+	t.Helper()
+	for range 1000 {
+		if items := d.Call(t, "GET", "/sales", d.ann, "").JSON(t)["items"].([]any); len(items) > 0 {
+			return int64(items[0].(map[string]any)["id"].(float64))
+		}
+	}
+	t.Fatal("no sale was made")
+	return 0
+}
+
+func TestStreamFollowsTheTimelineUntilTheDecision(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	id := d.place(t, order)
+	lines := d.stream(t, id, "")
+	if got := <-lines; got != "event: SaleCreated" {
+		t.Fatalf("first event: %q", got)
+	}
+	d.hear(t, reserved(id))
+	if a, b := <-lines, <-lines; a != "event: SaleItemsReservedResponse" || b != "event: SaleConfirmed" {
+		t.Errorf("then: %q and %q", a, b)
+	}
+	if got, more := <-lines; more {
+		t.Errorf("after the decision: %q, want the end", got)
+	}
+	items := d.Call(t, "GET", path(id, "/events"), d.ann, "").JSON(t)["items"].([]any)
+	second := fmt.Sprintf("%.0f", items[1].(map[string]any)["id"])
+	if got := <-d.stream(t, id, second); got != "event: SaleConfirmed" {
+		t.Errorf("continued after the second: %q, want the third", got)
+	}
+}
+
+func (d desk) stream(t *testing.T, id int64, after string) <-chan string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), "GET", d.URL(path(id, "/stream")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", d.ann)
+	req.Header.Set("Last-Event-ID", after)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.StatusCode != 200 || res.Header.Get("Content-Type") != "text/event-stream" {
+		t.Fatalf("%d %s", res.StatusCode, res.Header.Get("Content-Type"))
+	}
+	events := make(chan string, 10)
+	go func() {
+		defer close(events)
+		defer res.Body.Close()
+		for s := bufio.NewScanner(res.Body); s.Scan(); {
+			if strings.HasPrefix(s.Text(), "event: ") {
+				events <- s.Text()
+			}
+		}
+	}()
+	return events
+}
+
+func TestSalesAreListedNewestFirst(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	var ids []int64
+	for range 5 {
+		ids = append(ids, d.place(t, order))
+	}
+	d.hear(t, reserved(ids[1]), refused(ids[3]))
+	for query, want := range map[string][]int64{
+		"":                    {ids[4], ids[3], ids[2], ids[1], ids[0]},
+		"status=Pending":      {ids[4], ids[2], ids[0]},
+		"status=Confirmed":    {ids[1]},
+		"status=Unauthorized": {ids[3]},
+		"status=Canceled":     nil,
+	} {
+		var got []int64
+		for cursor, more := "", true; more; {
+			page := d.Call(t, "GET", "/sales?limit=2&"+query+"&cursor="+cursor, d.ann, "").JSON(t)
+			for _, item := range page["items"].([]any) {
+				got = append(got, int64(item.(map[string]any)["id"].(float64)))
+			}
+			cursor, more = page["nextCursor"].(string)
+		}
+		if fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("?%s: %v, want %v", query, got, want)
+		}
+	}
+	for query, location := range map[string]string{"limit=0": "query.limit", "cursor=!": "query.cursor", "status=Lost": "query.status"} {
+		if a := d.Call(t, "GET", "/sales?"+query, d.ann, ""); a.Status != 422 || a.Locations() != location {
+			t.Errorf("?%s: %d naming %q, want 422 naming %q", query, a.Status, a.Locations(), location)
+		}
+	}
+}
+
+func TestInvalidOrdersAreNamedByFieldAndMakeNoSale(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	hundred := strings.Repeat(`{"productId":1,"quantity":1},`, 100)
+	for body, want := range map[string]string{
+		`{}`:           "422 body.items",
+		`{"items":[]}`: "422 body.items",
+		`{"items":[` + hundred + `{"productId":1,"quantity":1}]}`:                     "422 body.items",
+		`{"items":[{"productId":1,"quantity":0}]}`:                                    "422 body.items[0].quantity",
+		`{"items":[{"productId":1,"quantity":10001}]}`:                                "422 body.items[0].quantity",
+		`{"items":[{"productId":0,"quantity":1}]}`:                                    "422 body.items[0].productId",
+		`{"items":[{"productId":1}]}`:                                                 "422 body.items[0].quantity",
+		`{"items":[{"productId":"1","quantity":1}]}`:                                  "422 body.items[0].productId",
+		`{"items":[{"productId":1,"quantity":6000},{"productId":1,"quantity":6000}]}`: "422 body.items",
+		`{"items":[{"productId":1,"quantity":1,"price":"0.01"}]}`:                     "422 body.items[0].price",
+		`{"items":[{"productId":1,"quantity":1}],"status":"Confirmed"}`:               "422 body.status",
+		`not json`: "400 body",
+	} {
+		a := d.Call(t, "POST", "/sales", d.ann, body)
+		if got := fmt.Sprintf("%d %s", a.Status, a.Locations()); got != want {
+			t.Errorf("%.70s: got %s, want %s\n%s", body, got, want, a.Body)
+		}
+	}
+	if a := d.Call(t, "PATCH", path(1), d.ann, `{"status":"Canceled"}`); a.Status != 422 || a.Locations() != "body.status" {
+		t.Errorf("PATCH to another status: %d %s", a.Status, a.Body)
+	}
+	if got := d.Call(t, "GET", "/sales", d.ann, "").JSON(t); len(got["items"].([]any)) != 0 {
+		t.Errorf("refused orders made sales: %v", got)
+	}
+}
+
+func TestWithoutADatabaseTheAnswerIs503(t *testing.T) {
+	t.Parallel()
+	d := over(t, "nobody:secret@tcp(127.0.0.1:1)/none")
+	for _, call := range [][3]string{{"POST", "/sales", order}, {"GET", "/sales", ""}, {"GET", "/sales/1", ""}, {"PATCH", "/sales/1", ""}, {"DELETE", "/sales/1", ""}} {
+		a := d.Call(t, call[0], call[1], d.ann, call[2])
+		if a.Status != 503 || a.Header.Get("Retry-After") == "" {
+			t.Errorf("%s %s: %d, Retry-After %q; want 503 with Retry-After", call[0], call[1], a.Status, a.Header.Get("Retry-After"))
+		}
+	}
+}
