@@ -1,0 +1,226 @@
+package messaging_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"gorm.io/gorm"
+
+	"ecommerce-stack.dev/hack/testenv"
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/broker"
+	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/money"
+	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/stock/internal/catalogue"
+	"ecommerce-stack.dev/services/stock/internal/inventory"
+	"ecommerce-stack.dev/services/stock/internal/messaging"
+	"ecommerce-stack.dev/services/stock/internal/mysql"
+)
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// warehouse is the inventory over a real database. Nobody publishes its events.
+type warehouse struct {
+	db      *gorm.DB
+	store   *mysql.Store
+	handler messaging.Handler
+}
+
+func open(t *testing.T) warehouse {
+	t.Helper()
+	dsn := testenv.Schema(t)
+	if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
+		t.Fatal(err)
+	}
+	db, err := database.Open(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = database.Close(db) })
+	store := mysql.New(db, outbox.New("stock", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()))
+	return warehouse{db, store, messaging.Handler{Store: store}}
+}
+
+func (w warehouse) product(t *testing.T, quantity int64) int64 {
+	t.Helper()
+	p, err := w.store.Create(t.Context(), catalogue.Product{Name: "Desk", Price: money.MustParse("19.99")}, quantity, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.ID
+}
+
+func envelope(t *testing.T, data event.Data) event.Envelope {
+	t.Helper()
+	e, err := event.New("sales", data, time.Now(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// said counts the events in the outbox by type.
+func (w warehouse) said(t *testing.T) map[string]int {
+	t.Helper()
+	var bodies [][]byte
+	if err := w.db.Raw("SELECT body FROM outbox").Scan(&bodies).Error; err != nil {
+		t.Fatal(err)
+	}
+	types := map[string]int{}
+	for _, b := range bodies {
+		e, err := event.Parse(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		types[e.Type]++
+		if e.Type != event.ProductChangedType && e.TraceParent == "" {
+			t.Errorf("%s has lost its trace", e.Type)
+		}
+	}
+	return types
+}
+
+func (w warehouse) audit(t *testing.T) {
+	t.Helper()
+	report, err := w.store.Audit(t.Context())
+	if err != nil || len(report.Violations) > 0 {
+		t.Errorf("audit: %v, violations %v", err, report.Violations)
+	}
+}
+
+func TestABatchIsDecidedInOrderAgainstOneStock(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	id := w.product(t, 5)
+	var batch []event.Envelope
+	for sale := range int64(4) {
+		batch = append(batch, envelope(t, event.SaleCreated{SaleID: sale + 1, CustomerID: 5, Items: []event.Item{{ProductID: id, Quantity: 2}}}))
+	}
+	if err := w.handler.Handle(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	s, err := w.store.Stock(t.Context(), id)
+	if err != nil || s.Available != 1 || s.ForSales != 4 {
+		t.Errorf("stock %+v, %v; want 1 available and 4 reserved", s, err)
+	}
+	said := w.said(t)
+	if said[event.SaleItemsReservedResponseType] != 2 || said[event.SaleCreationFailedType] != 2 {
+		t.Errorf("said %v, want two reserved and two refused", said)
+	}
+	w.audit(t)
+}
+
+func TestAPoisonEventChangesNothing(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	id := w.product(t, 5)
+	good := envelope(t, event.SaleCreated{SaleID: 1, CustomerID: 5, Items: []event.Item{{ProductID: id, Quantity: 1}}})
+	foreign := envelope(t, event.SaleCanceled{SaleID: 1})
+	foreign.Type = "SaleLost"
+	for name, bad := range map[string]event.Envelope{
+		"a sale without a reservation is confirmed": envelope(t, event.SaleConfirmed{SaleID: 9}),
+		"a sale without items":                      envelope(t, event.SaleCreated{SaleID: 9}),
+		"a negative quantity":                       envelope(t, event.SaleCreated{SaleID: 9, Items: []event.Item{{ProductID: id, Quantity: -1}}}),
+		"an unknown event":                          foreign,
+	} {
+		if err := w.handler.Handle(t.Context(), []event.Envelope{good, bad}); !errors.Is(err, broker.ErrPoison) {
+			t.Errorf("%s: %v, want ErrPoison", name, err)
+		}
+	}
+	if s, err := w.store.Stock(t.Context(), id); err != nil || s.Available != 5 {
+		t.Errorf("stock %+v, %v; want all 5 available", s, err)
+	}
+	if err := w.handler.Handle(t.Context(), []event.Envelope{good}); err != nil {
+		t.Errorf("the good one alone: %v", err)
+	}
+}
+
+// TestReplicasNeverOversell gives several consumers the events of many sales in any
+// order and more than once, and counts what they did.
+func TestReplicasNeverOversell(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	const sales, stock = 120, 60
+	products := []int64{w.product(t, stock), w.product(t, stock), w.product(t, stock)}
+	var events []event.Envelope
+	for sale := range int64(sales) {
+		items := []event.Item{{ProductID: products[sale%3], Quantity: 1}, {ProductID: products[(sale+1)%3], Quantity: 1}}
+		events = append(events, envelope(t, event.SaleCreated{SaleID: sale + 1, CustomerID: 5, Items: items}))
+		if sale%4 == 0 {
+			events = append(events, envelope(t, event.SaleCanceled{SaleID: sale + 1, Reason: event.ReasonCustomer}))
+		}
+	}
+	events = append(events, events...)
+	rand.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	var wg sync.WaitGroup
+	const replicas = 4
+	for r := range replicas {
+		wg.Go(func() {
+			mine := events[r*len(events)/replicas : (r+1)*len(events)/replicas]
+			for len(mine) > 0 {
+				n := min(1+rand.IntN(20), len(mine))
+				if err := w.handler.Handle(t.Context(), mine[:n]); err != nil {
+					t.Errorf("replica %d: %v", r, err)
+				}
+				mine = mine[n:]
+			}
+		})
+	}
+	wg.Wait()
+	said := w.said(t)
+	if n := said[event.SaleItemsReservedResponseType] + said[event.SaleCreationFailedType]; n > sales || n < sales-sales/4 {
+		t.Errorf("%d sales were answered of %d, of which %d may have been canceled first", n, sales, sales/4)
+	}
+	var total int64
+	for _, id := range products {
+		s, err := w.store.Stock(t.Context(), id)
+		if err != nil || s.Available < 0 || s.Received() != stock {
+			t.Errorf("stock %+v, %v; want nothing below 0 and %d in all", s, err, stock)
+		}
+		total += s.ForSales
+	}
+	var held int64
+	if err := w.db.Raw("SELECT COUNT(*) FROM reservations WHERE status = ?", inventory.StatusHeld).Scan(&held).Error; err != nil {
+		t.Fatal(err)
+	}
+	if total != 2*held {
+		t.Errorf("%d pieces are held by %d sales of 2 pieces", total, held)
+	}
+	w.audit(t)
+}
+
+func TestAProductThatLeavesTheCatalogueIsNotSoldAgain(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	id := w.product(t, 5)
+	created := func(sale int64) []event.Envelope {
+		return []event.Envelope{envelope(t, event.SaleCreated{SaleID: sale, CustomerID: 5, Items: []event.Item{{ProductID: id, Quantity: 1}}})}
+	}
+	if err := w.handler.Handle(t.Context(), created(1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.store.Delete(t.Context(), id, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.handler.Handle(t.Context(), created(2)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.handler.Handle(t.Context(), []event.Envelope{envelope(t, event.SaleConfirmed{SaleID: 1})}); err != nil {
+		t.Fatal(err)
+	}
+	said := w.said(t)
+	want := fmt.Sprint(map[string]int{event.ProductChangedType: 2, event.SaleItemsReservedResponseType: 1,
+		event.SaleCreationFailedType: 1, event.StockReleasedType: 1})
+	if fmt.Sprint(said) != want {
+		t.Errorf("said %v, want %v", said, want)
+	}
+	w.audit(t)
+}
