@@ -1,0 +1,31 @@
+// Package charts embeds the Helm charts of an ecommerce stack, the only source of its
+// manifests: the four services, the two servers, the operator, and the library that
+// they share.
+//
+// The charts have no hooks, look nothing up, make nothing at random, and name Secrets
+// without holding any, so that rendering the same values always gives the same
+// objects.
+package charts
+
+import "embed"
+
+//go:generate go run ./internal/generate
+
+// Names of the charts that can be installed.
+const (
+	Auth     = "auth"
+	Gateway  = "gateway"
+	MySQL    = "mysql"
+	Operator = "operator"
+	RabbitMQ = "rabbitmq"
+	Sales    = "sales"
+	Stock    = "stock"
+)
+
+// Names lists the charts that can be installed.
+var Names = []string{Auth, Gateway, MySQL, Operator, RabbitMQ, Sales, Stock}
+
+// FS holds each chart in a folder of its name.
+//
+//go:embed all:auth all:gateway all:mysql all:operator all:rabbitmq all:sales all:stock
+var FS embed.FS

@@ -1,0 +1,27 @@
+{{- define "service.env" -}}
+- name: AUTH_URL
+  value: {{ .Values.upstreams.auth | default (printf "http://%s:5004" (include "ecommerce.neighbour" (list . "auth"))) }}
+- name: SALES_URL
+  value: {{ .Values.upstreams.sales | default (printf "http://%s:5002" (include "ecommerce.neighbour" (list . "sales"))) }}
+- name: STOCK_URL
+  value: {{ .Values.upstreams.stock | default (printf "http://%s:5003" (include "ecommerce.neighbour" (list . "stock"))) }}
+- name: RATE_LIMIT_RPS
+  value: {{ .Values.rateLimit.requestsPerSecond | int | quote }}
+- name: RATE_LIMIT_BURST
+  value: {{ .Values.rateLimit.burst | int | quote }}
+- name: LOGIN_RATE_PER_MINUTE
+  value: {{ .Values.rateLimit.loginPerMinute | int | quote }}
+- name: CACHE_TTL
+  value: {{ .Values.cacheTTL }}
+{{- with .Values.cors.origins }}
+- name: CORS_ORIGINS
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- with .Values.trustedProxies }}
+- name: TRUSTED_PROXIES
+  value: {{ join "," . | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "service.mounts" -}}{{- end -}}
+{{- define "service.volumes" -}}{{- end -}}

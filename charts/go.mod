@@ -1,0 +1,3 @@
+module ecommerce-stack.dev/charts
+
+go 1.26

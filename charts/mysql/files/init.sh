@@ -1,0 +1,47 @@
+#!/bin/sh
+# Makes the data directory, once, and writes the statements that set the
+# administrator's password, at each start. Killed at any point, it starts over: the
+# data directory appears under its name only when it is complete.
+set -eu
+umask 077
+
+volume=/var/lib/mysql
+data=$volume/data
+fresh=$volume/.initialising
+run=/run/mysqld
+config=/etc/ecommerce/mysql/my.cnf
+
+username=$(cat /etc/ecommerce/admin/username)
+password=$(cat /etc/ecommerce/admin/password)
+for value in "$username" "$password"; do
+  case $value in
+    '' | *[!A-Za-z0-9._~-]*)
+      echo "The administrator's Secret must hold a username and a password of letters, digits and ._~- only." >&2
+      exit 1
+      ;;
+  esac
+done
+
+if [ ! -d "$data" ]; then
+  echo "Initialising the data directory."
+  rm -rf "$fresh"
+  if command -v mariadb-install-db >/dev/null; then
+    mkdir "$fresh"
+    mariadb-install-db --defaults-file="$config" --datadir="$fresh" --skip-test-db \
+      --auth-root-authentication-method=normal
+  else
+    mysqld --defaults-file="$config" --datadir="$fresh" --initialize-insecure
+  fi
+  sync
+  mv "$fresh" "$data"
+  sync
+fi
+
+# The shell's own printf: nothing secret is on a command line. MariaDB makes accounts
+# without a password that come before the administrator's.
+printf '%s\n' \
+  "DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1', ''@'localhost';" \
+  "CREATE USER IF NOT EXISTS '$username'@'%' IDENTIFIED BY '$password';" \
+  "ALTER USER '$username'@'%' IDENTIFIED BY '$password';" \
+  "GRANT ALL PRIVILEGES ON *.* TO '$username'@'%' WITH GRANT OPTION;" \
+  "ALTER USER 'root'@'localhost' IDENTIFIED BY '$password';" >"$run/init.sql"

@@ -1,0 +1,40 @@
+{{/* What the operator may do where stacks are. */}}
+{{- define "operator.rules" -}}
+- apiGroups: [ecommerce-stack.dev]
+  resources: [ecommercestacks]
+  verbs: [get, list, watch, patch]
+- apiGroups: [ecommerce-stack.dev]
+  resources: [ecommercestacks/status]
+  verbs: [patch]
+- apiGroups: [ecommerce-stack.dev]
+  resources: [ecommercestacks/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [secrets, services, configmaps, serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [list, delete]
+- apiGroups: [apps]
+  resources: [deployments, statefulsets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies, ingresses]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
+
+{{/* Subject of the bindings. */}}
+{{- define "operator.subject" -}}
+- kind: ServiceAccount
+  name: {{ include "ecommerce.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}

@@ -1,0 +1,215 @@
+{{/*
+The objects of a stateless service. A chart that uses them defines
+"service.env" (its own environment) and "service.volumes"/"service.mounts"
+(what it reads from files).
+*/}}
+
+{{/* Name of a Secret: the value, else <release>-<component>-<suffix>. */}}
+{{- define "ecommerce.mysqlSecret" -}}
+{{- .Values.mysql.secretName | default (printf "%s-mysql" (include "ecommerce.fullname" .)) -}}
+{{- end -}}
+{{- define "ecommerce.mysqlOwnerSecret" -}}
+{{- .Values.mysql.ownerSecretName | default (printf "%s-mysql-owner" (include "ecommerce.fullname" .)) -}}
+{{- end -}}
+{{- define "ecommerce.rabbitmqSecret" -}}
+{{- .Values.rabbitmq.secretName | default (printf "%s-rabbitmq" (include "ecommerce.fullname" .)) -}}
+{{- end -}}
+{{- define "ecommerce.jwtSecret" -}}
+{{- .Values.jwt.secretName | default (printf "%s-jwt" .Release.Name) -}}
+{{- end -}}
+{{- define "ecommerce.issuer" -}}
+{{- .Values.jwt.issuer | default (printf "urn:ecommerce-stack:%s:%s" .Release.Namespace .Release.Name) -}}
+{{- end -}}
+
+{{- define "ecommerce.secretEnv" -}}
+- name: {{ .name }}
+  valueFrom:
+    secretKeyRef: {name: {{ .secret }}, key: {{ .key }}}
+{{- end -}}
+
+{{- define "ecommerce.env" -}}
+- name: HTTP_ADDR
+  value: ":{{ .Values.service.port | int }}"
+- name: METRICS_ADDR
+  value: ":9090"
+- name: LOG_LEVEL
+  value: {{ .Values.logLevel }}
+- name: SHUTDOWN_DELAY
+  value: {{ .Values.shutdown.delay }}
+- name: SHUTDOWN_TIMEOUT
+  value: {{ .Values.shutdown.timeout }}
+- name: JWT_ISSUER
+  value: {{ include "ecommerce.issuer" . | quote }}
+- name: JWT_AUDIENCE
+  value: {{ .Values.jwt.audience | default (printf "%s:api" (include "ecommerce.issuer" .)) | quote }}
+- name: JWT_KEYS_FILE
+  value: /etc/ecommerce/jwt/jwks.json
+{{- if .Values.mysql }}
+{{ include "ecommerce.secretEnv" (dict "name" "MYSQL_DSN" "secret" (include "ecommerce.mysqlSecret" .) "key" "dsn") }}
+{{- end }}
+{{- if .Values.rabbitmq }}
+{{ include "ecommerce.secretEnv" (dict "name" "AMQP_URL" "secret" (include "ecommerce.rabbitmqSecret" .) "key" "url") }}
+{{- end }}
+{{- with include "service.env" . }}
+{{ . }}
+{{- end }}
+{{- range $name, $value := .Values.env }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Migrations run as the schema's owner, before the service and once more after each change of image. */}}
+{{- define "ecommerce.migrate" -}}
+- name: migrate
+  image: {{ include "ecommerce.image" . }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  command: [/{{ .Chart.Name }}]
+  args: [migrate]
+  env:
+    - name: LOG_LEVEL
+      value: {{ .Values.logLevel }}
+    {{- include "ecommerce.secretEnv" (dict "name" "MYSQL_DSN" "secret" (include "ecommerce.mysqlOwnerSecret" .) "key" "dsn") | nindent 4 }}
+  resources:
+    {{- toYaml .Values.resources | nindent 4 }}
+  securityContext:
+    {{- include "ecommerce.containerSecurity" . | nindent 4 }}
+{{- end -}}
+
+{{- define "ecommerce.probes" -}}
+startupProbe:
+  httpGet: {path: /livez, port: http}
+  periodSeconds: 1
+  failureThreshold: 60
+livenessProbe:
+  httpGet: {path: /livez, port: http}
+  periodSeconds: 10
+  timeoutSeconds: 3
+  failureThreshold: 3
+readinessProbe:
+  httpGet: {path: /readyz, port: http}
+  periodSeconds: 3
+  timeoutSeconds: 3
+  failureThreshold: 2
+{{- end -}}
+
+{{- define "ecommerce.container" -}}
+- name: {{ .Chart.Name }}
+  image: {{ include "ecommerce.image" . }}
+  imagePullPolicy: {{ .Values.image.pullPolicy }}
+  command: [/{{ .Chart.Name }}]
+  args: [serve]
+  ports:
+    - {name: http, containerPort: {{ .Values.service.port | int }}, protocol: TCP}
+    - {name: metrics, containerPort: 9090, protocol: TCP}
+  env:
+    {{- include "ecommerce.env" . | nindent 4 }}
+  {{- include "ecommerce.probes" . | nindent 2 }}
+  resources:
+    {{- toYaml .Values.resources | nindent 4 }}
+  securityContext:
+    {{- include "ecommerce.containerSecurity" . | nindent 4 }}
+  volumeMounts:
+    - {name: jwt, mountPath: /etc/ecommerce/jwt, readOnly: true}
+    {{- with include "service.mounts" . }}
+    {{- . | nindent 4 }}
+    {{- end }}
+{{- end -}}
+
+{{- define "ecommerce.deployment" -}}
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  {{- include "ecommerce.metadata" . | nindent 2 }}
+spec:
+  {{- if not .Values.autoscaling.enabled }}
+  replicas: {{ .Values.replicas | int }}
+  {{- end }}
+  revisionHistoryLimit: 3
+  progressDeadlineSeconds: 300
+  selector:
+    matchLabels:
+      {{- include "ecommerce.selectorLabels" . | nindent 6 }}
+  strategy:
+    type: RollingUpdate
+    rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+  template:
+    metadata:
+      {{- include "ecommerce.podMetadata" . | nindent 6 }}
+    spec:
+      {{- include "ecommerce.placement" . | nindent 6 }}
+      # The service itself keeps accepting for shutdown.delay after SIGTERM and then
+      # drains for shutdown.timeout, so no preStop hook is needed.
+      terminationGracePeriodSeconds: {{ .Values.shutdown.gracePeriodSeconds | int }}
+      securityContext:
+        {{- include "ecommerce.podSecurity" 65532 | nindent 8 }}
+      {{- if .Values.mysql }}
+      {{- if .Values.mysql.migrate }}
+      initContainers:
+        {{- include "ecommerce.migrate" . | nindent 8 }}
+      {{- end }}
+      {{- end }}
+      containers:
+        {{- include "ecommerce.container" . | nindent 8 }}
+      volumes:
+        - name: jwt
+          secret: {secretName: {{ include "ecommerce.jwtSecret" . }}, defaultMode: 0440}
+        {{- with include "service.volumes" . }}
+        {{- . | nindent 8 }}
+        {{- end }}
+{{- end -}}
+
+{{- define "ecommerce.service" -}}
+apiVersion: v1
+kind: Service
+metadata:
+  {{- include "ecommerce.metadata" . | nindent 2 }}
+  {{- with .Values.service.annotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  type: {{ .Values.service.type }}
+  selector:
+    {{- include "ecommerce.selectorLabels" . | nindent 4 }}
+  ports:
+    - name: http
+      port: {{ .Values.service.port | int }}
+      targetPort: http
+      protocol: TCP
+      {{- with .Values.service.nodePort }}
+      nodePort: {{ . | int }}
+      {{- end }}
+{{- end -}}
+
+{{- define "ecommerce.autoscaler" -}}
+{{- if .Values.autoscaling.enabled -}}
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  {{- include "ecommerce.metadata" . | nindent 2 }}
+spec:
+  scaleTargetRef:
+    apiVersion: apps/v1
+    kind: Deployment
+    name: {{ include "ecommerce.fullname" . }}
+  minReplicas: {{ .Values.autoscaling.minReplicas | int }}
+  maxReplicas: {{ .Values.autoscaling.maxReplicas | int }}
+  metrics:
+    - type: Resource
+      resource:
+        name: cpu
+        target:
+          type: Utilization
+          averageUtilization: {{ .Values.autoscaling.targetCPU | int }}
+{{- end -}}
+{{- end -}}
+
+{{/* Every object of a service. */}}
+{{- define "ecommerce.objects" -}}
+{{- $objects := list -}}
+{{- range $name := list "serviceaccount" "networkpolicy" "service" "deployment" "poddisruptionbudget" "autoscaler" -}}
+{{- $objects = append $objects (include (printf "ecommerce.%s" $name) $) -}}
+{{- end -}}
+{{- join "\n---\n" (compact $objects) -}}
+{{- end -}}
