@@ -1,0 +1,185 @@
+package apply
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// Applier applies objects. Client reads from a cache that holds Managed objects; Live
+// reads from the API server.
+type Applier struct {
+	Client client.Client
+	Live   client.Reader
+}
+
+// Set is everything a component of a stack consists of.
+type Set struct {
+	Owner     metav1.OwnerReference
+	Namespace string
+	Instance  string
+	Component string
+	Objects   []*unstructured.Unstructured
+	// Adopt takes over objects that exist and are not the operator's.
+	Adopt bool
+}
+
+// Change is something that was not as it should be.
+type Change struct {
+	// What was done, such as `apply Deployment demo-sales`.
+	What string
+	// Drift: the operator had applied exactly this before, and someone changed it.
+	Drift bool
+}
+
+// Foreign says that an object exists and is not the operator's.
+type Foreign struct{ Kind, Namespace, Name string }
+
+// Error says what to do.
+func (f *Foreign) Error() string {
+	return fmt.Sprintf("%s %s/%s exists already and is not the operator's: delete it, or set spec.adopt to take it over",
+		f.Kind, f.Namespace, f.Name)
+}
+
+// Apply brings the set to the API server and deletes what the component had before and
+// has no longer. It writes nothing when everything is as it should be.
+func (a *Applier) Apply(ctx context.Context, set Set) ([]Change, error) {
+	var changes []Change
+	for _, object := range set.Objects {
+		change, err := a.applyOne(ctx, set, object)
+		if err != nil {
+			return changes, fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
+		}
+		if change != nil {
+			changes = append(changes, *change)
+		}
+	}
+	pruned, err := a.prune(ctx, set, func(o *unstructured.Unstructured) bool { return !set.has(o) })
+	return append(changes, pruned...), err
+}
+
+// Delete removes every object of the component, and says whether any was left.
+func (a *Applier) Delete(ctx context.Context, set Set) (bool, error) {
+	left := false
+	_, err := a.prune(ctx, set, func(*unstructured.Unstructured) bool { left = true; return true })
+	return left, err
+}
+
+func (s Set) has(live *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(s.Objects, func(o *unstructured.Unstructured) bool {
+		return o.GroupVersionKind() == live.GroupVersionKind() && o.GetName() == live.GetName()
+	})
+}
+
+func (a *Applier) applyOne(ctx context.Context, set Set, object *unstructured.Unstructured) (*Change, error) {
+	desired, err := set.complete(object)
+	if err != nil {
+		return nil, err
+	}
+	live := empty(desired.GroupVersionKind())
+	err = a.Client.Get(ctx, client.ObjectKeyFromObject(desired), live)
+	change := &Change{What: fmt.Sprintf("apply %s %s", desired.GetKind(), desired.GetName())}
+	switch {
+	case apierrors.IsNotFound(err):
+		if err := a.mustBeFree(ctx, set, desired); err != nil {
+			return nil, err
+		}
+	case err != nil:
+		return nil, err
+	case live.GetDeletionTimestamp() != nil:
+		return nil, fmt.Errorf("it is being deleted; it is made again when that is done")
+	default:
+		same := live.GetAnnotations()[hashAnnotation] == desired.GetAnnotations()[hashAnnotation]
+		if same && contains(live.Object, desired.Object) {
+			return nil, nil
+		}
+		change.Drift = same
+	}
+	return change, a.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired),
+		client.ForceOwnership, client.FieldOwner(Manager))
+}
+
+// complete adds what charts leave to the operator.
+func (s Set) complete(object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	desired := object.DeepCopy()
+	desired.SetNamespace(s.Namespace)
+	desired.SetOwnerReferences([]metav1.OwnerReference{s.Owner})
+	content, err := json.Marshal(desired.Object)
+	if err != nil {
+		return nil, err
+	}
+	sum := sha256.Sum256(content)
+	annotations := desired.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	annotations[hashAnnotation] = hex.EncodeToString(sum[:8])
+	desired.SetAnnotations(annotations)
+	return desired, nil
+}
+
+// mustBeFree looks past the cache, which holds only what bears the operator's label.
+func (a *Applier) mustBeFree(ctx context.Context, set Set, desired *unstructured.Unstructured) error {
+	if set.Adopt {
+		return nil
+	}
+	live := &metav1.PartialObjectMetadata{}
+	live.SetGroupVersionKind(desired.GroupVersionKind())
+	err := a.Live.Get(ctx, client.ObjectKeyFromObject(desired), live)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, reference := range live.GetOwnerReferences() {
+		if reference.UID == set.Owner.UID {
+			return nil
+		}
+	}
+	return &Foreign{Kind: desired.GetKind(), Namespace: set.Namespace, Name: desired.GetName()}
+}
+
+// prune deletes the owner's objects of the component that pick chooses.
+func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Unstructured) bool) ([]Change, error) {
+	var changes []Change
+	for _, kind := range Kinds {
+		list := &unstructured.UnstructuredList{}
+		list.SetGroupVersionKind(schema.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind + "List"})
+		if err := a.Client.List(ctx, list, client.InNamespace(set.Namespace),
+			client.MatchingLabels(Labels(set.Instance, set.Component))); err != nil {
+			return changes, fmt.Errorf("list %ss: %w", kind.Kind, err)
+		}
+		for i := range list.Items {
+			object := &list.Items[i]
+			if !metav1.IsControlledBy(object, &metav1.ObjectMeta{UID: set.Owner.UID}) || !pick(object) {
+				continue
+			}
+			if object.GetDeletionTimestamp() != nil {
+				continue
+			}
+			uid := object.GetUID()
+			if err := a.Client.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationBackground),
+				client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
+				return changes, fmt.Errorf("delete %s %s: %w", kind.Kind, object.GetName(), err)
+			}
+			changes = append(changes, Change{What: fmt.Sprintf("delete %s %s", kind.Kind, object.GetName())})
+		}
+	}
+	return changes, nil
+}
+
+func empty(kind schema.GroupVersionKind) *unstructured.Unstructured {
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(kind)
+	return object
+}

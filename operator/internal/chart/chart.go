@@ -1,0 +1,122 @@
+// Package chart renders the embedded charts with Helm's engine: no release is stored,
+// nothing is looked up, and the result is what `helm template` prints for the same
+// values.
+package chart
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/common/util"
+	"helm.sh/helm/v4/pkg/chart/loader/archive"
+	chartv2 "helm.sh/helm/v4/pkg/chart/v2"
+	"helm.sh/helm/v4/pkg/chart/v2/loader"
+	"helm.sh/helm/v4/pkg/engine"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+	"sigs.k8s.io/yaml"
+
+	"ecommerce-stack.dev/charts"
+)
+
+// Charts holds loaded charts by name. It is safe for concurrent use.
+type Charts map[string]*chartv2.Chart
+
+// Load reads the named charts out of the program.
+func Load(names ...string) (Charts, error) {
+	loaded := Charts{}
+	for _, name := range names {
+		files, err := files(charts.FS, name)
+		if err != nil {
+			return nil, fmt.Errorf("read chart %s: %w", name, err)
+		}
+		if loaded[name], err = loader.LoadFiles(files); err != nil {
+			return nil, fmt.Errorf("load chart %s: %w", name, err)
+		}
+	}
+	return loaded, nil
+}
+
+func files(fsys fs.FS, root string) ([]*archive.BufferedFile, error) {
+	var files []*archive.BufferedFile
+	err := fs.WalkDir(fsys, root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(fsys, name)
+		if err != nil {
+			return err
+		}
+		files = append(files, &archive.BufferedFile{Name: strings.TrimPrefix(name, root+"/"), Data: data})
+		return nil
+	})
+	return files, err
+}
+
+// Render returns the objects of a chart for a release of the given name and
+// namespace, in the order of their templates. Values that the chart's schema does not
+// know are an error.
+func (c Charts) Render(name, release, namespace string, values map[string]any) ([]*unstructured.Unstructured, error) {
+	chart, found := c[name]
+	if !found {
+		return nil, fmt.Errorf("render chart %s: it was not loaded", name)
+	}
+	options := common.ReleaseOptions{Name: release, Namespace: namespace, Revision: 1, IsInstall: true}
+	complete, err := util.ToRenderValues(chart, values, options, nil)
+	if err != nil {
+		return nil, fmt.Errorf("values of chart %s: %w", name, err)
+	}
+	rendered, err := engine.Render(chart, complete)
+	if err != nil {
+		return nil, fmt.Errorf("render chart %s: %w", name, err)
+	}
+	return objects(rendered)
+}
+
+// objects parses rendered templates, ordered by file name. Notes are for people.
+func objects(rendered map[string]string) ([]*unstructured.Unstructured, error) {
+	names := make([]string, 0, len(rendered))
+	for name := range rendered {
+		if path.Base(name) != "NOTES.txt" && !strings.HasSuffix(name, ".tpl") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	var all []*unstructured.Unstructured
+	for _, name := range names {
+		found, err := parse(rendered[name])
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
+func parse(text string) ([]*unstructured.Unstructured, error) {
+	var all []*unstructured.Unstructured
+	documents := utilyaml.NewYAMLReader(bufio.NewReader(strings.NewReader(text)))
+	for {
+		document, err := documents.Read()
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		var object map[string]any
+		if err := yaml.Unmarshal(document, &object); err != nil {
+			return nil, err
+		}
+		if len(object) > 0 {
+			all = append(all, &unstructured.Unstructured{Object: object})
+		}
+	}
+}

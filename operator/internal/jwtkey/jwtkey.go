@@ -1,0 +1,127 @@
+// Package jwtkey makes and reads the JWK Sets (RFC 7517) that sign and verify access
+// tokens: symmetric HS256 keys, and Ed25519 keys (RFC 8037) whose private half only the
+// signer has.
+package jwtkey
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// Algorithms of a key.
+const (
+	HS256 = "HS256"
+	EdDSA = "EdDSA"
+)
+
+// Key is a JSON Web Key.
+type Key struct {
+	Type      string `json:"kty"`
+	Algorithm string `json:"alg"`
+	Use       string `json:"use"`
+	ID        string `json:"kid"`
+	Curve     string `json:"crv,omitempty"`
+	// K is a symmetric key.
+	K string `json:"k,omitempty"`
+	// X is the public half of a key pair, D the private one.
+	X string `json:"x,omitempty"`
+	D string `json:"d,omitempty"`
+}
+
+// Set is a JWK Set.
+type Set struct {
+	Keys []Key `json:"keys"`
+}
+
+var encode = base64.RawURLEncoding.EncodeToString
+
+// New makes a key of 256 random bits with a random id.
+func New(algorithm string) (Key, error) {
+	key := Key{Algorithm: algorithm, Use: "sig", ID: rand.Text()}
+	switch algorithm {
+	case HS256:
+		secret := make([]byte, 32)
+		if _, err := rand.Read(secret); err != nil {
+			return Key{}, fmt.Errorf("make a symmetric key: %w", err)
+		}
+		key.Type, key.K = "oct", encode(secret)
+	case EdDSA:
+		public, private, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			return Key{}, fmt.Errorf("make a key pair: %w", err)
+		}
+		key.Type, key.Curve, key.X, key.D = "OKP", "Ed25519", encode(public), encode(private.Seed())
+	default:
+		return Key{}, fmt.Errorf("algorithm %q is neither %s nor %s", algorithm, HS256, EdDSA)
+	}
+	return key, nil
+}
+
+// Verifying is the set that verifiers get: the same symmetric keys, or the public
+// halves alone.
+func (s Set) Verifying() Set {
+	public := Set{Keys: make([]Key, len(s.Keys))}
+	for i, key := range s.Keys {
+		key.D = ""
+		public.Keys[i] = key
+	}
+	return public
+}
+
+// Has says whether the set holds a key of that id.
+func (s Set) Has(id string) bool {
+	return slices.ContainsFunc(s.Keys, func(k Key) bool { return k.ID == id })
+}
+
+// Encode writes the set as JSON, always in the same way.
+func (s Set) Encode() ([]byte, error) {
+	encoded, err := json.Marshal(s)
+	if err != nil {
+		return nil, fmt.Errorf("encode a JWK Set: %w", err)
+	}
+	return encoded, nil
+}
+
+// Parse reads a signing set and refuses one that cannot sign.
+func Parse(encoded []byte) (Set, error) {
+	var set Set
+	if err := json.Unmarshal(encoded, &set); err != nil {
+		return Set{}, fmt.Errorf("not a JWK Set: %w", err)
+	}
+	if len(set.Keys) == 0 {
+		return Set{}, fmt.Errorf("the JWK Set holds no key")
+	}
+	for _, key := range set.Keys {
+		if err := key.check(); err != nil {
+			return Set{}, fmt.Errorf("key %q: %w", key.ID, err)
+		}
+	}
+	return set, nil
+}
+
+func (k Key) check() error {
+	secret := k.K
+	switch k.Algorithm {
+	case HS256:
+	case EdDSA:
+		secret = k.D
+	default:
+		return fmt.Errorf("algorithm %q is neither %s nor %s", k.Algorithm, HS256, EdDSA)
+	}
+	decoded, err := base64.RawURLEncoding.DecodeString(secret)
+	if err != nil {
+		// The decoder's own message would quote the secret's place, which helps nobody.
+		return fmt.Errorf("its secret part is not base64url without padding")
+	}
+	if len(decoded) < 32 {
+		return fmt.Errorf("its secret part has %d bytes, and must have at least 32", len(decoded))
+	}
+	if k.ID == "" {
+		return fmt.Errorf("it has no kid")
+	}
+	return nil
+}

@@ -1,0 +1,182 @@
+package mysql
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// Account is an account that may connect from anywhere and use one schema.
+type Account struct {
+	Name       string
+	Password   string
+	Privileges []string
+}
+
+// RowPrivileges let a service read and write rows.
+var RowPrivileges = []string{"SELECT", "INSERT", "UPDATE", "DELETE"}
+
+// OwnerPrivileges are all that MySQL has for a schema. They are spelled out, because
+// what "ALL" comes to differs between servers and versions.
+var OwnerPrivileges = []string{
+	"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER",
+	"CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "CREATE VIEW", "SHOW VIEW",
+	"CREATE ROUTINE", "ALTER ROUTINE", "EVENT", "TRIGGER",
+}
+
+// maxAccountName of MySQL, in characters.
+const maxAccountName = 32
+
+// AccountName joins a schema's name and a suffix. A name that would be too long is cut
+// and ends in a hash of the whole.
+func AccountName(schema, suffix string) string {
+	name := schema + "_" + suffix
+	if len(name) <= maxAccountName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(name))
+	tail := "_" + hex.EncodeToString(sum[:4]) + "_" + suffix
+	return name[:maxAccountName-len(tail)] + tail
+}
+
+// ensureAccount returns what it changed.
+func (a *Admin) ensureAccount(ctx context.Context, schema string, account Account) ([]string, error) {
+	exists, err := a.accountExists(ctx, account.Name)
+	if err != nil {
+		return nil, err
+	}
+	var changes []string
+	if !exists {
+		if _, err := a.db.ExecContext(ctx, "CREATE USER IF NOT EXISTS ?@'%' IDENTIFIED BY ?",
+			account.Name, account.Password); err != nil {
+			return nil, fmt.Errorf("make: %w", err)
+		}
+		changes = append(changes, "make account "+account.Name)
+	}
+	ok, err := a.canLogIn(ctx, account.Name, account.Password)
+	if err != nil {
+		return changes, err
+	}
+	if !ok {
+		if _, err := a.db.ExecContext(ctx, "ALTER USER ?@'%' IDENTIFIED BY ?", account.Name, account.Password); err != nil {
+			return changes, fmt.Errorf("set the password: %w", err)
+		}
+		changes = append(changes, "set the password of account "+account.Name)
+	}
+	grants, err := a.ensureGrants(ctx, schema, account)
+	return append(changes, grants...), err
+}
+
+func (a *Admin) accountExists(ctx context.Context, name string) (bool, error) {
+	var count int
+	err := a.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM mysql.user WHERE User = ? AND Host = '%'", name).Scan(&count)
+	return count > 0, err
+}
+
+// grant is one privilege on one object, the unit in which grants are compared.
+type grant struct {
+	privilege string
+	// object as GRANT and REVOKE want it: *.*, `schema`.* or `schema`.`table`.
+	object string
+}
+
+// ensureGrants grants what is missing, then revokes what is too much.
+func (a *Admin) ensureGrants(ctx context.Context, schema string, account Account) ([]string, error) {
+	have, err := a.grants(ctx, account.Name)
+	if err != nil {
+		return nil, err
+	}
+	want := map[grant]bool{}
+	for _, privilege := range account.Privileges {
+		want[grant{privilege, a.pattern(schema) + ".*"}] = true
+	}
+	missing, surplus := difference(want, have), difference(have, want)
+	var changes []string
+	for _, object := range objects(missing) {
+		privileges := missing[object]
+		if _, err := a.db.ExecContext(ctx, "GRANT "+strings.Join(privileges, ", ")+" ON "+object+" TO ?@'%'", account.Name); err != nil {
+			return changes, fmt.Errorf("grant on %s: %w", object, err)
+		}
+		changes = append(changes, fmt.Sprintf("grant %s on %s to %s", strings.Join(privileges, ", "), object, account.Name))
+	}
+	for _, object := range objects(surplus) {
+		privileges := surplus[object]
+		if _, err := a.db.ExecContext(ctx, "REVOKE "+strings.Join(privileges, ", ")+" ON "+object+" FROM ?@'%'", account.Name); err != nil {
+			return changes, fmt.Errorf("revoke on %s: %w", object, err)
+		}
+		changes = append(changes, fmt.Sprintf("revoke %s on %s from %s", strings.Join(privileges, ", "), object, account.Name))
+	}
+	return changes, nil
+}
+
+// pattern is a schema's name as GRANT reads it: unless the server takes it literally,
+// an underscore would stand for any character.
+func (a *Admin) pattern(schema string) string {
+	if !a.literalPatterns {
+		schema = strings.NewReplacer(`_`, `\_`, `%`, `\%`).Replace(schema)
+	}
+	return identifier(schema)
+}
+
+// grants of an account as a set.
+func (a *Admin) grants(ctx context.Context, account string) (map[grant]bool, error) {
+	rows, err := a.db.QueryContext(ctx, `
+		SELECT '', '', PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = ?
+		UNION ALL
+		SELECT TABLE_SCHEMA, '', PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = ?
+		UNION ALL
+		SELECT TABLE_SCHEMA, TABLE_NAME, PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.TABLE_PRIVILEGES WHERE GRANTEE = ?`,
+		grantee(account), grantee(account), grantee(account))
+	if err != nil {
+		return nil, fmt.Errorf("read grants: %w", err)
+	}
+	defer rows.Close()
+	set := map[grant]bool{}
+	for rows.Next() {
+		var schema, table, privilege, grantable string
+		if err := rows.Scan(&schema, &table, &privilege, &grantable); err != nil {
+			return nil, fmt.Errorf("read grants: %w", err)
+		}
+		object := object(schema, table)
+		if grantable == "YES" {
+			set[grant{"GRANT OPTION", object}] = true
+		}
+		if privilege != "USAGE" {
+			set[grant{privilege, object}] = true
+		}
+	}
+	return set, rows.Err()
+}
+
+func grantee(account string) string { return "'" + account + "'@'%'" }
+
+func object(schema, table string) string {
+	switch {
+	case schema == "":
+		return "*.*"
+	case table == "":
+		return identifier(schema) + ".*"
+	default:
+		return identifier(schema) + "." + identifier(table)
+	}
+}
+
+// difference lists, by object, the sorted privileges that are in one set only.
+func difference(in, notIn map[grant]bool) map[string][]string {
+	found := map[string][]string{}
+	for g := range in {
+		if !notIn[g] {
+			found[g.object] = append(found[g.object], g.privilege)
+		}
+	}
+	for _, privileges := range found {
+		slices.Sort(privileges)
+	}
+	return found
+}
+
+func objects(m map[string][]string) []string { return slices.Sorted(maps.Keys(m)) }

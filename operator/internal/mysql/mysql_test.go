@@ -1,0 +1,260 @@
+package mysql_test
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+
+	driver "github.com/go-sql-driver/mysql"
+	"github.com/google/go-cmp/cmp"
+
+	"ecommerce-stack.dev/hack/testenv"
+	"ecommerce-stack.dev/operator/internal/mysql"
+	"ecommerce-stack.dev/operator/internal/ownership"
+)
+
+// fixture is a schema that no other test has, on the shared server.
+type fixture struct {
+	server mysql.Server
+	admin  *mysql.Admin
+	root   *sql.DB
+	schema mysql.Schema
+	owner  ownership.Owner
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	dsn := testenv.MySQL(t)
+	config, err := driver.ParseDSN(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	host, port, err := net.SplitHostPort(config.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number, err := strconv.ParseInt(port, 10, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{owner: ownership.Owner{UID: rand.Text(), Namespace: "shop", Name: "demo"}}
+	f.server = mysql.Server{Host: host, Port: int32(number), Username: config.User, Password: config.Passwd, TLS: "false"}
+	if f.admin, err = mysql.Connect(t.Context(), f.server); err != nil {
+		t.Fatal(err)
+	}
+	if f.root, err = sql.Open("mysql", dsn); err != nil {
+		t.Fatal(err)
+	}
+	name := "t_" + strings.ToLower(rand.Text()[:10])
+	f.schema = mysql.Schema{Name: name, Accounts: []mysql.Account{
+		{Name: mysql.AccountName(name, "owner"), Password: rand.Text(), Privileges: mysql.OwnerPrivileges},
+		{Name: mysql.AccountName(name, "rw"), Password: rand.Text(), Privileges: mysql.RowPrivileges},
+	}}
+	t.Cleanup(func() {
+		_ = f.admin.Close()
+		for _, account := range f.schema.Accounts {
+			_, _ = f.root.Exec("DROP USER IF EXISTS '" + account.Name + "'@'%'")
+		}
+		_, _ = f.root.Exec("DROP DATABASE IF EXISTS " + name)
+		_ = f.root.Close()
+	})
+	return f
+}
+
+func (f *fixture) ensure(t *testing.T, adopt bool) mysql.Result {
+	t.Helper()
+	result, err := f.admin.Ensure(t.Context(), f.schema, f.owner, adopt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+func (f *fixture) exec(t *testing.T, statement string) {
+	t.Helper()
+	if _, err := f.root.Exec(statement); err != nil {
+		t.Fatalf("%s: %v", statement, err)
+	}
+}
+
+// as runs a statement as an account of the schema.
+func (f *fixture) as(t *testing.T, account mysql.Account, statement string) error {
+	t.Helper()
+	db, err := sql.Open("mysql", f.server.DSN(account.Name, account.Password, f.schema.Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	_, err = db.Exec(statement)
+	return err
+}
+
+func TestEnsureMakesWhatIsMissingAndThenChangesNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	first := f.ensure(t, false)
+	if len(first.Changes) == 0 || first.Incarnation == "" {
+		t.Fatalf("first pass: %+v, want changes and an incarnation", first)
+	}
+	second := f.ensure(t, false)
+	if diff := cmp.Diff(mysql.Result{Incarnation: first.Incarnation}, second); diff != "" {
+		t.Errorf("second pass (-want +got):\n%s", diff)
+	}
+}
+
+func TestOwnerMigratesAndServiceReadsAndWritesRows(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ensure(t, false)
+	owner, service := f.schema.Accounts[0], f.schema.Accounts[1]
+	if err := f.as(t, owner, "CREATE TABLE a (id INT PRIMARY KEY)"); err != nil {
+		t.Errorf("the owner makes a table: %v", err)
+	}
+	if err := f.as(t, service, "INSERT INTO a VALUES (1)"); err != nil {
+		t.Errorf("the service writes a row: %v", err)
+	}
+	if err := f.as(t, service, "DROP TABLE a"); err == nil {
+		t.Error("the service dropped a table, want a refusal")
+	}
+	// An underscore in a grant stands for any character unless it is escaped.
+	neighbour := strings.Replace(f.schema.Name, "_", "x", 1)
+	f.exec(t, "CREATE DATABASE "+neighbour)
+	t.Cleanup(func() { f.exec(t, "DROP DATABASE "+neighbour) })
+	if err := f.as(t, owner, "CREATE TABLE "+neighbour+".a (id INT)"); err == nil {
+		t.Error("the owner reached a schema with a similar name, want a refusal")
+	}
+}
+
+func TestDriftIsHealedAndNamed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ensure(t, false)
+	rw := f.schema.Accounts[1].Name
+	escaped := "`" + strings.ReplaceAll(f.schema.Name, "_", `\_`) + "`"
+	cases := []struct{ name, damage, change string }{
+		{"a grant was revoked", "REVOKE INSERT ON " + escaped + ".* FROM '" + rw + "'@'%'", "grant INSERT on " + escaped + ".* to " + rw},
+		{"too much was granted", "GRANT CREATE ON " + escaped + ".* TO '" + rw + "'@'%'", "revoke CREATE on " + escaped + ".* from " + rw},
+		{"a global privilege was granted", "GRANT PROCESS ON *.* TO '" + rw + "'@'%'", "revoke PROCESS on *.* from " + rw},
+		{"the password was changed", "ALTER USER '" + rw + "'@'%' IDENTIFIED BY 'other'", "set the password of account " + rw},
+	}
+	for _, c := range cases {
+		f.exec(t, c.damage)
+		if diff := cmp.Diff([]string{c.change}, f.ensure(t, false).Changes); diff != "" {
+			t.Errorf("%s: changes (-want +got):\n%s", c.name, diff)
+		}
+		if again := f.ensure(t, false).Changes; len(again) > 0 {
+			t.Errorf("%s: a second pass changed %q, want nothing", c.name, again)
+		}
+	}
+}
+
+func TestALostSchemaComesBackAsAnotherIncarnation(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	first := f.ensure(t, false)
+	f.exec(t, "DROP DATABASE "+f.schema.Name)
+	second := f.ensure(t, false)
+	if second.Incarnation == first.Incarnation {
+		t.Errorf("incarnation %s, want another one than before the loss", second.Incarnation)
+	}
+	if diff := cmp.Diff([]string{"make schema " + f.schema.Name}, second.Changes); diff != "" {
+		t.Errorf("changes (-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
+	t.Parallel()
+	prepare := map[string]func(t *testing.T, f *fixture){
+		"a schema of another stack": func(t *testing.T, f *fixture) {
+			first := f.owner
+			f.owner = ownership.Owner{UID: "other", Namespace: "elsewhere", Name: "first"}
+			f.ensure(t, false)
+			f.owner = first
+		},
+		"a schema made by hand": func(t *testing.T, f *fixture) {
+			f.exec(t, "CREATE DATABASE "+f.schema.Name)
+			f.exec(t, "CREATE TABLE "+f.schema.Name+".precious (id INT)")
+		},
+		"an account made by hand": func(t *testing.T, f *fixture) {
+			f.exec(t, "CREATE USER '"+f.schema.Accounts[0].Name+"'@'%' IDENTIFIED BY 'theirs'")
+		},
+	}
+	for name, prepare := range prepare {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			prepare(t, f)
+			_, err := f.admin.Ensure(t.Context(), f.schema, f.owner, false)
+			var conflict *ownership.Conflict
+			if !errors.As(err, &conflict) {
+				t.Fatalf("error %v, want a conflict", err)
+			}
+			if conflict.Marker != nil && !strings.Contains(err.Error(), "elsewhere/first") {
+				t.Errorf("error %q does not name the owner", err)
+			}
+			f.ensure(t, true)
+			if again := f.ensure(t, false).Changes; len(again) > 0 {
+				t.Errorf("a pass after adoption changed %q, want nothing", again)
+			}
+		})
+	}
+}
+
+func TestAReleasedSchemaGoesToTheSuccessorOnly(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ensure(t, false)
+	if err := f.admin.Release(t.Context(), f.schema, f.owner); err != nil {
+		t.Fatal(err)
+	}
+	stranger := ownership.Owner{UID: "x", Namespace: "shop", Name: "other"}
+	var conflict *ownership.Conflict
+	if _, err := f.admin.Ensure(t.Context(), f.schema, stranger, false); !errors.As(err, &conflict) {
+		t.Errorf("a stranger: error %v, want a conflict", err)
+	}
+	f.owner.UID = "successor"
+	f.ensure(t, false)
+}
+
+func TestDropTakesTheOwnersOnly(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ensure(t, false)
+	if err := f.admin.Drop(t.Context(), f.schema, ownership.Owner{UID: "stranger"}); err != nil {
+		t.Fatal(err)
+	}
+	if changes := f.ensure(t, false).Changes; len(changes) > 0 {
+		t.Errorf("a stranger's drop left %q to heal, want nothing", changes)
+	}
+	if err := f.admin.Drop(t.Context(), f.schema, f.owner); err != nil {
+		t.Fatal(err)
+	}
+	for what, query := range map[string]string{
+		"schemas":  "SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = '" + f.schema.Name + "'",
+		"accounts": "SELECT COUNT(*) FROM mysql.user WHERE User LIKE '" + f.schema.Name + "%'",
+	} {
+		var left int
+		if err := f.root.QueryRow(query).Scan(&left); err != nil {
+			t.Fatal(err)
+		}
+		if left != 0 {
+			t.Errorf("%d %s left, want none", left, what)
+		}
+	}
+}
+
+func TestConnectSaysWhereAndAsWhom(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	wrong := f.server
+	wrong.Password = "not-the-password"
+	_, err := mysql.Connect(context.Background(), wrong)
+	if err == nil || !strings.Contains(err.Error(), wrong.Address()) || strings.Contains(err.Error(), wrong.Password) {
+		t.Errorf("error %v, want one that names %s and not the password", err, wrong.Address())
+	}
+}

@@ -1,0 +1,193 @@
+package mysql
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+
+	"ecommerce-stack.dev/operator/internal/ownership"
+)
+
+// markerTable is in each schema of a stack and holds one row.
+const markerTable = "ecommerce_stack_owner"
+
+// Schema is a schema of a stack with the accounts that use it.
+type Schema struct {
+	Name     string
+	Accounts []Account
+}
+
+// Result of an Ensure.
+type Result struct {
+	// Changes made, as phrases such as `grant INSERT on ... to ...`; empty when the
+	// schema was as it should be.
+	Changes []string
+	// Incarnation is another one after the schema was lost and made anew, so that
+	// whoever filled it knows to do so again.
+	Incarnation string
+}
+
+// Ensure makes the schema and its accounts as they should be. Without adopt it refuses,
+// with an *ownership.Conflict, what exists and is not the owner's.
+func (a *Admin) Ensure(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool) (Result, error) {
+	var result Result
+	if err := a.claim(ctx, schema, owner, adopt, &result); err != nil {
+		return result, err
+	}
+	for _, account := range schema.Accounts {
+		changes, err := a.ensureAccount(ctx, schema.Name, account)
+		result.Changes = append(result.Changes, changes...)
+		if err != nil {
+			return result, fmt.Errorf("account %s: %w", account.Name, err)
+		}
+	}
+	return result, nil
+}
+
+// claim makes the schema if need be and sees to it that its marker names the owner.
+func (a *Admin) claim(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool, result *Result) error {
+	marker, incarnation, err := a.marker(ctx, schema.Name)
+	if err != nil {
+		return fmt.Errorf("read the owner of schema %s: %w", schema.Name, err)
+	}
+	switch {
+	case marker == nil:
+		return a.create(ctx, schema, owner, adopt, result)
+	case marker.UID == owner.UID && !marker.Released:
+		result.Incarnation = incarnation
+		return nil
+	case !adopt && !marker.Admits(owner):
+		return &ownership.Conflict{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
+	}
+	_, err = a.db.ExecContext(ctx, "UPDATE "+identifier(schema.Name)+"."+identifier(markerTable)+
+		" SET uid = ?, namespace = ?, name = ?, released = FALSE WHERE id = 1 AND uid = ?",
+		owner.UID, owner.Namespace, owner.Name, marker.UID)
+	if err != nil {
+		return fmt.Errorf("take over schema %s: %w", schema.Name, err)
+	}
+	result.Incarnation = incarnation
+	result.Changes = append(result.Changes, fmt.Sprintf("take over schema %s from %s", schema.Name, marker.Owner))
+	return nil
+}
+
+// marker returns nil when the schema, the table or the row does not exist.
+func (a *Admin) marker(ctx context.Context, schema string) (*ownership.Marker, string, error) {
+	var marker ownership.Marker
+	var incarnation string
+	err := a.db.QueryRowContext(ctx, "SELECT uid, namespace, name, released, incarnation FROM "+
+		identifier(schema)+"."+identifier(markerTable)+" WHERE id = 1").
+		Scan(&marker.UID, &marker.Namespace, &marker.Name, &marker.Released, &incarnation)
+	if errors.Is(err, sql.ErrNoRows) || isError(err, errNoSuchTable) || isError(err, errNoSuchSchema) {
+		return nil, "", nil
+	}
+	return &marker, incarnation, err
+}
+
+// create claims a schema that has no marker. One without tables is nobody's: making it
+// and marking it are two steps, and the operator may have died between them.
+func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool, result *Result) error {
+	if !adopt {
+		if err := a.mustBeFree(ctx, schema); err != nil {
+			return err
+		}
+	}
+	qualified := identifier(schema.Name) + "." + identifier(markerTable)
+	for _, statement := range []string{
+		"CREATE DATABASE IF NOT EXISTS " + identifier(schema.Name) + " CHARACTER SET utf8mb4",
+		"CREATE TABLE IF NOT EXISTS " + qualified + ` (
+			id TINYINT NOT NULL PRIMARY KEY,
+			uid VARCHAR(64) NOT NULL,
+			namespace VARCHAR(63) NOT NULL,
+			name VARCHAR(63) NOT NULL,
+			released BOOLEAN NOT NULL DEFAULT FALSE,
+			incarnation CHAR(36) NOT NULL
+		)`,
+	} {
+		if _, err := a.db.ExecContext(ctx, statement); err != nil {
+			return fmt.Errorf("make schema %s: %w", schema.Name, err)
+		}
+	}
+	// Of two stacks that claim it at once, the first row wins.
+	if _, err := a.db.ExecContext(ctx, "INSERT IGNORE INTO "+qualified+
+		" (id, uid, namespace, name, incarnation) VALUES (1, ?, ?, ?, UUID())",
+		owner.UID, owner.Namespace, owner.Name); err != nil {
+		return fmt.Errorf("mark schema %s: %w", schema.Name, err)
+	}
+	marker, incarnation, err := a.marker(ctx, schema.Name)
+	if err != nil {
+		return fmt.Errorf("read the owner of schema %s: %w", schema.Name, err)
+	}
+	if marker == nil || marker.UID != owner.UID {
+		return &ownership.Conflict{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
+	}
+	result.Incarnation = incarnation
+	result.Changes = append(result.Changes, "make schema "+schema.Name)
+	return nil
+}
+
+// mustBeFree refuses a schema with tables, and accounts whose password is not ours.
+func (a *Admin) mustBeFree(ctx context.Context, schema Schema) error {
+	var tables int
+	if err := a.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.TABLES"+
+		" WHERE TABLE_SCHEMA = ? AND TABLE_NAME <> ?", schema.Name, markerTable).Scan(&tables); err != nil {
+		return fmt.Errorf("count the tables of %s: %w", schema.Name, err)
+	}
+	if tables > 0 {
+		return &ownership.Conflict{What: fmt.Sprintf("schema %q", schema.Name)}
+	}
+	for _, account := range schema.Accounts {
+		exists, err := a.accountExists(ctx, account.Name)
+		if err != nil || !exists {
+			if err != nil {
+				return fmt.Errorf("look for account %s: %w", account.Name, err)
+			}
+			continue
+		}
+		ours, err := a.canLogIn(ctx, account.Name, account.Password)
+		if err != nil {
+			return err
+		}
+		if !ours {
+			return &ownership.Conflict{What: fmt.Sprintf("account %q", account.Name)}
+		}
+	}
+	return nil
+}
+
+// Release lets a later stack of the owner's namespace and name take the schema up again.
+// A schema that is not the owner's stays as it is.
+func (a *Admin) Release(ctx context.Context, schema Schema, owner ownership.Owner) error {
+	marker, _, err := a.marker(ctx, schema.Name)
+	if err != nil || marker == nil || marker.UID != owner.UID || marker.Released {
+		return err
+	}
+	_, err = a.db.ExecContext(ctx, "UPDATE "+identifier(schema.Name)+"."+identifier(markerTable)+
+		" SET released = TRUE WHERE id = 1 AND uid = ?", owner.UID)
+	if err != nil {
+		return fmt.Errorf("release schema %s: %w", schema.Name, err)
+	}
+	return nil
+}
+
+// Drop destroys the schema and its accounts if they are the owner's. The marker goes
+// last, so that a drop that was cut short is taken up again.
+func (a *Admin) Drop(ctx context.Context, schema Schema, owner ownership.Owner) error {
+	marker, _, err := a.marker(ctx, schema.Name)
+	if err != nil || marker == nil || marker.UID != owner.UID {
+		return err
+	}
+	for _, account := range schema.Accounts {
+		if _, err := a.db.ExecContext(ctx, "DROP USER IF EXISTS ?@'%'", account.Name); err != nil {
+			return fmt.Errorf("drop account %s: %w", account.Name, err)
+		}
+	}
+	if _, err := a.db.ExecContext(ctx, "DROP DATABASE IF EXISTS "+identifier(schema.Name)); err != nil {
+		return fmt.Errorf("drop schema %s: %w", schema.Name, err)
+	}
+	return nil
+}
+
+// identifier quotes a name (https://dev.mysql.com/doc/refman/8.4/en/identifiers.html).
+func identifier(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }

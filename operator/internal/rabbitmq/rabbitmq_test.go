@@ -1,0 +1,231 @@
+package rabbitmq_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+
+	"ecommerce-stack.dev/hack/testenv"
+	"ecommerce-stack.dev/operator/internal/ownership"
+	"ecommerce-stack.dev/operator/internal/rabbitmq"
+	"ecommerce-stack.dev/services/event"
+)
+
+// fixture is a virtual host that no other test has, on the shared broker.
+type fixture struct {
+	admin *rabbitmq.Admin
+	root  *rabbithole.Client
+	vhost rabbitmq.VHost
+	owner ownership.Owner
+}
+
+func newFixture(t *testing.T) *fixture {
+	t.Helper()
+	info := testenv.Broker(t)
+	admin, err := rabbitmq.Connect(rabbitmq.Server{URL: info.ManagementURL, Username: info.Username, Password: info.Password})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := info.Management()
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fixture{admin: admin, root: root, owner: ownership.Owner{UID: rand.Text(), Namespace: "shop", Name: "demo"}}
+	f.vhost.Name = "shop." + strings.ToLower(rand.Text()[:8])
+	for _, service := range []string{"gateway", "sales", "stock"} {
+		f.vhost.Users = append(f.vhost.Users, rabbitmq.User{
+			Name: f.vhost.Name + "." + service, Password: rand.Text(), Permission: event.Permissions[service]})
+	}
+	t.Cleanup(func() {
+		for _, user := range f.vhost.Users {
+			_ = drop(root.DeleteUser(user.Name))
+		}
+		_ = drop(root.DeleteVhost(f.vhost.Name))
+	})
+	return f
+}
+
+// drop closes the answer of a call.
+func drop(response *http.Response, err error) error {
+	if err != nil {
+		return err
+	}
+	return response.Body.Close()
+}
+
+func (f *fixture) ensure(t *testing.T, adopt bool) []string {
+	t.Helper()
+	changes, err := f.admin.Ensure(f.vhost, f.owner, adopt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return changes
+}
+
+func TestEnsureMakesTheTopologyAndThenChangesNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	if changes := f.ensure(t, false); len(changes) == 0 {
+		t.Fatal("the first pass changed nothing")
+	}
+	if changes := f.ensure(t, false); len(changes) > 0 {
+		t.Errorf("a second pass changed %q, want nothing", changes)
+	}
+	bindings, err := f.root.ListBindingsIn(f.vhost.Name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes := map[string][]string{}
+	for _, b := range bindings {
+		if b.Source == event.Exchange {
+			routes[b.Destination] = append(routes[b.Destination], b.RoutingKey)
+		}
+	}
+	for _, q := range event.Queues {
+		if len(routes[q.Name]) != len(q.Events) {
+			t.Errorf("queue %s takes %v, want %v", q.Name, routes[q.Name], q.Events)
+		}
+	}
+}
+
+func TestDriftIsHealedAndNamed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ensure(t, false)
+	sales := f.vhost.Users[1].Name
+	cases := []struct {
+		name, change string
+		damage       func() error
+	}{
+		{"a queue was deleted", "make queue " + event.StockQueue + ".dead", func() error {
+			return drop(f.root.DeleteQueue(f.vhost.Name, event.StockQueue+".dead"))
+		}},
+		{"permissions were widened", "set the permissions of user " + sales, func() error {
+			return drop(f.root.UpdatePermissionsIn(f.vhost.Name, sales, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}))
+		}},
+		{"topic permissions were cleared", "set the topic permissions of user " + sales, func() error {
+			return drop(f.root.ClearTopicPermissionsIn(f.vhost.Name, sales))
+		}},
+		{"a password was changed", "set the password and tags of user " + sales, func() error {
+			return drop(f.root.PutUser(sales, rabbithole.UserSettings{Name: sales, Password: "other"}))
+		}},
+		{"a queue got other events", "unbind queue " + event.StockQueue + " from " + event.Exchange + " (#)", func() error {
+			return drop(f.root.DeclareBinding(f.vhost.Name, rabbithole.BindingInfo{Source: event.Exchange,
+				Destination: event.StockQueue, DestinationType: "queue", RoutingKey: "#"}))
+		}},
+		{"permissions elsewhere", "clear the permissions of user " + sales + " in /", func() error {
+			return drop(f.root.UpdatePermissionsIn("/", sales, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}))
+		}},
+	}
+	for _, c := range cases {
+		if err := c.damage(); err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		if changes := f.ensure(t, false); !slices.Contains(changes, c.change) {
+			t.Errorf("%s: changes %q, want %q", c.name, changes, c.change)
+		}
+		if changes := f.ensure(t, false); len(changes) > 0 {
+			t.Errorf("%s: a second pass changed %q, want nothing", c.name, changes)
+		}
+	}
+}
+
+func TestALostVirtualHostIsMadeAgain(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ensure(t, false)
+	if err := drop(f.root.DeleteVhost(f.vhost.Name)); err != nil {
+		t.Fatal(err)
+	}
+	f.ensure(t, false)
+	if changes := f.ensure(t, false); len(changes) > 0 {
+		t.Errorf("a second pass changed %q, want nothing", changes)
+	}
+}
+
+func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
+	t.Parallel()
+	prepare := map[string]func(t *testing.T, f *fixture) error{
+		"of another stack": func(t *testing.T, f *fixture) error {
+			ours := f.owner
+			f.owner = ownership.Owner{UID: "other", Namespace: "elsewhere", Name: "first"}
+			f.ensure(t, false)
+			f.owner = ours
+			return nil
+		},
+		"made by hand": func(_ *testing.T, f *fixture) error {
+			return drop(f.root.PutVhost(f.vhost.Name, rabbithole.VhostSettings{Description: "ours"}))
+		},
+		"a user made by hand": func(_ *testing.T, f *fixture) error {
+			return drop(f.root.PutUser(f.vhost.Users[0].Name, rabbithole.UserSettings{Password: "theirs"}))
+		},
+	}
+	for name, prepare := range prepare {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			if err := prepare(t, f); err != nil {
+				t.Fatal(err)
+			}
+			_, err := f.admin.Ensure(f.vhost, f.owner, false)
+			var conflict *ownership.Conflict
+			if !errors.As(err, &conflict) {
+				t.Fatalf("error %v, want a conflict", err)
+			}
+			if conflict.Marker != nil && !strings.Contains(err.Error(), "elsewhere/first") {
+				t.Errorf("error %q does not name the owner", err)
+			}
+			f.ensure(t, true)
+		})
+	}
+}
+
+func TestAQueueWithOtherPropertiesIsNotTouched(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ensure(t, false)
+	if err := drop(f.root.DeleteQueue(f.vhost.Name, event.SalesQueue)); err != nil {
+		t.Fatal(err)
+	}
+	if err := drop(f.root.DeclareQueue(f.vhost.Name, event.SalesQueue, rabbithole.QueueSettings{
+		Durable: true, Arguments: map[string]any{"x-queue-type": "classic"}})); err != nil {
+		t.Fatal(err)
+	}
+	_, err := f.admin.Ensure(f.vhost, f.owner, false)
+	var mismatch *rabbitmq.Mismatch
+	if !errors.As(err, &mismatch) {
+		t.Fatalf("error %v, want a mismatch", err)
+	}
+}
+
+func TestReleaseAndDeleteAskTheMarker(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ensure(t, false)
+	stranger := ownership.Owner{UID: "x", Namespace: "shop", Name: "other"}
+	if err := f.admin.Delete(f.vhost, stranger); err != nil {
+		t.Fatal(err)
+	}
+	if changes := f.ensure(t, false); len(changes) > 0 {
+		t.Errorf("a stranger's deletion left %q to heal, want nothing", changes)
+	}
+	if err := f.admin.Release(f.vhost, f.owner); err != nil {
+		t.Fatal(err)
+	}
+	f.owner.UID = "successor"
+	if diff := cmp.Diff([]string{"take over virtual host " + f.vhost.Name}, f.ensure(t, false)); diff != "" {
+		t.Errorf("changes of the successor (-want +got):\n%s", diff)
+	}
+	if err := f.admin.Delete(f.vhost, f.owner); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.root.GetVhost(f.vhost.Name); err == nil {
+		t.Error("the virtual host is still there")
+	}
+}

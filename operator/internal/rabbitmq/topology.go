@@ -1,0 +1,150 @@
+package rabbitmq
+
+import (
+	"fmt"
+	"slices"
+
+	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+
+	"ecommerce-stack.dev/services/event"
+)
+
+// Mismatch says that an exchange or a queue exists with properties that cannot be
+// changed. Only a person can settle it, because messages may be lost.
+type Mismatch struct {
+	VHost, What, Have, Want string
+}
+
+// Error says what differs and what to do.
+func (m *Mismatch) Error() string {
+	return fmt.Sprintf("%s in virtual host %s is %s, and must be %s: empty and delete it, the operator makes it anew",
+		m.What, m.VHost, m.Have, m.Want)
+}
+
+func (a *Admin) ensureExchanges(vhost VHost) ([]string, error) {
+	var changes []string
+	for _, want := range []struct{ name, kind string }{
+		{event.Exchange, "topic"}, {event.DeadLetters, "direct"},
+	} {
+		found, err := orNil(a.client.GetExchange(vhost.Name, want.name))
+		if err != nil {
+			return changes, fmt.Errorf("look for exchange %s: %w", want.name, err)
+		}
+		if found != nil {
+			if found.Type != want.kind || !found.Durable {
+				return changes, &Mismatch{VHost: vhost.Name, What: "exchange " + want.name,
+					Have: fmt.Sprintf("%s, durable %v", found.Type, found.Durable), Want: want.kind + ", durable true"}
+			}
+			continue
+		}
+		if err := call(a.client.DeclareExchange(vhost.Name, want.name,
+			rabbithole.ExchangeSettings{Type: want.kind, Durable: true})); err != nil {
+			return changes, fmt.Errorf("make exchange %s: %w", want.name, err)
+		}
+		changes = append(changes, "make exchange "+want.name)
+	}
+	return changes, nil
+}
+
+func (a *Admin) ensureQueues(vhost VHost) ([]string, error) {
+	found, err := a.client.ListQueuesIn(vhost.Name)
+	if err != nil {
+		return nil, fmt.Errorf("list queues: %w", err)
+	}
+	have := map[string]map[string]any{}
+	for _, q := range found {
+		have[q.Name] = q.Arguments
+	}
+	var changes []string
+	for _, q := range event.Queues {
+		for _, want := range []struct {
+			name      string
+			arguments map[string]any
+		}{{q.Dead(), q.DeadArguments()}, {q.Name, q.Arguments()}} {
+			arguments, exists := have[want.name]
+			if exists {
+				if !same(arguments, want.arguments) {
+					return changes, &Mismatch{VHost: vhost.Name, What: "queue " + want.name,
+						Have: fmt.Sprint(arguments), Want: fmt.Sprint(want.arguments)}
+				}
+				continue
+			}
+			if err := call(a.client.DeclareQueue(vhost.Name, want.name,
+				rabbithole.QueueSettings{Durable: true, Arguments: want.arguments})); err != nil {
+				return changes, fmt.Errorf("make queue %s: %w", want.name, err)
+			}
+			changes = append(changes, "make queue "+want.name)
+		}
+	}
+	return changes, nil
+}
+
+// same compares arguments as they are written: JSON knows one kind of number.
+func same(have, want map[string]any) bool {
+	if len(have) != len(want) {
+		return false
+	}
+	for key, value := range want {
+		if fmt.Sprint(have[key]) != fmt.Sprint(value) {
+			return false
+		}
+	}
+	return true
+}
+
+// binding is what tells one binding of our queues from another.
+type binding struct{ exchange, queue, key string }
+
+// ensureBindings makes what is missing, then removes what brings a queue other events.
+func (a *Admin) ensureBindings(vhost VHost) ([]string, error) {
+	want := map[binding]bool{}
+	ours := map[string]bool{}
+	for _, q := range event.Queues {
+		ours[q.Name], ours[q.Dead()] = true, true
+		want[binding{event.DeadLetters, q.Dead(), q.Name}] = true
+		for _, name := range q.Events {
+			want[binding{event.Exchange, q.Name, name}] = true
+		}
+	}
+	found, err := a.client.ListBindingsIn(vhost.Name)
+	if err != nil {
+		return nil, fmt.Errorf("list bindings: %w", err)
+	}
+	have := map[binding]bool{}
+	var surplus []rabbithole.BindingInfo
+	for _, b := range found {
+		key := binding{b.Source, b.Destination, b.RoutingKey}
+		have[key] = true
+		if b.Source != "" && ours[b.Destination] && !want[key] {
+			surplus = append(surplus, b)
+		}
+	}
+	changes, err := a.bindMissing(vhost.Name, want, have)
+	if err != nil {
+		return changes, err
+	}
+	for _, b := range surplus {
+		if err := call(a.client.DeleteBinding(vhost.Name, b)); err != nil {
+			return changes, fmt.Errorf("unbind %s from %s: %w", b.Destination, b.Source, err)
+		}
+		changes = append(changes, fmt.Sprintf("unbind queue %s from %s (%s)", b.Destination, b.Source, b.RoutingKey))
+	}
+	return changes, nil
+}
+
+func (a *Admin) bindMissing(vhost string, want, have map[binding]bool) ([]string, error) {
+	var changes []string
+	for b := range want {
+		if have[b] {
+			continue
+		}
+		if err := call(a.client.DeclareBinding(vhost, rabbithole.BindingInfo{
+			Source: b.exchange, Destination: b.queue, DestinationType: "queue", RoutingKey: b.key,
+		})); err != nil {
+			return changes, fmt.Errorf("bind %s to %s: %w", b.queue, b.exchange, err)
+		}
+		changes = append(changes, fmt.Sprintf("bind queue %s to %s (%s)", b.queue, b.exchange, b.key))
+	}
+	slices.Sort(changes)
+	return changes, nil
+}

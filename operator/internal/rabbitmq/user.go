@@ -1,0 +1,118 @@
+package rabbitmq
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"fmt"
+
+	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+
+	"ecommerce-stack.dev/services/event"
+)
+
+func (a *Admin) ensureUsers(vhost VHost) ([]string, error) {
+	var changes []string
+	for _, user := range vhost.Users {
+		for _, step := range []func(string, User) ([]string, error){
+			a.ensureUser, a.ensurePermissions, a.ensureTopicPermissions,
+		} {
+			made, err := step(vhost.Name, user)
+			changes = append(changes, made...)
+			if err != nil {
+				return changes, fmt.Errorf("user %s: %w", user.Name, err)
+			}
+		}
+	}
+	return changes, nil
+}
+
+// ensureUser compares the password with the stored hash, so that it need not try it.
+func (a *Admin) ensureUser(_ string, user User) ([]string, error) {
+	found, err := orNil(a.client.GetUser(user.Name))
+	if err != nil {
+		return nil, fmt.Errorf("look for it: %w", err)
+	}
+	change := "make user " + user.Name
+	if found != nil {
+		if hasPassword(found, user.Password) && len(found.Tags) == 0 {
+			return nil, nil
+		}
+		change = "set the password and tags of user " + user.Name
+	}
+	if err := call(a.client.PutUser(user.Name, rabbithole.UserSettings{
+		Name: user.Name, Tags: rabbithole.UserTags{},
+		PasswordHash:     rabbithole.Base64EncodedSaltedPasswordHashSHA256(user.Password),
+		HashingAlgorithm: rabbithole.HashingAlgorithmSHA256,
+	})); err != nil {
+		return nil, fmt.Errorf("set its password: %w", err)
+	}
+	return []string{change}, nil
+}
+
+// hasPassword follows https://www.rabbitmq.com/docs/passwords#algorithm: four bytes of
+// salt, then the hash of salt and password.
+func hasPassword(user *rabbithole.UserInfo, password string) bool {
+	const salt = 4
+	stored, err := base64.StdEncoding.DecodeString(user.PasswordHash)
+	if err != nil || len(stored) < salt {
+		return false
+	}
+	salted := append(bytes.Clone(stored[:salt]), password...)
+	if user.HashingAlgorithm == rabbithole.HashingAlgorithmSHA512 {
+		sum := sha512.Sum512(salted)
+		return bytes.Equal(stored[salt:], sum[:])
+	}
+	sum := sha256.Sum256(salted)
+	return bytes.Equal(stored[salt:], sum[:])
+}
+
+// ensurePermissions also takes away what the user may do in other virtual hosts.
+func (a *Admin) ensurePermissions(vhost string, user User) ([]string, error) {
+	have, err := a.client.ListPermissionsOf(user.Name)
+	if err != nil {
+		return nil, fmt.Errorf("read its permissions: %w", err)
+	}
+	want := rabbithole.Permissions{
+		Configure: user.Permission.Configure, Write: user.Permission.Write, Read: user.Permission.Read,
+	}
+	var changes []string
+	granted := false
+	for _, p := range have {
+		if p.Vhost == vhost {
+			granted = rabbithole.Permissions{Configure: p.Configure, Write: p.Write, Read: p.Read} == want
+			continue
+		}
+		if err := call(a.client.ClearPermissionsIn(p.Vhost, user.Name)); err != nil {
+			return changes, fmt.Errorf("clear its permissions in %s: %w", p.Vhost, err)
+		}
+		changes = append(changes, fmt.Sprintf("clear the permissions of user %s in %s", user.Name, p.Vhost))
+	}
+	if granted {
+		return changes, nil
+	}
+	if err := call(a.client.UpdatePermissionsIn(vhost, user.Name, want)); err != nil {
+		return changes, fmt.Errorf("set its permissions: %w", err)
+	}
+	return append(changes, "set the permissions of user "+user.Name), nil
+}
+
+func (a *Admin) ensureTopicPermissions(vhost string, user User) ([]string, error) {
+	have, err := a.client.GetTopicPermissionsIn(vhost, user.Name)
+	if err != nil && !notFound(err) {
+		return nil, fmt.Errorf("read its topic permissions: %w", err)
+	}
+	want := rabbithole.TopicPermissions{
+		Exchange: event.Exchange, Write: user.Permission.TopicWrite, Read: user.Permission.TopicRead,
+	}
+	for _, p := range have {
+		if (rabbithole.TopicPermissions{Exchange: p.Exchange, Write: p.Write, Read: p.Read}) == want {
+			return nil, nil
+		}
+	}
+	if err := call(a.client.UpdateTopicPermissionsIn(vhost, user.Name, want)); err != nil {
+		return nil, fmt.Errorf("set its topic permissions: %w", err)
+	}
+	return []string{"set the topic permissions of user " + user.Name}, nil
+}
