@@ -1,0 +1,180 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+
+	"ecommerce-stack.dev/hack/internal/bare"
+	"ecommerce-stack.dev/hack/internal/progress"
+	"ecommerce-stack.dev/hack/internal/state"
+)
+
+type upCommand struct{}
+
+func (upCommand) Run(e *environment) error {
+	useKind, err := e.useKind()
+	if err != nil {
+		return err
+	}
+	dir, err := e.stateDir()
+	if err != nil {
+		return err
+	}
+	name, up := "bare", func() error {
+		c, err := e.bare()
+		if err != nil {
+			return err
+		}
+		return c.Up()
+	}
+	if useKind {
+		name, up = "kind", func() error {
+			c, err := e.kind()
+			if err != nil {
+				return err
+			}
+			return c.Up()
+		}
+	}
+	if err := state.Write(dir.Path(providerFile), []byte(name+"\n"), 0o600); err != nil {
+		return err
+	}
+	if err := up(); err != nil {
+		return err
+	}
+	e.progress.Printf("The %s cluster is ready after %s.\n\n  export KUBECONFIG=%s", name, progress.Short(e.progress.Elapsed()), dir.Kubeconfig())
+	return nil
+}
+
+type downCommand struct{}
+
+func (downCommand) Run(e *environment) error {
+	useKind, err := e.useKind()
+	if err != nil {
+		return err
+	}
+	if useKind {
+		c, err := e.kind()
+		if err != nil {
+			return err
+		}
+		return c.Down()
+	}
+	c, err := e.bare()
+	if err != nil {
+		return err
+	}
+	return c.Down()
+}
+
+type statusCommand struct{}
+
+func (statusCommand) Run(e *environment) error {
+	useKind, err := e.useKind()
+	if err != nil {
+		return err
+	}
+	if useKind {
+		c, err := e.kind()
+		if err != nil {
+			return err
+		}
+		return c.Status(os.Stdout)
+	}
+	c, err := e.bare()
+	if err != nil {
+		return err
+	}
+	return c.Status(os.Stdout)
+}
+
+type logsCommand struct {
+	Component string `arg:"" optional:"" help:"Such as kubelet; all components by default. For kind: the folder to collect logs in."`
+	Lines     int    `short:"n" default:"40" help:"How many lines of each."`
+	Follow    bool   `short:"f" help:"Go on with what is written from now on."`
+}
+
+func (l logsCommand) Run(e *environment) error {
+	useKind, err := e.useKind()
+	if err != nil {
+		return err
+	}
+	if useKind {
+		c, err := e.kind()
+		if err != nil {
+			return err
+		}
+		if l.Component == "" {
+			return errors.New("name the folder to collect the logs in: `go run ./hack/cluster logs <folder>`")
+		}
+		return c.Logs(l.Component)
+	}
+	c, err := e.bare()
+	if err != nil {
+		return err
+	}
+	paths, err := c.Logs(l.Component)
+	if err != nil {
+		return err
+	}
+	args := []string{"--lines", fmt.Sprint(l.Lines)}
+	if l.Follow {
+		args = append(args, "--follow")
+	}
+	cmd := exec.Command("tail", append(args, paths...)...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+type kubeconfigCommand struct{}
+
+func (kubeconfigCommand) Run(e *environment) error {
+	dir, err := e.stateDir()
+	if err != nil {
+		return err
+	}
+	if err := noCluster(dir); err != nil {
+		return err
+	}
+	fmt.Println(dir.Kubeconfig())
+	return nil
+}
+
+type imagesCommand struct{}
+
+func (imagesCommand) Run(e *environment) error {
+	useKind, err := e.useKind()
+	if err != nil || useKind {
+		return err
+	}
+	images := bare.ServerImages()
+	for _, name := range []string{"mysql", "rabbitmq"} {
+		fmt.Printf("%s=%s\n", name, images[name])
+	}
+	return nil
+}
+
+type loadCommand struct {
+	Archives []string `arg:"" type:"existingfile" help:"docker-archives."`
+}
+
+func (l loadCommand) Run(e *environment) error {
+	useKind, err := e.useKind()
+	if err != nil {
+		return err
+	}
+	if useKind {
+		c, err := e.kind()
+		if err != nil {
+			return err
+		}
+		return c.Load(l.Archives)
+	}
+	c, err := e.bare()
+	if err != nil {
+		return err
+	}
+	return c.Load(l.Archives)
+}

@@ -1,0 +1,73 @@
+// Command deps installs the Debian packages it is given, or the packages of the
+// groups it is given, when they are missing:
+//
+//	go run ./hack/deps integration nodejs
+//
+// No package starts a daemon. Where it cannot install (no root, no Debian) it
+// prints the command to run and fails.
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"ecommerce-stack.dev/hack/internal/bare"
+	"ecommerce-stack.dev/hack/internal/debian"
+	"ecommerce-stack.dev/hack/internal/progress"
+)
+
+// groups are the packages that a purpose needs.
+var groups = map[string][]debian.Package{
+	"integration": debian.Packages("mariadb-server-core", "rabbitmq-server"),
+	"cluster":     bare.Packages,
+}
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintf(os.Stderr, "usage: deps <package or group>...\ngroups: %s\n", strings.Join(groupNames(), ", "))
+		os.Exit(2)
+	}
+	if err := install(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "deps:", err)
+		os.Exit(1)
+	}
+}
+
+func install(args []string) error {
+	packages := expand(args)
+	missing := debian.Missing(packages)
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := debian.CanInstall(missing); err != nil {
+		return err
+	}
+	what := "Install " + strings.Join(missing, ", ")
+	return progress.New(os.Stderr).Run(what, func(detail func(string)) error {
+		return debian.Install(packages, detail)
+	})
+}
+
+// expand replaces the names of groups by their packages.
+func expand(args []string) []debian.Package {
+	var packages []debian.Package
+	for _, arg := range args {
+		if group, ok := groups[arg]; ok {
+			packages = append(packages, group...)
+		} else {
+			packages = append(packages, debian.Package{Name: arg})
+		}
+	}
+	return packages
+}
+
+func groupNames() []string {
+	names := make([]string, 0, len(groups))
+	for name := range groups {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}

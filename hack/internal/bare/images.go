@@ -1,0 +1,80 @@
+package bare
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
+	"ecommerce-stack.dev/hack/internal/archive"
+	"ecommerce-stack.dev/hack/internal/rootfs"
+)
+
+// pauseImage makes the archive of the image that holds a pod's namespaces, from
+// the program in bin.
+func (c *Cluster) pauseImage(bin string) (reference, path string, err error) {
+	program, err := os.ReadFile(filepath.Join(bin, "pause"))
+	if err != nil {
+		return "", "", err
+	}
+	digest := fmt.Sprintf("%x", sha256.Sum256(program))[:12]
+	reference = "localhost/ecommerce-stack/pause:" + digest
+	path = filepath.Join(c.Cache, "images", "pause-"+digest+".tar")
+	if _, err := os.Stat(path); err == nil {
+		return reference, path, nil
+	}
+	layer, err := archive.Files([]archive.Entry{{Name: "pause", Mode: 0o755, Data: program}})
+	if err != nil {
+		return "", "", err
+	}
+	return reference, path, archive.Write(path, archive.Image{
+		References: []string{reference},
+		Config:     v1.Config{Entrypoint: []string{"/pause"}, User: "65535:65535"},
+		Layer:      layer,
+	})
+}
+
+// importMissing imports those of the archives whose image, which must be named
+// by its content, is not there.
+func (c *Cluster) importMissing(archives map[string]string, detail func(string)) error {
+	out, err := c.ctr("images", "list", "--quiet")
+	if err != nil {
+		return err
+	}
+	there := strings.Fields(out)
+	for reference, path := range archives {
+		if slices.Contains(there, reference) {
+			continue
+		}
+		detail(reference)
+		if err := c.load(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) load(path string) error {
+	_, err := c.ctr("images", "import", path)
+	return err
+}
+
+func (c *Cluster) ctr(args ...string) (string, error) {
+	cmd := exec.Command("ctr", append([]string{"--address", c.Dir.Containerd(), "--namespace", "k8s.io"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("ctr %s: %w\n%s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return string(out), nil
+}
+
+// ServerImages are what a stack sets its mysql.embedded.image and
+// rabbitmq.embedded.image to in a cluster that reaches no registry.
+func ServerImages() map[string]string {
+	return map[string]string{"mysql": rootfs.MySQL[0].Reference(), "rabbitmq": rootfs.RabbitMQ[0].Reference()}
+}

@@ -1,0 +1,21 @@
+package bare
+
+import (
+	"ecommerce-stack.dev/hack/internal/debian"
+	"ecommerce-stack.dev/hack/internal/release"
+)
+
+// Packages are Debian's that the cluster needs. Docker's containerd.io serves
+// as containerd, too: it runs with a configuration and sockets of the cluster's.
+var Packages = []debian.Package{
+	{Name: "containerd", Has: []string{"containerd", "ctr", "containerd-shim-runc-v2"}},
+	{Name: "runc", Has: []string{"runc"}},
+	{Name: "containernetworking-plugins", Has: []string{cniPlugins + "/ptp", cniPlugins + "/host-local"}},
+	{Name: "nftables", Has: []string{"nft"}},
+	{Name: "iproute2", Has: []string{"ip"}},
+	{Name: "debootstrap", Has: []string{"debootstrap"}},
+	{Name: "ca-certificates", Has: []string{"/etc/ssl/certs/ca-certificates.crt"}},
+	release.Etcd,
+}
+
+const cniPlugins = "/usr/lib/cni"

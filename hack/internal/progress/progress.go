@@ -1,0 +1,138 @@
+// Package progress shows the steps of a long command with their elapsed time.
+//
+// On a terminal the running step is one live line; anywhere else each step
+// prints a line when it ends, and one when it begins if it is a long one.
+// Everything goes to the given writer (standard error for programs whose
+// standard output is an answer).
+package progress
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// Printer prints steps. Its steps follow each other: one at a time.
+type Printer struct {
+	out      io.Writer
+	terminal bool
+	width    int
+	began    time.Time
+}
+
+// New returns a printer that writes to the file, live when it is a terminal.
+func New(out *os.File) *Printer {
+	p := &Printer{out: out, began: time.Now(), width: 80}
+	if fd := int(out.Fd()); term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
+		p.terminal = true
+		if width, _, err := term.GetSize(fd); err == nil && width > 20 {
+			p.width = width
+		}
+	}
+	return p
+}
+
+// Printf prints a line of its own between steps.
+func (p *Printer) Printf(format string, args ...any) {
+	fmt.Fprintf(p.out, format+"\n", args...)
+}
+
+// Elapsed is the time since the printer was made.
+func (p *Printer) Elapsed() time.Duration { return time.Since(p.began) }
+
+// Run shows what while do runs. do may call detail to say where it is.
+func (p *Printer) Run(what string, do func(detail func(string)) error) error {
+	step := &step{printer: p, what: what, began: time.Now()}
+	stop := step.show()
+	err := do(step.setDetail)
+	stop()
+	mark := "✓"
+	if err != nil {
+		mark = "✗"
+	}
+	fmt.Fprintf(p.out, "  %s %s %s\n", mark, what, Short(time.Since(step.began)))
+	return err
+}
+
+type step struct {
+	printer *Printer
+	what    string
+	began   time.Time
+	mu      sync.Mutex
+	detail  string
+}
+
+func (s *step) setDetail(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.detail = strings.TrimSpace(text)
+}
+
+// longStep is how long a step may run unannounced where there is no live line.
+const longStep = 5 * time.Second
+
+// show draws the live line, or announces a step that turns out long. The
+// returned function stops that and clears the line.
+func (s *step) show() (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	period := 120 * time.Millisecond
+	if !s.printer.terminal {
+		period = longStep
+	}
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(period)
+		defer ticker.Stop()
+		for frame := 0; ; frame++ {
+			select {
+			case <-done:
+				if s.printer.terminal {
+					fmt.Fprint(s.printer.out, "\r\x1b[K")
+				}
+				return
+			case <-ticker.C:
+				if s.printer.terminal {
+					fmt.Fprint(s.printer.out, "\r\x1b[K", s.line(frame))
+				} else if frame == 0 {
+					fmt.Fprintf(s.printer.out, "  … %s\n", s.what)
+				}
+			}
+		}
+	}()
+	return func() { close(done); <-ended }
+}
+
+var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
+
+func (s *step) line(frame int) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := fmt.Sprintf("  %c %s %s", spinner[frame%len(spinner)], s.what, Short(time.Since(s.began)))
+	if s.detail != "" {
+		text += " · " + s.detail
+	}
+	if runes := []rune(text); len(runes) >= s.printer.width {
+		text = string(runes[:s.printer.width-2]) + "…"
+	}
+	return text
+}
+
+// Short writes a duration as people say it: 0.4s, 12s, 3m05s, 2h10m, 4d2h.
+func Short(d time.Duration) string {
+	switch {
+	case d < 10*time.Second:
+		return fmt.Sprintf("%.1fs", d.Seconds())
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", int(d.Minutes()), int(d.Seconds())%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh%02dm", int(d.Hours()), int(d.Minutes())%60)
+	}
+	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+}

@@ -1,0 +1,131 @@
+package rootfs
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"ecommerce-stack.dev/hack/internal/archive"
+	"ecommerce-stack.dev/hack/internal/debian"
+	"ecommerce-stack.dev/hack/internal/progress"
+	"ecommerce-stack.dev/hack/internal/state"
+)
+
+// Ensure returns the first of the recipes that has an archive in the cache, or
+// else the first that one can be made by.
+func Ensure(p *progress.Printer, cache string, recipes []Recipe) (Recipe, error) {
+	lock, err := state.Acquire(filepath.Join(cache, "images", "lock"), func() {
+		p.Printf("  … another program is making images: waiting for it")
+	})
+	if err != nil {
+		return Recipe{}, err
+	}
+	defer lock.Close()
+
+	for _, recipe := range recipes {
+		if _, err := os.Stat(recipe.Archive(cache)); err == nil {
+			return recipe, nil
+		}
+	}
+	var failed error
+	for i, recipe := range recipes {
+		what := fmt.Sprintf("Make the image of %s from Debian %s", recipe.Title, recipe.Suite)
+		err := p.Run(what, func(detail func(string)) error { return recipe.build(cache, detail) })
+		if err == nil {
+			return recipe, nil
+		}
+		failed = err
+		if i+1 < len(recipes) {
+			p.Printf("  ! %s does not install today (%s): %s stands in for it", recipe.Title, firstLine(err), recipes[i+1].Title)
+		}
+	}
+	return Recipe{}, failed
+}
+
+func firstLine(err error) string {
+	line, _, _ := strings.Cut(err.Error(), "\n")
+	return line
+}
+
+// build makes the archive by way of a folder that the next build clears, should
+// this one be interrupted.
+func (r Recipe) build(cache string, detail func(string)) error {
+	mirror, err := debian.Mirror()
+	if err != nil {
+		return err
+	}
+	work := filepath.Join(cache, "images", "build-"+r.Name)
+	if err := os.RemoveAll(work); err != nil {
+		return fmt.Errorf("clear %s: %w", work, err)
+	}
+	defer os.RemoveAll(work)
+	root := filepath.Join(work, "root")
+	if err := os.MkdirAll(root, 0o755); err != nil {
+		return err
+	}
+	if err := run(detail, "debootstrap", "--variant=minbase", "--include="+r.Package, r.Suite, root, mirror); err != nil {
+		return err
+	}
+	if err := run(detail, "chroot", root, "env", "-i", "PATH="+debianPath, "NAME="+r.Name, "ACCOUNT="+r.Account, "sh", "-c", r.Finish); err != nil {
+		return err
+	}
+	detail("writing the image")
+	layer := filepath.Join(work, "layer.tar")
+	args := []string{"--create", "--file", layer, "--sort=name", "--mtime=@0", "--numeric-owner", "--format=posix",
+		"--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", "--anchored", "--wildcards", "--directory", root}
+	for _, pattern := range dropped {
+		args = append(args, "--exclude=./"+pattern)
+	}
+	if err := run(detail, "tar", append(args, ".")...); err != nil {
+		return err
+	}
+	return archive.Write(r.Archive(cache), archive.Image{
+		References: []string{r.Reference(), r.Exact()},
+		Config:     r.Config,
+		Layer:      func() (io.ReadCloser, error) { return os.Open(layer) },
+	})
+}
+
+// run runs a command in mount and pid namespaces of its own, and ends it when
+// this program ends: whatever it mounted or started is gone with it.
+func run(detail func(string), name string, args ...string) error {
+	runtime.LockOSThread() // the parent whose death ends the child is a thread
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:   syscall.CLONE_NEWPID,
+		Unshareflags: syscall.CLONE_NEWNS,
+		Pdeathsig:    syscall.SIGKILL,
+	}
+	var out output
+	out.detail = detail
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", name, err, out.tail(15))
+	}
+	return nil
+}
+
+type output struct {
+	bytes.Buffer
+	detail func(string)
+}
+
+func (o *output) Write(data []byte) (int, error) {
+	if lines := strings.Split(strings.TrimSpace(string(data)), "\n"); lines[len(lines)-1] != "" {
+		o.detail(strings.TrimPrefix(lines[len(lines)-1], "I: "))
+	}
+	return o.Buffer.Write(data)
+}
+
+func (o *output) tail(lines int) string {
+	all := strings.Split(strings.TrimRight(o.String(), "\n"), "\n")
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
