@@ -7,16 +7,14 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/broker"
+	"ecommerce-stack.dev/services/internal/command"
 	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/health"
@@ -53,21 +51,7 @@ type migration struct {
 }
 
 func main() {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	run := serve
-	switch command := append(os.Args[1:], "serve")[0]; command {
-	case "serve":
-	case "migrate":
-		run = migrate
-	default:
-		fmt.Fprintf(os.Stderr, "usage: %s [serve | migrate]\n", name)
-		os.Exit(2)
-	}
-	if err := run(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
-		os.Exit(1)
-	}
+	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": migrate})
 }
 
 func migrate(ctx context.Context) error {

@@ -366,4 +366,3 @@ func TestAddressIsNotRepeatedInErrors(t *testing.T) {
 		t.Errorf("error %v, want one without the password", err)
 	}
 }
-
