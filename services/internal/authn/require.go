@@ -122,11 +122,12 @@ func (v *Verifier) Authenticate(r *http.Request) (Principal, error) {
 }
 
 // Authorize is Authenticate for a handler that is for the given roles; with none,
-// for any. The error is the 401 or 403 to answer with.
+// for any. The error is the 401 or 403 to answer with; with a 403 the caller is
+// given, too.
 func (v *Verifier) Authorize(r *http.Request, roles ...Role) (Principal, error) {
 	p, err := v.Authenticate(r)
 	if err == nil && !allowed(roles, p.Role) {
-		return Principal{}, forbidden(roles)
+		err = forbidden(roles)
 	}
 	return p, err
 }

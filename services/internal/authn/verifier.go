@@ -18,6 +18,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"ecommerce-stack.dev/services/internal/jwk"
+	"ecommerce-stack.dev/services/internal/reload"
 )
 
 // Role of a user.
@@ -66,8 +67,6 @@ const (
 	maxToken = 4 << 10
 	// maxKeysFile bounds what is read of a keys file.
 	maxKeysFile = 1 << 20
-	// reloadEvery is how often Watch looks at the keys file.
-	reloadEvery = time.Second
 )
 
 // Verifier checks tokens. It is safe for concurrent use.
@@ -142,28 +141,10 @@ func principal(c Claims) (Principal, error) {
 	return Principal{UserID: id, Email: c.Email, Role: c.Role}, nil
 }
 
-// Watch reads the keys file again whenever it changes, until ctx ends. A change
-// takes effect within two seconds; keys that cannot be read change nothing.
+// Watch reads the keys file again whenever it changes, until ctx ends. Keys that
+// cannot be read change nothing.
 func (v *Verifier) Watch(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(reloadEvery)
-	defer tick.Stop()
-	var said string
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		changed, err := v.reload()
-		switch {
-		case err != nil && err.Error() != said:
-			said = err.Error()
-			log.ErrorContext(ctx, "the keys file cannot be read; the keys before stay in use", "error", err)
-		case changed:
-			said = ""
-			log.InfoContext(ctx, "keys read again", "keys", len(v.keys.Load().set))
-		}
-	}
+	reload.Watch(ctx, log, "keys that verify tokens", v.reload)
 }
 
 func (v *Verifier) reload() (changed bool, err error) {

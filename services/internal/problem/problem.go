@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"maps"
 	"math"
 	"net/http"
@@ -121,6 +122,12 @@ func (p *Problem) With(name string, value any) *Problem {
 	return p
 }
 
+// Because gives the log a cause, which the client is not told.
+func (p *Problem) Because(cause error) *Problem {
+	p.cause = cause
+	return p
+}
+
 // withRetryAfter rounds up to whole seconds (RFC 9110, section 10.2.3), at least 1.
 func (p *Problem) withRetryAfter(d time.Duration) *Problem {
 	seconds := max(1, int(math.Ceil(d.Seconds())))
@@ -129,6 +136,19 @@ func (p *Problem) withRetryAfter(d time.Duration) *Problem {
 
 // Cause is what a 5xx is about, for the log; nil when there is none.
 func (p *Problem) Cause() error { return p.cause }
+
+// Log says why the answer is a 5xx; of others it says nothing. What is away for a
+// moment is a warning, what nobody foresaw is an error.
+func (p *Problem) Log(ctx context.Context, log *slog.Logger) {
+	if p.Status < http.StatusInternalServerError {
+		return
+	}
+	level := slog.LevelError
+	if p.Status == http.StatusServiceUnavailable {
+		level = slog.LevelWarn
+	}
+	log.Log(ctx, level, "request failed", "status", p.Status, "code", p.Code, "error", p.cause)
+}
 
 // Error is for logs.
 func (p *Problem) Error() string {

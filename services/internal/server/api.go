@@ -119,9 +119,7 @@ func (s *Server) completeProblem(ctx huma.Context, _ string, v any) (any, error)
 	if !ok {
 		return v, nil
 	}
-	if p.Status >= http.StatusInternalServerError {
-		logFailure(ctx.Context(), s.opts.Log, p)
-	}
+	p.Log(ctx.Context(), s.opts.Log)
 	u := ctx.URL()
 	return p.In(ctx.Context(), u.Path), nil
 }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -189,8 +188,9 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 	problem.Write(w, r, problem.NotFound("There is nothing at this path."))
 }
 
-// methodNotAllowed names the methods that the path does take (RFC 9110, 15.5.6).
-func methodNotAllowed(router chi.Routes) http.HandlerFunc {
+// methodNotAllowed names the methods that the path does take (RFC 9110, 15.5.6). A
+// method that the router does not know comes here for any path.
+func methodNotAllowed(router *chi.Mux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var allowed []string
 		for _, m := range []string{
@@ -200,17 +200,11 @@ func methodNotAllowed(router chi.Routes) http.HandlerFunc {
 				allowed = append(allowed, m)
 			}
 		}
+		if len(allowed) == 0 {
+			router.NotFoundHandler().ServeHTTP(w, r)
+			return
+		}
 		problem.Write(w, r, problem.New(http.StatusMethodNotAllowed, "", "This path does not take "+method(r.Method)+".").
 			WithHeader("Allow", strings.Join(allowed, ", ")))
 	}
-}
-
-// logFailure logs why an answer is a 5xx. What is away for a moment is a warning;
-// what nobody foresaw is an error.
-func logFailure(ctx context.Context, log *slog.Logger, p *problem.Problem) {
-	level := slog.LevelError
-	if p.Status == http.StatusServiceUnavailable {
-		level = slog.LevelWarn
-	}
-	log.Log(ctx, level, "request failed", "status", p.Status, "code", p.Code, "error", p.Cause())
 }

@@ -120,6 +120,10 @@ func (s *Server) API() huma.API { return s.api }
 // Router is for routes that are no part of the OpenAPI document.
 func (s *Server) Router() chi.Router { return s.router }
 
+// Fallback answers every request that no route takes, in place of a 404. It may
+// tell metrics and logs its own routes by chi's RouteContext.
+func (s *Server) Fallback(h http.Handler) { s.router.NotFound(h.ServeHTTP) }
+
 // Handler is everything that the HTTP port answers.
 func (s *Server) Handler() http.Handler { return s.router }
 

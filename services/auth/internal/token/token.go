@@ -16,6 +16,7 @@ import (
 	"ecommerce-stack.dev/services/auth/internal/account"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/jwk"
+	"ecommerce-stack.dev/services/internal/reload"
 )
 
 // Config of a Signer.
@@ -27,9 +28,6 @@ type Config struct {
 	// TTL of a token. It also bounds how long a disabled user's token works.
 	TTL time.Duration `env:"ACCESS_TOKEN_TTL" envDefault:"15m"`
 }
-
-// reloadEvery is how often Watch looks at the files.
-const reloadEvery = time.Second
 
 // Signer makes tokens. It is safe for concurrent use.
 type Signer struct {
@@ -73,28 +71,13 @@ func (s *Signer) read() (jwk.Key, error) {
 // Watch changes to another key when the files say so, until ctx ends. Files that
 // cannot be read change nothing.
 func (s *Signer) Watch(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(reloadEvery)
-	defer tick.Stop()
-	var said string
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	reload.Watch(ctx, log, "key that signs tokens", func() (bool, error) {
 		key, err := s.read()
 		if err != nil {
-			if err.Error() != said {
-				said = err.Error()
-				log.ErrorContext(ctx, "the signing keys cannot be read; the key before stays in use", "error", err)
-			}
-			continue
+			return false, err
 		}
-		said = ""
-		if old := s.key.Swap(&key); old.ID != key.ID {
-			log.InfoContext(ctx, "another key signs", "kid", key.ID)
-		}
-	}
+		return s.key.Swap(&key).ID != key.ID, nil
+	})
 }
 
 // Sign implements account.Signer.

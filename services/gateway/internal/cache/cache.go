@@ -1,0 +1,275 @@
+// Package cache keeps answers to public reads, so that most of them cost neither
+// the service nor its database anything (RFC 9111, as a shared cache that its
+// origin controls).
+//
+// An answer is kept for a while, and dropped when an event says that it is stale.
+// While no events arrive, because the broker is away, answers are kept for a second
+// only. Many requests for one answer that is not there make one call. When that
+// call fails, the answer before serves for some minutes more (RFC 5861).
+package cache
+
+import (
+	"context"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+const (
+	// maxBytes of answers that are kept, of items and of lists each.
+	maxBytes = 32 << 20
+	// deafTTL is how long an answer is fresh while no events arrive.
+	deafTTL = time.Second
+	// staleFor is how long after that it may serve when the upstream does not.
+	staleFor = 5 * time.Minute
+	// entryOverhead is what an entry takes beside its body, roughly.
+	entryOverhead = 512
+)
+
+// Answer is what a call gave.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+}
+
+// Fetch makes the call for an answer.
+type Fetch func(ctx context.Context) (Answer, error)
+
+// Key tells answers apart.
+type Key struct {
+	// List is set for a list; Text is its query then. Otherwise Text is the path of an
+	// item.
+	List bool
+	Text string
+}
+
+type entry struct {
+	Answer
+	at time.Time
+}
+
+// flight is a call under way. A change in the meantime makes its answer unfit to be
+// kept, and for requests that come after the change.
+type flight struct {
+	done    chan struct{}
+	answer  Answer
+	err     error
+	changed bool
+}
+
+// Cache is safe for concurrent use.
+type Cache struct {
+	ttl     time.Duration
+	now     func() time.Time
+	hears   atomic.Bool
+	items   *otter.Cache[string, *entry]
+	lists   *otter.Cache[string, *entry]
+	results *prometheus.CounterVec
+
+	mu      sync.Mutex
+	flights map[Key]*flight
+}
+
+// New keeps answers for up to ttl; none at 0.
+func New(ttl time.Duration, reg prometheus.Registerer) *Cache {
+	options := otter.Options[string, *entry]{
+		MaximumWeight:    maxBytes,
+		Weigher:          func(k string, e *entry) uint32 { return uint32(len(k) + len(e.Body) + entryOverhead) },
+		ExpiryCalculator: otter.ExpiryWriting[string, *entry](ttl + staleFor),
+	}
+	items, lists := options, options
+	c := &Cache{
+		ttl: ttl, now: time.Now, items: otter.Must(&items), lists: otter.Must(&lists), flights: map[Key]*flight{},
+		results: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_cache_results_total", Help: "Reads of what is cached: hit, miss, shared (another's call), stale or error.",
+		}, []string{"result"}),
+	}
+	reg.MustRegister(c.results, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gateway_cache_bytes", Help: "What the kept answers take.",
+	}, func() float64 { return float64(c.items.WeightedSize() + c.lists.WeightedSize()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "gateway_cache_hears_changes", Help: "1 while events of changes arrive.",
+		}, func() float64 {
+			if c.hears.Load() {
+				return 1
+			}
+			return 0
+		}))
+	return c
+}
+
+func (c *Cache) store(k Key) *otter.Cache[string, *entry] {
+	if k.List {
+		return c.lists
+	}
+	return c.items
+}
+
+// Hears says whether events of changes arrive from now on. What was kept before is
+// dropped either way: changes may have been missed.
+func (c *Cache) Hears(yes bool) {
+	c.hears.Store(yes)
+	c.drop(func(Key) bool { return true })
+	c.items.InvalidateAll()
+	c.lists.InvalidateAll()
+}
+
+// Changed drops the answers about the item at a path, and every list.
+func (c *Cache) Changed(path string) {
+	c.drop(func(k Key) bool { return k.List || k.Text == path })
+	c.items.Invalidate(path)
+	c.lists.InvalidateAll()
+}
+
+// drop keeps the answers of calls under way out of the store, and new requests off
+// these calls.
+func (c *Cache) drop(affected func(Key) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k, f := range c.flights {
+		if affected(k) {
+			f.changed = true
+			delete(c.flights, k)
+		}
+	}
+}
+
+// Result is an answer and how it came about.
+type Result struct {
+	Answer
+	// Age is how long ago the answer was made, 0 when it is new.
+	Age time.Duration
+	// Status is the member of a Cache-Status header (RFC 9211) that tells it.
+	Status string
+}
+
+// name of this cache in Cache-Status.
+const name = "ecommerce-gateway"
+
+// Get gives the answer for a key: a fresh one that is kept, or what fetch gives.
+// Requests for the same key share one call, which goes on when ctx ends.
+func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
+	kept, ok := c.store(k).GetIfPresent(k.Text)
+	if ok {
+		if left := c.lifetime() - c.now().Sub(kept.at); left > 0 {
+			c.results.WithLabelValues("hit").Inc()
+			return c.kept(kept, name+"; hit; ttl="+seconds(left)), nil
+		}
+	}
+	reason := "uri-miss"
+	if ok {
+		reason = "stale"
+	}
+	f, shared := c.join(ctx, k, fetch)
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+	if failed(f) && ok && c.now().Sub(kept.at) < c.ttl+staleFor {
+		c.results.WithLabelValues("stale").Inc()
+		return c.kept(kept, name+"; fwd=stale; detail=stale-if-error"), nil
+	}
+	if f.err != nil {
+		c.results.WithLabelValues("error").Inc()
+		return Result{}, f.err
+	}
+	status := name + "; fwd=" + reason + "; fwd-status=" + strconv.Itoa(f.answer.Status)
+	if shared {
+		c.results.WithLabelValues("shared").Inc()
+		return Result{Answer: f.answer, Status: status + "; collapsed"}, nil
+	}
+	c.results.WithLabelValues("miss").Inc()
+	return Result{Answer: f.answer, Status: status}, nil
+}
+
+func (c *Cache) kept(e *entry, status string) Result {
+	return Result{Answer: e.Answer, Age: max(0, c.now().Sub(e.at)), Status: status}
+}
+
+func failed(f *flight) bool { return f.err != nil || f.answer.Status >= http.StatusInternalServerError }
+
+func seconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
+
+// lifetime of an answer now.
+func (c *Cache) lifetime() time.Duration {
+	if c.hears.Load() {
+		return c.ttl
+	}
+	return min(c.ttl, deafTTL)
+}
+
+// join finds the call under way for a key, or begins one.
+func (c *Cache) join(ctx context.Context, k Key, fetch Fetch) (f *flight, shared bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f, ok := c.flights[k]; ok {
+		return f, true
+	}
+	f = &flight{done: make(chan struct{})}
+	c.flights[k] = f
+	go c.fly(context.WithoutCancel(ctx), k, f, fetch)
+	return f, false
+}
+
+func (c *Cache) fly(ctx context.Context, k Key, f *flight, fetch Fetch) {
+	defer close(f.done)
+	began := c.now()
+	f.answer, f.err = fetch(ctx)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if f.changed {
+		return
+	}
+	delete(c.flights, k)
+	if f.err == nil && f.answer.Status == http.StatusOK && c.ttl > 0 {
+		c.store(k).Set(k.Text, &entry{Answer: f.answer, at: began})
+	}
+}
+
+// Write answers a request with a result: the whole answer, or 304 if the client has
+// it already (RFC 9110, section 13.1.2). Clients may keep it, but have to ask.
+func (res Result) Write(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	for _, field := range []string{"Content-Type", "Etag", "Retry-After", "Last-Modified"} {
+		if v, ok := res.Header[field]; ok {
+			h[field] = v
+		}
+	}
+	h["Cache-Status"] = []string{res.Status}
+	if res.Answer.Status == http.StatusOK {
+		h["Cache-Control"] = []string{"no-cache"}
+		h["Age"] = []string{seconds(res.Age)}
+	}
+	if res.Answer.Status == http.StatusOK && matches(r.Header.Get("If-None-Match"), h.Get("Etag")) {
+		h.Del("Content-Type")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h["Content-Length"] = []string{strconv.Itoa(len(res.Body))}
+	w.WriteHeader(res.Answer.Status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(res.Body) // the client may be gone
+	}
+}
+
+// matches compares weakly (RFC 9110, section 8.8.3.2).
+func matches(ifNoneMatch, etag string) bool {
+	if etag == "" || ifNoneMatch == "" {
+		return false
+	}
+	for tag := range strings.SplitSeq(ifNoneMatch, ",") {
+		tag = strings.TrimSpace(tag)
+		if tag == "*" || strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") {
+			return true
+		}
+	}
+	return false
+}

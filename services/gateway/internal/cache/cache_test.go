@@ -1,0 +1,213 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// origin counts the calls and gives what the test sets.
+type origin struct {
+	mu     sync.Mutex
+	calls  int
+	answer Answer
+	err    error
+}
+
+func (o *origin) fetch(context.Context) (Answer, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.calls++
+	return o.answer, o.err
+}
+
+func ok(body string) Answer {
+	return Answer{Status: 200, Header: http.Header{"Etag": {`"` + body + `"`}, "Content-Type": {"application/json"}}, Body: []byte(body)}
+}
+
+func fresh(t *testing.T) (*Cache, *time.Time) {
+	t.Helper()
+	c := New(30*time.Second, prometheus.NewRegistry())
+	now := time.Unix(1_800_000_000, 0)
+	c.now = func() time.Time { return now }
+	c.Hears(true)
+	return c, &now
+}
+
+func get(t *testing.T, c *Cache, k Key, o *origin, want, status string) {
+	t.Helper()
+	res, err := c.Get(t.Context(), k, o.fetch)
+	if err != nil || string(res.Body) != want || !strings.Contains(res.Status, status) {
+		t.Errorf("got %q, %q, %v; want %q, %q", res.Body, res.Status, err, want, status)
+	}
+}
+
+var (
+	item  = Key{Text: "/products/7"}
+	other = Key{Text: "/products/8"}
+	list  = Key{List: true, Text: "/products?sort=name"}
+)
+
+func TestAnAnswerIsKeptUntilItIsOldOrChanges(t *testing.T) {
+	t.Parallel()
+	c, now := fresh(t)
+	o := &origin{answer: ok("a")}
+	get(t, c, item, o, "a", "fwd=uri-miss; fwd-status=200")
+	get(t, c, item, o, "a", "hit; ttl=30")
+	*now = now.Add(29 * time.Second)
+	get(t, c, item, o, "a", "hit; ttl=1")
+	o.answer = ok("b")
+	*now = now.Add(time.Second)
+	get(t, c, item, o, "b", "fwd=stale")
+	o.answer = ok("c")
+	c.Changed("/products/7")
+	get(t, c, item, o, "c", "fwd=uri-miss")
+	if o.calls != 3 {
+		t.Errorf("%d calls, want 3", o.calls)
+	}
+}
+
+func TestAChangeDropsTheItemAndTheListsAlone(t *testing.T) {
+	t.Parallel()
+	c, _ := fresh(t)
+	o := &origin{answer: ok("a")}
+	for _, k := range []Key{item, other, list} {
+		get(t, c, k, o, "a", "miss")
+	}
+	c.Changed("/products/7")
+	get(t, c, item, o, "a", "miss")
+	get(t, c, list, o, "a", "miss")
+	get(t, c, other, o, "a", "hit")
+}
+
+func TestWithoutEventsAnswersAreFreshForASecond(t *testing.T) {
+	t.Parallel()
+	c, now := fresh(t)
+	o := &origin{answer: ok("a")}
+	get(t, c, item, o, "a", "miss")
+	c.Hears(false)
+	get(t, c, item, o, "a", "miss")
+	get(t, c, item, o, "a", "hit")
+	*now = now.Add(time.Second)
+	get(t, c, item, o, "a", "fwd=stale")
+	c.Hears(true)
+	get(t, c, item, o, "a", "miss")
+}
+
+func TestAnAnswerServesOnWhenItsUpstreamFails(t *testing.T) {
+	t.Parallel()
+	c, now := fresh(t)
+	o := &origin{answer: ok("a")}
+	get(t, c, item, o, "a", "miss")
+	*now = now.Add(time.Minute)
+	o.err = errors.New("away")
+	get(t, c, item, o, "a", "stale-if-error")
+	o.answer, o.err = Answer{Status: 503}, nil
+	get(t, c, item, o, "a", "stale-if-error")
+	*now = now.Add(5 * time.Minute)
+	if res, err := c.Get(t.Context(), item, o.fetch); err != nil || res.Answer.Status != 503 {
+		t.Errorf("after minutes: got %d, %v, want 503", res.Answer.Status, err)
+	}
+}
+
+func TestOnlySuccessIsKept(t *testing.T) {
+	t.Parallel()
+	c, _ := fresh(t)
+	o := &origin{answer: Answer{Status: 404, Body: []byte("no")}}
+	get(t, c, item, o, "no", "fwd-status=404")
+	o.answer = ok("a")
+	get(t, c, item, o, "a", "fwd=uri-miss")
+}
+
+func TestNothingIsKeptWithoutATTL(t *testing.T) {
+	t.Parallel()
+	c := New(0, prometheus.NewRegistry())
+	c.Hears(true)
+	o := &origin{answer: ok("a")}
+	get(t, c, item, o, "a", "miss")
+	get(t, c, item, o, "a", "miss")
+}
+
+func TestManyRequestsMakeOneCall(t *testing.T) {
+	t.Parallel()
+	c, _ := fresh(t)
+	calls, release := make(chan struct{}, 100), make(chan struct{})
+	fetch := func(context.Context) (Answer, error) {
+		calls <- struct{}{}
+		<-release
+		return ok("a"), nil
+	}
+	impatient, leave := context.WithCancel(t.Context())
+	left := make(chan error, 1)
+	go func() { _, err := c.Get(impatient, item, fetch); left <- err }()
+	<-calls
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if res, err := c.Get(t.Context(), item, fetch); err != nil || string(res.Body) != "a" {
+				t.Errorf("got %q, %v", res.Body, err)
+			}
+		})
+	}
+	leave()
+	if err := <-left; !errors.Is(err, context.Canceled) {
+		t.Errorf("the one who left got %v", err)
+	}
+	close(release)
+	wg.Wait()
+	if len(calls) != 0 {
+		t.Errorf("%d more calls were made", len(calls))
+	}
+}
+
+func TestAnAnswerFromBeforeAChangeIsNeitherKeptNorShared(t *testing.T) {
+	t.Parallel()
+	c, _ := fresh(t)
+	entered, release := make(chan struct{}), make(chan struct{})
+	old := make(chan string, 1)
+	go func() {
+		res, _ := c.Get(context.Background(), item, func(context.Context) (Answer, error) {
+			close(entered)
+			<-release
+			return ok("old"), nil
+		})
+		old <- string(res.Body)
+	}()
+	<-entered
+	c.Changed("/products/7")
+	o := &origin{answer: ok("new")}
+	get(t, c, item, o, "new", "miss")
+	close(release)
+	if got := <-old; got != "old" {
+		t.Errorf("the request from before got %q", got)
+	}
+	get(t, c, item, o, "new", "hit")
+}
+
+func TestAClientThatHasTheAnswerGets304(t *testing.T) {
+	t.Parallel()
+	res := Result{Answer: ok("a"), Age: 1500 * time.Millisecond, Status: "x; hit"}
+	for header, want := range map[string]int{
+		"": 200, `"a"`: 304, `W/"a"`: 304, `"b", "a"`: 304, "*": 304, `"b"`: 200, "a": 200,
+	} {
+		r := httptest.NewRequest("GET", "/products/7", nil)
+		r.Header.Set("If-None-Match", header)
+		rec := httptest.NewRecorder()
+		res.Write(rec, r)
+		if rec.Code != want || (want == 304) != (rec.Body.Len() == 0) || rec.Header().Get("Etag") != `"a"` || rec.Header().Get("Age") != "1" {
+			t.Errorf("If-None-Match %s: got %d, %v", header, rec.Code, rec.Header())
+		}
+	}
+	rec := httptest.NewRecorder()
+	res.Write(rec, httptest.NewRequest("HEAD", "/products/7", nil))
+	if rec.Code != 200 || rec.Body.Len() != 0 || rec.Header().Get("Content-Length") != "1" {
+		t.Errorf("HEAD: got %d, %v", rec.Code, rec.Header())
+	}
+}

@@ -1,0 +1,61 @@
+package client_test
+
+import (
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"ecommerce-stack.dev/services/gateway/internal/client"
+)
+
+func TestOnlyTrustedProxiesAreBelieved(t *testing.T) {
+	t.Parallel()
+	var trusted client.Proxies
+	if err := trusted.UnmarshalText([]byte("10.0.0.0/8, fd00::/8")); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name, peer string
+		forwarded  []string
+		want       string
+	}{
+		{"a direct client", "203.0.113.7:99", nil, "203.0.113.7"},
+		{"a client that pretends", "203.0.113.7:99", []string{"198.51.100.1"}, "203.0.113.7"},
+		{"behind a proxy", "10.0.0.1:99", []string{"198.51.100.1"}, "198.51.100.1"},
+		{"behind two", "10.0.0.1:99", []string{"198.51.100.1, 10.0.0.2"}, "198.51.100.1"},
+		{"pretends behind a proxy", "10.0.0.1:99", []string{"192.0.2.1, 198.51.100.1"}, "198.51.100.1"},
+		{"in several headers", "10.0.0.1:99", []string{"192.0.2.1", "198.51.100.1", "10.0.0.2"}, "198.51.100.1"},
+		{"garbage", "10.0.0.1:99", []string{"198.51.100.1, x"}, "10.0.0.1"},
+		{"an endless list", "10.0.0.1:99", []string{"198.51.100.1" + strings.Repeat(",10.0.0.1", 1000)}, "10.0.0.1"},
+		{"no header", "10.0.0.1:99", nil, "10.0.0.1"},
+		{"IPv6", "[fd00::1]:99", []string{"2001:db8::7"}, "2001:db8::7"},
+		{"IPv4 in IPv6", "[::ffff:10.0.0.1]:99", []string{"198.51.100.1"}, "198.51.100.1"},
+		{"no peer", "@", nil, "invalid IP"},
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.RemoteAddr = c.peer
+		r.Header["X-Forwarded-For"] = c.forwarded
+		if got := trusted.Addr(r).String(); got != c.want {
+			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
+		}
+		if got := (client.Proxies)(nil).Addr(r); got.IsValid() && !strings.Contains(c.peer, got.String()) {
+			t.Errorf("%s: without trusted proxies got %s", c.name, got)
+		}
+	}
+	if err := trusted.UnmarshalText([]byte("10.0.0.1")); err == nil {
+		t.Error("an address without a length is a CIDR")
+	}
+}
+
+func TestAnIPv6SiteIsOneSubscriber(t *testing.T) {
+	t.Parallel()
+	a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2:3")
+	if client.Subscriber(a) != client.Subscriber(b) {
+		t.Error("two addresses of a /64 are two subscribers")
+	}
+	v4 := netip.MustParseAddr("203.0.113.7")
+	if client.Subscriber(v4) != v4 {
+		t.Error("an IPv4 address is shortened")
+	}
+}

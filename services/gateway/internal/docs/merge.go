@@ -1,0 +1,126 @@
+// Package docs makes one OpenAPI document of those of the services: what the
+// gateway passes on, and nothing else.
+package docs
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"ecommerce-stack.dev/services/internal/buildinfo"
+)
+
+// object is a JSON object.
+type object = map[string]any
+
+const schemas = "#/components/schemas/"
+
+// Service is a service's own document.
+type Service struct {
+	Name     string
+	Document []byte
+}
+
+// Merge keeps the operations that routed says are passed on. Schemas of one name
+// that differ get the name of their service put before it.
+func Merge(services []Service, routed func(method, path string) bool) ([]byte, error) {
+	paths, shared, security := object{}, object{}, object{}
+	for _, s := range services {
+		var doc object
+		if err := json.Unmarshal(s.Document, &doc); err != nil {
+			return nil, fmt.Errorf("read the document of %s: %w", s.Name, err)
+		}
+		components := child(doc, "components")
+		own := child(components, "schemas")
+		// A schema that refers to a renamed one differs from then on, so again.
+		for renamed := clashes(s.Name, own, shared); len(renamed) > 0; renamed = clashes(s.Name, own, shared) {
+			rename(doc, renamed)
+			for from, to := range renamed {
+				own[to] = own[from]
+				delete(own, from)
+			}
+		}
+		maps.Copy(shared, own)
+		maps.Copy(security, child(components, "securitySchemes"))
+		addPaths(paths, child(doc, "paths"), routed)
+	}
+	merged := object{
+		"openapi": "3.1.0",
+		"info": object{
+			"title": "E-commerce stack", "version": buildinfo.Version,
+			"description": "Accounts, catalogue, inventory and orders of a store. Errors are problem details (RFC 9457).",
+		},
+		"paths":      paths,
+		"components": object{"schemas": shared, "securitySchemes": security},
+	}
+	body, err := json.Marshal(merged)
+	if err != nil {
+		return nil, fmt.Errorf("write the merged document: %w", err)
+	}
+	return body, nil
+}
+
+func child(o object, name string) object {
+	c, _ := o[name].(object)
+	return c
+}
+
+// clashes gives the new names of schemas whose name another service uses for
+// something else.
+func clashes(service string, own, shared object) map[string]string {
+	renamed := map[string]string{}
+	for _, name := range slices.Sorted(maps.Keys(own)) {
+		if other, ok := shared[name]; ok && !reflect.DeepEqual(other, own[name]) {
+			renamed[name] = title(service) + name
+		}
+	}
+	return renamed
+}
+
+func title(s string) string {
+	first, size := utf8.DecodeRuneInString(s)
+	return string(unicode.ToUpper(first)) + s[size:]
+}
+
+// rename changes every reference in v to a renamed schema.
+func rename(v any, renamed map[string]string) {
+	switch v := v.(type) {
+	case object:
+		if ref, ok := v["$ref"].(string); ok {
+			if to, ok := renamed[strings.TrimPrefix(ref, schemas)]; ok {
+				v["$ref"] = schemas + to
+			}
+		}
+		for _, member := range v {
+			rename(member, renamed)
+		}
+	case []any:
+		for _, member := range v {
+			rename(member, renamed)
+		}
+	}
+}
+
+var methods = []string{"get", "post", "put", "patch", "delete"}
+
+// addPaths merges by method: two services may share a path.
+func addPaths(to, from object, routed func(method, path string) bool) {
+	for path, v := range from {
+		item, _ := v.(object)
+		for _, m := range methods {
+			op, ok := item[m]
+			if !ok || !routed(strings.ToUpper(m), path) {
+				continue
+			}
+			if _, ok := to[path].(object); !ok {
+				to[path] = object{}
+			}
+			to[path].(object)[m] = op
+		}
+	}
+}

@@ -1,0 +1,201 @@
+// Package edge is what the gateway does with a request: find its route, know the
+// caller, hold the limits, and answer from the cache or pass it on.
+package edge
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/go-chi/chi/v5"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ecommerce-stack.dev/services/gateway/internal/cache"
+	"ecommerce-stack.dev/services/gateway/internal/client"
+	"ecommerce-stack.dev/services/gateway/internal/limit"
+	"ecommerce-stack.dev/services/gateway/internal/proxy"
+	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/problem"
+)
+
+// Options of an Edge.
+type Options struct {
+	Table     *route.Table
+	Upstreams map[string]*proxy.Upstream
+	Verifier  *authn.Verifier
+	// Limits by class; a class without a limiter is not limited.
+	Limits  map[string]*limit.Limiter
+	Proxies client.Proxies
+	Origins Origins
+	Cache   *cache.Cache
+	// Draining ends streams.
+	Draining <-chan struct{}
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
+}
+
+// Edge answers every request of the contract.
+type Edge struct {
+	Options
+	table   atomic.Pointer[route.Table]
+	refused *prometheus.CounterVec
+}
+
+// New makes an Edge.
+func New(o Options) *Edge {
+	e := &Edge{Options: o, refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gateway_rate_limited_total", Help: "Requests refused because their caller sent too many.",
+	}, []string{"class"})}
+	o.Metrics.MustRegister(e.refused)
+	e.table.Store(o.Table)
+	return e
+}
+
+// Use takes another table from the next request on.
+func (e *Edge) Use(t *route.Table) { e.table.Store(t) }
+
+// Routed says whether the operation of an OpenAPI document is passed on.
+func (e *Edge) Routed(method, path string) bool {
+	m, _ := e.table.Load().Match(method, path)
+	return m.Route != nil
+}
+
+// ServeHTTP implements http.Handler.
+func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := e.serve(w, r); err != nil {
+		p := problem.From(err)
+		p.Log(r.Context(), e.Log)
+		problem.Write(w, r, p)
+	}
+}
+
+// serve returns an error only if nothing was answered.
+func (e *Edge) serve(w http.ResponseWriter, r *http.Request) error {
+	if ambiguous(r.URL) {
+		return problem.New(http.StatusBadRequest, "", "A path segment has an encoded slash.")
+	}
+	m, known := e.table.Load().Match(r.Method, r.URL.Path)
+	if !known {
+		return problem.NotFound("There is nothing at this path.")
+	}
+	preflight := e.Origins.allow(w.Header(), r, m.Allow)
+	switch {
+	case preflight || r.Method == http.MethodOptions:
+		w.Header().Set("Allow", m.Allow)
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	case m.Route == nil:
+		return problem.New(http.StatusMethodNotAllowed, "", "This path does not take the method.").WithHeader("Allow", m.Allow)
+	}
+	name(r, m.Route)
+	addr := e.Proxies.Addr(r)
+	if err := e.admit(w, r, m.Route, limit.Key{Addr: client.Subscriber(addr)}); err != nil {
+		return err
+	}
+	upstream := e.Upstreams[m.Route.Upstream]
+	if key, query, ok := cacheKey(m.Route, r); ok {
+		return e.fromCache(w, r, m.Route, upstream, key, query)
+	}
+	return upstream.Forward(w, r, proxy.Call{
+		Timeout: m.Route.Timeout, Stream: m.Route.Stream, Client: addr, Draining: e.Draining,
+	})
+}
+
+// ambiguous says whether a service could split the path in another way than we do.
+func ambiguous(u *url.URL) bool {
+	if u.RawPath == "" {
+		return false
+	}
+	raw := strings.ToLower(u.RawPath)
+	return strings.Contains(raw, "%2f") || strings.Contains(raw, "%5c")
+}
+
+// name tells logs and metrics the route.
+func name(r *http.Request, to *route.Route) {
+	if c := chi.RouteContext(r.Context()); c != nil {
+		c.RoutePatterns = append(c.RoutePatterns[:0], to.Path)
+	}
+}
+
+// admit knows the caller and holds the limits, which count calls that are then
+// refused for their token, too: by the address, or the user who may not do this.
+func (e *Edge) admit(w http.ResponseWriter, r *http.Request, to *route.Route, key limit.Key) error {
+	var refusal error
+	if !to.Access.Public {
+		var caller authn.Principal
+		caller, refusal = e.Verifier.Authorize(r, to.Access.Roles...)
+		if caller.UserID != 0 && to.Limit != route.LimitLogin {
+			key = limit.Key{User: caller.UserID}
+		}
+	}
+	if limiter := e.Limits[to.Limit]; limiter != nil {
+		d := limiter.Allow(key)
+		d.Write(w.Header())
+		if !d.Allowed {
+			e.refused.WithLabelValues(to.Limit).Inc()
+			return problem.TooMany("rate_limited", d.RetryAfter, "Too many requests. Wait before the next one.")
+		}
+	}
+	return refusal
+}
+
+// fromCache answers a public read.
+func (e *Edge) fromCache(w http.ResponseWriter, r *http.Request, to *route.Route, u *proxy.Upstream, key cache.Key, query string) error {
+	path := r.URL.Path
+	res, err := e.Cache.Get(r.Context(), key, func(ctx context.Context) (cache.Answer, error) {
+		a, err := u.Fetch(ctx, path, query, to.Timeout)
+		return cache.Answer(a), err
+	})
+	if err != nil {
+		return err
+	}
+	res.Write(w, r)
+	return nil
+}
+
+// cacheKey is how an answer is kept, and the query to ask for it with: the
+// parameters that matter, in one order. It is not ok for what is never kept.
+func cacheKey(to *route.Route, r *http.Request) (key cache.Key, query string, ok bool) {
+	c := to.Cache
+	if c == nil {
+		return cache.Key{}, "", false
+	}
+	if c.Kind == route.Item {
+		id := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+		return cache.Key{Text: r.URL.Path}, "", canonicalID(id)
+	}
+	if r.URL.RawQuery == "" {
+		return cache.Key{List: true, Text: r.URL.Path}, "", true
+	}
+	given, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return cache.Key{}, "", false
+	}
+	for _, name := range c.Bypass {
+		if given.Has(name) {
+			return cache.Key{}, "", false
+		}
+	}
+	var b strings.Builder
+	for _, name := range c.Query {
+		if v := given.Get(name); v != "" {
+			b.WriteByte('&')
+			b.WriteString(name)
+			b.WriteByte('=')
+			b.WriteString(url.QueryEscape(v))
+		}
+	}
+	query = strings.TrimPrefix(b.String(), "&")
+	return cache.Key{List: true, Text: r.URL.Path + "?" + query}, query, true
+}
+
+// canonicalID says whether an event about the id would name it in the same way.
+func canonicalID(s string) bool {
+	id, err := strconv.ParseInt(s, 10, 64)
+	return err == nil && id > 0 && strconv.FormatInt(id, 10) == s
+}

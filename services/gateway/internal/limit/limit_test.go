@@ -1,0 +1,102 @@
+package limit
+
+import (
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// at makes a limiter whose clock the test moves.
+func at(l *Limiter) (*Limiter, *time.Time) {
+	now := time.Unix(1_800_000_000, 0)
+	l.now = func() time.Time { return now }
+	return l, &now
+}
+
+func TestABurstThenTheRate(t *testing.T) {
+	t.Parallel()
+	l, now := at(New(10, time.Second, 3))
+	k := Key{User: 7}
+	for want := int64(2); want >= 0; want-- {
+		if d := l.Allow(k); !d.Allowed || d.Remaining != want || d.Limit != 3 {
+			t.Errorf("got %+v, want allowed with %d of 3 remaining", d, want)
+		}
+	}
+	if d := l.Allow(k); d.Allowed || d.RetryAfter != 100*time.Millisecond || d.Remaining != 0 || d.Reset != 300*time.Millisecond {
+		t.Errorf("over the burst: %+v", d)
+	}
+	*now = now.Add(100 * time.Millisecond)
+	if d := l.Allow(k); !d.Allowed {
+		t.Errorf("after the wait: %+v", d)
+	}
+	if d := l.Allow(k); d.Allowed {
+		t.Errorf("and one more: %+v", d)
+	}
+	if d := l.Allow(Key{Addr: netip.MustParseAddr("203.0.113.7")}); !d.Allowed {
+		t.Errorf("another caller: %+v", d)
+	}
+}
+
+func TestNoPatternOfCallsGetsMoreThanBurstPlusRate(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		calls := rapid.IntRange(1, 100).Draw(t, "calls")
+		burst := rapid.IntRange(1, 50).Draw(t, "burst")
+		l, now := at(New(calls, time.Second, burst))
+		began, allowed := *now, 0
+		for _, pause := range rapid.SliceOfN(rapid.IntRange(0, 200), 1, 300).Draw(t, "pauses") {
+			*now = now.Add(time.Duration(pause) * time.Millisecond)
+			d := l.Allow(Key{User: 1})
+			if d.Allowed {
+				allowed++
+			} else if d.RetryAfter <= 0 {
+				t.Fatalf("refused without a wait: %+v", d)
+			}
+		}
+		most := burst + int(now.Sub(began).Seconds()*float64(calls)) + 1
+		if allowed > most {
+			t.Fatalf("%d calls in %s, at most %d are allowed", allowed, now.Sub(began), most)
+		}
+	})
+}
+
+func TestManyCallersTakeBoundedMemory(t *testing.T) {
+	t.Parallel()
+	l, now := at(New(1, time.Minute, 1))
+	for i := range int64(600_000) {
+		if !l.Allow(Key{User: i + 1}).Allowed {
+			t.Fatalf("caller %d is refused its first call", i)
+		}
+	}
+	total := 0
+	for i := range l.shards {
+		total += len(l.shards[i].due)
+	}
+	if total > shardCount*maxPerShard {
+		t.Errorf("%d callers are kept", total)
+	}
+	*now = now.Add(time.Hour)
+	l.Allow(Key{User: -1})
+}
+
+func TestHeadersAreInWholeSeconds(t *testing.T) {
+	t.Parallel()
+	h := http.Header{}
+	Decision{Limit: 200, Remaining: 12, Reset: 1100 * time.Millisecond}.Write(h)
+	if h.Get("RateLimit-Limit") != "200" || h.Get("RateLimit-Remaining") != "12" || h.Get("RateLimit-Reset") != "2" {
+		t.Errorf("got %v", h)
+	}
+}
+
+func BenchmarkAllow(b *testing.B) {
+	l := New(1_000_000_000, time.Second, 1_000_000)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for i := int64(0); pb.Next(); i++ {
+			l.Allow(Key{User: i % 1000})
+		}
+	})
+}

@@ -1,0 +1,167 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/telemetry"
+)
+
+// streamWrite is how long one write to the client of a stream may take.
+const streamWrite = 30 * time.Second
+
+// Call says how a request is passed on.
+type Call struct {
+	// Timeout until the answer begins and, unless Stream, until it is complete.
+	Timeout time.Duration
+	Stream  bool
+	// Client is the address to name in X-Forwarded-For.
+	Client netip.Addr
+	// Draining ends streams.
+	Draining <-chan struct{}
+}
+
+// Forward passes r on and the answer back. It returns an error only if nothing was
+// answered yet; the error is what to tell the client. When the upstream breaks off
+// in the middle of an answer, Forward panics with http.ErrAbortHandler, so that the
+// client sees it broken off, too.
+func (u *Upstream) Forward(w http.ResponseWriter, r *http.Request, c Call) error {
+	if err := u.enter(); err != nil {
+		return err
+	}
+	defer u.leave()
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	timer := time.AfterFunc(c.Timeout, func() { cancel(errTimeout) })
+	defer timer.Stop()
+
+	body, err := newBody(r)
+	if err != nil {
+		return err
+	}
+	res, err := u.send(u.outgoing(ctx, r, body, c.Client), body)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if c.Stream {
+		timer.Stop()
+		go endWith(ctx, cancel, c.Draining)
+	}
+	copyHeader(w.Header(), res.Header)
+	w.WriteHeader(res.StatusCode)
+	if r.Method != http.MethodHead {
+		u.copyBody(ctx, w, res.Body, c.Stream)
+	}
+	return nil
+}
+
+func endWith(ctx context.Context, cancel context.CancelCauseFunc, draining <-chan struct{}) {
+	select {
+	case <-draining:
+		cancel(errDraining)
+	case <-ctx.Done():
+	}
+}
+
+// outgoing is the request to the upstream. Its headers are the client's, without
+// those that concern one connection and those that name an identity: who calls is
+// in the token alone.
+func (u *Upstream) outgoing(ctx context.Context, r *http.Request, b *body, client netip.Addr) *http.Request {
+	h := make(http.Header, len(r.Header)+4)
+	for name, values := range r.Header {
+		if !endsHere(name) {
+			h[name] = values
+		}
+	}
+	dropNamed(h, r.Header["Connection"])
+	h[server.RequestIDHeader] = []string{telemetry.RequestID(ctx)}
+	h[server.TraceParentHeader] = []string{telemetry.TraceParent(ctx)}
+	h["X-Forwarded-Host"] = []string{r.Host}
+	if client.IsValid() {
+		h["X-Forwarded-For"] = []string{client.String()}
+	}
+	if _, ok := h["User-Agent"]; !ok {
+		h["User-Agent"] = []string{""} // or the transport would name itself
+	}
+	return (&http.Request{
+		Method: r.Method, Host: u.base.Host, Header: h, ContentLength: b.length, Body: b.reader(), GetBody: b.again(),
+		URL: &url.URL{Scheme: u.base.Scheme, Host: u.base.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery},
+	}).WithContext(ctx)
+}
+
+// endsHere says whether a header is not passed on.
+func endsHere(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
+		"Transfer-Encoding", "Upgrade", "Expect": // RFC 9110, section 7.6.1
+		return true
+	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "Cookie":
+		return true
+	}
+	return strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-User") ||
+		strings.HasPrefix(name, "X-Auth") || strings.HasPrefix(name, "X-Remote-")
+}
+
+// dropNamed removes what the Connection header names.
+func dropNamed(h http.Header, connection []string) {
+	for _, line := range connection {
+		for name := range strings.SplitSeq(line, ",") {
+			h.Del(strings.TrimSpace(name))
+		}
+	}
+}
+
+// copyHeader lets the upstream's headers take the place of ours.
+func copyHeader(to, from http.Header) {
+	for name, values := range from {
+		switch name {
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", server.RequestIDHeader:
+			continue
+		}
+		to[name] = values
+	}
+	dropNamed(to, from["Connection"])
+}
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
+
+// copyBody writes the answer. What arrives of a stream is sent at once.
+func (u *Upstream) copyBody(ctx context.Context, w http.ResponseWriter, from io.Reader, stream bool) {
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
+	control := http.NewResponseController(w)
+	if stream {
+		_ = control.Flush() // the headers
+	}
+	for {
+		n, readErr := from.Read(*buffer)
+		if n > 0 {
+			if stream {
+				_ = control.SetWriteDeadline(time.Now().Add(streamWrite))
+			}
+			if _, err := w.Write((*buffer)[:n]); err != nil {
+				return // the client is gone
+			}
+			if stream && control.Flush() != nil {
+				return
+			}
+		}
+		switch {
+		case readErr == nil:
+		case errors.Is(readErr, io.EOF), errors.Is(context.Cause(ctx), errDraining):
+			return
+		default:
+			u.metrics.failures.WithLabelValues(u.name, "broken off").Inc()
+			panic(http.ErrAbortHandler)
+		}
+	}
+}

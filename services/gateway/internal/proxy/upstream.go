@@ -1,0 +1,209 @@
+// Package proxy passes requests on to the services. Each upstream has its own
+// connections, circuit breaker and bound on calls in flight, so that one that hangs
+// takes nothing from the others.
+package proxy
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/failsafe-go/failsafe-go/circuitbreaker"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ecommerce-stack.dev/services/internal/problem"
+)
+
+// Connections to one upstream. The idle ones are closed before the upstream does
+// (after two minutes), or a request could be written to a connection that ends.
+const (
+	dialTimeout  = 2 * time.Second
+	idlePerHost  = 256
+	idleTimeout  = time.Minute
+	bufferBytes  = 16 << 10
+	maxHeader    = 64 << 10
+	maxInFlight  = 1024
+	retries      = 2
+	retryPause   = 25 * time.Millisecond
+	clientImpact = 2 * time.Second
+)
+
+// The breaker of an upstream opens when, of at least 20 calls in ten seconds, half
+// got no answer. A second later it lets a few calls try, and closes after three
+// answers. Answers of any status keep it closed: an upstream that says 503 is there
+// to say it.
+const (
+	breakerRate   = 0.5
+	breakerCalls  = 20
+	breakerWindow = 10 * time.Second
+	breakerDelay  = time.Second
+	breakerTrials = 16
+	breakerHealed = 3
+)
+
+// Causes of a canceled call.
+var (
+	errTimeout = errors.New("the upstream took too long")
+	// errDraining ends a stream when the gateway stops.
+	errDraining = errors.New("the gateway stops")
+)
+
+// Upstream is a service behind the gateway. It is safe for concurrent use.
+type Upstream struct {
+	name     string
+	base     *url.URL
+	round    http.RoundTripper
+	breaker  circuitbreaker.CircuitBreaker[any]
+	inFlight atomic.Int64
+	metrics  *Metrics
+}
+
+// Metrics of all upstreams.
+type Metrics struct {
+	failures *prometheus.CounterVec
+	retries  *prometheus.CounterVec
+	open     *prometheus.GaugeVec
+	inFlight *prometheus.GaugeVec
+}
+
+// NewMetrics registers the metrics with reg.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
+	label := []string{"upstream"}
+	m := &Metrics{
+		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_upstream_failures_total", Help: "Calls that got no answer, by upstream and reason.",
+		}, []string{"upstream", "reason"}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_upstream_retries_total", Help: "Calls that were made again.",
+		}, label),
+		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gateway_breaker_open", Help: "1 while the circuit breaker lets no call through.",
+		}, label),
+		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "gateway_upstream_in_flight", Help: "Calls in flight, streams among them.",
+		}, label),
+	}
+	reg.MustRegister(m.failures, m.retries, m.open, m.inFlight)
+	return m
+}
+
+// NewUpstream makes an upstream of an http or https URL without a path.
+func NewUpstream(name string, base *url.URL, m *Metrics) *Upstream {
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	u := &Upstream{name: name, base: base, metrics: m, round: &http.Transport{
+		DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+		MaxIdleConns: 0, MaxIdleConnsPerHost: idlePerHost, IdleConnTimeout: idleTimeout,
+		DisableCompression: true, ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes, MaxResponseHeaderBytes: maxHeader,
+	}}
+	open := m.open.WithLabelValues(name)
+	u.breaker = circuitbreaker.NewBuilder[any]().
+		WithFailureRateThreshold(breakerRate, breakerCalls, breakerWindow).
+		WithDelay(breakerDelay).WithSuccessThresholdRatio(breakerHealed, breakerTrials).
+		OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
+			open.Set(0)
+			if e.NewState == circuitbreaker.OpenState {
+				open.Set(1)
+			}
+		}).Build()
+	return u
+}
+
+// Name of the upstream.
+func (u *Upstream) Name() string { return u.name }
+
+// Close ends the idle connections.
+func (u *Upstream) Close() {
+	if t, ok := u.round.(*http.Transport); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// enter takes a place among the calls in flight, until leave.
+func (u *Upstream) enter() error {
+	if u.inFlight.Add(1) > maxInFlight {
+		u.inFlight.Add(-1)
+		u.metrics.failures.WithLabelValues(u.name, "full").Inc()
+		return problem.Unavailable(time.Second)
+	}
+	u.metrics.inFlight.WithLabelValues(u.name).Inc()
+	return nil
+}
+
+func (u *Upstream) leave() {
+	u.inFlight.Add(-1)
+	u.metrics.inFlight.WithLabelValues(u.name).Dec()
+}
+
+// send makes a call, and again when it is a read that got no answer. A call that
+// changes something is made once: without an answer nobody knows whether it was
+// carried out. The error is what to tell the client.
+func (u *Upstream) send(req *http.Request, body *body) (*http.Response, error) {
+	for attempt := 0; ; attempt++ {
+		if !u.breaker.TryAcquirePermit() {
+			u.metrics.failures.WithLabelValues(u.name, "breaker").Inc()
+			return nil, problem.Unavailable(u.breaker.RemainingDelay())
+		}
+		began := time.Now()
+		res, err := u.round.RoundTrip(req)
+		if err == nil {
+			u.breaker.RecordSuccess()
+			return res, nil
+		}
+		told, ours := u.explain(req.Context(), body, err)
+		u.settle(ours, time.Since(began))
+		read := req.Method == http.MethodGet || req.Method == http.MethodHead
+		if !read || !ours || attempt == retries || !pause(req.Context(), retryPause<<attempt) {
+			return nil, told
+		}
+		u.metrics.retries.WithLabelValues(u.name).Inc()
+	}
+}
+
+// settle tells the breaker of a call without an answer. Clients that give up after
+// a while say something about the upstream, too; those that leave at once do not.
+func (u *Upstream) settle(ours bool, took time.Duration) {
+	if ours || took > clientImpact {
+		u.breaker.RecordFailure()
+		return
+	}
+	u.breaker.RecordSuccess()
+}
+
+// explain turns the error of a call into what the client is told, and says whether
+// it is the upstream's fault.
+func (u *Upstream) explain(ctx context.Context, body *body, err error) (told error, ours bool) {
+	if bodyErr := body.failure(); bodyErr != nil {
+		return explainBody(bodyErr), false
+	}
+	reason := "connection"
+	told = problem.Unavailable(time.Second).Because(fmt.Errorf("call %s: %w", u.name, err))
+	switch cause := context.Cause(ctx); {
+	case cause == nil:
+	case errors.Is(cause, errTimeout):
+		reason = "timeout"
+		told = fmt.Errorf("call %s: %w", u.name, context.DeadlineExceeded)
+	default:
+		return fmt.Errorf("call %s: %w", u.name, context.Canceled), false
+	}
+	u.metrics.failures.WithLabelValues(u.name, reason).Inc()
+	return told, true
+}
+
+// pause waits between two attempts, a random part of d.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d/2 + rand.N(d/2))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,174 @@
+// Command gateway is the one way into the stack: it knows the callers, holds the
+// limits, keeps public answers, and passes requests on to auth, sales and stock.
+//
+// Usage: gateway [serve]. The settings are environment variables; see
+// docs/contracts.md.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/cache"
+	"ecommerce-stack.dev/services/gateway/internal/client"
+	"ecommerce-stack.dev/services/gateway/internal/docs"
+	"ecommerce-stack.dev/services/gateway/internal/edge"
+	"ecommerce-stack.dev/services/gateway/internal/invalidation"
+	"ecommerce-stack.dev/services/gateway/internal/limit"
+	"ecommerce-stack.dev/services/gateway/internal/proxy"
+	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/config"
+	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/reload"
+	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/telemetry"
+)
+
+const name = "gateway"
+
+type settings struct {
+	Server     server.Config
+	Tokens     authn.Config
+	Auth       url.URL        `env:"AUTH_URL,required,notEmpty"`
+	Sales      url.URL        `env:"SALES_URL,required,notEmpty"`
+	Stock      url.URL        `env:"STOCK_URL,required,notEmpty"`
+	AMQP       config.Secret  `env:"AMQP_URL"`
+	RPS        int            `env:"RATE_LIMIT_RPS" envDefault:"100"`
+	Burst      int            `env:"RATE_LIMIT_BURST" envDefault:"200"`
+	LoginRate  int            `env:"LOGIN_RATE_PER_MINUTE" envDefault:"60"`
+	CacheTTL   time.Duration  `env:"CACHE_TTL" envDefault:"30s"`
+	Origins    edge.Origins   `env:"CORS_ORIGINS"`
+	Proxies    client.Proxies `env:"TRUSTED_PROXIES"`
+	RoutesFile string         `env:"ROUTES_FILE"`
+}
+
+// Check implements config.Checker.
+func (s settings) Check() error {
+	var wrong []error
+	for variable, u := range map[string]url.URL{"AUTH_URL": s.Auth, "SALES_URL": s.Sales, "STOCK_URL": s.Stock} {
+		if (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.User != nil || (u.Path != "" && u.Path != "/") {
+			wrong = append(wrong, errors.New(variable+" is not of the form http://host:port"))
+		}
+	}
+	for variable, n := range map[string]int{"RATE_LIMIT_RPS": s.RPS, "RATE_LIMIT_BURST": s.Burst, "LOGIN_RATE_PER_MINUTE": s.LoginRate} {
+		if n < 0 {
+			wrong = append(wrong, errors.New(variable+" is negative"))
+		}
+	}
+	if s.CacheTTL < 0 {
+		wrong = append(wrong, errors.New("CACHE_TTL is negative"))
+	}
+	return errors.Join(wrong...)
+}
+
+// limits by class; 0 switches a limit off.
+func (s settings) limits() map[string]*limit.Limiter {
+	limits := map[string]*limit.Limiter{}
+	if s.RPS > 0 && s.Burst > 0 {
+		limits[route.LimitDefault] = limit.New(s.RPS, time.Second, s.Burst)
+	}
+	if s.LoginRate > 0 {
+		limits[route.LimitLogin] = limit.New(s.LoginRate, time.Minute, s.LoginRate)
+	}
+	return limits
+}
+
+func main() {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	if command := append(os.Args[1:], "serve")[0]; command != "serve" {
+		fmt.Fprintf(os.Stderr, "usage: %s [serve]\n", name)
+		os.Exit(2)
+	}
+	if err := serve(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		os.Exit(1)
+	}
+}
+
+func serve(ctx context.Context) error {
+	c, err := config.Load[settings]()
+	if err != nil {
+		return err
+	}
+	log, metrics, checks := telemetry.NewLogger(os.Stdout, name, c.Server.LogLevel), telemetry.NewRegistry(name), health.New()
+	verifier, err := authn.NewVerifier(c.Tokens)
+	if err != nil {
+		return err
+	}
+	routes := routesFile{path: c.RoutesFile}
+	table, err := routes.first()
+	if err != nil {
+		return err
+	}
+	callMetrics := proxy.NewMetrics(metrics)
+	auth, sales, stock := proxy.NewUpstream("auth", &c.Auth, callMetrics), proxy.NewUpstream("sales", &c.Sales, callMetrics),
+		proxy.NewUpstream("stock", &c.Stock, callMetrics)
+	answers := cache.New(c.CacheTTL, metrics)
+
+	srv := server.New(server.Options{Name: name, DefaultAddr: ":5001", Config: c.Server, Log: log, Metrics: metrics, Health: checks})
+	front := edge.New(edge.Options{
+		Table: table, Upstreams: map[string]*proxy.Upstream{"auth": auth, "sales": sales, "stock": stock},
+		Verifier: verifier, Limits: c.limits(), Proxies: c.Proxies, Origins: c.Origins, Cache: answers,
+		Draining: srv.Draining(), Log: log, Metrics: metrics,
+	})
+	srv.Fallback(front)
+	upstreams := []*proxy.Upstream{auth, stock, sales}
+	srv.Router().Method("GET", "/openapi.json", docs.New(upstreams, front.Routed))
+	for _, u := range upstreams {
+		checks.Add(u.Name(), u.Ready)
+		srv.OnStop(u.Name(), func(context.Context) error { u.Close(); return nil })
+	}
+	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
+	if c.RoutesFile != "" {
+		srv.Background("routes", func(ctx context.Context) {
+			reload.Watch(ctx, log, "routes", func() (bool, error) { return routes.changed(front.Use) })
+		})
+	}
+	if c.AMQP != "" {
+		changes := invalidation.Listener{URL: c.AMQP.Reveal(), Cache: answers, Log: log}
+		srv.Background("changes", changes.Run)
+	}
+	return srv.Run(ctx)
+}
+
+// routesFile is the table that ROUTES_FILE holds, or the one built in.
+type routesFile struct {
+	path string
+	body []byte
+}
+
+func (f *routesFile) first() (*route.Table, error) {
+	if f.path == "" {
+		return route.Parse(route.BuiltIn())
+	}
+	var table *route.Table
+	_, err := f.changed(func(t *route.Table) { table = t })
+	return table, err
+}
+
+// changed reads the file and gives use the table if it is another one.
+func (f *routesFile) changed(use func(*route.Table)) (bool, error) {
+	body, err := os.ReadFile(f.path)
+	if err != nil {
+		return false, fmt.Errorf("read ROUTES_FILE: %w", err)
+	}
+	if bytes.Equal(body, f.body) {
+		return false, nil
+	}
+	table, err := route.Parse(body)
+	if err != nil {
+		return false, err
+	}
+	f.body = body
+	use(table)
+	return true, nil
+}
