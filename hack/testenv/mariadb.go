@@ -17,6 +17,8 @@ import (
 type MySQLServer struct {
 	// DSN of the root account, without a schema.
 	DSN string
+	// Address is host and port.
+	Address string
 	// PID of the server's process.
 	PID int
 
@@ -79,8 +81,9 @@ func (s *MySQLServer) start(ctx context.Context, mariadbd, install string, flags
 		return err
 	}
 	s.PID = s.process.cmd.Process.Pid
+	s.Address = "127.0.0.1:" + strconv.Itoa(port)
 	config := mysql.NewConfig()
-	config.User, config.Passwd, config.Net, config.Addr = "root", password, "tcp", "127.0.0.1:"+strconv.Itoa(port)
+	config.User, config.Passwd, config.Net, config.Addr = "root", password, "tcp", s.Address
 	s.DSN = config.FormatDSN()
 	return s.process.waitUntil(ctx, func(ctx context.Context) error { return pingMySQL(ctx, s.DSN) })
 }

@@ -1,0 +1,238 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/brianvoe/gofakeit/v7"
+
+	"ecommerce-stack.dev/hack/internal/store"
+)
+
+// How much of each product there is at first: half from the start, half received.
+const (
+	products  = 3
+	initially = 10
+	received  = 10
+)
+
+// settleTime is how long the outcome of one order may take.
+const settleTime = 30 * time.Second
+
+// demo is one walk through the store.
+type demo struct {
+	store           *store.Store
+	manager, client store.User
+	out             io.Writer
+
+	names  map[int64]string
+	ids    []int64
+	before map[int64]store.Stock
+	orders []*order
+}
+
+// order is one way that an order can go.
+type order struct {
+	title string
+	hold  bool
+	items func(ids []int64) []store.Item
+	// then is done to the order once stock has held its items.
+	then func(ctx context.Context, d *demo, id int64) error
+	// want is the status that it ends in, leaves whether its goods leave the stock.
+	want   string
+	leaves bool
+	sale   store.Sale
+}
+
+func orders() []*order {
+	return []*order{
+		{title: "confirmed", want: "Confirmed", leaves: true, items: func(ids []int64) []store.Item {
+			return []store.Item{{ProductID: ids[0], Quantity: 2}, {ProductID: ids[1], Quantity: 1}}
+		}},
+		{title: "held, then confirmed", hold: true, want: "Confirmed", leaves: true, then: confirm,
+			items: func(ids []int64) []store.Item { return []store.Item{{ProductID: ids[1], Quantity: 3}} }},
+		{title: "held, then canceled", hold: true, want: "Canceled", then: cancel,
+			items: func(ids []int64) []store.Item { return []store.Item{{ProductID: ids[2], Quantity: 4}} }},
+		{title: "more than there is", want: "Unauthorized", items: func(ids []int64) []store.Item {
+			return []store.Item{{ProductID: ids[0], Quantity: 1}, {ProductID: ids[2], Quantity: initially + received + 1}}
+		}},
+	}
+}
+
+func confirm(ctx context.Context, d *demo, id int64) error {
+	_, err := d.store.Confirm(ctx, d.client, id)
+	return err
+}
+
+func cancel(ctx context.Context, d *demo, id int64) error {
+	return d.store.Cancel(ctx, d.client, id)
+}
+
+func (d *demo) run(ctx context.Context) error {
+	for _, step := range []func(context.Context) error{d.fill, d.register, d.place, d.settle} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	after, err := d.left(ctx)
+	d.print(after)
+	if err != nil {
+		return err
+	}
+	violations, err := d.store.Audit(ctx, d.manager)
+	if err != nil {
+		return fmt.Errorf("audit the ledger: %w", err)
+	}
+	if len(violations) > 0 {
+		return fmt.Errorf("the ledger does not add up: %s", strings.Join(violations, "; "))
+	}
+	fmt.Fprintln(d.out, "The ledger explains every quantity. All is as the events say.")
+	return nil
+}
+
+// fill adds products and takes goods in.
+func (d *demo) fill(ctx context.Context) error {
+	d.names, d.before = map[int64]string{}, map[int64]store.Stock{}
+	for range products {
+		p, err := d.store.AddProduct(ctx, d.manager, store.Product{
+			Name: gofakeit.ProductName(), Description: gofakeit.ProductDescription(),
+			Price: fmt.Sprintf("%.2f", gofakeit.Price(5, 500)), Quantity: initially,
+		})
+		if err != nil {
+			return fmt.Errorf("add a product: %w", err)
+		}
+		now, err := d.store.Receive(ctx, d.manager, p.ID, received)
+		if err != nil {
+			return fmt.Errorf("take in goods of product %d: %w", p.ID, err)
+		}
+		d.ids, d.names[p.ID], d.before[p.ID] = append(d.ids, p.ID), p.Name, now
+	}
+	fmt.Fprintf(d.out, "Added %d products and took their goods in.\n", products)
+	return nil
+}
+
+func (d *demo) register(ctx context.Context) error {
+	name := gofakeit.FirstName()
+	email := strings.ToLower(name + "." + rand.Text()[:8] + "@example.com")
+	client, err := d.store.Register(ctx, name, email, rand.Text())
+	if err != nil {
+		return fmt.Errorf("register a client: %w", err)
+	}
+	d.client = client
+	fmt.Fprintf(d.out, "Registered the client %s.\n", email)
+	return nil
+}
+
+func (d *demo) place(ctx context.Context) error {
+	d.orders = orders()
+	for _, o := range d.orders {
+		made, err := d.store.Place(ctx, d.client, o.hold, rand.Text(), o.items(d.ids)...)
+		if err != nil {
+			return fmt.Errorf("place the order that is to be %s: %w", o.title, err)
+		}
+		o.sale = made
+	}
+	fmt.Fprintf(d.out, "Placed %d orders.\n\n", len(d.orders))
+	return nil
+}
+
+// settle waits for every outcome and compares it with what was wanted.
+func (d *demo) settle(ctx context.Context) error {
+	var wrong []error
+	for _, o := range d.orders {
+		if err := d.settleOne(ctx, o); err != nil {
+			wrong = append(wrong, fmt.Errorf("order that is to be %s: %w", o.title, err))
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func (d *demo) settleOne(ctx context.Context, o *order) error {
+	ctx, stop := context.WithTimeout(ctx, settleTime)
+	defer stop()
+	if o.then != nil {
+		_, err := d.store.Await(ctx, d.client, o.sale.ID, "reserved", func(s store.Sale) bool { return s.TotalAmount != "" })
+		if err != nil {
+			return err
+		}
+		if err := o.then(ctx, d, o.sale.ID); err != nil {
+			return err
+		}
+	}
+	sale, err := d.store.Await(ctx, d.client, o.sale.ID, o.want, func(s store.Sale) bool { return s.Status == o.want })
+	o.sale = sale
+	return err
+}
+
+// left waits until the stock is what the orders leave of it.
+func (d *demo) left(ctx context.Context) (map[int64]store.Stock, error) {
+	ctx, stop := context.WithTimeout(ctx, settleTime)
+	defer stop()
+	want := d.expected()
+	after := map[int64]store.Stock{}
+	for {
+		same := true
+		for _, id := range d.ids {
+			now, err := d.store.Stock(ctx, d.manager, id)
+			if err != nil {
+				return after, fmt.Errorf("read the stock of product %d: %w", id, err)
+			}
+			after[id] = now
+			same = same && now == want[id]
+		}
+		if same {
+			return after, nil
+		}
+		select {
+		case <-ctx.Done():
+			return after, fmt.Errorf("after the orders the stock is %v, it should be %v", after, want)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func (d *demo) expected() map[int64]store.Stock {
+	want := map[int64]store.Stock{}
+	for id, s := range d.before {
+		want[id] = s
+	}
+	for _, o := range d.orders {
+		for _, item := range o.items(d.ids) {
+			if s := want[item.ProductID]; o.leaves {
+				s.Available -= item.Quantity
+				s.Removed += item.Quantity
+				want[item.ProductID] = s
+			}
+		}
+	}
+	return want
+}
+
+func (d *demo) print(after map[int64]store.Stock) {
+	w := tabwriter.NewWriter(d.out, 2, 4, 3, ' ', 0)
+	fmt.Fprintln(w, "SALE\tORDER\tSTATUS\tREASON\tTOTAL")
+	for _, o := range d.orders {
+		total := "-"
+		if o.sale.TotalAmount != "" {
+			total = o.sale.TotalAmount + " " + o.sale.Currency
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", o.sale.ID, o.title, o.sale.Status, cmp.Or(o.sale.Reason, "-"), total)
+	}
+	fmt.Fprintln(w, "\nPRODUCT\tNAME\tAVAILABLE\tRESERVED\tREMOVED")
+	slices.Sort(d.ids)
+	for _, id := range d.ids {
+		b, a := d.before[id], after[id]
+		fmt.Fprintf(w, "%d\t%s\t%d -> %d\t%d -> %d\t%d -> %d\n", id, d.names[id],
+			b.Available, a.Available, b.Reserved, a.Reserved, b.Removed, a.Removed)
+	}
+	fmt.Fprintln(w)
+	_ = w.Flush() // The output may be closed; the verdict is the exit code.
+}

@@ -1,0 +1,58 @@
+// Command demo shows a running store at work and checks that it does as it says: it
+// fills the catalogue, places an order for every way an order can go, waits for the
+// outcomes and prints sales, and stock before and after. It fails when anything is
+// not as it should be, so it is also the shortest test of an installation.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"ecommerce-stack.dev/hack/internal/store"
+)
+
+type options struct {
+	URL       string        `help:"Address of the gateway." env:"GATEWAY_URL" default:"http://localhost:5001"`
+	Email     string        `help:"The manager's email; read from the Secret otherwise." env:"MANAGER_EMAIL"`
+	Password  string        `help:"The manager's password; read from the Secret otherwise." env:"MANAGER_PASSWORD"`
+	Namespace string        `help:"Namespace of the stack." env:"NAMESPACE" default:"shop"`
+	Stack     string        `help:"Name of the stack." env:"STACK" default:"demo"`
+	Timeout   time.Duration `help:"How long all of it may take." default:"3m"`
+}
+
+func main() {
+	var o options
+	kong.Parse(&o, kong.Description("Show a running store at work and check it."))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	if err := run(ctx, o, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options, out io.Writer) error {
+	if o.Email == "" || o.Password == "" {
+		var err error
+		if o.Email, o.Password, err = managerSecret(ctx, o.Namespace, o.Stack); err != nil {
+			return err
+		}
+	}
+	s := &store.Store{URL: o.URL}
+	manager, err := s.Login(ctx, o.Email, o.Password)
+	if err != nil {
+		return fmt.Errorf("log in as the manager %s at %s: %w", o.Email, o.URL, err)
+	}
+	fmt.Fprintf(out, "Logged in as the manager %s.\n", o.Email)
+	d := &demo{store: s, manager: manager, out: out}
+	return d.run(ctx)
+}

@@ -1,0 +1,248 @@
+// Command install brings a store up on the cluster that `go run ./hack/cluster up`
+// started, with the images that `go run ./hack/image` built: it installs the
+// operator's chart, applies the sample stack, waits until it is Ready with these
+// images, and until the gateway answers. It can be repeated, and upgrades what is
+// there.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"ecommerce-stack.dev/hack/internal/progress"
+	"ecommerce-stack.dev/hack/internal/workspace"
+)
+
+const (
+	operatorNamespace = "ecommerce-system"
+	release           = "ecommerce-operator"
+	readyTimeout      = 6 * time.Minute
+	gatewayTimeout    = time.Minute
+)
+
+type options struct {
+	Stack     string `help:"Name of the stack." default:"demo"`
+	Namespace string `help:"Namespace of the stack." default:"shop"`
+	URL       string `help:"Where the gateway has to answer." default:"http://localhost:5001"`
+}
+
+// installer knows the tools and the cluster.
+type installer struct {
+	options
+	progress   *progress.Printer
+	root       string
+	kubeconfig string
+	tools      string // folder of kubectl and helm
+	tag        string
+	servers    map[string]string // images of the embedded servers, when the cluster has its own
+}
+
+func main() {
+	var o options
+	kong.Parse(&o, kong.Description("Install the operator and the sample stack."))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "install:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) error {
+	i := &installer{options: o, progress: progress.New(os.Stderr)}
+	for _, step := range []struct {
+		what string
+		do   func(context.Context, func(string)) error
+	}{
+		{"find cluster, tools and images", i.find},
+		{"install the operator", i.operator},
+		{"apply config/samples/stack.yaml", i.sample},
+		{"wait until stack " + o.Namespace + "/" + o.Stack + " is Ready", i.ready},
+		{"wait until the gateway answers at " + o.URL, i.gateway},
+	} {
+		if err := i.progress.Run(step.what, func(detail func(string)) error { return step.do(ctx, detail) }); err != nil {
+			return fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+func (i *installer) find(ctx context.Context, _ func(string)) error {
+	var err error
+	if i.root, err = workspace.Root(); err != nil {
+		return err
+	}
+	if i.kubeconfig, err = i.cluster(ctx, "kubeconfig"); err != nil {
+		return err
+	}
+	if i.tools, err = i.cluster(ctx, "assets"); err != nil {
+		return err
+	}
+	images, err := i.cluster(ctx, "images")
+	if err != nil {
+		return err
+	}
+	i.servers = map[string]string{}
+	for line := range strings.Lines(images) {
+		name, image, _ := strings.Cut(strings.TrimSpace(line), "=")
+		i.servers[name] = image
+	}
+	raw, err := os.ReadFile(filepath.Join(i.root, "_out", "images", "images.json"))
+	if err != nil {
+		return fmt.Errorf("%w (build the images first: make images)", err)
+	}
+	var built struct{ Tag string }
+	if err := json.Unmarshal(raw, &built); err != nil || built.Tag == "" {
+		return fmt.Errorf("read _out/images/images.json: %w", errors.Join(err, errors.New("no tag")))
+	}
+	i.tag = built.Tag
+	return nil
+}
+
+// cluster asks hack/cluster for something.
+func (i *installer) cluster(ctx context.Context, question string) (string, error) {
+	golang, err := workspace.Go(i.root)
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, golang, "run", "./hack/cluster", question)
+	cmd.Dir, cmd.Stderr = i.root, os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("ask the cluster for its %s: %w", question, err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// tool runs kubectl or helm against the cluster and returns its output.
+func (i *installer) tool(ctx context.Context, name string, arguments ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(i.tools, name), arguments...)
+	cmd.Dir, cmd.Env = i.root, append(os.Environ(), "KUBECONFIG="+i.kubeconfig)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s", name, arguments[0], err, out)
+	}
+	return string(out), nil
+}
+
+func (i *installer) operator(ctx context.Context, detail func(string)) error {
+	arguments := []string{"upgrade", "--install", release, "charts/operator", "--namespace", operatorNamespace,
+		"--create-namespace", "--set", "image.tag=" + i.tag}
+	for name, image := range i.servers {
+		arguments = append(arguments, "--set", "defaults."+name+"Image="+image)
+	}
+	if _, err := i.tool(ctx, "helm", arguments...); err != nil {
+		return err
+	}
+	detail("waiting for its pod")
+	_, err := i.tool(ctx, "kubectl", "--namespace", operatorNamespace, "rollout", "status", "deployment",
+		"--selector", "app.kubernetes.io/instance="+release, "--timeout=3m")
+	if err != nil {
+		return errors.Join(err, errors.New("look at `kubectl -n "+operatorNamespace+" get pods,events`"))
+	}
+	return nil
+}
+
+func (i *installer) sample(ctx context.Context, _ func(string)) error {
+	_, err := i.tool(ctx, "kubectl", "apply", "--filename", "config/samples/stack.yaml")
+	return err
+}
+
+// status is what this program reads of a stack.
+type status struct {
+	Metadata struct{ Generation int64 }
+	Status   struct {
+		ObservedGeneration int64
+		Phase              string
+		Conditions         []struct{ Type, Status, Message string }
+		Components         []struct{ Name, Image string }
+	}
+}
+
+// ready waits for the stack, and shows its phase meanwhile.
+func (i *installer) ready(ctx context.Context, detail func(string)) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	var last status
+	for {
+		out, err := i.tool(ctx, "kubectl", "--namespace", i.Namespace, "get", "ecommercestack", i.Stack, "--output", "json")
+		if err == nil {
+			last = status{}
+			if err := json.Unmarshal([]byte(out), &last); err != nil {
+				return err
+			}
+			if last.ready(i.tag) {
+				return nil
+			}
+			detail(last.Status.Phase)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("it is not, but says %q; look at `kubectl -n %s describe estack %s` and `kubectl -n %s get pods`: %w",
+				last.Status.Phase, i.Namespace, i.Stack, i.Namespace, errors.Join(err, ctx.Err()))
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// ready says whether the stack is Ready as it stands, with all services on tag: right
+// after an upgrade its status may still speak of the images before.
+func (s status) ready(tag string) bool {
+	upgraded := 0
+	for _, c := range s.Status.Components {
+		if strings.HasSuffix(c.Image, ":"+tag) {
+			upgraded++
+		}
+	}
+	for _, c := range s.Status.Conditions {
+		if c.Type == "Ready" && c.Status == "True" {
+			return upgraded >= 4 && s.Status.ObservedGeneration == s.Metadata.Generation
+		}
+	}
+	return false
+}
+
+func (i *installer) gateway(ctx context.Context, _ func(string)) error {
+	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
+	defer cancel()
+	for {
+		err := answers(ctx, i.URL+"/readyz")
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+func answers(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, res.Status)
+	}
+	return nil
+}

@@ -1,0 +1,347 @@
+package local_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+
+	"ecommerce-stack.dev/hack/internal/local"
+	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/services/event"
+)
+
+// shop is a running system with a manager, a client and a product.
+type shop struct {
+	*local.System
+	*store.Store
+	manager, client store.User
+	product         int64
+}
+
+func open(t *testing.T, stock int64) shop {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs servers; not part of a -short run")
+	}
+	s, err := local.Start(t.Context(), local.Options{Root: "../../..", Env: []string{"RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0", "BCRYPT_COST=4"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			for _, name := range []string{"sales", "stock"} {
+				log, _ := os.ReadFile(s.LogFile(name))
+				t.Logf("%s:\n%s", name, log[max(0, len(log)-6000):])
+			}
+		}
+		if err := s.Stop(); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+	})
+	sh := shop{System: s, Store: &store.Store{URL: s.URL}}
+	if sh.manager, err = sh.Login(t.Context(), s.ManagerEmail, s.ManagerPassword); err != nil {
+		t.Fatal(err)
+	}
+	if sh.client, err = sh.Register(t.Context(), "ann", "ann@example.com", rand.Text()); err != nil {
+		t.Fatal(err)
+	}
+	p, err := sh.AddProduct(t.Context(), sh.manager, store.Product{Name: "Desk", Price: "19.99", Quantity: stock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sh.product = p.ID
+	return sh
+}
+
+func (s shop) order(t *testing.T) store.Sale {
+	t.Helper()
+	sale, err := s.Place(t.Context(), s.client, false, rand.Text(), store.Item{ProductID: s.product, Quantity: 1})
+	if err != nil {
+		t.Fatalf("place an order: %v", err)
+	}
+	return sale
+}
+
+func (s shop) confirmed(t *testing.T, id int64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := s.Await(ctx, s.client, id, "Confirmed", func(now store.Sale) bool { return now.Status == "Confirmed" }); err != nil {
+		t.Error(err)
+	}
+}
+
+// settled waits until the stock is as wanted, and checks the ledger and that nothing
+// is left on the way or was dead-lettered.
+func (s shop) settled(t *testing.T, want store.Stock) {
+	t.Helper()
+	want.ProductID = s.product
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		now, err := s.Stock(ctx, s.manager, s.product)
+		if err == nil && now == want {
+			break
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("stock is %+v (%v), want %+v", now, err, want)
+		}
+	}
+	if violations, err := s.Audit(t.Context(), s.manager); err != nil || len(violations) > 0 {
+		t.Errorf("audit: %v %v", violations, err)
+	}
+	client, err := s.RabbitMQ.Info.Management()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, q := range event.Queues {
+		for ctx.Err() == nil {
+			live, err := client.GetQueue("shop.demo", q.Name)
+			dead, deadErr := client.GetQueue("shop.demo", q.Dead())
+			if err == nil && deadErr == nil && live.Messages == 0 {
+				if dead.Messages != 0 {
+					t.Errorf("%d messages were dead-lettered from %s, want none", dead.Messages, q.Name)
+				}
+				break
+			}
+		}
+	}
+	if ctx.Err() != nil {
+		t.Error("a queue did not run empty")
+	}
+}
+
+func TestWithoutABrokerOrdersAreAcceptedAndDecidedLater(t *testing.T) {
+	t.Parallel()
+	s := open(t, 10)
+	s.confirmed(t, s.order(t).ID)
+	s.BrokerLink.Cut()
+	var placed []store.Sale
+	for range 3 {
+		placed = append(placed, s.order(t))
+	}
+	// What a restart forgets is in the table.
+	if err := s.StopService("sales"); err != nil {
+		t.Error(err)
+	}
+	if err := s.System.Restart(t.Context(), "sales"); err != nil {
+		t.Fatal(err)
+	}
+	placed = append(placed, s.order(t))
+	for _, sale := range placed {
+		if now, err := s.Sale(t.Context(), s.client, sale.ID); err != nil || now.Status != "Pending" {
+			t.Errorf("sale %d is %s without a broker (%v), want Pending", sale.ID, now.Status, err)
+		}
+	}
+	if err := s.BrokerLink.Mend(); err != nil {
+		t.Fatal(err)
+	}
+	for _, sale := range placed {
+		s.confirmed(t, sale.ID)
+	}
+	s.settled(t, store.Stock{Available: 5, Removed: 5})
+}
+
+func TestWithoutADatabaseTheAnswerIs503AndNothingIsHalfWritten(t *testing.T) {
+	t.Parallel()
+	s := open(t, 10)
+	s.MySQLLink.Cut()
+	body := map[string]any{"items": []store.Item{{ProductID: s.product, Quantity: 1}}}
+	for _, call := range []struct {
+		as           store.User
+		method, path string
+		body         any
+	}{
+		{s.client, http.MethodPost, "/sales", body},
+		{s.client, http.MethodGet, "/sales", nil},
+		{s.manager, http.MethodGet, fmt.Sprintf("/stock/%d", s.product), nil},
+		{s.manager, http.MethodPost, fmt.Sprintf("/stock/%d/receive/1", s.product), nil},
+		{store.User{}, http.MethodPost, "/auth/login", map[string]string{"email": "ann@example.com", "password": "not hers"}},
+	} {
+		err := s.Do(t.Context(), call.as, call.method, call.path, call.body, nil)
+		p, ok := errors.AsType[*store.Problem](err)
+		if !ok || p.Status != http.StatusServiceUnavailable || p.RetryAfter == "" {
+			t.Errorf("%s %s: %v (Retry-After %q), want 503 with Retry-After", call.method, call.path, err, retryAfter(p))
+		}
+	}
+	if err := s.MySQLLink.Mend(); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	var sale store.Sale
+	for {
+		var err error
+		if sale, err = s.Place(t.Context(), s.client, false, "", store.Item{ProductID: s.product, Quantity: 1}); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within 30 s after the database came back: %v", err)
+		}
+	}
+	s.confirmed(t, sale.ID)
+	s.settled(t, store.Stock{Available: 9, Removed: 1})
+}
+
+func retryAfter(p *store.Problem) string {
+	if p == nil {
+		return ""
+	}
+	return p.RetryAfter
+}
+
+// TestCrashesUnderLoadLoseAndDoubleNothing kills services while orders come in,
+// repeats each order until it is acknowledged, and counts what became of them.
+func TestCrashesUnderLoadLoseAndDoubleNothing(t *testing.T) {
+	t.Parallel()
+	const workers, each = 6, 25
+	s := open(t, workers*each/2) // Half of the orders fall short.
+	var mu sync.Mutex
+	var placed []int64
+	var wg sync.WaitGroup
+	for range workers {
+		wg.Go(func() {
+			for range each {
+				key := rand.Text()
+				for t.Context().Err() == nil {
+					sale, err := s.Place(t.Context(), s.client, false, key, store.Item{ProductID: s.product, Quantity: 1})
+					if err == nil {
+						mu.Lock()
+						placed = append(placed, sale.ID)
+						mu.Unlock()
+						break
+					}
+					if p, ok := errors.AsType[*store.Problem](err); ok && p.Status < 500 && p.Status != http.StatusConflict {
+						t.Errorf("refused: %v", err)
+						break
+					}
+				}
+			}
+		})
+	}
+	crashed := make(chan struct{})
+	go func() {
+		defer close(crashed)
+		for _, name := range []string{"stock", "sales", "stock", "sales", "gateway"} {
+			time.Sleep(300 * time.Millisecond) // A crash comes when it comes; nothing waits for this.
+			s.Kill(name)
+			if err := s.Restart(t.Context(), name); err != nil {
+				t.Errorf("restart %s: %v", name, err)
+			}
+		}
+	}()
+	wg.Wait()
+	<-crashed
+	counts := map[string]int{}
+	seen := map[int64]bool{}
+	for _, id := range placed {
+		if seen[id] {
+			t.Errorf("sale %d answers two orders", id)
+		}
+		seen[id] = true
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		now, err := s.Await(ctx, s.client, id, "decided", func(now store.Sale) bool { return now.Status != "Pending" })
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		counts[now.Status]++
+	}
+	if len(placed) != workers*each || counts["Confirmed"] != workers*each/2 || counts["Unauthorized"] != workers*each/2 {
+		t.Errorf("%d orders became %v, want %d, half of them Confirmed and half Unauthorized", len(placed), counts, workers*each)
+	}
+	s.settled(t, store.Stock{Removed: workers * each / 2})
+	var all []int64
+	for cursor := ""; ; {
+		var page struct {
+			Items      []store.Sale
+			NextCursor string
+		}
+		if err := s.Do(t.Context(), s.client, http.MethodGet, "/sales?limit=200&cursor="+cursor, nil, &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, sale := range page.Items {
+			all = append(all, sale.ID)
+		}
+		if cursor = page.NextCursor; cursor == "" {
+			break
+		}
+	}
+	if len(all) != workers*each {
+		t.Errorf("the client has %d sales, want %d: one for each key", len(all), workers*each)
+	}
+}
+
+// TestPoisonIsSetAside sends what no service would and checks that it alone is put
+// aside.
+func TestPoisonIsSetAside(t *testing.T) {
+	t.Parallel()
+	s := open(t, 10)
+	client, err := s.RabbitMQ.Info.Management()
+	if err != nil {
+		t.Fatal(err)
+	}
+	publish(t, client, `{"specversion":"1.0"`)
+	s.confirmed(t, s.order(t).ID)
+	for deadline := time.Now().Add(30 * time.Second); ; {
+		dead, err := client.GetQueue("shop.demo", event.StockQueue+event.DeadSuffix)
+		if err == nil && dead.Messages == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%d messages are set aside, want 1 (%v)", dead.Messages, err)
+		}
+	}
+}
+
+func publish(t *testing.T, client *rabbithole.Client, body string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
+		client.Endpoint+"/api/exchanges/shop.demo/"+event.Exchange+"/publish",
+		bytes.NewReader([]byte(`{"properties":{},"routing_key":"`+event.SaleCreatedType+`","payload_encoding":"string","payload":`+
+			fmt.Sprintf("%q", body)+`}`)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth(client.Username, client.Password)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("publish: %s", res.Status)
+	}
+}
+
+// TestLogsHoldNoSecret looks for every password of the system in what the services
+// wrote.
+func TestLogsHoldNoSecret(t *testing.T) {
+	t.Parallel()
+	s := open(t, 10)
+	s.confirmed(t, s.order(t).ID)
+	s.BrokerLink.Cut()
+	s.MySQLLink.Cut()
+	_ = s.Do(t.Context(), s.client, http.MethodGet, "/sales", nil, nil) // It fails; what it logs is the point.
+	for _, name := range []string{"auth", "stock", "sales", "gateway"} {
+		log, err := os.ReadFile(s.LogFile(name))
+		if err != nil || len(log) == 0 {
+			t.Errorf("log of %s: %d bytes, %v", name, len(log), err)
+		}
+		for _, secret := range s.Secrets() {
+			if strings.Contains(string(log), secret) {
+				t.Errorf("the log of %s holds a secret", name)
+			}
+		}
+	}
+}

@@ -1,0 +1,187 @@
+package local
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+
+	"github.com/go-sql-driver/mysql"
+	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+
+	"ecommerce-stack.dev/services/event"
+)
+
+// schemas by service, as stack.md names them.
+var schemas = map[string]string{
+	"auth": "users_auth_service", "sales": "sales_micro_service", "stock": "stock_micro_service",
+}
+
+// The two accounts of a schema, and what they may do.
+const (
+	owner = "owner" // migrates
+	rows  = "rw"    // reads and writes rows
+)
+
+var privileges = map[string]string{owner: "ALL PRIVILEGES", rows: "SELECT, INSERT, UPDATE, DELETE"}
+
+func (s *System) provision(ctx context.Context) error {
+	passwords, err := s.makeAccounts(ctx)
+	if err != nil {
+		return err
+	}
+	s.dsns = passwords
+	urls, err := s.makeTopology()
+	if err != nil {
+		return err
+	}
+	keys, err := s.writeKeys()
+	if err != nil {
+		return err
+	}
+	return s.configure(urls, keys)
+}
+
+// makeAccounts makes the schemas with their accounts and returns the accounts' DSNs.
+func (s *System) makeAccounts(ctx context.Context) (map[string]string, error) {
+	db, err := sql.Open("mysql", s.MySQL.DSN)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	dsns := map[string]string{}
+	for service, schema := range schemas {
+		statements := []string{"CREATE DATABASE " + schema + " CHARACTER SET utf8mb4"}
+		for account, may := range privileges {
+			config := mysql.NewConfig()
+			config.User, config.Passwd, config.DBName = service+"_"+account, s.secret(), schema
+			config.Net, config.Addr = "tcp", s.MySQLLink.Address
+			// The names and the password are made of letters and digits.
+			statements = append(statements,
+				fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY '%s'", config.User, config.Passwd),
+				fmt.Sprintf("GRANT %s ON %s.* TO '%s'@'%%'", may, schema, config.User))
+			dsns[service+"_"+account] = config.FormatDSN()
+		}
+		for _, statement := range statements {
+			if _, err := db.ExecContext(ctx, statement); err != nil {
+				return nil, fmt.Errorf("provision schema %s: %w", schema, err)
+			}
+		}
+	}
+	return dsns, nil
+}
+
+// secret makes a password and keeps it for Secrets.
+func (s *System) secret() string {
+	made := rand.Text()
+	s.secrets = append(s.secrets, made)
+	return made
+}
+
+// Secrets are all passwords of the system, none of which any log may hold.
+func (s *System) Secrets() []string { return append(s.secrets, s.ManagerPassword) }
+
+func (s *System) dsn(service, account string) string { return s.dsns[service+"_"+account] }
+
+// makeTopology makes the virtual host with its objects and users and returns the
+// users' addresses.
+func (s *System) makeTopology() (map[string]string, error) {
+	client, err := s.RabbitMQ.Info.Management()
+	if err != nil {
+		return nil, err
+	}
+	var failed error
+	do := func(res *http.Response, err error) {
+		if err == nil {
+			err = res.Body.Close()
+		}
+		if err != nil && failed == nil {
+			failed = fmt.Errorf("make the topology: %w", err)
+		}
+	}
+	do(client.PutVhost(vhost, rabbithole.VhostSettings{}))
+	do(client.UpdatePermissionsIn(vhost, s.RabbitMQ.Info.Username, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}))
+	do(client.DeclareExchange(vhost, event.Exchange, rabbithole.ExchangeSettings{Type: "topic", Durable: true}))
+	do(client.DeclareExchange(vhost, event.DeadLetters, rabbithole.ExchangeSettings{Type: "direct", Durable: true}))
+	for _, q := range event.Queues {
+		do(client.DeclareQueue(vhost, q.Name, rabbithole.QueueSettings{Durable: true, Arguments: q.Arguments()}))
+		do(client.DeclareQueue(vhost, q.Dead(), rabbithole.QueueSettings{Durable: true, Arguments: q.DeadArguments()}))
+		do(client.DeclareBinding(vhost, rabbithole.BindingInfo{Source: event.DeadLetters, Destination: q.Dead(), DestinationType: "queue", RoutingKey: q.Name}))
+		for _, name := range q.Events {
+			do(client.DeclareBinding(vhost, rabbithole.BindingInfo{Source: event.Exchange, Destination: q.Name, DestinationType: "queue", RoutingKey: name}))
+		}
+	}
+	urls := map[string]string{}
+	for service, p := range event.Permissions {
+		user, password := vhost+"."+service, s.secret()
+		do(client.PutUser(user, rabbithole.UserSettings{Password: password}))
+		do(client.UpdatePermissionsIn(vhost, user, rabbithole.Permissions{Configure: p.Configure, Write: p.Write, Read: p.Read}))
+		do(client.UpdateTopicPermissionsIn(vhost, user, rabbithole.TopicPermissions{Exchange: event.Exchange, Write: p.TopicWrite, Read: p.TopicRead}))
+		urls[service] = (&url.URL{Scheme: "amqp", User: url.UserPassword(user, password), Host: s.BrokerLink.Address, Path: "/" + vhost}).String()
+	}
+	return urls, failed
+}
+
+// keyFiles of the tokens.
+type keyFiles struct{ verify, signing, active string }
+
+func (s *System) writeKeys() (keyFiles, error) {
+	secret := make([]byte, 32)
+	if _, err := rand.Read(secret); err != nil {
+		return keyFiles{}, err
+	}
+	set, err := json.Marshal(map[string]any{"keys": []map[string]string{{
+		"kty": "oct", "alg": "HS256", "use": "sig", "kid": "local", "k": base64.RawURLEncoding.EncodeToString(secret),
+	}}})
+	if err != nil {
+		return keyFiles{}, err
+	}
+	f := keyFiles{filepath.Join(s.Dir, "jwks.json"), filepath.Join(s.Dir, "signing.json"), filepath.Join(s.Dir, "active")}
+	for name, content := range map[string][]byte{f.verify: set, f.signing: set, f.active: []byte("local")} {
+		if err := os.WriteFile(name, content, 0o600); err != nil {
+			return keyFiles{}, err
+		}
+	}
+	return f, nil
+}
+
+// configure makes the environment of every service.
+func (s *System) configure(urls map[string]string, keys keyFiles) error {
+	s.addresses = map[string]string{"gateway": s.options.GatewayAddr}
+	for _, name := range []string{"auth", "stock", "sales", "gateway"} {
+		if s.addresses[name] != "" {
+			continue
+		}
+		address, err := freeAddress()
+		if err != nil {
+			return fmt.Errorf("find a free port: %w", err)
+		}
+		s.addresses[name] = address
+	}
+	s.URL = "http://" + s.addresses["gateway"]
+	const issuer = "urn:ecommerce-stack:shop:demo"
+	for name, address := range s.addresses {
+		env := []string{"HTTP_ADDR=" + address, "METRICS_ADDR=127.0.0.1:0", "JWT_KEYS_FILE=" + keys.verify,
+			"JWT_ISSUER=" + issuer, "JWT_AUDIENCE=" + issuer + ":api"}
+		if schemas[name] != "" {
+			env = append(env, "MYSQL_DSN="+s.dsn(name, rows))
+		}
+		if urls[name] != "" {
+			env = append(env, "AMQP_URL="+urls[name])
+		}
+		s.settings[name] = env
+	}
+	s.settings["auth"] = append(s.settings["auth"], "JWT_SIGNING_FILE="+keys.signing, "JWT_ACTIVE_FILE="+keys.active,
+		"MANAGER_EMAIL="+s.ManagerEmail, "MANAGER_PASSWORD="+s.ManagerPassword)
+	s.settings["gateway"] = append(s.settings["gateway"], "AUTH_URL=http://"+s.address("auth"),
+		"SALES_URL=http://"+s.address("sales"), "STOCK_URL=http://"+s.address("stock"))
+	return nil
+}
+
+func (s *System) address(service string) string { return s.addresses[service] }

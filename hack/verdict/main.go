@@ -1,0 +1,126 @@
+// Command verdict adds up what `make test` did: it reads the results that go test
+// wrote as JSON, prints a table by suite and a closing line, and fails when a test
+// or a suite failed, when nothing ran, or when a test was skipped in every suite: a
+// check that is never made is not a check.
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/alecthomas/kong"
+)
+
+type options struct {
+	Results string   `help:"Folder of the suites' results." type:"existingdir" required:""`
+	Failed  []string `arg:"" optional:"" help:"Suites that failed."`
+}
+
+func main() {
+	var o options
+	kong.Parse(&o, kong.Description("Add up the results of all suites."))
+	ok, err := run(o, os.Stdout)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "verdict:", err)
+	}
+	if err != nil || !ok {
+		os.Exit(1)
+	}
+}
+
+// outcome of a test; the later one weighs more.
+type outcome int
+
+const (
+	skipped outcome = iota
+	passed
+	failed
+)
+
+func run(o options, out io.Writer) (ok bool, err error) {
+	files, err := filepath.Glob(filepath.Join(o.Results, "*.json"))
+	if err != nil {
+		return false, err
+	}
+	slices.Sort(files)
+	all := map[string]outcome{}
+	w := tabwriter.NewWriter(out, 2, 4, 3, ' ', 0)
+	fmt.Fprintln(w, "SUITE\tPASSED\tFAILED\tSKIPPED")
+	for _, file := range files {
+		suite, err := read(file)
+		if err != nil {
+			return false, err
+		}
+		for test, got := range suite {
+			if before, known := all[test]; !known || got > before {
+				all[test] = got
+			}
+		}
+		p, f, s := count(suite)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\n", strings.TrimSuffix(filepath.Base(file), ".json"), p, f, s)
+	}
+	if err := w.Flush(); err != nil {
+		return false, err
+	}
+	p, f, s := count(all)
+	for test, got := range all {
+		if got == skipped {
+			fmt.Fprintf(out, "never run: %s\n", test)
+		}
+	}
+	if len(o.Failed) > 0 {
+		fmt.Fprintf(out, "failed: %s\n", strings.Join(o.Failed, ", "))
+	}
+	fmt.Fprintf(out, "\n%d passed, %d failed, %d skipped\n", p, f, s)
+	return p > 0 && f == 0 && s == 0 && len(o.Failed) == 0, nil
+}
+
+func count(tests map[string]outcome) (p, f, s int) {
+	for _, got := range tests {
+		switch got {
+		case passed:
+			p++
+		case failed:
+			f++
+		case skipped:
+			s++
+		}
+	}
+	return p, f, s
+}
+
+// read takes the outcome of each test from the output of go test -json. A package
+// that fails without a test, because it does not build, counts as one.
+func read(file string) (map[string]outcome, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	outcomes := map[string]outcome{"skip": skipped, "pass": passed, "fail": failed}
+	tests := map[string]outcome{}
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var event struct{ Action, Package, Test string }
+		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
+			continue // What a program printed between.
+		}
+		got, final := outcomes[event.Action]
+		if !final || event.Test == "" && got != failed {
+			continue
+		}
+		name := strings.TrimSuffix(event.Package+"."+event.Test, ".")
+		if before, known := tests[name]; !known || got > before {
+			tests[name] = got
+		}
+	}
+	return tests, lines.Err()
+}
