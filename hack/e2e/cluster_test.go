@@ -1,0 +1,147 @@
+package e2e
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"ecommerce-stack.dev/hack/internal/store"
+)
+
+// Where `make up` puts the sample.
+const (
+	gatewayURL = "http://localhost:5001"
+	namespace  = "shop"
+	stack      = "demo"
+)
+
+// kubectl runs it against the cluster of KUBECONFIG.
+func kubectl(t *testing.T, stdin string, arguments ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "kubectl", arguments...)
+	if stdin != "" {
+		cmd.Stdin = strings.NewReader(stdin)
+	}
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func must(t *testing.T, arguments ...string) string {
+	t.Helper()
+	out, err := kubectl(t, "", arguments...)
+	if err != nil {
+		t.Fatalf("kubectl %s: %v\n%s", strings.Join(arguments, " "), err, out)
+	}
+	return out
+}
+
+// shop is the store as a manager and a client of its own see it.
+type shop struct {
+	*store.Store
+	manager, client store.User
+}
+
+func open(t *testing.T) shop {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a cluster; not part of a -short run")
+	}
+	var secret struct{ Data map[string]string }
+	if err := json.Unmarshal([]byte(must(t, "-n", namespace, "get", "secret", stack+"-manager", "-o", "json")), &secret); err != nil {
+		t.Fatal(err)
+	}
+	read := func(key string) string {
+		value, err := base64.StdEncoding.DecodeString(secret.Data[key])
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(value)
+	}
+	s := shop{Store: &store.Store{URL: gatewayURL}}
+	var err error
+	if s.manager, err = s.Login(t.Context(), read("email"), read("password")); err != nil {
+		t.Fatal(err)
+	}
+	name := strings.ToLower(rand.Text()[:10])
+	if s.client, err = s.Register(t.Context(), name, name+"@example.com", rand.Text()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s shop) product(t *testing.T, quantity int64) int64 {
+	t.Helper()
+	p, err := s.AddProduct(t.Context(), s.manager, store.Product{Name: "Desk", Price: "19.99", Quantity: quantity})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.ID
+}
+
+// place repeats an order, with its key, until it is acknowledged.
+func (s shop) place(t *testing.T, product, quantity int64) int64 {
+	t.Helper()
+	key := rand.Text()
+	for deadline := time.Now().Add(3 * time.Minute); ; {
+		sale, err := s.Place(t.Context(), s.client, false, key, store.Item{ProductID: product, Quantity: quantity})
+		if err == nil {
+			return sale.ID
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("an order was not acknowledged within 3 minutes: %v", err)
+		}
+	}
+}
+
+func (s shop) decided(t *testing.T, id int64, want string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	if _, err := s.Await(ctx, s.client, id, want, func(now store.Sale) bool { return now.Status == want }); err != nil {
+		t.Error(err)
+	}
+}
+
+// left waits until the stock of a product is as wanted, and audits the ledger.
+func (s shop) left(t *testing.T, product int64, want store.Stock) {
+	t.Helper()
+	want.ProductID = product
+	eventually(t, 2*time.Minute, func() (bool, any) {
+		now, err := s.Stock(t.Context(), s.manager, product)
+		return err == nil && now == want, now
+	})
+	if violations, err := s.Audit(t.Context(), s.manager); err != nil || len(violations) > 0 {
+		t.Errorf("audit: %v %v", violations, err)
+	}
+}
+
+// eventually waits for a condition; last is shown when it never holds.
+func eventually(t *testing.T, limit time.Duration, holds func() (ok bool, last any)) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
+	for {
+		ok, last := holds()
+		if ok {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s; last: %v", limit, last)
+		}
+		select {
+		case <-t.Context().Done():
+			t.Fatal(t.Context().Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// stackReady waits until the stack says so.
+func stackReady(t *testing.T) {
+	t.Helper()
+	must(t, "-n", namespace, "wait", "--for=condition=Ready", "estack/"+stack, "--timeout=4m")
+}

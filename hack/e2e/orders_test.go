@@ -1,0 +1,74 @@
+package e2e
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+
+	"ecommerce-stack.dev/hack/internal/store"
+)
+
+func TestEveryWayAnOrderCanGo(t *testing.T) {
+	s := open(t)
+	id := s.product(t, 10)
+	two := store.Item{ProductID: id, Quantity: 2}
+	s.decided(t, s.place(t, id, 2), "Confirmed")
+	s.decided(t, s.place(t, id, 100), "Unauthorized")
+	for _, end := range []string{"Confirmed", "Canceled"} {
+		sale, err := s.Place(t.Context(), s.client, true, "", two)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Await(t.Context(), s.client, sale.ID, "reserved", func(now store.Sale) bool { return now.TotalAmount == "39.98" }); err != nil {
+			t.Fatal(err)
+		}
+		if end == "Confirmed" {
+			_, err = s.Confirm(t.Context(), s.client, sale.ID)
+		} else {
+			err = s.Cancel(t.Context(), s.client, sale.ID)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+		s.decided(t, sale.ID, end)
+	}
+	s.left(t, id, store.Stock{Available: 6, Removed: 4})
+}
+
+func TestTheGatewayGuardsEveryCall(t *testing.T) {
+	s := open(t)
+	for _, c := range []struct {
+		as           store.User
+		method, path string
+		body         any
+		status       int
+		code         string
+	}{
+		{store.User{}, http.MethodGet, "/sales", nil, 401, ""},
+		{store.User{}, http.MethodPost, "/products", map[string]any{"name": "a", "price": "1"}, 401, ""},
+		{s.client, http.MethodPost, "/products", map[string]any{"name": "a", "price": "1"}, 403, "forbidden"},
+		{s.client, http.MethodGet, "/stock/audit", nil, 403, "forbidden"},
+		{s.manager, http.MethodGet, "/sales", nil, 403, "forbidden"},
+		{s.client, http.MethodPost, "/sales", map[string]any{"items": []any{}}, 422, ""},
+		{s.client, http.MethodPost, "/sales", map[string]any{"items": []any{map[string]any{"productId": 1, "quantity": 0}}}, 422, ""},
+		{s.client, http.MethodGet, "/sales/999999999", nil, 404, "sale_not_found"},
+		{s.client, http.MethodGet, "/nothing", nil, 404, ""},
+		{s.client, http.MethodPut, "/sales", nil, 405, ""},
+	} {
+		err := s.Do(t.Context(), c.as, c.method, c.path, c.body, nil)
+		p, ok := errors.AsType[*store.Problem](err)
+		if !ok || p.Status != c.status || c.code != "" && p.Code != c.code || p.TraceID == "" {
+			t.Errorf("%s %s: %v, want a problem with status %d %s and a trace id", c.method, c.path, err, c.status, c.code)
+		}
+	}
+}
+
+// TestServicesDoNotTrustTheGateway calls a service past the gateway.
+func TestServicesDoNotTrustTheGateway(t *testing.T) {
+	open(t)
+	for _, path := range []string{"demo-sales:5002/proxy/sales", "demo-stock:5003/proxy/stock/audit", "demo-auth:5004/proxy/auth/users"} {
+		if out, err := kubectl(t, "", "get", "--raw", "/api/v1/namespaces/shop/services/"+path); err == nil {
+			t.Errorf("%s answered without a token: %s", path, out)
+		}
+	}
+}

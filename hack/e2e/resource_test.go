@@ -1,0 +1,60 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestAStackThatBreaksARuleIsRefused(t *testing.T) {
+	open(t)
+	for rule, c := range map[string]struct{ spec, says string }{
+		"two databases":    {`{"mysql":{"embedded":{},"external":{"host":"db","adminSecretRef":{"name":"x"}}}}`, "mysql"},
+		"two brokers":      {`{"rabbitmq":{"embedded":{"replicas":2}}}`, "replicas"},
+		"unknown currency": {`{"currency":"dollars"}`, "currency"},
+		"unknown policy":   {`{"deletionPolicy":"Burn"}`, "deletionPolicy"},
+		"no replicas":      {`{"sales":{"replicas":-1}}`, "replicas"},
+	} {
+		manifest := `{"apiVersion":"ecommerce-stack.dev/v1alpha1","kind":"ECommerceStack","metadata":{"name":"refused","namespace":"` +
+			namespace + `"},"spec":` + c.spec + `}`
+		out, err := kubectl(t, manifest, "apply", "-f", "-")
+		if err == nil || !strings.Contains(out, c.says) {
+			t.Errorf("%s: accepted, or the message does not name %q: %s", rule, c.says, out)
+		}
+	}
+}
+
+func TestTheStackTellsHowItIs(t *testing.T) {
+	open(t)
+	stackReady(t)
+	table := must(t, "-n", namespace, "get", "estack", stack)
+	for _, column := range []string{"READY", "STATUS", "ENDPOINT", "VERSION", "AGE", "True"} {
+		if !strings.Contains(table, column) {
+			t.Errorf("kubectl get estack shows no %s:\n%s", column, table)
+		}
+	}
+	for _, condition := range []string{"Ready", "DatabaseReady", "BrokerReady", "KeysReady", "WorkloadsReady"} {
+		got := must(t, "-n", namespace, "get", "estack", stack, "-o", `jsonpath={.status.conditions[?(@.type=="`+condition+`")].status}`)
+		if got != "True" {
+			t.Errorf("condition %s is %q, want True", condition, got)
+		}
+	}
+	if doc := must(t, "explain", "estack.spec.deletionPolicy"); !strings.Contains(doc, "Retain") {
+		t.Errorf("kubectl explain does not say what deletionPolicy does:\n%s", doc)
+	}
+}
+
+// TestPodsRunRestricted checks that the namespace enforces the Pod Security level and
+// that every pod of the stack runs in it.
+func TestPodsRunRestricted(t *testing.T) {
+	open(t)
+	if got := must(t, "get", "namespace", namespace, "-o", `jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}`); got != "restricted" {
+		t.Errorf("namespace %s enforces %q, want restricted", namespace, got)
+	}
+	pods := must(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/instance="+stack, "-o",
+		`jsonpath={range .items[*]}{.metadata.labels.app\.kubernetes\.io/name}{" "}{end}`)
+	for _, name := range []string{"gateway", "auth", "sales", "stock", "mysql", "rabbitmq"} {
+		if !strings.Contains(pods, name) {
+			t.Errorf("no pod of %s runs: %s", name, pods)
+		}
+	}
+}
