@@ -56,9 +56,16 @@ func (s *MySQLServer) start(ctx context.Context, mariadbd, install string, flags
 	if os.Geteuid() == 0 {
 		common = append(common, "--user=root")
 	}
-	out, err := exec.CommandContext(ctx, install, append(common, "--auth-root-authentication-method=normal",
-		"--skip-test-db")...).CombinedOutput()
-	if err != nil {
+	// A server that starts removes other servers' temporary tables from a shared
+	// folder.
+	tmp := filepath.Join(s.dir, "tmp")
+	if err := os.Mkdir(tmp, 0o700); err != nil {
+		return err
+	}
+	env := append(os.Environ(), "TMPDIR="+tmp)
+	initialise := exec.CommandContext(ctx, install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
+	initialise.Env = env
+	if out, err := initialise.CombinedOutput(); err != nil {
 		return fmt.Errorf("initialise the data directory: %w\n%s", err, out)
 	}
 	sql := "ALTER USER root@localhost IDENTIFIED BY '" + password + "';\n" +
@@ -77,7 +84,7 @@ func (s *MySQLServer) start(ctx context.Context, mariadbd, install string, flags
 	if len(flags) == 0 {
 		flags = []string{"--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite"}
 	}
-	if s.process, err = spawn(filepath.Join(s.dir, "log"), nil, mariadbd, append(args, flags...)...); err != nil {
+	if s.process, err = spawn(filepath.Join(s.dir, "log"), env, mariadbd, append(args, flags...)...); err != nil {
 		return err
 	}
 	s.PID = s.process.cmd.Process.Pid
