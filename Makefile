@@ -62,6 +62,10 @@ kubeconfig: ## Print the path of the kubeconfig, nothing else
 demo: ## Place orders of every kind and check what became of them
 	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(GO) run ./hack/demo
 
+.PHONY: dev
+dev: deps ## The store as processes, without Kubernetes, until Ctrl-C
+	@$(WITH_GO) $(GO) run ./hack/dev
+
 ##@ Build
 
 .PHONY: images
