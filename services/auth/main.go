@@ -11,9 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/signal"
 	"runtime"
-	"syscall"
 	"time"
 
 	"ecommerce-stack.dev/services/auth/internal/account"
@@ -22,6 +20,7 @@ import (
 	"ecommerce-stack.dev/services/auth/internal/password"
 	"ecommerce-stack.dev/services/auth/internal/token"
 	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/command"
 	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/health"
@@ -69,21 +68,7 @@ type migration struct {
 }
 
 func main() {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	run := serve
-	switch command := append(os.Args[1:], "serve")[0]; command {
-	case "serve":
-	case "migrate":
-		run = migrate
-	default:
-		fmt.Fprintf(os.Stderr, "usage: %s [serve | migrate]\n", name)
-		os.Exit(2)
-	}
-	if err := run(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
-		os.Exit(1)
-	}
+	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": migrate})
 }
 
 func migrate(ctx context.Context) error {

@@ -6,14 +6,10 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	"ecommerce-stack.dev/services/gateway/internal/cache"
@@ -25,6 +21,7 @@ import (
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/gateway/internal/route"
 	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/command"
 	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/health"
 	"ecommerce-stack.dev/services/internal/reload"
@@ -82,16 +79,7 @@ func (s settings) limits() map[string]*limit.Limiter {
 }
 
 func main() {
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	if command := append(os.Args[1:], "serve")[0]; command != "serve" {
-		fmt.Fprintf(os.Stderr, "usage: %s [serve]\n", name)
-		os.Exit(2)
-	}
-	if err := serve(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
-		os.Exit(1)
-	}
+	command.Main(name, map[string]func(context.Context) error{"serve": serve})
 }
 
 func serve(ctx context.Context) error {
@@ -138,37 +126,4 @@ func serve(ctx context.Context) error {
 		srv.Background("changes", changes.Run)
 	}
 	return srv.Run(ctx)
-}
-
-// routesFile is the table that ROUTES_FILE holds, or the one built in.
-type routesFile struct {
-	path string
-	body []byte
-}
-
-func (f *routesFile) first() (*route.Table, error) {
-	if f.path == "" {
-		return route.Parse(route.BuiltIn())
-	}
-	var table *route.Table
-	_, err := f.changed(func(t *route.Table) { table = t })
-	return table, err
-}
-
-// changed reads the file and gives use the table if it is another one.
-func (f *routesFile) changed(use func(*route.Table)) (bool, error) {
-	body, err := os.ReadFile(f.path)
-	if err != nil {
-		return false, fmt.Errorf("read ROUTES_FILE: %w", err)
-	}
-	if bytes.Equal(body, f.body) {
-		return false, nil
-	}
-	table, err := route.Parse(body)
-	if err != nil {
-		return false, err
-	}
-	f.body = body
-	use(table)
-	return true, nil
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -122,6 +123,24 @@ func TestKeysAreReadAgainWhenTheFileChanges(t *testing.T) {
 	if _, err := v.Verify(token); err != nil {
 		t.Errorf("a broken file took the keys away: %v", err)
 	}
+}
+
+func TestAKnownTokenExpiresLikeAnyOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		keys := authntest.New(t)
+		v := keys.Verifier(t)
+		token := keys.TokenWith(t, 7, authn.Client, map[string]any{"exp": time.Now().Add(10 * time.Second).Unix()}, nil)
+		for range 2 {
+			if _, err := v.Verify(token); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute) // of the test's own clock
+		if _, err := v.Verify(token); !errors.Is(err, authn.ErrExpired) {
+			t.Errorf("got %v, want ErrExpired", err)
+		}
+	})
 }
 
 func TestAVerifierWithoutKeysDoesNotStart(t *testing.T) {

@@ -7,6 +7,7 @@ package authn
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
+	"github.com/maypok86/otter/v2"
 
 	"ecommerce-stack.dev/services/internal/jwk"
 	"ecommerce-stack.dev/services/internal/reload"
@@ -67,6 +69,9 @@ const (
 	maxToken = 4 << 10
 	// maxKeysFile bounds what is read of a keys file.
 	maxKeysFile = 1 << 20
+	// knownTokens that were verified are remembered: a signature costs more than all the
+	// rest of a request. Their expiry and the keys are looked at each time.
+	knownTokens = 8192
 )
 
 // Verifier checks tokens. It is safe for concurrent use.
@@ -74,6 +79,14 @@ type Verifier struct {
 	file   string
 	parser *jwt.Parser
 	keys   atomic.Pointer[keys]
+	known  *otter.Cache[[sha256.Size]byte, known]
+}
+
+// known is what a verified token said, and by which keys.
+type known struct {
+	caller  Principal
+	expires time.Time
+	keys    *keys
 }
 
 type keys struct {
@@ -94,6 +107,11 @@ func NewVerifier(c Config) (*Verifier, error) {
 	if _, err := v.reload(); err != nil {
 		return nil, err
 	}
+	var err error
+	v.known, err = otter.New(&otter.Options[[sha256.Size]byte, known]{MaximumSize: knownTokens})
+	if err != nil {
+		return nil, fmt.Errorf("make room for tokens: %w", err)
+	}
 	return v, nil
 }
 
@@ -103,14 +121,27 @@ func (v *Verifier) Verify(token string) (Principal, error) {
 	if len(token) > maxToken {
 		return Principal{}, fmt.Errorf("%w: it has more than %d bytes", ErrToken, maxToken)
 	}
+	hash, keys := sha256.Sum256([]byte(token)), v.keys.Load()
+	if k, ok := v.known.GetIfPresent(hash); ok && k.keys == keys && time.Now().Before(k.expires) {
+		return k.caller, nil
+	}
+	caller, expires, err := v.verify(token)
+	if err == nil {
+		v.known.Set(hash, known{caller: caller, expires: expires, keys: keys})
+	}
+	return caller, err
+}
+
+func (v *Verifier) verify(token string) (Principal, time.Time, error) {
 	var claims Claims
 	if _, err := v.parser.ParseWithClaims(token, &claims, v.key); err != nil {
 		if errors.Is(err, jwt.ErrTokenExpired) {
-			return Principal{}, ErrExpired
+			return Principal{}, time.Time{}, ErrExpired
 		}
-		return Principal{}, fmt.Errorf("%w: %w", ErrToken, err)
+		return Principal{}, time.Time{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	return principal(claims)
+	caller, err := principal(claims)
+	return caller, claims.ExpiresAt.Time, err
 }
 
 // key finds the key a token names and refuses it for an algorithm that is not the

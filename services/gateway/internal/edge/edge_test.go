@@ -1,0 +1,497 @@
+package edge_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/client"
+	"ecommerce-stack.dev/services/gateway/internal/limit"
+	"ecommerce-stack.dev/services/gateway/internal/route"
+)
+
+func TestOnlyWhatIsInTheTableIsPassedOn(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	for _, path := range []string{"/", "/metrics", "/auth", "/auth/login/", "/auth//login", "/products/../auth/me", "/products/.", "/products/%2e%2e/auth/users"} {
+		g.expect(g.do("GET", path, ""), 404, "not_found")
+	}
+	for path, allow := range map[string]string{"/auth/login": "POST, OPTIONS", "/products": "GET, HEAD, POST, PUT, OPTIONS"} {
+		for _, method := range []string{"DELETE", "BREW", "TRACE"} {
+			if a := g.expect(g.do(method, path, ""), 405, "method_not_allowed"); a.header.Get("Allow") != allow && method == "DELETE" {
+				t.Errorf("%s %s: Allow %q, want %q", method, path, a.header.Get("Allow"), allow)
+			}
+		}
+	}
+	g.expect(g.do("GET", "/products/7%2fx", ""), 400, "malformed_request")
+	g.expect(g.do("POST", "/health", ""), 405, "method_not_allowed")
+	if n := g.up.calls(); n != 0 {
+		t.Errorf("%d requests were passed on", n)
+	}
+}
+
+func TestWhoMayCallIsKnownAtTheEdge(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.expect(g.do("GET", "/sales", ""), 401, "unauthenticated")
+	g.expect(g.do("GET", "/sales", "", "Authorization", "Bearer x"), 401, "invalid_token")
+	g.expect(g.do("GET", "/sales", "", "Authorization", g.manager(1)), 403, "forbidden")
+	g.expect(g.do("POST", "/products", "{}", "Authorization", g.client(7)), 403, "forbidden")
+	if n := g.up.calls(); n != 0 {
+		t.Errorf("%d requests were passed on", n)
+	}
+	g.expect(g.do("GET", "/sales", "", "Authorization", g.client(7)), 200, "")
+	g.expect(g.do("GET", "/auth/me", "", "Authorization", g.manager(1)), 200, "")
+	g.expect(g.do("POST", "/auth/login", `{"a":1}`), 200, "")
+}
+
+func TestARequestArrivesAsItWasWithoutForgedHeaders(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Location", "/sales/7")
+		w.Header().Set("Connection", "X-Private")
+		w.Header().Set("X-Private", "1")
+		w.WriteHeader(http.StatusAccepted)
+		_, _ = io.Copy(w, r.Body)
+	})
+	const trace = "0af7651916cd43dd8448eb211c80319c"
+	auth := g.client(7)
+	a := g.do("POST", "/sales?a=b%20c", `{"items":[]}`, "Authorization", auth, "X-Request-Id", "shop-1",
+		"Traceparent", "00-"+trace+"-b7ad6b7169203331-01", "Idempotency-Key", "k1", "Content-Type", "application/json",
+		"X-User-Id", "1", "X-User-Role", "Manager", "X-Auth-User", "1", "X-Remote-User", "root", "X-Forwarded-For", "10.0.0.1",
+		"X-Forwarded-Proto", "https", "Forwarded", "for=10.0.0.1", "Connection", "X-Hop", "X-Hop", "1", "Proxy-Authorization", "x")
+	if a.status != 202 || a.raw != `{"items":[]}` || a.header.Get("Location") != "/sales/7" || a.header.Get("X-Private") != "" {
+		t.Errorf("answer %d %q %v", a.status, a.raw, a.header)
+	}
+	if a.header.Get("X-Request-Id") != "shop-1" || len(a.header.Values("X-Request-Id")) != 1 {
+		t.Errorf("X-Request-Id %q", a.header.Values("X-Request-Id"))
+	}
+	got := g.up.last()
+	for name, want := range map[string]string{
+		"Authorization": auth, "X-Request-Id": "shop-1", "Idempotency-Key": "k1", "Content-Type": "application/json",
+		"X-Forwarded-For": "127.0.0.1", "X-User-Id": "", "X-User-Role": "", "X-Auth-User": "", "X-Remote-User": "",
+		"X-Forwarded-Proto": "", "Forwarded": "", "X-Hop": "", "Proxy-Authorization": "", "Connection": "",
+	} {
+		if v := got.Header.Get(name); v != want {
+			t.Errorf("%s arrived as %q, want %q", name, v, want)
+		}
+	}
+	if tp := got.Header.Get("Traceparent"); !strings.HasPrefix(tp, "00-"+trace) || strings.Contains(tp, "b7ad6b7169203331") {
+		t.Errorf("Traceparent %q", tp)
+	}
+	if got.URL.RequestURI() != "/sales?a=b%20c" {
+		t.Errorf("URI %q", got.URL.RequestURI())
+	}
+}
+
+func TestCallersHaveLimitsOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{limits: map[string]*limit.Limiter{
+		route.LimitDefault: limit.New(1, time.Hour, 3), route.LimitLogin: limit.New(1, time.Hour, 2),
+	}})
+	for left := 2; left >= 0; left-- {
+		a := g.expect(g.do("GET", "/sales", "", "Authorization", g.client(7)), 200, "")
+		if a.header.Get("RateLimit-Limit") != "3" || a.header.Get("RateLimit-Remaining") != strconv.Itoa(left) || a.header.Get("RateLimit-Reset") == "" {
+			t.Errorf("limit headers %v", a.header)
+		}
+	}
+	a := g.expect(g.do("GET", "/sales", "", "Authorization", g.client(7)), 429, "rate_limited")
+	if retry, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || retry < 3500 {
+		t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+	}
+	g.expect(g.do("POST", "/products", "{}", "Authorization", g.client(7)), 429, "rate_limited")
+	g.expect(g.do("GET", "/sales", "", "Authorization", g.client(8)), 200, "")
+
+	for range 3 {
+		g.expect(g.do("GET", "/sales", "", "Authorization", "Bearer guess"), 401, "invalid_token")
+	}
+	g.expect(g.do("GET", "/sales", "", "Authorization", "Bearer guess"), 429, "rate_limited")
+	g.expect(g.do("GET", "/products", ""), 429, "rate_limited") // the same address
+
+	for range 2 {
+		g.expect(g.do("POST", "/auth/login", "{}"), 200, "")
+	}
+	g.expect(g.do("POST", "/auth/refresh", "{}"), 429, "rate_limited")
+}
+
+func TestAnAddressIsTheClientsOnlyByTrustedProxies(t *testing.T) {
+	t.Parallel()
+	one := map[string]*limit.Limiter{route.LimitDefault: limit.New(1, time.Hour, 1)}
+	g := start(t, setup{limits: one})
+	g.expect(g.do("GET", "/products", "", "X-Forwarded-For", "203.0.113.1"), 200, "")
+	g.expect(g.do("GET", "/products", "", "X-Forwarded-For", "203.0.113.2"), 429, "rate_limited")
+
+	var loopback client.Proxies
+	if err := loopback.UnmarshalText([]byte("127.0.0.0/8")); err != nil {
+		t.Fatal(err)
+	}
+	g = start(t, setup{limits: map[string]*limit.Limiter{route.LimitDefault: limit.New(1, time.Hour, 1)}, proxies: loopback})
+	g.expect(g.do("GET", "/products?inStock=true", "", "X-Forwarded-For", "203.0.113.1"), 200, "")
+	g.expect(g.do("GET", "/products", "", "X-Forwarded-For", "203.0.113.2"), 200, "")
+	g.expect(g.do("GET", "/products", "", "X-Forwarded-For", "203.0.113.1"), 429, "rate_limited")
+}
+
+func TestAnUpstreamThatIsAwayIs503(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.up.Close()
+	for _, a := range []answer{
+		g.do("POST", "/auth/login", "{}"), g.do("GET", "/products/7", ""), g.do("GET", "/sales", "", "Authorization", g.client(7)),
+	} {
+		if g.expect(a, 503, "unavailable").header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+}
+
+// hangUp closes the connection without an answer.
+func hangUp(w http.ResponseWriter, _ *http.Request) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		_ = conn.Close()
+	}
+}
+
+func TestReadsWithoutAnAnswerAreMadeAgainAndWritesAreNot(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	var calls atomic.Int64
+	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) <= 2 {
+			hangUp(w, r)
+			return
+		}
+		text("ok")(w, r)
+	})
+	g.expect(g.do("GET", "/sales", "", "Authorization", g.client(7)), 200, "")
+	if n := calls.Load(); n != 3 {
+		t.Errorf("a read was made %d times, want 3", n)
+	}
+	calls.Store(0)
+	g.expect(g.do("DELETE", "/stock/7/remove/3", "", "Authorization", g.manager(1)), 503, "unavailable")
+	if n := calls.Load(); n != 1 {
+		t.Errorf("a write was made %d times, want 1", n)
+	}
+}
+
+func TestABreakerOpensAndHeals(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.up.answers(hangUp)
+	token := g.client(7)
+	read := func() answer { return g.do("GET", "/sales", "", "Authorization", token) }
+	for range 10 {
+		g.expect(read(), 503, "unavailable")
+	}
+	before := g.up.calls()
+	g.expect(read(), 503, "unavailable")
+	if n := g.up.calls() - before; n != 0 {
+		t.Errorf("%d calls through an open breaker", n)
+	}
+	g.up.answers(text("ok"))
+	eventually(t, "the breaker closes", func() bool { return read().status == 200 })
+	for range 5 {
+		g.expect(read(), 200, "")
+	}
+}
+
+func TestAnswersOfAnyStatusKeepTheBreakerClosed(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.up.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "9")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	})
+	for range 40 {
+		if a := g.do("GET", "/sales", "", "Authorization", g.client(7)); a.status != 503 || a.header.Get("Retry-After") != "9" {
+			t.Fatalf("got %d, Retry-After %q", a.status, a.header.Get("Retry-After"))
+		}
+	}
+}
+
+const slowRoutes = `routes:
+- {path: /slow, methods: [GET, POST], upstream: auth, access: public, timeout: 50ms}
+- {path: /stream, methods: [GET], upstream: auth, access: public, timeout: 5s, stream: true}
+`
+
+func TestAnUpstreamThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{routes: slowRoutes})
+	release := make(chan struct{})
+	defer close(release)
+	g.up.answers(func(http.ResponseWriter, *http.Request) { <-release })
+	if a := g.expect(g.do("POST", "/slow", "{}"), 503, "timeout"); a.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+}
+
+func TestAStreamArrivesAsItIsWrittenAndEndsWithTheGateway(t *testing.T) {
+	t.Parallel()
+	drain := make(chan struct{})
+	g := start(t, setup{routes: slowRoutes, drain: drain})
+	next, gone := make(chan string), make(chan struct{})
+	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+		defer close(gone)
+		w.Header().Set("Content-Type", "text/event-stream")
+		_ = http.NewResponseController(w).Flush()
+		for {
+			select {
+			case line := <-next:
+				_, _ = io.WriteString(w, line+"\n")
+				_ = http.NewResponseController(w).Flush()
+			case <-r.Context().Done():
+				return
+			}
+		}
+	})
+	res, err := http.Get(g.url + "/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	for _, want := range []string{"data: 1", "data: 2"} {
+		next <- want
+		if !lines.Scan() || lines.Text() != want {
+			t.Fatalf("got %q, %v, want %q", lines.Text(), lines.Err(), want)
+		}
+	}
+	close(drain)
+	if lines.Scan() || lines.Err() != nil {
+		t.Errorf("the stream goes on: %q, %v", lines.Text(), lines.Err())
+	}
+	<-gone
+}
+
+func TestAClientThatLeavesEndsItsCall(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	entered, gone := make(chan struct{}), make(chan struct{})
+	g.up.answers(func(_ http.ResponseWriter, r *http.Request) {
+		close(entered)
+		<-r.Context().Done()
+		close(gone)
+	})
+	ctx, leave := context.WithCancel(t.Context())
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, g.url+"/sales", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", g.client(7))
+	go func() { <-entered; leave() }()
+	if _, err := http.DefaultClient.Do(r); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	<-gone
+}
+
+func TestAnAnswerThatBreaksOffBreaksOffForTheClient(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.up.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "half")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, g.url+"/sales", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", g.client(7))
+	res, err := http.DefaultClient.Do(r)
+	if err == nil {
+		defer res.Body.Close()
+		_, err = io.ReadAll(res.Body)
+	}
+	if err == nil {
+		t.Error("half an answer looks whole")
+	}
+}
+
+func TestBodiesPassWholeUpToTheLimit(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	for _, size := range []int{1, 64 << 10, 64<<10 + 1, 700 << 10, 1 << 20} {
+		body := strings.Repeat("x", size)
+		if a := g.do("POST", "/auth/login", body); a.status != 200 || a.raw != body {
+			t.Errorf("%d bytes: got %d, %d bytes", size, a.status, len(a.raw))
+		}
+	}
+	g.expect(g.do("POST", "/auth/login", strings.Repeat("x", 1<<20+1)), 413, "body_too_large")
+	for size, want := range map[int]int{100: 200, 100 << 10: 200, 2 << 20: 413} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.url+"/auth/login", io.MultiReader(strings.NewReader(strings.Repeat("x", size))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(r) // chunked: the length is not told
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := res.Body.Close(); err != nil || res.StatusCode != want {
+			t.Errorf("%d bytes, chunked: got %d, %v, want %d", size, res.StatusCode, err, want)
+		}
+	}
+}
+
+func TestABodyThatEndsEarlyIsTheClientsFault(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != 400 || g.up.calls() != 0 {
+		t.Errorf("got %d after %d calls, want 400 after none", res.StatusCode, g.up.calls())
+	}
+}
+
+func TestPublicReadsAreAnsweredFromTheCache(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.up.answers(text("v1"))
+	expect := func(method, path, status string, headers ...string) answer {
+		t.Helper()
+		a := g.do(method, path, "", headers...)
+		if !strings.Contains(a.header.Get("Cache-Status"), status) {
+			t.Errorf("%s %s: Cache-Status %q, want %q", method, path, a.header.Get("Cache-Status"), status)
+		}
+		return a
+	}
+	first := expect("GET", "/products/7", "fwd=uri-miss")
+	if first.raw != "v1" || first.header.Get("ETag") != `"v1"` || first.header.Get("Cache-Control") != "no-cache" {
+		t.Errorf("answer %q %v", first.raw, first.header)
+	}
+	if a := expect("GET", "/products/7?utm=x", "hit", "Authorization", g.client(7)); a.raw != "v1" {
+		t.Errorf("answer %q", a.raw)
+	}
+	if a := expect("GET", "/products/7", "hit", "If-None-Match", `"v1"`); a.status != 304 || a.raw != "" {
+		t.Errorf("answer %d %q", a.status, a.raw)
+	}
+	if a := expect("HEAD", "/products/7", "hit"); a.status != 200 {
+		t.Errorf("answer %d", a.status)
+	}
+	g.up.answers(text("v2"))
+	g.cache.Changed("/products/7")
+	if a := expect("GET", "/products/7", "fwd=uri-miss"); a.raw != "v2" {
+		t.Errorf("after a change: %q", a.raw)
+	}
+	if got := g.up.last(); got.Header.Get("Authorization") != "" || got.URL.RawQuery != "" {
+		t.Errorf("the shared call had %v and %q", got.Header, got.URL.RawQuery)
+	}
+}
+
+func TestListsAreKeptByTheParametersThatMatter(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.up.answers(func(w http.ResponseWriter, r *http.Request) { text(r.URL.RawQuery)(w, r) })
+	for _, c := range []struct{ query, want, status string }{
+		{"", "", "uri-miss"},
+		{"?limit=2&sort=name", "limit=2&sort=name", "uri-miss"},
+		{"?sort=name&x=1&limit=2&q=", "limit=2&sort=name", "hit"},
+		{"?sort=price", "sort=price", "uri-miss"},
+		{"?q=a%26b", "q=a%26b", "uri-miss"},
+		{"?inStock=true", "inStock=true", ""},
+		{"?inStock=true", "inStock=true", ""},
+	} {
+		a := g.do("GET", "/products"+c.query, "")
+		if a.raw != c.want || !strings.Contains(a.header.Get("Cache-Status"), c.status) || (c.status == "") != (a.header.Get("Cache-Status") == "") {
+			t.Errorf("%s: got %q, Cache-Status %q; want %q, %q", c.query, a.raw, a.header.Get("Cache-Status"), c.want, c.status)
+		}
+	}
+}
+
+func TestAnIdInAnotherSpellingIsNeverKept(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	for _, path := range []string{"/products/007", "/products/+7", "/products/x", "/products/0", "/products/9223372036854775808"} {
+		for range 2 {
+			if a := g.do("GET", path, ""); a.header.Get("Cache-Status") != "" {
+				t.Errorf("%s: Cache-Status %q", path, a.header.Get("Cache-Status"))
+			}
+		}
+	}
+}
+
+func TestScriptsOfListedOriginsMayCall(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{origins: []string{"https://shop.example"}})
+	preflight := func(origin string) http.Header {
+		a := g.do("OPTIONS", "/products", "", "Origin", origin, "Access-Control-Request-Method", "PUT")
+		if a.status != 204 {
+			t.Errorf("preflight: got %d", a.status)
+		}
+		return a.header
+	}
+	h := preflight("https://shop.example")
+	if h.Get("Access-Control-Allow-Origin") != "https://shop.example" || !strings.Contains(h.Get("Access-Control-Allow-Methods"), "PUT") ||
+		!strings.Contains(h.Get("Access-Control-Allow-Headers"), "Idempotency-Key") || h.Get("Vary") != "Origin" {
+		t.Errorf("preflight: %v", h)
+	}
+	if h := preflight("https://evil.example"); h.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("a foreign preflight: %v", h)
+	}
+	a := g.do("GET", "/sales", "", "Origin", "https://shop.example")
+	if a.status != 401 || a.header.Get("Access-Control-Allow-Origin") == "" || a.header.Get("Access-Control-Allow-Credentials") != "" {
+		t.Errorf("an error is hidden from scripts: %d %v", a.status, a.header)
+	}
+	if a := start(t, setup{}).do("GET", "/products", "", "Origin", "https://shop.example"); a.header.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("without origins: %v", a.header)
+	}
+}
+
+func TestAnotherTableIsUsedFromTheNextRequestOn(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.expect(g.do("GET", "/other", ""), 404, "not_found")
+	table, err := route.Parse([]byte(`routes: [{path: /other, methods: [GET, POST], upstream: auth, access: public}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.edge.Use(table)
+	g.expect(g.do("GET", "/other", ""), 200, "")
+	g.expect(g.do("GET", "/products", ""), 404, "not_found")
+	if !g.edge.Routed("POST", "/other") || g.edge.Routed("GET", "/products/{productId}") {
+		t.Error("Routed does not follow the table")
+	}
+}
+
+func TestManyAtOnce(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	token := g.client(7)
+	var wg sync.WaitGroup
+	for i := range 32 {
+		wg.Go(func() {
+			body := strings.Repeat(strconv.Itoa(i%10), 1000+i*3000)
+			for range 10 {
+				if a := g.do("POST", "/sales", body, "Authorization", token); a.status != 200 || a.raw != body {
+					t.Errorf("got %d, %d bytes of %d", a.status, len(a.raw), len(body))
+				}
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,202 @@
+package edge_test
+
+import (
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/cache"
+	"ecommerce-stack.dev/services/gateway/internal/client"
+	"ecommerce-stack.dev/services/gateway/internal/edge"
+	"ecommerce-stack.dev/services/gateway/internal/limit"
+	"ecommerce-stack.dev/services/gateway/internal/proxy"
+	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/authn/authntest"
+	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/telemetry"
+)
+
+// upstream is a service that the test writes the answers of. It keeps the requests.
+type upstream struct {
+	*httptest.Server
+	mu     sync.Mutex
+	answer http.HandlerFunc
+	seen   []*http.Request
+}
+
+func newUpstream(t testing.TB) *upstream {
+	t.Helper()
+	u := &upstream{answer: echo}
+	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u.mu.Lock()
+		u.seen = append(u.seen, r)
+		answer := u.answer
+		u.mu.Unlock()
+		answer(w, r)
+	}))
+	t.Cleanup(u.Server.Close)
+	return u
+}
+
+// echo answers with the body of the request, if all of it arrives.
+func echo(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = w.Write(body)
+}
+
+func (u *upstream) answers(h http.HandlerFunc) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answer = h
+}
+
+func (u *upstream) calls() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.seen)
+}
+
+func (u *upstream) last() *http.Request {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.seen[len(u.seen)-1]
+}
+
+// gateway in front of one upstream, which plays all three.
+type gateway struct {
+	t     testing.TB
+	url   string
+	up    *upstream
+	keys  *authntest.Keys
+	cache *cache.Cache
+	edge  *edge.Edge
+	srv   *server.Server
+}
+
+type setup struct {
+	routes  string
+	limits  map[string]*limit.Limiter
+	origins edge.Origins
+	proxies client.Proxies
+	drain   chan struct{}
+}
+
+func start(t testing.TB, s setup) *gateway {
+	t.Helper()
+	routes := route.BuiltIn()
+	if s.routes != "" {
+		routes = []byte(s.routes)
+	}
+	table, err := route.Parse(routes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gateway{t: t, up: newUpstream(t), keys: authntest.New(t)}
+	base, err := url.Parse(g.up.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	reg, log := telemetry.NewRegistry("gateway"), slog.New(slog.DiscardHandler)
+	calls := proxy.NewMetrics(reg)
+	upstreams := map[string]*proxy.Upstream{}
+	for _, name := range route.Upstreams {
+		upstreams[name] = proxy.NewUpstream(name, base, calls)
+		t.Cleanup(upstreams[name].Close)
+	}
+	g.cache = cache.New(30*time.Second, reg)
+	g.cache.Hears(true)
+	g.srv = server.New(server.Options{Name: "gateway", Log: log, Metrics: reg, Health: health.New()})
+	g.edge = edge.New(edge.Options{
+		Table: table, Upstreams: upstreams, Verifier: g.keys.Verifier(t), Limits: s.limits, Origins: s.origins,
+		Proxies: s.proxies, Cache: g.cache, Draining: s.drain, Log: log, Metrics: reg,
+	})
+	g.srv.Fallback(g.edge)
+	ts := httptest.NewServer(g.srv.Handler())
+	t.Cleanup(ts.Close)
+	g.url = ts.URL
+	return g
+}
+
+type answer struct {
+	status int
+	header http.Header
+	raw    string
+	body   map[string]any
+}
+
+func (g *gateway) do(method, path, body string, headers ...string) answer {
+	g.t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(g.t.Context(), method, g.url, reader)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	r.URL.Opaque = path // as it is written
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		g.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		g.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	a := answer{status: res.StatusCode, header: res.Header, raw: string(raw)}
+	_ = json.Unmarshal(raw, &a.body)
+	return a
+}
+
+func (g *gateway) expect(a answer, status int, code string) answer {
+	g.t.Helper()
+	got, _ := a.body["code"].(string)
+	if a.status != status || got != code {
+		g.t.Errorf("got %d %q, want %d %q\n%s", a.status, got, status, code, a.raw)
+	}
+	return a
+}
+
+func (g *gateway) client(id int64) string  { return g.keys.Bearer(g.t, id, authn.Client) }
+func (g *gateway) manager(id int64) string { return g.keys.Bearer(g.t, id, authn.Manager) }
+
+// text answers 200 with a body and an ETag of it.
+func text(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", `"`+body+`"`)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// eventually waits for a condition that another goroutine brings about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(10 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("not in time: %s", what)
+		case <-tick.C:
+		}
+	}
+}
