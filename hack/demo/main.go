@@ -31,16 +31,17 @@ func main() {
 	var o options
 	kong.Parse(&o, kong.Description("Show a running store at work and check it."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
-	defer cancel()
-	if err := run(ctx, o, os.Stdout); err != nil {
+	err := run(ctx, o, os.Stdout)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
 func run(ctx context.Context, o options, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
 	if o.Email == "" || o.Password == "" {
 		var err error
 		if o.Email, o.Password, err = managerSecret(ctx, o.Namespace, o.Stack); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 
 	"github.com/go-sql-driver/mysql"
@@ -78,9 +79,9 @@ func (s *MySQLServer) start(ctx context.Context, mariadbd, install string, flags
 	if err != nil {
 		return err
 	}
-	args := append(common, "--bind-address=127.0.0.1", "--port="+strconv.Itoa(port), "--skip-name-resolve",
-		"--socket="+filepath.Join(s.dir, "sock"), "--pid-file="+filepath.Join(s.dir, "pid"), "--init-file="+initFile,
-		"--character-set-server=utf8mb4", "--max-connections=500")
+	args := slices.Concat(common, []string{"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port), "--skip-name-resolve",
+		"--socket=" + filepath.Join(s.dir, "sock"), "--pid-file=" + filepath.Join(s.dir, "pid"), "--init-file=" + initFile,
+		"--character-set-server=utf8mb4", "--max-connections=500"})
 	if len(flags) == 0 {
 		flags = []string{"--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite"}
 	}

@@ -134,7 +134,7 @@ func TestWithoutABrokerOrdersAreAcceptedAndDecidedLater(t *testing.T) {
 	if err := s.StopService("sales"); err != nil {
 		t.Error(err)
 	}
-	if err := s.System.Restart(t.Context(), "sales"); err != nil {
+	if err := s.Restart(t.Context(), "sales"); err != nil {
 		t.Fatal(err)
 	}
 	placed = append(placed, s.order(t))

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -55,7 +56,7 @@ func (s *System) StartService(name string) error {
 		return err
 	}
 	cmd := exec.Command(filepath.Join(s.Dir, "bin", name))
-	cmd.Env, cmd.Stdout, cmd.Stderr = append(s.settings[name], s.options.Env...), log, log
+	cmd.Env, cmd.Stdout, cmd.Stderr = slices.Concat(s.settings[name], s.options.Env), log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
