@@ -13,9 +13,7 @@ const Kind = "ECommerceStack"
 var GroupVersion = schema.GroupVersion{Group: "ecommerce-stack.dev", Version: "v1alpha1"}
 
 // AddToScheme adds this package's types to a scheme.
-var AddToScheme = runtime.NewSchemeBuilder(addTypes).AddToScheme
-
-func addTypes(scheme *runtime.Scheme) error {
+func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion, &ECommerceStack{}, &ECommerceStackList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)
 	return nil

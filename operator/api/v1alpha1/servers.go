@@ -25,7 +25,7 @@ type EmbeddedMySQL struct {
 	// The server's volume.
 	// +kubebuilder:default={size: "5Gi"}
 	// +optional
-	Storage StorageSpec `json:"storage,omitempty"`
+	Storage StorageSpec `json:"storage,omitzero"`
 	// CPU and memory of the server. Default: requests of 100m and 384Mi, a memory limit of 768Mi.
 	// +optional
 	Resources *ResourceSpec `json:"resources,omitempty"`
@@ -62,7 +62,7 @@ type ExternalMySQL struct {
 	// Encryption of the connections of the operator and the services.
 	// +kubebuilder:default={}
 	// +optional
-	TLS MySQLTLS `json:"tls,omitempty"`
+	TLS MySQLTLS `json:"tls,omitzero"`
 	// Put before the name of each schema, so that several stacks can share the server:
 	// 1 to 24 lower-case letters, digits and underscores. It cannot be changed, or the
 	// stack would begin with empty schemas.
@@ -114,7 +114,7 @@ type EmbeddedRabbitMQ struct {
 	// The volume of each node.
 	// +kubebuilder:default={size: "2Gi"}
 	// +optional
-	Storage StorageSpec `json:"storage,omitempty"`
+	Storage StorageSpec `json:"storage,omitzero"`
 	// CPU and memory of each node. Default: requests of 100m and 256Mi, a memory limit of
 	// 768Mi. Publishers are held back at 60 % of the memory limit.
 	// +optional
@@ -142,11 +142,11 @@ type ExternalRabbitMQ struct {
 	// Encryption of the services' AMQP connections.
 	// +kubebuilder:default={}
 	// +optional
-	TLS RabbitMQTLS `json:"tls,omitempty"`
+	TLS RabbitMQTLS `json:"tls,omitzero"`
 	// Virtual host of the stack. Default: <namespace>.<name>.
 	// +kubebuilder:default=""
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:XValidation:rule="self == '' || self == '/' || self.matches('^[A-Za-z0-9._-]+$')",message="spec.rabbitmq.external.vhost must be letters, digits, dots, dashes and underscores"
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[A-Za-z0-9._-]+$')",message="spec.rabbitmq.external.vhost must be letters, digits, dots, dashes and underscores; leave it out, and the stack gets <namespace>.<name>"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.rabbitmq.external.vhost cannot be changed: undelivered events are in it; make another stack"
 	// +optional
 	VHost string `json:"vhost"`

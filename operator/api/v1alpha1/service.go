@@ -130,25 +130,25 @@ type SalesSpec struct {
 	// +kubebuilder:default="15m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="spec.sales.holdTTL must be between 1s and 720h"
 	// +optional
-	HoldTTL metav1.Duration `json:"holdTTL,omitempty"`
+	HoldTTL metav1.Duration `json:"holdTTL,omitzero"`
 }
 
 // GatewaySpec says how the gateway runs and how it is reached.
 type GatewaySpec struct {
 	ServiceSpec `json:",inline"`
 	// How many requests a caller may make.
-	// +kubebuilder:default={}
+	// +kubebuilder:default={requestsPerSecond: 100, burst: 200, loginPerMinute: 60}
 	// +optional
-	RateLimit RateLimitSpec `json:"rateLimit,omitempty"`
+	RateLimit *RateLimitSpec `json:"rateLimit,omitempty"`
 	// How long answers of public reads are kept, 0s (not at all) to 24h.
 	// +kubebuilder:default="30s"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="spec.gateway.cacheTTL must be between 0s (no cache) and 24h"
 	// +optional
-	CacheTTL metav1.Duration `json:"cacheTTL,omitempty"`
+	CacheTTL *metav1.Duration `json:"cacheTTL,omitempty"`
 	// The Service in front of the gateway.
 	// +kubebuilder:default={}
 	// +optional
-	Service GatewayServiceSpec `json:"service,omitempty"`
+	Service GatewayServiceSpec `json:"service,omitzero"`
 	// Makes an Ingress to the gateway.
 	// +optional
 	Ingress *IngressSpec `json:"ingress,omitempty"`
@@ -239,12 +239,12 @@ type JWTSpec struct {
 	// +kubebuilder:default="15m"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="spec.jwt.accessTokenTTL must be between 1m and 24h"
 	// +optional
-	AccessTokenTTL metav1.Duration `json:"accessTokenTTL,omitempty"`
+	AccessTokenTTL metav1.Duration `json:"accessTokenTTL,omitzero"`
 	// How long a refresh token is valid, 5m to 8760h.
 	// +kubebuilder:default="720h"
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5m') && duration(self) <= duration('8760h')",message="spec.jwt.refreshTokenTTL must be between 5m and 8760h"
 	// +optional
-	RefreshTokenTTL metav1.Duration `json:"refreshTokenTTL,omitempty"`
+	RefreshTokenTTL metav1.Duration `json:"refreshTokenTTL,omitzero"`
 }
 
 // ManagerSpec is the first Manager account.

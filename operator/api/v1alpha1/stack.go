@@ -20,15 +20,15 @@ import (
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name becomes part of Service and host names: use at most 40 lower-case letters, digits and dashes, beginning with a letter"
 type ECommerceStack struct {
 	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	// What the store should be. Everything is defaulted.
 	// +kubebuilder:default={}
 	// +optional
-	Spec ECommerceStackSpec `json:"spec,omitempty"`
+	Spec ECommerceStackSpec `json:"spec,omitzero"`
 	// What the operator observed last.
 	// +optional
-	Status ECommerceStackStatus `json:"status,omitempty"`
+	Status ECommerceStackStatus `json:"status,omitzero"`
 }
 
 // ECommerceStackList is a list of stacks.
@@ -36,18 +36,16 @@ type ECommerceStack struct {
 // +kubebuilder:object:root=true
 type ECommerceStackList struct {
 	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata,omitempty"`
+	metav1.ListMeta `json:"metadata,omitzero"`
 	Items           []ECommerceStack `json:"items"`
 }
 
 // ECommerceStackSpec says what a store should be.
-//
-// +kubebuilder:validation:XValidation:rule="!has(self.rabbitmq.external) || !has(self.rabbitmq.external.vhost) || self.rabbitmq.external.vhost != '/'",message="spec.rabbitmq.external.vhost must not be the default virtual host '/': leave it out, and the stack gets <namespace>.<name>"
 type ECommerceStackSpec struct {
 	// Where the images of the four services come from.
 	// +kubebuilder:default={}
 	// +optional
-	Image ImageSpec `json:"image,omitempty"`
+	Image ImageSpec `json:"image,omitzero"`
 
 	// Currency of every price and total, an ISO 4217 code such as USD or EUR. It
 	// cannot be changed, because recorded prices would silently mean something else.
@@ -62,43 +60,43 @@ type ECommerceStackSpec struct {
 	// one's own). Embedded by default; a stack stays with what it began with.
 	// +kubebuilder:default={embedded: {}}
 	// +optional
-	MySQL MySQLSpec `json:"mysql,omitempty"`
+	MySQL MySQLSpec `json:"mysql,omitzero"`
 
 	// The RabbitMQ broker: embedded (one or three pods), or external. Embedded by
 	// default; a stack stays with what it began with.
 	// +kubebuilder:default={embedded: {}}
 	// +optional
-	RabbitMQ RabbitMQSpec `json:"rabbitmq,omitempty"`
+	RabbitMQ RabbitMQSpec `json:"rabbitmq,omitzero"`
 
 	// How access tokens are signed, and how long tokens live.
-	// +kubebuilder:default={}
+	// +kubebuilder:default={algorithm: HS256, accessTokenTTL: "15m", refreshTokenTTL: "720h"}
 	// +optional
-	JWT JWTSpec `json:"jwt,omitempty"`
+	JWT JWTSpec `json:"jwt,omitzero"`
 
 	// The first Manager account.
 	// +kubebuilder:default={}
 	// +optional
-	Manager ManagerSpec `json:"manager,omitempty"`
+	Manager ManagerSpec `json:"manager,omitzero"`
 
 	// The gateway, the store's only door.
 	// +kubebuilder:default={}
 	// +optional
-	Gateway GatewaySpec `json:"gateway,omitempty"`
+	Gateway GatewaySpec `json:"gateway,omitzero"`
 
 	// The service that keeps accounts and issues tokens.
 	// +kubebuilder:default={}
 	// +optional
-	Auth ServiceSpec `json:"auth,omitempty"`
+	Auth ServiceSpec `json:"auth,omitzero"`
 
 	// The service that takes orders.
 	// +kubebuilder:default={}
 	// +optional
-	Sales SalesSpec `json:"sales,omitempty"`
+	Sales SalesSpec `json:"sales,omitzero"`
 
 	// The service that keeps the catalogue and the inventory.
 	// +kubebuilder:default={}
 	// +optional
-	Stock ServiceSpec `json:"stock,omitempty"`
+	Stock ServiceSpec `json:"stock,omitzero"`
 
 	// Makes a NetworkPolicy for every component that denies all but the flows of the
 	// architecture. They have an effect only where the cluster's network enforces them.

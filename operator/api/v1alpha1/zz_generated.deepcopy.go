@@ -300,8 +300,16 @@ func (in *GatewayServiceSpec) DeepCopy() *GatewayServiceSpec {
 func (in *GatewaySpec) DeepCopyInto(out *GatewaySpec) {
 	*out = *in
 	in.ServiceSpec.DeepCopyInto(&out.ServiceSpec)
-	out.RateLimit = in.RateLimit
-	out.CacheTTL = in.CacheTTL
+	if in.RateLimit != nil {
+		in, out := &in.RateLimit, &out.RateLimit
+		*out = new(RateLimitSpec)
+		**out = **in
+	}
+	if in.CacheTTL != nil {
+		in, out := &in.CacheTTL, &out.CacheTTL
+		*out = new(metav1.Duration)
+		**out = **in
+	}
 	in.Service.DeepCopyInto(&out.Service)
 	if in.Ingress != nil {
 		in, out := &in.Ingress, &out.Ingress

@@ -1,7 +1,5 @@
 package apply
 
-import "fmt"
-
 // contains says whether live has every field that desired names, with the same value.
 // The API server fills in further fields, which are its own; it does not add to lists
 // that the operator's objects have.
@@ -33,7 +31,23 @@ func contains(live, desired any) bool {
 	case nil:
 		return true
 	default:
-		// Numbers come as int64 or float64, depending on who decoded them.
-		return fmt.Sprint(live) == fmt.Sprint(desired)
+		return live == desired || isNumber(live) && isNumber(desired) && number(live) == number(desired)
 	}
+}
+
+// Numbers come as int64 or float64, depending on who decoded them.
+func isNumber(v any) bool {
+	switch v.(type) {
+	case int64, float64:
+		return true
+	}
+	return false
+}
+
+func number(v any) float64 {
+	if i, ok := v.(int64); ok {
+		return float64(i)
+	}
+	f, _ := v.(float64)
+	return f
 }

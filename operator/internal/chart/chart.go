@@ -111,12 +111,17 @@ func parse(text string) ([]*unstructured.Unstructured, error) {
 		if err != nil {
 			return nil, err
 		}
-		var object map[string]any
-		if err := yaml.Unmarshal(document, &object); err != nil {
+		encoded, err := yaml.YAMLToJSON(document)
+		if err != nil {
 			return nil, err
 		}
-		if len(object) > 0 {
-			all = append(all, &unstructured.Unstructured{Object: object})
+		if string(encoded) == "null" {
+			continue
 		}
+		object := &unstructured.Unstructured{}
+		if err := object.UnmarshalJSON(encoded); err != nil {
+			return nil, err
+		}
+		all = append(all, object)
 	}
 }

@@ -8,7 +8,7 @@ import (
 	"ecommerce-stack.dev/charts"
 )
 
-func TestRender(t *testing.T) {
+func TestEveryChartRenders(t *testing.T) {
 	c, err := Load(charts.Names...)
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,104 @@
+// Command operator turns ECommerceStack resources into stores and keeps them that way.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"ecommerce-stack.dev/operator/internal/controller"
+)
+
+// version and commit are stamped by the build.
+var (
+	version = "dev"
+	commit  = "unknown"
+)
+
+// settings are the operator's flags, which the environment may set as well.
+type settings struct {
+	ImageRegistry   string           `env:"IMAGE_REGISTRY" default:"localhost/ecommerce-stack" help:"Registry and path of the services' images, for stacks that name none."`
+	ImageTag        string           `env:"IMAGE_TAG" default:"${version}" help:"Tag of the services' images, for stacks that name none."`
+	MySQLImage      string           `name:"mysql-image" env:"MYSQL_IMAGE" default:"mysql:8.4" help:"Image of embedded MySQL servers, for stacks that name none."`
+	RabbitMQImage   string           `name:"rabbitmq-image" env:"RABBITMQ_IMAGE" default:"rabbitmq:4.1-management" help:"Image of embedded RabbitMQ brokers, for stacks that name none."`
+	WatchNamespaces []string         `env:"WATCH_NAMESPACES" help:"Namespaces whose stacks are served; all when none is given."`
+	Resync          time.Duration    `env:"RESYNC" default:"1m" help:"How often external state is compared with what it should be, at least 1s."`
+	MetricsAddr     string           `env:"METRICS_ADDR" default:":9090" help:"Address of /metrics; 0 switches it off."`
+	HealthAddr      string           `env:"HEALTH_ADDR" default:":8081" help:"Address of /healthz and /readyz."`
+	LeaderElect     bool             `env:"LEADER_ELECT" help:"Work only while holding the lease."`
+	LeaderLease     string           `env:"LEADER_LEASE" default:"ecommerce-operator" help:"Name of the lease, in namespace POD_NAMESPACE."`
+	Namespace       string           `env:"POD_NAMESPACE" hidden:"" help:"Namespace of the lease."`
+	LogLevel        slog.Level       `env:"LOG_LEVEL" default:"INFO" help:"debug, info, warn or error."`
+	Version         kong.VersionFlag `help:"Print the version and stop."`
+}
+
+// Validate is called by kong.
+func (s settings) Validate() error {
+	if s.Resync < time.Second {
+		return fmt.Errorf("--resync=%s: give at least 1s", s.Resync)
+	}
+	return nil
+}
+
+func main() {
+	var s settings
+	kong.Parse(&s, kong.Name("operator"), kong.Description("Serves ECommerceStack resources."),
+		kong.Vars{"version": version})
+	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: s.LogLevel}))
+	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	log.Info("starting", "version", version, "commit", commit)
+	if err := run(ctx, s); err != nil {
+		log.Error("stopped", "error", err.Error())
+		os.Exit(1) //nolint:gocritic // stop has nothing left to do
+	}
+}
+
+func run(ctx context.Context, s settings) error {
+	config, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("find the cluster: %w", err)
+	}
+	scheme, err := controller.NewScheme()
+	if err != nil {
+		return err
+	}
+	manager, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         controller.CacheOptions(s.WatchNamespaces),
+		Client:                        controller.ClientOptions(),
+		Metrics:                       server.Options{BindAddress: s.MetricsAddr},
+		HealthProbeBindAddress:        s.HealthAddr,
+		LeaderElection:                s.LeaderElect,
+		LeaderElectionID:              s.LeaderLease,
+		LeaderElectionNamespace:       s.Namespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+	if err != nil {
+		return fmt.Errorf("set up: %w", err)
+	}
+	if err := manager.AddHealthzCheck("process", healthz.Ping); err != nil {
+		return err
+	}
+	if err := manager.AddReadyzCheck("process", healthz.Ping); err != nil {
+		return err
+	}
+	if err := controller.New(manager, controller.Options{
+		ImageRegistry: s.ImageRegistry, ImageTag: s.ImageTag,
+		MySQLImage: s.MySQLImage, RabbitMQImage: s.RabbitMQImage, Resync: s.Resync,
+	}); err != nil {
+		return err
+	}
+	return manager.Start(ctx)
+}

@@ -1,0 +1,283 @@
+package controller
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	amqp091 "github.com/rabbitmq/amqp091-go"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"ecommerce-stack.dev/operator/api/v1alpha1"
+	"ecommerce-stack.dev/services/event"
+)
+
+func TestAStackOnExternalServersBecomesReady(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.apply(t)
+	f.runPods(t)
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+	live := f.live(t)
+	for _, condition := range []string{v1alpha1.ConditionDatabaseReady, v1alpha1.ConditionBrokerReady,
+		v1alpha1.ConditionKeysReady, v1alpha1.ConditionWorkloadsReady} {
+		f.waitFor(t, condition, metav1.ConditionTrue)
+	}
+	for _, condition := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
+		f.waitFor(t, condition, metav1.ConditionFalse)
+	}
+	if want := "http://demo-gateway." + f.namespace + ".svc:5001"; live.Status.Endpoint != want {
+		t.Errorf("endpoint %s, want %s", live.Status.Endpoint, want)
+	}
+	if live.Status.Version != "test" || live.Status.ObservedGeneration != live.Generation {
+		t.Errorf("version %s of generation %d, want test of %d", live.Status.Version, live.Status.ObservedGeneration, live.Generation)
+	}
+	if len(live.Status.Components) != len(services) || len(live.Status.Inventory) == 0 {
+		t.Errorf("%d components and %d objects, want %d and some", len(live.Status.Components), len(live.Status.Inventory), len(services))
+	}
+	t.Run("services reach their schemas", f.servicesReachSchemas)
+	t.Run("an order's event reaches stock", f.eventReachesStock)
+	t.Run("keys sign and verify", f.keysMatch)
+}
+
+func (f *fixture) servicesReachSchemas(t *testing.T) {
+	for _, service := range schemaServices {
+		for _, use := range []struct{ secret, statement string }{
+			{service + "-mysql-owner", "CREATE TABLE probe (id INT PRIMARY KEY)"},
+			{service + "-mysql", "INSERT INTO probe VALUES (1)"},
+		} {
+			db, err := sql.Open("mysql", f.value(t, use.secret, "dsn"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.Exec(use.statement); err != nil {
+				t.Errorf("%s as in Secret %s: %v", use.statement, use.secret, err)
+			}
+			if err := db.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// eventReachesStock publishes as sales and reads as stock.
+func (f *fixture) eventReachesStock(t *testing.T) {
+	open := func(secret string) *amqp091.Channel {
+		connection, err := amqp091.Dial(f.value(t, secret, "url"))
+		if err != nil {
+			t.Fatalf("connect as in Secret %s: %v", secret, err)
+		}
+		t.Cleanup(func() { _ = connection.Close() })
+		channel, err := connection.Channel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return channel
+	}
+	sales, stock := open("sales-rabbitmq"), open("stock-rabbitmq")
+	message := amqp091.Publishing{Body: []byte("{}"), DeliveryMode: amqp091.Persistent}
+	if err := sales.PublishWithContext(t.Context(), event.Exchange, event.SaleCreatedType, true, false, message); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually(t, func(context.Context) error {
+		_, found, err := stock.Get(event.StockQueue, true)
+		if err == nil && !found {
+			err = errors.New("no message in the queue")
+		}
+		return err
+	})
+}
+
+func (f *fixture) keysMatch(t *testing.T) {
+	var set struct {
+		Keys []struct {
+			ID string `json:"kid"`
+		} `json:"keys"`
+	}
+	if err := json.Unmarshal([]byte(f.value(t, "jwt", "jwks.json")), &set); err != nil {
+		t.Fatal(err)
+	}
+	active := f.value(t, "auth-jwt", "active")
+	if len(set.Keys) != 1 || set.Keys[0].ID != active || f.live(t).Status.JWT.ActiveKeyID != active {
+		t.Errorf("verifiers have %+v, want the active key %s alone", set.Keys, active)
+	}
+	if got := f.value(t, "manager", "email"); got != defaultManager {
+		t.Errorf("manager's email %s, want %s", got, defaultManager)
+	}
+	if got := f.value(t, "manager", "password"); len(got) < 20 {
+		t.Errorf("manager's password has %d characters, want at least 20", len(got))
+	}
+}
+
+func TestASteadyPassWritesNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	requests, changes := f.countManagementCalls(t)
+	f.makeReady(t)
+	// The status of the last pass comes back by the watch; let that settle.
+	f.eventually(t, func(context.Context) error { return f.unchangedFor(requests, 2, writes.of(f.namespace)) })
+	versions, written, changed := f.managed(t), writes.of(f.namespace), changes.Load()
+	f.eventually(t, func(context.Context) error { return f.passes(requests, 4) })
+	if diff := cmp.Diff(versions, f.managed(t)); diff != "" {
+		t.Errorf("resource versions (-before +after):\n%s", diff)
+	}
+	if now := writes.of(f.namespace); now != written {
+		t.Errorf("%d writes to the API server, want none", now-written)
+	}
+	if now := changes.Load(); now != changed {
+		t.Errorf("%d writes to the management API, want none", now-changed)
+	}
+}
+
+// countManagementCalls puts a proxy before the broker. It returns the number of
+// observations, and of calls that change something.
+func (f *fixture) countManagementCalls(t *testing.T) (observations, changes *atomic.Int64) {
+	t.Helper()
+	target, err := url.Parse(f.rabbitmq.ManagementURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	observations, changes = &atomic.Int64{}, &atomic.Int64{}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	counting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			changes.Add(1)
+		} else if r.URL.Path == "/api/whoami" {
+			observations.Add(1)
+		}
+		proxy.ServeHTTP(w, r)
+	})
+	f.stack.Spec.RabbitMQ.External.ManagementURL = serve(t, counting)
+	return observations, changes
+}
+
+// passes waits until the broker was observed n times more.
+func (f *fixture) passes(observations *atomic.Int64, n int64) error {
+	until := observations.Load() + n
+	return wait.PollUntilContextTimeout(context.Background(), testResync/20, patience, true,
+		func(context.Context) (bool, error) { return observations.Load() >= until, nil })
+}
+
+func (f *fixture) unchangedFor(observations *atomic.Int64, n int64, written int) error {
+	if err := f.passes(observations, n); err != nil {
+		return err
+	}
+	if now := writes.of(f.namespace); now != written {
+		return fmt.Errorf("%d writes", now-written)
+	}
+	return nil
+}
+
+func TestDriftIsHealed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	schema := f.stack.Spec.MySQL.External.SchemaPrefix + "sales_micro_service"
+	vhost := f.namespace + ".demo"
+
+	f.exec(t, "DROP USER '"+mysqlSchema(f.stack, "sales").Accounts[1].Name+"'@'%'")
+	f.waitForEvent(t, "DriftHealed", "make account")
+	if response, err := f.broker.DeleteQueue(vhost, event.SalesQueue); err != nil {
+		t.Fatal(err)
+	} else if err := response.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	f.waitForEvent(t, "DriftHealed", "make queue "+event.SalesQueue)
+
+	ctx := context.Background()
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "demo-stock"}}
+	if err := api.Delete(ctx, service); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually(t, func(ctx context.Context) error { return api.Get(ctx, client.ObjectKeyFromObject(service), service) })
+
+	f.eventually(t, func(ctx context.Context) error {
+		deployment := &appsv1.Deployment{}
+		if err := api.Get(ctx, client.ObjectKey{Namespace: f.namespace, Name: "demo-sales"}, deployment); err != nil {
+			return err
+		}
+		deployment.Spec.Template.Spec.Containers[0].Image = "localhost/evil:latest"
+		return api.Update(ctx, deployment)
+	})
+	f.waitForEvent(t, "DriftHealed", "apply Deployment demo-sales")
+	f.runPods(t)
+
+	before := f.deploymentChecksum(t, "sales")
+	f.exec(t, "DROP DATABASE "+schema)
+	f.waitForEvent(t, "DriftHealed", "make schema "+schema)
+	f.eventually(t, func(context.Context) error {
+		if f.deploymentChecksum(t, "sales") == before {
+			return errors.New("the pods of sales were not replaced, so nothing migrates the new schema")
+		}
+		return nil
+	})
+	f.runPods(t)
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+}
+
+func (f *fixture) deploymentChecksum(t *testing.T, service string) string {
+	t.Helper()
+	deployment := &appsv1.Deployment{}
+	if err := api.Get(context.Background(), client.ObjectKey{Namespace: f.namespace, Name: "demo-" + service}, deployment); err != nil {
+		t.Fatal(err)
+	}
+	return deployment.Spec.Template.Annotations[checksumAnnotation]
+}
+
+func TestALostCredentialIsReplacedAndItsPodsToo(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	before, password := f.deploymentChecksum(t, "stock"), f.value(t, "stock-mysql", "password")
+	if err := api.Delete(context.Background(), &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "demo-stock-mysql"}}); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually(t, func(context.Context) error {
+		if f.deploymentChecksum(t, "stock") == before {
+			return errors.New("the pods of stock were not replaced")
+		}
+		return nil
+	})
+	if f.value(t, "stock-mysql", "password") == password {
+		t.Error("the password is the lost one, want a new one")
+	}
+	f.runPods(t)
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+}
+
+func TestWhatIsNoLongerWantedIsPruned(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.stack.Spec.Gateway.Ingress = &v1alpha1.IngressSpec{Host: "shop.example"}
+	f.makeReady(t)
+	if got := f.live(t).Status.Endpoint; got != "http://shop.example" {
+		t.Errorf("endpoint %s, want http://shop.example", got)
+	}
+	if f.managed(t)["Ingress/demo-gateway"] == "" {
+		t.Fatal("no Ingress was applied")
+	}
+	no := false
+	f.update(t, func(stack *v1alpha1.ECommerceStack) {
+		stack.Spec.Gateway.Ingress, stack.Spec.NetworkPolicies = nil, &no
+	})
+	f.eventually(t, func(context.Context) error {
+		for object := range f.managed(t) {
+			if object == "Ingress/demo-gateway" || object == "NetworkPolicy/demo-sales" {
+				return errors.New(object + " is still there")
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,89 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"ecommerce-stack.dev/charts"
+	"ecommerce-stack.dev/operator/api/v1alpha1"
+)
+
+// health reports the components, the version and the endpoint.
+func (p *pass) health(ctx context.Context) error {
+	var components []v1alpha1.ComponentStatus
+	var errs []error
+	add := func(component string, read func(context.Context, string) (workload, error)) {
+		state, err := read(ctx, component)
+		errs = append(errs, err)
+		if state.found {
+			components = append(components, v1alpha1.ComponentStatus{
+				Name: component, Ready: state.ready, Desired: state.desired, Image: state.image,
+			})
+		}
+	}
+	for _, service := range services {
+		add(service, p.deployment)
+	}
+	if p.stack.Spec.MySQL.Embedded != nil {
+		add(charts.MySQL, p.statefulSet)
+	}
+	if p.stack.Spec.RabbitMQ.Embedded != nil {
+		add(charts.RabbitMQ, p.statefulSet)
+	}
+	p.stack.Status.Components = components
+	p.stack.Status.Version = imageTag(p.stack, p.options)
+	endpoint, err := p.endpoint(ctx)
+	p.stack.Status.Endpoint = endpoint
+	return errors.Join(append(errs, err)...)
+}
+
+// endpoint is the most public address of the gateway that is known.
+func (p *pass) endpoint(ctx context.Context) (string, error) {
+	gateway := p.stack.Spec.Gateway
+	if ingress := gateway.Ingress; ingress != nil {
+		if ingress.TLSSecretName != "" {
+			return "https://" + ingress.Host, nil
+		}
+		return "http://" + ingress.Host, nil
+	}
+	internal := fmt.Sprintf("http://%s:%s", p.host(charts.Gateway), gatewayPort)
+	if gateway.Service.Type != corev1.ServiceTypeLoadBalancer {
+		return internal, nil
+	}
+	address, err := p.loadBalancer(ctx)
+	if err != nil || address == "" {
+		return internal, err
+	}
+	return "http://" + net.JoinHostPort(address, gatewayPort), nil
+}
+
+func (p *pass) loadBalancer(ctx context.Context) (string, error) {
+	object := &unstructured.Unstructured{}
+	object.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Service"))
+	err := p.client.Get(ctx, client.ObjectKey{Namespace: p.stack.Namespace, Name: name(p.stack, charts.Gateway)}, object)
+	if apierrors.IsNotFound(err) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the gateway's Service: %w", err)
+	}
+	var service corev1.Service
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &service); err != nil {
+		return "", err
+	}
+	for _, ingress := range service.Status.LoadBalancer.Ingress {
+		if ingress.Hostname != "" {
+			return ingress.Hostname, nil
+		}
+		return ingress.IP, nil
+	}
+	return "", nil
+}

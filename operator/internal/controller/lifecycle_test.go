@@ -1,0 +1,192 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"ecommerce-stack.dev/operator/api/v1alpha1"
+)
+
+func TestRetainKeepsDataForAStackOfTheSameName(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	schema := f.stack.Spec.MySQL.External.SchemaPrefix + "users_auth_service"
+	f.exec(t, "CREATE TABLE "+schema+".precious (id INT)")
+	password, key := f.value(t, "auth-mysql", "password"), f.value(t, "auth-jwt", "active")
+	f.deleteStack(t)
+	if n := f.count(t, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'precious'", schema); n != 1 {
+		t.Fatal("the data is gone")
+	}
+	f.stack = f.again()
+	f.makeReady(t)
+	if f.value(t, "auth-mysql", "password") != password || f.value(t, "auth-jwt", "active") != key {
+		t.Error("the stack has other credentials than before, want the retained ones")
+	}
+}
+
+func TestDeleteDestroysWhatTheStackMade(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.stack.Spec.DeletionPolicy = v1alpha1.DeletionDelete
+	f.makeReady(t)
+	f.deleteStack(t)
+	prefix := f.stack.Spec.MySQL.External.SchemaPrefix
+	if n := f.count(t, "SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME LIKE ?", prefix+"%"); n != 0 {
+		t.Errorf("%d schemas left, want none", n)
+	}
+	if n := f.count(t, "SELECT COUNT(*) FROM mysql.user WHERE User LIKE ?", prefix+"%"); n != 0 {
+		t.Errorf("%d accounts left, want none", n)
+	}
+	if _, err := f.broker.GetVhost(f.namespace + ".demo"); err == nil {
+		t.Error("the virtual host is still there")
+	}
+	for object := range f.managed(t) {
+		if strings.HasPrefix(object, "Secret/demo-") || strings.HasPrefix(object, "Deployment/") {
+			t.Errorf("%s is still there", object)
+		}
+	}
+}
+
+func (f *fixture) deleteStack(t *testing.T) {
+	t.Helper()
+	if err := api.Delete(context.Background(), f.stack); err != nil {
+		t.Fatal(err)
+	}
+	f.eventuallyGone(t, f.stack.DeepCopy())
+}
+
+// again describes the same stack anew.
+func (f *fixture) again() *v1alpha1.ECommerceStack {
+	return &v1alpha1.ECommerceStack{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: f.stack.Name}, Spec: f.stack.Spec,
+	}
+}
+
+func TestADeletionWaitsForAServerThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	reachable := f.stack.Spec.MySQL.External.Port
+	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.MySQL.External.Port = 1 })
+	if err := api.Delete(context.Background(), f.stack); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually(t, func(context.Context) error {
+		if phase := f.live(t).Status.Phase; !strings.Contains(phase, "connect to MySQL") || !strings.Contains(phase, v1alpha1.ForceDeleteAnnotation) {
+			return errors.New("phase " + phase + ", want one that names the server and the way out")
+		}
+		return nil
+	})
+	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.MySQL.External.Port = reachable })
+	f.eventuallyGone(t, f.stack.DeepCopy())
+}
+
+func TestADeletionCanBeForced(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	f.update(t, func(stack *v1alpha1.ECommerceStack) {
+		stack.Spec.MySQL.External.Port = 1
+		stack.Annotations = map[string]string{v1alpha1.ForceDeleteAnnotation: "true"}
+	})
+	f.deleteStack(t)
+	f.waitForEvent(t, "ForceDeleted", "left behind")
+	f.adoptAndDestroy(t)
+}
+
+// adoptAndDestroy cleans up after a forced deletion, which leaves a mark that a later
+// stack must adopt on purpose.
+func (f *fixture) adoptAndDestroy(t *testing.T) {
+	t.Helper()
+	f.stack = f.again()
+	f.apply(t)
+	f.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue)
+	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Adopt = true })
+	f.waitFor(t, v1alpha1.ConditionDatabaseReady, metav1.ConditionTrue)
+}
+
+func TestTwoStacksCannotClaimOneSchema(t *testing.T) {
+	t.Parallel()
+	first := newFixture(t)
+	first.makeReady(t)
+	second := newFixture(t)
+	second.stack.Spec.MySQL.External.SchemaPrefix = first.stack.Spec.MySQL.External.SchemaPrefix
+	second.apply(t)
+	message := second.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue)
+	if want := first.namespace + "/demo"; !strings.Contains(message, want) {
+		t.Errorf("message %q does not name %s", message, want)
+	}
+	second.waitForEvent(t, "Stalled", first.namespace+"/demo")
+}
+
+func TestASecretOfSomeoneElseIsNotTouched(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	theirs := f.secret("demo-jwt", "them", "theirs")
+	f.create(t, theirs)
+	f.apply(t)
+	if message := f.waitFor(t, v1alpha1.ConditionKeysReady, metav1.ConditionFalse); !strings.Contains(message, "spec.adopt") {
+		t.Errorf("message %q does not say what to do", message)
+	}
+	f.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue)
+	if got := f.value(t, "jwt", "password"); got != "theirs" {
+		t.Errorf("their password is %q now", got)
+	}
+	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Adopt = true })
+	f.waitFor(t, v1alpha1.ConditionKeysReady, metav1.ConditionTrue)
+}
+
+func TestAPausedStackIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Paused = true })
+	f.eventually(t, func(context.Context) error {
+		if phase := f.live(t).Status.Phase; !strings.HasPrefix(phase, "Paused") {
+			return errors.New("phase " + phase)
+		}
+		return nil
+	})
+	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "demo-stock"}}
+	if err := api.Delete(context.Background(), service); err != nil {
+		t.Fatal(err)
+	}
+	if err := api.Delete(context.Background(), f.stack); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually(t, func(context.Context) error {
+		if phase := f.live(t).Status.Phase; !strings.Contains(phase, "deletion waits") {
+			return errors.New("phase " + phase)
+		}
+		return nil
+	})
+	if err := api.Get(context.Background(), client.ObjectKeyFromObject(service), service); client.IgnoreNotFound(err) != nil || err == nil {
+		t.Errorf("the deleted Service: %v, want it to stay away", err)
+	}
+}
+
+func TestWhatAPersonGaveIsChecked(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.stack.Spec.Manager = v1alpha1.ManagerSpec{SecretRef: &v1alpha1.SecretReference{Name: "boss"}}
+	f.apply(t)
+	message := f.waitFor(t, v1alpha1.ConditionKeysReady, metav1.ConditionFalse)
+	for _, want := range []string{"spec.manager.secretRef", "boss", "email"} {
+		if !strings.Contains(message, want) {
+			t.Errorf("message %q does not mention %s", message, want)
+		}
+	}
+	f.create(t, &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "boss"},
+		StringData: map[string]string{"email": "boss@shop.example", "password": "long-enough-password"},
+	})
+	f.runPods(t)
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+}

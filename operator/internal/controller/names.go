@@ -1,0 +1,86 @@
+package controller
+
+import (
+	"ecommerce-stack.dev/charts"
+	"ecommerce-stack.dev/operator/api/v1alpha1"
+	"ecommerce-stack.dev/operator/internal/mysql"
+	"ecommerce-stack.dev/operator/internal/rabbitmq"
+	"ecommerce-stack.dev/services/event"
+)
+
+const (
+	finalizer = "ecommerce-stack.dev/finalizer"
+	// provisionedAnnotation is on the Secret of an account that exists. Its value
+	// changes when what the account uses was lost and made anew.
+	provisionedAnnotation = "ecommerce-stack.dev/provisioned"
+	// checksumAnnotation is on pods that must be replaced when a Secret changes.
+	checksumAnnotation = "ecommerce-stack.dev/secrets-checksum"
+)
+
+// services in the order in which they are applied and reported.
+var services = []string{charts.Auth, charts.Stock, charts.Sales, charts.Gateway}
+
+// schemas by the service that uses them.
+var schemas = map[string]string{
+	charts.Auth:  "users_auth_service",
+	charts.Sales: "sales_micro_service",
+	charts.Stock: "stock_micro_service",
+}
+
+// schemaServices are the services with a schema, brokerServices those with a RabbitMQ
+// user, in a fixed order.
+var (
+	schemaServices = []string{charts.Auth, charts.Sales, charts.Stock}
+	brokerServices = []string{charts.Gateway, charts.Sales, charts.Stock}
+)
+
+const (
+	mysqlPort      = 3306
+	amqpPort       = 5672
+	managementPort = "15672"
+	gatewayPort    = "5001"
+	defaultManager = "manager@example.com"
+)
+
+// name of an object of the stack.
+func name(stack *v1alpha1.ECommerceStack, suffix string) string { return stack.Name + "-" + suffix }
+
+// managerSecret holds the first Manager's account.
+func managerSecret(stack *v1alpha1.ECommerceStack) string {
+	if ref := stack.Spec.Manager.SecretRef; ref != nil {
+		return ref.Name
+	}
+	return name(stack, "manager")
+}
+
+// mysqlSchema is a service's schema without passwords.
+func mysqlSchema(stack *v1alpha1.ECommerceStack, service string) mysql.Schema {
+	schema := schemas[service]
+	if external := stack.Spec.MySQL.External; external != nil {
+		schema = external.SchemaPrefix + schema
+	}
+	return mysql.Schema{Name: schema, Accounts: []mysql.Account{
+		{Name: mysql.AccountName(schema, "owner"), Privileges: mysql.OwnerPrivileges},
+		{Name: mysql.AccountName(schema, "rw"), Privileges: mysql.RowPrivileges},
+	}}
+}
+
+// accountSecrets hold the accounts of mysqlSchema, in the same order.
+func accountSecrets(stack *v1alpha1.ECommerceStack, service string) []string {
+	return []string{name(stack, service+"-mysql-owner"), name(stack, service+"-mysql")}
+}
+
+// virtualHost of the stack without passwords.
+func virtualHost(stack *v1alpha1.ECommerceStack) rabbitmq.VHost {
+	stackName := stack.Namespace + "." + stack.Name
+	vhost := rabbitmq.VHost{Name: stackName}
+	if external := stack.Spec.RabbitMQ.External; external != nil && external.VHost != "" {
+		vhost.Name = external.VHost
+	}
+	for _, service := range brokerServices {
+		vhost.Users = append(vhost.Users, rabbitmq.User{
+			Name: stackName + "." + service, Permission: event.Permissions[service],
+		})
+	}
+	return vhost
+}

@@ -1,0 +1,103 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"ecommerce-stack.dev/charts"
+	"ecommerce-stack.dev/operator/api/v1alpha1"
+	"ecommerce-stack.dev/operator/internal/apply"
+	"ecommerce-stack.dev/operator/internal/chart"
+)
+
+// concurrency is how many stacks are worked on at once; most of a pass is waiting.
+const concurrency = 4
+
+// NewScheme knows the types that the operator reads and writes.
+func NewScheme() (*runtime.Scheme, error) {
+	scheme := runtime.NewScheme()
+	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("register types: %w", err)
+		}
+	}
+	return scheme, nil
+}
+
+// CacheOptions keep only stacks and the operator's own objects, without managed fields.
+// namespaces limits it further; none means all.
+func CacheOptions(namespaces []string) cache.Options {
+	options := cache.Options{
+		DefaultLabelSelector: apply.Managed,
+		DefaultTransform:     cache.TransformStripManagedFields(),
+		ByObject:             map[client.Object]cache.ByObject{&v1alpha1.ECommerceStack{}: {Label: labels.Everything()}},
+	}
+	if len(namespaces) > 0 {
+		options.DefaultNamespaces = map[string]cache.Config{}
+		for _, namespace := range namespaces {
+			options.DefaultNamespaces[namespace] = cache.Config{}
+		}
+	}
+	return options
+}
+
+// ClientOptions make reads of charts' objects go through the cache.
+func ClientOptions() client.Options {
+	return client.Options{Cache: &client.CacheOptions{Unstructured: true}}
+}
+
+// New makes a reconciler and lets the manager run it.
+func New(manager ctrl.Manager, options Options) error {
+	loaded, err := chart.Load(append([]string{charts.MySQL, charts.RabbitMQ}, services...)...)
+	if err != nil {
+		return err
+	}
+	r := &Reconciler{
+		client: manager.GetClient(), live: manager.GetAPIReader(),
+		recorder: manager.GetEventRecorder("ecommerce-operator"),
+		applier:  apply.Applier{Client: manager.GetClient(), Live: manager.GetAPIReader()},
+		charts:   loaded, checks: newChecks(), options: options,
+	}
+	relevant := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
+	build := ctrl.NewControllerManagedBy(manager).
+		Named("ecommercestack").
+		For(&v1alpha1.ECommerceStack{}, builder.WithPredicates(relevant)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(stackOf)).
+		WithOptions(ctrlcontroller.Options{
+			MaxConcurrentReconciles: concurrency,
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
+				200*time.Millisecond, 15*time.Second),
+		})
+	for _, kind := range apply.Kinds {
+		object := &unstructured.Unstructured{}
+		object.SetGroupVersionKind(kind)
+		build = build.Owns(object)
+	}
+	if err := build.Complete(r); err != nil {
+		return fmt.Errorf("set up the controller: %w", err)
+	}
+	return nil
+}
+
+// stackOf a Secret, which has no owner reference.
+func stackOf(_ context.Context, secret client.Object) []reconcile.Request {
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{
+		Namespace: secret.GetNamespace(), Name: secret.GetLabels()[apply.InstanceLabel],
+	}}}
+}

@@ -1,0 +1,155 @@
+package controller
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	appsv1 "k8s.io/api/apps/v1"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+)
+
+// testResync is short, so that a test sees many passes.
+const testResync = 2 * time.Second
+
+// The suite runs one API server and one operator; each test has a namespace, a schema
+// prefix and a virtual host of its own.
+var (
+	apiServer *rest.Config
+	api       client.Client
+	writes    = &writeCounter{count: map[string]int{}}
+	redirects = &dialer{}
+)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if testing.Short() {
+		os.Exit(m.Run())
+	}
+	code, err := withSuite(m.Run)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "operator tests:", err)
+		os.Exit(1)
+	}
+	os.Exit(code)
+}
+
+func withSuite(run func() int) (code int, err error) {
+	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
+		return 1, fmt.Errorf("KUBEBUILDER_ASSETS is not set: run `make assets`, and set it to the folder that it prints " +
+			"(or run with -short, without the tests that need an API server)")
+	}
+	logFile, err := os.CreateTemp("", "operator-test-*.log")
+	if err != nil {
+		return 1, err
+	}
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(logFile, nil)))
+	environment := &envtest.Environment{
+		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "..", "config", "crd")},
+		ErrorIfCRDPathMissing: true,
+	}
+	if apiServer, err = environment.Start(); err != nil {
+		return 1, fmt.Errorf("start the API server: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	stopped := make(chan error, 1)
+	defer func() {
+		cancel()
+		err = firstError(err, <-stopped, environment.Stop())
+	}()
+	if err = startOperator(ctx, stopped); err != nil {
+		stopped <- nil
+		return 1, err
+	}
+	code = run()
+	if code != 0 {
+		fmt.Fprintln(os.Stderr, "the operator's log is in", logFile.Name())
+		return code, nil
+	}
+	return code, os.Remove(logFile.Name())
+}
+
+func firstError(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func startOperator(ctx context.Context, stopped chan<- error) error {
+	scheme, err := NewScheme()
+	if err != nil {
+		return err
+	}
+	if err := appsv1.AddToScheme(scheme); err != nil {
+		return err
+	}
+	if api, err = client.New(apiServer, client.Options{Scheme: scheme}); err != nil {
+		return err
+	}
+	counted := rest.CopyConfig(apiServer)
+	counted.Wrap(writes.wrap)
+	manager, err := ctrl.NewManager(counted, ctrl.Options{
+		Scheme: scheme, Cache: CacheOptions(nil), Client: ClientOptions(),
+		Metrics: server.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		return err
+	}
+	if err := New(manager, testOptions()); err != nil {
+		return err
+	}
+	go func() { stopped <- manager.Start(ctx) }()
+	return nil
+}
+
+func testOptions() Options {
+	return Options{
+		ImageRegistry: "localhost/ecommerce-stack", ImageTag: "test", MySQLImage: "mysql:8.4",
+		RabbitMQImage: "rabbitmq:4.1-management", Resync: testResync, Dial: redirects.dial,
+	}
+}
+
+// writeCounter counts the operator's requests that change something, by namespace.
+type writeCounter struct {
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (c *writeCounter) wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(request *http.Request) (*http.Response, error) {
+		if request.Method != http.MethodGet {
+			c.mu.Lock()
+			_, rest, _ := strings.Cut(request.URL.Path, "/namespaces/")
+			namespace, _, _ := strings.Cut(rest, "/")
+			c.count[namespace]++
+			c.mu.Unlock()
+		}
+		return next.RoundTrip(request)
+	})
+}
+
+func (c *writeCounter) of(namespace string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.count[namespace]
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

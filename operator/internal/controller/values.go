@@ -1,0 +1,207 @@
+package controller
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"ecommerce-stack.dev/charts"
+	"ecommerce-stack.dev/operator/api/v1alpha1"
+	"ecommerce-stack.dev/operator/internal/apply"
+)
+
+// values of a chart, as JSON has them.
+type values = map[string]any
+
+func imageTag(stack *v1alpha1.ECommerceStack, options Options) string {
+	if tag := stack.Spec.Image.Tag; tag != "" {
+		return tag
+	}
+	return options.ImageTag
+}
+
+// serviceValues are the values of a service's chart. What is not set here is the
+// chart's default, which the resource's documentation repeats.
+func serviceValues(stack *v1alpha1.ECommerceStack, options Options, service, checksum string) values {
+	spec := &stack.Spec
+	switch service {
+	case charts.Auth:
+		v := commonValues(stack, options, spec.Auth, checksum)
+		v["jwt"] = values{
+			"accessTokenTTL": spec.JWT.AccessTokenTTL.Duration.String(), "refreshTokenTTL": spec.JWT.RefreshTokenTTL.Duration.String(),
+		}
+		v["manager"] = values{"secretName": managerSecret(stack)}
+		v["networkPolicy"] = networkPolicy(stack, charts.MySQL)
+		return v
+	case charts.Sales:
+		v := commonValues(stack, options, spec.Sales.ServiceSpec, checksum)
+		v["currency"] = spec.Currency
+		v["holdTTL"] = spec.Sales.HoldTTL.Duration.String()
+		v["networkPolicy"] = networkPolicy(stack, charts.MySQL, charts.RabbitMQ)
+		return v
+	case charts.Stock:
+		v := commonValues(stack, options, spec.Stock, checksum)
+		v["currency"] = spec.Currency
+		v["networkPolicy"] = networkPolicy(stack, charts.MySQL, charts.RabbitMQ)
+		return v
+	default:
+		return gatewayValues(stack, options, checksum)
+	}
+}
+
+func gatewayValues(stack *v1alpha1.ECommerceStack, options Options, checksum string) values {
+	spec := &stack.Spec.Gateway
+	v := commonValues(stack, options, spec.ServiceSpec, checksum)
+	v["networkPolicy"] = networkPolicy(stack, charts.RabbitMQ)
+	v["cacheTTL"], v["rateLimit"] = spec.CacheTTL, spec.RateLimit
+	service := values{"type": string(spec.Service.Type)}
+	if spec.Service.NodePort != nil {
+		service["nodePort"] = *spec.Service.NodePort
+	}
+	v["service"] = service
+	if spec.CORS != nil {
+		v["cors"] = values{"origins": spec.CORS.Origins}
+	}
+	if spec.Ingress != nil {
+		v["ingress"] = values{
+			"enabled": true, "className": spec.Ingress.ClassName, "host": spec.Ingress.Host,
+			"tlsSecretName": spec.Ingress.TLSSecretName,
+		}
+	}
+	return v
+}
+
+func commonValues(stack *v1alpha1.ECommerceStack, options Options, spec v1alpha1.ServiceSpec, checksum string) values {
+	registry := stack.Spec.Image.Registry
+	if registry == "" {
+		registry = options.ImageRegistry
+	}
+	v := values{
+		"managedBy":        apply.Manager,
+		"image":            values{"registry": registry, "tag": imageTag(stack, options), "pullPolicy": string(stack.Spec.Image.PullPolicy)},
+		"imagePullSecrets": stack.Spec.Image.PullSecrets,
+		"replicas":         1,
+		"podAnnotations":   values{checksumAnnotation: checksum},
+		"nodeSelector":     spec.NodeSelector,
+		"tolerations":      spec.Tolerations,
+		"affinity":         spec.Affinity,
+	}
+	if spec.Replicas != nil {
+		v["replicas"] = *spec.Replicas
+	}
+	if spec.Autoscaling != nil {
+		v["autoscaling"] = values{
+			"enabled": true, "minReplicas": spec.Autoscaling.MinReplicas, "maxReplicas": spec.Autoscaling.MaxReplicas,
+			"targetCPU": spec.Autoscaling.TargetCPU,
+		}
+	}
+	if spec.Resources != nil {
+		v["resources"] = resources(spec.Resources)
+	}
+	env := values{}
+	for _, variable := range spec.Env {
+		env[variable.Name] = variable.Value
+	}
+	v["env"] = env
+	return v
+}
+
+// resources replace the chart's defaults; null takes a default away.
+func resources(spec *v1alpha1.ResourceSpec) values {
+	list := func(from corev1.ResourceList) values {
+		into := values{string(corev1.ResourceCPU): nil, string(corev1.ResourceMemory): nil}
+		for name, quantity := range from {
+			into[string(name)] = quantity.String()
+		}
+		return into
+	}
+	return values{"requests": list(spec.Requests), "limits": list(spec.Limits)}
+}
+
+// networkPolicy opens the ways to the servers: to the pods of embedded ones, to the
+// port, wherever it is, of external ones.
+func networkPolicy(stack *v1alpha1.ECommerceStack, servers ...string) values {
+	enabled := stack.Spec.NetworkPolicies == nil || *stack.Spec.NetworkPolicies
+	var egress []values
+	for _, server := range servers {
+		rule := values{"port": int32(mysqlPort)}
+		external := false
+		if server == charts.MySQL && stack.Spec.MySQL.External != nil {
+			rule["port"], external = stack.Spec.MySQL.External.Port, true
+		}
+		if server == charts.RabbitMQ {
+			rule["port"] = int32(amqpPort)
+			if stack.Spec.RabbitMQ.External != nil {
+				rule["port"], external = stack.Spec.RabbitMQ.External.Port, true
+			}
+		}
+		if !external {
+			rule["to"] = []values{{"podSelector": values{"matchLabels": values{
+				apply.NameLabel: server, apply.InstanceLabel: stack.Name,
+			}}}}
+		}
+		egress = append(egress, rule)
+	}
+	return values{"enabled": enabled, "egress": egress}
+}
+
+// mysqlValues are the values of the embedded MySQL's chart.
+func mysqlValues(stack *v1alpha1.ECommerceStack, options Options) values {
+	spec := stack.Spec.MySQL.Embedded
+	v := serverValues(stack, spec.Image, options.MySQLImage, spec.Storage)
+	if spec.Resources == nil {
+		return v
+	}
+	v["resources"] = resources(spec.Resources)
+	// With a gibibyte or more, half of it holds pages; the default suits less.
+	if limit := spec.Resources.Limits.Memory(); limit.Cmp(resource.MustParse("1Gi")) >= 0 {
+		v["bufferPool"] = strconv.FormatInt(limit.Value()/2>>20, 10) + "M"
+	}
+	return v
+}
+
+// rabbitmqValues are the values of the embedded RabbitMQ's chart.
+func rabbitmqValues(stack *v1alpha1.ECommerceStack, options Options) values {
+	spec := stack.Spec.RabbitMQ.Embedded
+	v := serverValues(stack, spec.Image, options.RabbitMQImage, spec.Storage)
+	v["replicas"] = spec.Replicas
+	if spec.Resources == nil {
+		return v
+	}
+	v["resources"] = resources(spec.Resources)
+	if limit := spec.Resources.Limits.Memory(); !limit.IsZero() {
+		v["memoryHighWatermark"] = strconv.FormatInt(limit.Value()*6/10>>20, 10) + "MiB"
+	}
+	return v
+}
+
+func serverValues(stack *v1alpha1.ECommerceStack, image, defaultImage string, storage v1alpha1.StorageSpec) values {
+	if image == "" {
+		image = defaultImage
+	}
+	return values{
+		"managedBy": apply.Manager, "image": image, "imagePullPolicy": string(stack.Spec.Image.PullPolicy),
+		"imagePullSecrets": stack.Spec.Image.PullSecrets,
+		"storage":          values{"size": storage.Size.String(), "className": storage.ClassName},
+		"networkPolicy":    values{"enabled": stack.Spec.NetworkPolicies == nil || *stack.Spec.NetworkPolicies},
+	}
+}
+
+// plain turns values of Go types into what a values file would hold. A nil at the top
+// stands for the chart's default; further down it takes a default away.
+func plain(typed values) (values, error) {
+	encoded, err := json.Marshal(typed)
+	if err != nil {
+		return nil, fmt.Errorf("encode values: %w", err)
+	}
+	var decoded values
+	if err := json.Unmarshal(encoded, &decoded); err != nil {
+		return nil, fmt.Errorf("decode values: %w", err)
+	}
+	maps.DeleteFunc(decoded, func(_ string, value any) bool { return value == nil })
+	return decoded, nil
+}
