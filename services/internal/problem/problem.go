@@ -263,12 +263,12 @@ func fromFailure(f *failure.Error, err error) *Problem {
 	p.extra = f.Extra
 	switch f.Kind {
 	case failure.KindTooMany:
-		p.withRetryAfter(f.RetryAfter)
+		p = p.withRetryAfter(f.RetryAfter)
 	case failure.KindUnavailable:
-		p.withRetryAfter(f.RetryAfter)
+		p = p.withRetryAfter(f.RetryAfter)
 		p.cause = err
 	case failure.KindUnauthenticated:
-		p.WithHeader("WWW-Authenticate", "Bearer")
+		p = p.WithHeader("WWW-Authenticate", "Bearer")
 	}
 	return p
 }

@@ -96,21 +96,19 @@ func New(o Options) *Server {
 	s.router.Use(identify, newObserver(o.Log, o.Metrics).observe, harden, bound(o.MaxBody))
 	s.router.NotFound(notFound)
 	s.router.MethodNotAllowed(methodNotAllowed(s.router))
-	s.route(http.MethodGet, "/health", o.Health.Health)
-	s.route(http.MethodGet, "/livez", o.Health.Live)
-	s.route(http.MethodGet, "/readyz", o.Health.Ready)
+	s.get("/health", o.Health.Health)
+	s.get("/livez", o.Health.Live)
+	s.get("/readyz", o.Health.Ready)
 	if o.Verifier != nil {
 		s.api = newAPI(s)
-		s.route(http.MethodGet, "/openapi.json", document(s.api))
+		s.get("/openapi.json", document(s.api))
 	}
 	return s
 }
 
-func (s *Server) route(method, path string, h http.HandlerFunc) {
-	s.router.Method(method, path, h)
-	if method == http.MethodGet {
-		s.router.Method(http.MethodHead, path, h)
-	}
+func (s *Server) get(path string, h http.HandlerFunc) {
+	s.router.Method(http.MethodGet, path, h)
+	s.router.Method(http.MethodHead, path, h)
 }
 
 // API is where a service registers its operations, each through authn.Require or

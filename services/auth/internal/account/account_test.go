@@ -45,10 +45,11 @@ func TestFailuresSlowDownButNeverForLong(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	var a Attempts
-	for i, want := range []time.Duration{0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60} {
+	for i, seconds := range []int{0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60} {
+		want := time.Duration(seconds) * time.Second
 		a = a.Failed(now)
-		if got := a.Wait(now); got != want*time.Second {
-			t.Errorf("after %d failures: wait %s, want %s", i+1, got, want*time.Second)
+		if got := a.Wait(now); got != want {
+			t.Errorf("after %d failures: wait %s, want %s", i+1, got, want)
 		}
 	}
 	if later := now.Add(forgetAfter + time.Second); a.Failed(later).Failures != 1 {

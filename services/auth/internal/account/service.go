@@ -108,11 +108,11 @@ func (s *Service) hash(ctx context.Context, text string) ([]byte, error) {
 // EnsureManager makes the first Manager when no account has the email. An account
 // that has it stays as it is.
 func (s *Service) EnsureManager(ctx context.Context, email, text string) error {
-	u, err := s.Register(ctx, Registration{Username: "manager", Email: email, Password: text, Role: authn.Manager})
+	_, err := s.Register(ctx, Registration{Username: "manager", Email: email, Password: text, Role: authn.Manager})
 	if !errors.Is(err, ErrEmailTaken) {
 		return err
 	}
-	u, err = s.Store.ByEmail(ctx, NormalEmail(email))
+	u, err := s.Store.ByEmail(ctx, NormalEmail(email))
 	if err == nil && u.Role != authn.Manager {
 		s.Log.WarnContext(ctx, "the account of MANAGER_EMAIL is not a Manager's", "user", u.ID)
 	}

@@ -43,7 +43,7 @@ func newUpstream(t testing.TB) *upstream {
 		u.mu.Unlock()
 		answer(w, r)
 	}))
-	t.Cleanup(u.Server.Close)
+	t.Cleanup(u.Close)
 	return u
 }
 
