@@ -26,11 +26,14 @@ gotest = mkdir -p $(TESTS) && $(TOOL_DIR)/gotestsum --format pkgname-and-test-fa
 .PHONY: up
 up: ## Everything to a running store: cluster, images, operator, sample stack, demo
 	@$(WITH_GO) $(CLUSTER) up
-	@$(MAKE) images
-	@$(WITH_GO) $(CLUSTER) load _out/images/*.tar
-	@$(WITH_GO) $(GO) run ./hack/install
+	@$(MAKE) reload
 	@$(MAKE) demo
 	@$(MAKE) next
+
+.PHONY: reload
+reload: images ## Build, load and roll out what changed, on a cluster that is up
+	@$(WITH_GO) $(CLUSTER) load _out/images/*.tar
+	@$(WITH_GO) $(GO) run ./hack/install
 
 .PHONY: next
 next:
