@@ -101,7 +101,7 @@ func (o observer) record(r *http.Request, ww middleware.WrapResponseWriter, took
 	}
 	level := slog.LevelInfo
 	switch {
-	case route == "" || status == http.StatusNotFound && strings.HasSuffix(route, "/*"):
+	case route == "":
 		route = "unmatched"
 	case probe(route):
 		level = slog.LevelDebug

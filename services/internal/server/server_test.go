@@ -74,7 +74,7 @@ type fixture struct {
 	log  *logs
 }
 
-func newServer(t *testing.T, config server.Config, health *health.Checks) (*server.Server, *authntest.Keys, *logs) {
+func newServer(t testing.TB, config server.Config, health *health.Checks) (*server.Server, *authntest.Keys, *logs) {
 	t.Helper()
 	keys, out := authntest.New(t), &logs{}
 	return server.New(server.Options{

@@ -116,6 +116,11 @@ func (c *Cache) store(k Key) *otter.Cache[string, *entry] {
 // dropped either way: changes may have been missed.
 func (c *Cache) Hears(yes bool) {
 	c.hears.Store(yes)
+	c.Drop()
+}
+
+// Drop drops every answer.
+func (c *Cache) Drop() {
 	c.drop(func(Key) bool { return true })
 	c.items.InvalidateAll()
 	c.lists.InvalidateAll()

@@ -101,9 +101,11 @@ func (e *Edge) serve(w http.ResponseWriter, r *http.Request) error {
 	if key, query, ok := cacheKey(m.Route, r); ok {
 		return e.fromCache(w, r, m.Route, upstream, key, query)
 	}
-	return upstream.Forward(w, r, proxy.Call{
-		Timeout: m.Route.Timeout, Stream: m.Route.Stream, Client: addr, Draining: e.Draining,
-	})
+	call := proxy.Call{Timeout: m.Route.Timeout, Stream: m.Route.Stream, Client: addr, Draining: e.Draining}
+	if m.Route.Changes {
+		call.Succeeded = e.Cache.Drop
+	}
+	return upstream.Forward(w, r, call)
 }
 
 // ambiguous says whether a service could split the path in another way than we do.

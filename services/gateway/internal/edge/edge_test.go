@@ -403,6 +403,30 @@ func TestPublicReadsAreAnsweredFromTheCache(t *testing.T) {
 	}
 }
 
+func TestWhoeverChangesAProductSeesTheChange(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	status := http.StatusOK
+	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			w.WriteHeader(status)
+			return
+		}
+		text(strconv.Itoa(g.up.calls()))(w, r)
+	})
+	before := g.do("GET", "/products/7", "").raw
+	status = http.StatusConflict
+	g.do("PUT", "/products", "{}", "Authorization", g.manager(1))
+	if got := g.do("GET", "/products/7", "").raw; got != before {
+		t.Errorf("after a refused change: %s, want %s from the cache", got, before)
+	}
+	status = http.StatusOK
+	g.do("PUT", "/products", "{}", "Authorization", g.manager(1))
+	if got := g.do("GET", "/products/7", "").raw; got == before {
+		t.Error("after a change: the answer from before")
+	}
+}
+
 func TestListsAreKeptByTheParametersThatMatter(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})

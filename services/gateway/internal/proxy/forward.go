@@ -27,6 +27,8 @@ type Call struct {
 	Client netip.Addr
 	// Draining ends streams.
 	Draining <-chan struct{}
+	// Succeeded is called before a status below 300 is passed on, if it is set.
+	Succeeded func()
 }
 
 // Forward passes r on and the answer back. It returns an error only if nothing was
@@ -55,6 +57,9 @@ func (u *Upstream) Forward(w http.ResponseWriter, r *http.Request, c Call) error
 	if c.Stream {
 		timer.Stop()
 		go endWith(ctx, cancel, c.Draining)
+	}
+	if c.Succeeded != nil && res.StatusCode < http.StatusMultipleChoices {
+		c.Succeeded()
 	}
 	copyHeader(w.Header(), res.Header)
 	w.WriteHeader(res.StatusCode)

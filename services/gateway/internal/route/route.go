@@ -51,6 +51,8 @@ type Route struct {
 	Stream bool `yaml:"stream"`
 	// Cache keeps answers to GET; nil keeps none.
 	Cache *Cache `yaml:"cache"`
+	// Changes says that a success makes what is cached stale.
+	Changes bool `yaml:"changes"`
 }
 
 // Cache says how answers of a route are told apart and how they become stale.

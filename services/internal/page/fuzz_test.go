@@ -1,0 +1,34 @@
+package page_test
+
+import (
+	"testing"
+
+	"ecommerce-stack.dev/services/internal/failure"
+	"ecommerce-stack.dev/services/internal/page"
+)
+
+func FuzzDecode(f *testing.F) {
+	ours, err := page.Encode("products:name", key{"a", 1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, seed := range []string{ours, "", "eyJ2IjoxfQ", "%%%", ours + "A", ours[1:]} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		got, ok, err := page.Decode[key]("products:name", text)
+		if err != nil && failure.KindOf(err) != failure.KindInvalid {
+			t.Fatalf("Decode(%q) = %v, want KindInvalid", text, err)
+		}
+		if !ok {
+			return
+		}
+		again, err := page.Encode("products:name", got)
+		if err != nil {
+			t.Fatalf("%+v came out of %q and does not go in: %v", got, text, err)
+		}
+		if back, _, err := page.Decode[key]("products:name", again); err != nil || back != got {
+			t.Fatalf("%+v became %+v, %v", got, back, err)
+		}
+	})
+}
