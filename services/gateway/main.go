@@ -110,7 +110,13 @@ func serve(ctx context.Context) error {
 	})
 	srv.Fallback(front)
 	upstreams := []*proxy.Upstream{auth, stock, sales}
-	srv.Router().Method("GET", "/openapi.json", docs.New(upstreams, front.Routed))
+	page, err := docs.Page()
+	if err != nil {
+		return err
+	}
+	srv.Get("/openapi.json", docs.New(upstreams, front.Routed))
+	srv.Get(docs.PagePath, page)
+	srv.Get(docs.PageAssets, page)
 	for _, u := range upstreams {
 		checks.Add(u.Name(), u.Ready)
 		srv.OnStop(u.Name(), func(context.Context) error { u.Close(); return nil })

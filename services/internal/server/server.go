@@ -96,27 +96,25 @@ func New(o Options) *Server {
 	s.router.Use(identify, newObserver(o.Log, o.Metrics).observe, harden, bound(o.MaxBody))
 	s.router.NotFound(notFound)
 	s.router.MethodNotAllowed(methodNotAllowed(s.router))
-	s.get("/health", o.Health.Health)
-	s.get("/livez", o.Health.Live)
-	s.get("/readyz", o.Health.Ready)
+	s.Get("/health", http.HandlerFunc(o.Health.Health))
+	s.Get("/livez", http.HandlerFunc(o.Health.Live))
+	s.Get("/readyz", http.HandlerFunc(o.Health.Ready))
 	if o.Verifier != nil {
 		s.api = newAPI(s)
-		s.get("/openapi.json", document(s.api))
+		s.Get("/openapi.json", document(s.api))
 	}
 	return s
-}
-
-func (s *Server) get(path string, h http.HandlerFunc) {
-	s.router.Method(http.MethodGet, path, h)
-	s.router.Method(http.MethodHead, path, h)
 }
 
 // API is where a service registers its operations, each through authn.Require or
 // authn.Public.
 func (s *Server) API() huma.API { return s.api }
 
-// Router is for routes that are no part of the OpenAPI document.
-func (s *Server) Router() chi.Router { return s.router }
+// Get adds a route for GET and HEAD that is no part of the OpenAPI document.
+func (s *Server) Get(pattern string, h http.Handler) {
+	s.router.Method(http.MethodGet, pattern, h)
+	s.router.Method(http.MethodHead, pattern, h)
+}
 
 // Fallback answers every request that no route takes, in place of a 404. It may
 // tell metrics and logs its own routes by chi's RouteContext.
