@@ -1,0 +1,73 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+
+	"ecommerce-stack.dev/hack/internal/state"
+)
+
+func TestTheTagIsOfTheContent(t *testing.T) {
+	one := map[string][]byte{"auth": []byte("a"), "sales": []byte("s")}
+	same := map[string][]byte{"sales": []byte("s"), "auth": []byte("a")}
+	swapped := map[string][]byte{"auth": []byte("s"), "sales": []byte("a")}
+	if tag("dev", one) != tag("dev", same) {
+		t.Error("the same binaries have two tags")
+	}
+	if tag("dev", one) == tag("dev", swapped) {
+		t.Error("other binaries have the same tag")
+	}
+	if got := tag("1.2.3", one); !strings.HasPrefix(got, "1.2.3-") || len(got) != len("1.2.3-")+12 {
+		t.Errorf("tag %q, want 1.2.3- and 12 digits", got)
+	}
+}
+
+func TestOnlyReleasesAreStampedWithTheirCommit(t *testing.T) {
+	dev, err := stampOf(t.TempDir(), "")
+	if err != nil || dev != (stamp{"dev", "dev"}) {
+		t.Errorf("stamp %+v, %v; want dev, dev", dev, err)
+	}
+	released, err := stampOf(t.TempDir(), "v1.2.3")
+	if err != nil || released != (stamp{"1.2.3", "unknown"}) {
+		t.Errorf("stamp %+v, %v; want 1.2.3 of an unknown commit", released, err)
+	}
+	if _, err := stampOf(t.TempDir(), "1.2; rm"); err == nil {
+		t.Error("anything is a version")
+	}
+}
+
+func TestAnImageRunsItsBinaryAsNobody(t *testing.T) {
+	out := t.TempDir()
+	written, err := write(out, map[string][]byte{"auth": []byte("binary")}, []byte("authorities"), stamp{"dev", "dev"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed summary
+	if err := state.ReadJSON(filepath.Join(out, "images.json"), &listed); err != nil {
+		t.Fatal(err)
+	}
+	if want := "localhost/ecommerce-stack/auth:" + written.Tag; listed.Images["auth"] != want {
+		t.Errorf("listed %q, want %q", listed.Images["auth"], want)
+	}
+	if info, err := os.Stat(filepath.Join(out, "auth.tar")); err != nil || info.Size() != listed.Sizes["auth"] {
+		t.Errorf("the archive is %v, %v; want %d bytes", info, err, listed.Sizes["auth"])
+	}
+	image, err := tarball.ImageFromPath(filepath.Join(out, "auth.tar"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if file.Config.User != "65532:65532" || len(file.Config.Entrypoint) != 1 || file.Config.Entrypoint[0] != "/auth" {
+		t.Errorf("it runs %q as %q", file.Config.Entrypoint, file.Config.User)
+	}
+	if layers, err := image.Layers(); err != nil || len(layers) != 1 {
+		t.Errorf("%d layers, %v; want one", len(layers), err)
+	}
+}

@@ -1,0 +1,128 @@
+// Command image builds the static binaries of the services and the operator and
+// writes each as a container image of one layer:
+//
+//	go run ./hack/image
+//
+// The archives are _out/images/<name>.tar, for `docker load`, `ctr images
+// import` and `kind load image-archive`; _out/images/images.json says what they
+// are called. All five share a tag that ends in a digest of their binaries: a
+// build of unchanged sources makes the same images, and rolls nothing.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"ecommerce-stack.dev/hack/internal/debian"
+	"ecommerce-stack.dev/hack/internal/progress"
+	"ecommerce-stack.dev/hack/internal/state"
+	"ecommerce-stack.dev/hack/internal/workspace"
+)
+
+// component is one image and the main package of its binary.
+type component struct {
+	name   string
+	module string // below the checkout
+	path   string // of the package, in its module
+	title  string
+}
+
+var components = []component{
+	{"auth", "services", "./auth", "E-commerce accounts"},
+	{"sales", "services", "./sales", "E-commerce orders"},
+	{"stock", "services", "./stock", "E-commerce catalogue and inventory"},
+	{"gateway", "services", "./gateway", "E-commerce API gateway"},
+	{"operator", "operator", "./cmd", "E-commerce operator"},
+}
+
+type arguments struct {
+	Version string `help:"Version to stamp. By default what git describes." env:"VERSION"`
+}
+
+func main() {
+	var args arguments
+	ctx := kong.Parse(&args, kong.Name("image"), kong.Description("Build the container images."), kong.UsageOnError())
+	if err := ctx.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "image:", err)
+		os.Exit(1)
+	}
+}
+
+// Run builds the binaries one after another, then the images.
+func (a arguments) Run() error {
+	root, err := workspace.Root()
+	if err != nil {
+		return err
+	}
+	goTool, err := workspace.Go(root)
+	if err != nil {
+		return err
+	}
+	p := progress.New(os.Stderr)
+	certificates, err := certificates(p)
+	if err != nil {
+		return err
+	}
+	stamp, err := stampOf(root, a.Version)
+	if err != nil {
+		return err
+	}
+	binaries := map[string][]byte{}
+	for _, c := range components {
+		if err := p.Run("Build "+c.name, func(func(string)) error {
+			binaries[c.name], err = c.build(goTool, root, stamp)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	out := filepath.Join(root, "_out", "images")
+	written, err := write(out, binaries, certificates, stamp)
+	if err != nil {
+		return err
+	}
+	p.Printf("Images %s in %s\nLoad them into the cluster with `go run ./hack/cluster load %s/*.tar`.", written.Tag, out, out)
+	return nil
+}
+
+const certificatesFile = "/etc/ssl/certs/ca-certificates.crt"
+
+// certificates returns the public authorities that the machine trusts, from
+// Debian's package where it is missing.
+func certificates(p *progress.Printer) ([]byte, error) {
+	packages := []debian.Package{{Name: "ca-certificates", Has: []string{certificatesFile}}}
+	if missing := debian.Missing(packages); len(missing) > 0 {
+		if err := p.Run("Install "+strings.Join(missing, ", "), func(detail func(string)) error { return debian.Install(packages, detail) }); err != nil {
+			return nil, err
+		}
+	}
+	return os.ReadFile(certificatesFile)
+}
+
+// summary is what images.json holds.
+type summary struct {
+	Tag    string            `json:"tag"`
+	Images map[string]string `json:"images"` // references by name
+	Sizes  map[string]int64  `json:"sizes"`  // bytes of the archives
+}
+
+func write(out string, binaries map[string][]byte, certificates []byte, stamp stamp) (summary, error) {
+	result := summary{Tag: tag(stamp.version, binaries), Images: map[string]string{}, Sizes: map[string]int64{}}
+	for _, c := range components {
+		reference := "localhost/ecommerce-stack/" + c.name + ":" + result.Tag
+		path := filepath.Join(out, c.name+".tar")
+		if err := c.write(path, reference, binaries[c.name], certificates, stamp); err != nil {
+			return summary{}, err
+		}
+		info, err := os.Stat(path)
+		if err != nil {
+			return summary{}, err
+		}
+		result.Images[c.name], result.Sizes[c.name] = reference, info.Size()
+	}
+	return result, state.WriteJSON(filepath.Join(out, "images.json"), result)
+}
