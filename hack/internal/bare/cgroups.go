@@ -26,49 +26,49 @@ type hierarchy struct {
 	unified bool // version 2
 }
 
-// hierarchies lists the trees that the kubelet uses: the unified one, or all of
-// version 1 where those are mounted.
-func hierarchies(mountinfo string) []hierarchy {
-	var unified, separate []hierarchy
+// hierarchies lists the mounted trees. Where those of version 1 are mounted the
+// kubelet uses them, and the unified one beside them is only runc's.
+func hierarchies(mountinfo string) (all []hierarchy, kubelets []hierarchy) {
 	for line := range strings.Lines(mountinfo) {
 		before, after, ok := strings.Cut(line, " - ")
 		left, right := strings.Fields(before), strings.Fields(after)
-		if !ok || len(left) < 5 || len(right) < 3 {
+		if !ok || len(left) < 5 || len(right) < 1 {
 			continue
 		}
-		switch {
-		case right[0] == "cgroup2":
-			unified = append(unified, hierarchy{left[4], true})
-		case right[0] == "cgroup":
-			separate = append(separate, hierarchy{left[4], false})
+		switch right[0] {
+		case "cgroup2":
+			all = append(all, hierarchy{left[4], true})
+		case "cgroup":
+			all = append(all, hierarchy{left[4], false})
+			kubelets = append(kubelets, hierarchy{left[4], false})
 		}
 	}
-	if len(separate) > 0 {
-		return separate
+	if len(kubelets) == 0 {
+		kubelets = all[:min(1, len(all))]
 	}
-	return unified[:min(1, len(unified))]
+	return all, kubelets
 }
 
-func mountedHierarchies() ([]hierarchy, error) {
+func mountedHierarchies() (all []hierarchy, kubelets []hierarchy, err error) {
 	mountinfo, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	all := hierarchies(string(mountinfo))
+	all, kubelets = hierarchies(string(mountinfo))
 	if len(all) == 0 {
-		return nil, errors.New("no control groups are mounted: mount cgroup2 at /sys/fs/cgroup")
+		return nil, nil, errors.New("no control groups are mounted: mount cgroup2 at /sys/fs/cgroup")
 	}
-	return all, nil
+	return all, kubelets, nil
 }
 
 // makeCgroups makes the cluster's group in each hierarchy, with the controllers
 // that the kubelet looks for.
 func (c *Cluster) makeCgroups() error {
-	all, err := mountedHierarchies()
+	_, kubelets, err := mountedHierarchies()
 	if err != nil {
 		return err
 	}
-	for _, h := range all {
+	for _, h := range kubelets {
 		if h.unified {
 			if err := delegate(h.path); err != nil {
 				return err
@@ -120,7 +120,7 @@ func inheritCPUs(parent, group string) error {
 // removeCgroups removes the cluster's groups, which are empty once its
 // supervisor is gone.
 func (c *Cluster) removeCgroups() error {
-	all, err := mountedHierarchies()
+	all, _, err := mountedHierarchies()
 	if err != nil {
 		return err
 	}

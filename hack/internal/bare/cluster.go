@@ -55,6 +55,17 @@ func (c *Cluster) Up() error {
 	if err != nil {
 		return err
 	}
+	if err := c.converge(plan); err == nil {
+		return nil
+	} else if _, running := node.Running(c.Dir); running {
+		return err
+	}
+	c.Progress.Printf("  ! The supervisor was ended meanwhile: starting the cluster again")
+	return c.converge(plan)
+}
+
+// converge makes the running cluster the planned one.
+func (c *Cluster) converge(plan plan) error {
 	record, running := node.Running(c.Dir)
 	if running && record.Fingerprint != plan.config.Fingerprint {
 		if err := c.Progress.Run("Stop the cluster, which runs an older configuration", func(func(string)) error { return node.Stop(c.Dir) }); err != nil {
@@ -167,6 +178,9 @@ func (c *Cluster) start(plan plan) error {
 		if err := c.removeCgroups(); err != nil {
 			return err
 		}
+		if err := c.dropHalfDatabase(); err != nil {
+			return err
+		}
 		if err := c.makeFolders(); err != nil {
 			return err
 		}
@@ -217,6 +231,15 @@ func (c *Cluster) listen() (gateway, api *net.TCPListener, err error) {
 
 func listen(port int) (*net.TCPListener, error) {
 	return net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
+}
+
+// dropHalfDatabase removes a database that was killed while it was made: etcd
+// does not recover from that, and there is nothing in it yet.
+func (c *Cluster) dropHalfDatabase() error {
+	if _, err := os.Stat(c.applied()); err == nil {
+		return nil
+	}
+	return os.RemoveAll(c.Dir.Path("etcd"))
 }
 
 // makeFolders makes the cluster's folders, and remembers those it makes

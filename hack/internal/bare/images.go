@@ -2,12 +2,14 @@ package bare
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -41,22 +43,27 @@ func (c *Cluster) pauseImage(bin string) (reference, path string, err error) {
 
 // importMissing imports those of the archives whose image, which must be named
 // by its content, is not there.
-func (c *Cluster) importMissing(archives map[string]string, detail func(string)) error {
+func (c *Cluster) importMissing(archives map[string]string, detail func(string)) (failed error) {
 	out, err := c.ctr("images", "list", "--quiet")
 	if err != nil {
 		return err
 	}
 	there := strings.Fields(out)
+	var loading sync.WaitGroup
+	errs := make(chan error, len(archives))
 	for reference, path := range archives {
 		if slices.Contains(there, reference) {
 			continue
 		}
 		detail(reference)
-		if err := c.load(path); err != nil {
-			return err
-		}
+		loading.Go(func() { errs <- c.load(path) })
 	}
-	return nil
+	loading.Wait()
+	close(errs)
+	for err := range errs {
+		failed = errors.Join(failed, err)
+	}
+	return failed
 }
 
 func (c *Cluster) load(path string) error {

@@ -34,16 +34,21 @@ const (
 
 // finish waits for a started cluster and gives it what every cluster has.
 func (c *Cluster) finish(plan plan) error {
-	names := []string{}
-	for _, component := range plan.config.Components {
-		names = append(names, component.Name)
+	wait := func(what string, names []string) error {
+		return c.Progress.Run("Wait for "+what, func(detail func(string)) error { return c.awaitComponents(names, detail) })
 	}
-	if err := c.Progress.Run("Wait for the components", func(detail func(string)) error {
-		return c.awaitComponents(names, detail)
-	}); err != nil {
+	if err := wait("the API server", []string{"etcd", "kube-apiserver"}); err != nil {
 		return err
 	}
+	// Before the others are ready: some of them are allowed what they do by this.
 	if err := c.apply(plan.bin); err != nil {
+		return err
+	}
+	var all []string
+	for _, component := range plan.config.Components {
+		all = append(all, component.Name)
+	}
+	if err := wait("the components", all); err != nil {
 		return err
 	}
 	if err := c.Progress.Run("Load images", func(detail func(string)) error {
@@ -103,7 +108,7 @@ func (c *Cluster) tail(component string) string {
 
 // apply applies the manifests, unless these very ones have been.
 func (c *Cluster) apply(bin string) error {
-	marker, sum := c.Dir.Path("applied"), sha256.Sum256(manifests)
+	marker, sum := c.applied(), sha256.Sum256(manifests)
 	digest := []byte(hex.EncodeToString(sum[:]))
 	if applied, err := os.ReadFile(marker); err == nil && bytes.Equal(applied, digest) {
 		return nil
@@ -113,11 +118,15 @@ func (c *Cluster) apply(bin string) error {
 			"apply", "--server-side", "--force-conflicts", "--field-manager=ecommerce-cluster", "--filename=-")
 		cmd.Stdin = bytes.NewReader(manifests)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("kubectl apply: %w\n%s", err, bytes.TrimSpace(out))
+			return fmt.Errorf("kubectl apply: %w\n%s\nIf a field cannot be changed in a cluster that runs, start a new one: make down up", err, bytes.TrimSpace(out))
 		}
 		return state.Write(marker, digest, 0o600)
 	})
 }
+
+// applied is the file that holds the digest of the applied manifests. It is
+// there once the cluster's database holds anything.
+func (c *Cluster) applied() string { return c.Dir.Path("applied") }
 
 // awaitNode waits until pods can be made: the node is ready and the default
 // service account is there.

@@ -72,13 +72,18 @@ func awaitRecord(dir Dir, cmd *exec.Cmd) error {
 	return fmt.Errorf("the supervisor did not come up within %s", patience)
 }
 
-// Running returns the record of the supervisor, if it runs.
+// Running returns the record of the supervisor, if it runs. One that is being
+// killed does not: it has let go of its lock before it is gone.
 func Running(dir Dir) (Record, bool) {
 	var record Record
-	if err := state.ReadJSON(dir.record(), &record); err != nil {
+	if err := state.ReadJSON(dir.record(), &record); err != nil || !record.Alive() {
 		return Record{}, false
 	}
-	return record, record.Alive()
+	lock, err := state.TryAcquire(dir.lock())
+	if err == nil {
+		lock.Close()
+	}
+	return record, errors.Is(err, state.ErrHeld)
 }
 
 // stopPatience is for the components to end one after another: etcd last.

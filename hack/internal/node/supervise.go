@@ -47,6 +47,10 @@ func Supervise(dir Dir) error {
 	if err := state.WriteJSON(dir.record(), Record{ID: self, Fingerprint: config.Fingerprint, Started: time.Now()}); err != nil {
 		return err
 	}
+	listeners, err := takeListeners(config)
+	if err != nil {
+		return err
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	reaper := newReaper()
@@ -54,12 +58,13 @@ func Supervise(dir Dir) error {
 		return err
 	}
 	slog.Info("the node begins", "pid", self.PID)
-	return serve(ctx, dir, config, newKeeper(dir, reaper, config.Components))
+	serve(ctx, dir, config, listeners, newKeeper(dir, reaper, config.Components))
+	return nil
 }
 
 // serve runs everything until the context ends. The first component, the
 // database, is stopped last.
-func serve(ctx context.Context, dir Dir, config Config, k *keeper) error {
+func serve(ctx context.Context, dir Dir, config Config, listeners []net.Listener, k *keeper) {
 	first, rest := config.Components[0], config.Components[1:]
 	firstCtx, stopFirst := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopFirst()
@@ -69,11 +74,7 @@ func serve(ctx context.Context, dir Dir, config Config, k *keeper) error {
 		others.Go(func() { k.keep(ctx, component) })
 	}
 	for i, address := range config.Forwards {
-		listener, err := net.FileListener(os.NewFile(uintptr(firstListener+i), address))
-		if err != nil {
-			return fmt.Errorf("take the listening socket for %s: %w", address, err)
-		}
-		go forward(ctx, listener, address)
+		go forward(ctx, listeners[i], address)
 	}
 	go trim(ctx, dir.Path("log"))
 	go provision(ctx, config.VolumesKubeconfig, dir.Path("volumes"))
@@ -83,7 +84,21 @@ func serve(ctx context.Context, dir Dir, config Config, k *keeper) error {
 	others.Wait()
 	stopFirst()
 	database.Wait()
-	return nil
+}
+
+// takeListeners takes over the sockets that the supervisor was started with, so
+// that no component inherits them.
+func takeListeners(config Config) ([]net.Listener, error) {
+	var listeners []net.Listener
+	for i, address := range config.Forwards {
+		file := os.NewFile(uintptr(firstListener+i), address)
+		listener, err := net.FileListener(file) // of a copy, which programs do not inherit
+		if err := errors.Join(err, file.Close()); err != nil {
+			return nil, fmt.Errorf("take the listening socket for %s: %w", address, err)
+		}
+		listeners = append(listeners, listener)
+	}
+	return listeners, nil
 }
 
 func lookPath(name string) (string, error) {

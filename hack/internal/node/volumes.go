@@ -24,7 +24,12 @@ import (
 // StorageClass is the class whose volumes the supervisor provisions.
 const StorageClass = "standard"
 
-const provisionedBy = "pv.kubernetes.io/provisioned-by"
+// Annotations by which provisioners, the scheduler and the volume controller
+// work together.
+const (
+	provisionedBy = "pv.kubernetes.io/provisioned-by"
+	selectedNode  = "volume.kubernetes.io/selected-node"
+)
 
 // provisioner makes a folder for each claim of the storage class and a local
 // volume over it, and removes both when the claim is gone: what an external
@@ -47,7 +52,25 @@ func provision(ctx context.Context, kubeconfig, dir string) {
 		return
 	}
 	p := &provisioner{client: client, dir: dir}
-	p.run(ctx)
+	if p.await(ctx) {
+		p.run(ctx)
+	}
+}
+
+// await waits until the API server answers and allows to list volumes: informers
+// that have to try become slow at it.
+func (p *provisioner) await(ctx context.Context) bool {
+	for {
+		_, err := p.client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{Limit: 1})
+		if err == nil {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
 }
 
 func (p *provisioner) run(ctx context.Context) {
@@ -104,7 +127,8 @@ func (p *provisioner) reconcile(ctx context.Context, claims []*corev1.Persistent
 	return errors.Join(errs...)
 }
 
-// wanting returns the claims of the class that have no volume yet.
+// wanting returns the claims of the class that a pod waits for and that have no
+// volume yet. The scheduler says so when it has found the pod a node.
 func wanting(claims []*corev1.PersistentVolumeClaim, volumes []*corev1.PersistentVolume) []*corev1.PersistentVolumeClaim {
 	made := map[string]bool{}
 	for _, volume := range volumes {
@@ -113,7 +137,8 @@ func wanting(claims []*corev1.PersistentVolumeClaim, volumes []*corev1.Persisten
 	var result []*corev1.PersistentVolumeClaim
 	for _, claim := range claims {
 		class := claim.Spec.StorageClassName
-		if class != nil && *class == StorageClass && claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil && !made[volumeName(claim)] {
+		if class != nil && *class == StorageClass && claim.Annotations[selectedNode] == Name &&
+			claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil && !made[volumeName(claim)] {
 			result = append(result, claim)
 		}
 	}
