@@ -12,6 +12,10 @@
 - apiGroups: [""]
   resources: [secrets, services, configmaps, serviceaccounts]
   verbs: [get, list, watch, create, patch, delete]
+# A deletion waits until pods are gone, and destroys volumes where that is wanted.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [list]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
   verbs: [list, delete]

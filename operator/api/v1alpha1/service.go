@@ -10,7 +10,7 @@ type ImageSpec struct {
 	// Registry and path before the image's name, such as registry.example/shop. Default:
 	// what the operator was installed with.
 	// +kubebuilder:validation:MaxLength=255
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+([._:/-]+[a-z0-9]+)*$')",message="spec.image.registry must be a registry and path without scheme or trailing slash, such as registry.example/shop"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$')",message="spec.image.registry must be a registry and path without scheme or trailing slash, such as registry.example/shop"
 	// +optional
 	Registry string `json:"registry,omitempty"`
 	// Tag of the images. Default: the operator's own version.

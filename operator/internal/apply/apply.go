@@ -37,8 +37,12 @@ type Set struct {
 type Change struct {
 	// What was done, such as `apply Deployment demo-sales`.
 	What string
+	// Kind and Name of the object.
+	Kind, Name string
 	// Drift: the operator had applied exactly this before, and someone changed it.
 	Drift bool
+	// Made: there was no such object.
+	Made bool
 }
 
 // Foreign says that an object exists and is not the operator's.
@@ -87,12 +91,15 @@ func (a *Applier) applyOne(ctx context.Context, set Set, object *unstructured.Un
 	}
 	live := empty(desired.GroupVersionKind())
 	err = a.Client.Get(ctx, client.ObjectKeyFromObject(desired), live)
-	change := &Change{What: fmt.Sprintf("apply %s %s", desired.GetKind(), desired.GetName())}
+	change := &Change{
+		What: fmt.Sprintf("apply %s %s", desired.GetKind(), desired.GetName()), Kind: desired.GetKind(), Name: desired.GetName(),
+	}
 	switch {
 	case apierrors.IsNotFound(err):
 		if err := a.mustBeFree(ctx, set, desired); err != nil {
 			return nil, err
 		}
+		change.Made = true
 	case err != nil:
 		return nil, err
 	case live.GetDeletionTimestamp() != nil:
@@ -172,7 +179,9 @@ func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Un
 				client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
 				return changes, fmt.Errorf("delete %s %s: %w", kind.Kind, object.GetName(), err)
 			}
-			changes = append(changes, Change{What: fmt.Sprintf("delete %s %s", kind.Kind, object.GetName())})
+			changes = append(changes, Change{
+				What: fmt.Sprintf("delete %s %s", kind.Kind, object.GetName()), Kind: kind.Kind, Name: object.GetName(),
+			})
 		}
 	}
 	return changes, nil

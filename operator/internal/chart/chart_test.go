@@ -1,30 +1,231 @@
-package chart
+package chart_test
 
 import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	"ecommerce-stack.dev/charts"
+	"ecommerce-stack.dev/operator/internal/chart"
 )
 
-func TestEveryChartRenders(t *testing.T) {
-	c, err := Load(charts.Names...)
+var update = flag.Bool("update", false, "write the golden files anew")
+
+const (
+	release   = "demo"
+	namespace = "shop"
+)
+
+// cases are the values that each chart is rendered with: its defaults, and the files
+// testdata/<chart>-<case>.values.yaml.
+type renderCase struct{ chart, name, valuesFile string }
+
+func cases(t *testing.T) []renderCase {
+	t.Helper()
+	var all []renderCase
+	for _, name := range charts.Names {
+		all = append(all, renderCase{name, name, ""})
+	}
+	files, err := filepath.Glob("testdata/*.values.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".values.yaml")
+		chart, _, _ := strings.Cut(name, "-")
+		all = append(all, renderCase{chart, name, file})
+	}
+	return all
+}
+
+func (c renderCase) values(t *testing.T) map[string]any {
+	t.Helper()
+	if c.valuesFile == "" {
+		return nil
+	}
+	content, err := os.ReadFile(c.valuesFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values map[string]any
+	if err := yaml.Unmarshal(content, &values); err != nil {
+		t.Fatal(err)
+	}
+	return values
+}
+
+func (c renderCase) render(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	loaded, err := chart.Load(c.chart)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := loaded.Render(c.chart, release, namespace, c.values(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
+}
+
+func TestChartsRenderAsRecorded(t *testing.T) {
+	t.Parallel()
+	for _, c := range cases(t) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			var got bytes.Buffer
+			for _, object := range c.render(t) {
+				if object.GetKind() == "CustomResourceDefinition" {
+					continue // recorded in config/crd
+				}
+				encoded, err := yaml.Marshal(object.Object)
+				if err != nil {
+					t.Fatal(err)
+				}
+				fmt.Fprintf(&got, "---\n%s", encoded)
+			}
+			golden := filepath.Join("testdata", c.name+".golden.yaml")
+			if *update {
+				if err := os.WriteFile(golden, got.Bytes(), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got.String()); diff != "" {
+				t.Errorf("run `go test ./internal/chart -update` and look at the difference, if it is meant (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// helm is the program that people install charts with.
+func helm(t *testing.T, arguments ...string) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs helm; not part of a -short run")
+	}
+	program := filepath.Join(os.Getenv("KUBEBUILDER_ASSETS"), "helm")
+	if _, err := os.Stat(program); err != nil {
+		t.Fatalf("no helm in KUBEBUILDER_ASSETS: run `make assets`, and set it to the folder that it prints: %v", err)
+	}
+	command := exec.CommandContext(t.Context(), program, arguments...)
+	var stderr bytes.Buffer
+	command.Stderr = &stderr
+	out, err := command.Output()
+	if err != nil {
+		t.Fatalf("helm %s: %v\n%s%s", strings.Join(arguments, " "), err, out, stderr.Bytes())
+	}
+	return string(out)
+}
+
+func folder(name string) string { return filepath.Join("..", "..", "..", "charts", name) }
+
+func TestHelmTemplatePrintsWhatTheOperatorApplies(t *testing.T) {
+	t.Parallel()
+	for _, c := range cases(t) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			arguments := []string{"template", release, folder(c.chart), "--namespace", namespace}
+			if c.valuesFile != "" {
+				arguments = append(arguments, "--values", c.valuesFile)
+			}
+			want := map[string]any{}
+			for part := range strings.SplitSeq(helm(t, arguments...), "\n---\n") {
+				object := &unstructured.Unstructured{}
+				if err := yaml.Unmarshal([]byte(part), object); err != nil {
+					t.Fatal(err)
+				}
+				want[key(object)] = object.Object
+			}
+			got := map[string]any{}
+			for _, object := range c.render(t) {
+				got[key(object)] = object.Object
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("objects (-helm +operator):\n%s", diff)
+			}
+		})
+	}
+}
+
+func key(object *unstructured.Unstructured) string {
+	return object.GetKind() + "/" + object.GetNamespace() + "/" + object.GetName()
+}
+
+func TestHelmLintFindsNothing(t *testing.T) {
+	t.Parallel()
+	for _, c := range cases(t) {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			arguments := []string{"lint", "--strict", folder(c.chart)}
+			if c.valuesFile != "" {
+				arguments = append(arguments, "--values", c.valuesFile)
+			}
+			helm(t, arguments...)
+		})
+	}
+}
+
+func TestUnknownValuesAreRefused(t *testing.T) {
+	t.Parallel()
+	loaded, err := chart.Load(charts.Names...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range charts.Names {
-		objects, err := c.Render(name, "demo", "shop", nil)
-		if err != nil {
-			t.Error(err)
-			continue
+		for _, values := range []map[string]any{
+			{"replica": 2},
+			{"resources": map[string]any{"limit": map[string]any{}}},
+			{"serviceAccount": map[string]any{"make": true}},
+		} {
+			if _, err := loaded.Render(name, release, namespace, values); err == nil || !strings.Contains(err.Error(), "additional properties") {
+				t.Errorf("chart %s with %v: error %v, want a refusal of the unknown key", name, values, err)
+			}
 		}
-		for _, o := range objects {
-			if o.GetKind() == "CustomResourceDefinition" {
+	}
+}
+
+// forbidden are template functions whose result depends on more than the values.
+var forbidden = []string{"lookup ", "randAlpha", "randNumeric", "randAscii", "randBytes", "uuidv4", "genCA", "genPrivateKey",
+	"genSelfSigned", "now ", "now|", "helm.sh/hook", ".Capabilities", "kind: Secret"}
+
+func TestChartsDependOnTheirValuesAlone(t *testing.T) {
+	t.Parallel()
+	loaded, err := chart.Load(charts.Names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, chart := range loaded {
+		for _, file := range chart.Raw {
+			if !strings.Contains(file.Name, "templates/") || strings.HasSuffix(file.Name, "NOTES.txt") {
 				continue
 			}
-			b, _ := yaml.Marshal(o.Object)
-			t.Logf("\n# %s\n%s", name, b)
+			for _, word := range forbidden {
+				if bytes.Contains(file.Data, []byte(word)) {
+					t.Errorf("%s/%s uses %q", name, file.Name, strings.TrimSpace(word))
+				}
+			}
+		}
+	}
+}
+
+func TestEveryCaseHasItsChart(t *testing.T) {
+	t.Parallel()
+	for _, c := range cases(t) {
+		if !slices.Contains(charts.Names, c.chart) {
+			t.Errorf("%s names no chart", c.valuesFile)
 		}
 	}
 }

@@ -127,7 +127,7 @@ func (p *pass) healBroker(ctx context.Context, server rabbitmq.Server, vhost rab
 		return err
 	}
 	changes, err := admin.Ensure(vhost, p.owner, p.stack.Spec.Adopt || p.stack.Spec.RabbitMQ.Embedded != nil)
-	p.changed(v1alpha1.ConditionBrokerReady, "RabbitMQ", changes)
+	p.changed(ctx, v1alpha1.ConditionBrokerReady, "RabbitMQ", changes)
 	if err != nil {
 		return err
 	}

@@ -6,10 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httputil"
-	"net/url"
-	"sync/atomic"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -124,54 +121,48 @@ func (f *fixture) keysMatch(t *testing.T) {
 func TestASteadyPassWritesNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	requests, changes := f.countManagementCalls(t)
 	f.makeReady(t)
 	// The status of the last pass comes back by the watch; let that settle.
-	f.eventually(t, func(context.Context) error { return f.unchangedFor(requests, 2, writes.of(f.namespace)) })
-	versions, written, changed := f.managed(t), writes.of(f.namespace), changes.Load()
-	f.eventually(t, func(context.Context) error { return f.passes(requests, 4) })
+	f.eventually(t, func(context.Context) error { return f.unchangedFor(2, writes.of(f.namespace)) })
+	f.exec(t, "SET GLOBAL log_output = 'TABLE'")
+	f.exec(t, "SET GLOBAL general_log = ON")
+	t.Cleanup(func() { f.exec(t, "SET GLOBAL general_log = OFF") })
+	versions, written, changed := f.managed(t), writes.of(f.namespace), f.changes.Load()
+	f.eventually(t, func(context.Context) error { return f.passes(4) })
 	if diff := cmp.Diff(versions, f.managed(t)); diff != "" {
 		t.Errorf("resource versions (-before +after):\n%s", diff)
 	}
 	if now := writes.of(f.namespace); now != written {
 		t.Errorf("%d writes to the API server, want none", now-written)
 	}
-	if now := changes.Load(); now != changed {
+	if now := f.changes.Load(); now != changed {
 		t.Errorf("%d writes to the management API, want none", now-changed)
+	}
+	reads, changes := f.statements(t)
+	if reads == 0 || changes > 0 {
+		t.Errorf("%d statements that read and %d that change in MySQL's log, want some and none", reads, changes)
 	}
 }
 
-// countManagementCalls puts a proxy before the broker. It returns the number of
-// observations, and of calls that change something.
-func (f *fixture) countManagementCalls(t *testing.T) (observations, changes *atomic.Int64) {
+// statements in MySQL's log that are about this test's schemas.
+func (f *fixture) statements(t *testing.T) (reads, changes int) {
 	t.Helper()
-	target, err := url.Parse(f.rabbitmq.ManagementURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	observations, changes = &atomic.Int64{}, &atomic.Int64{}
-	proxy := httputil.NewSingleHostReverseProxy(target)
-	counting := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet {
-			changes.Add(1)
-		} else if r.URL.Path == "/api/whoami" {
-			observations.Add(1)
-		}
-		proxy.ServeHTTP(w, r)
-	})
-	f.stack.Spec.RabbitMQ.External.ManagementURL = serve(t, counting)
-	return observations, changes
+	const about = "SELECT COUNT(*) FROM mysql.general_log WHERE argument LIKE ? AND argument REGEXP ?"
+	prefix := "%" + strings.TrimSuffix(f.stack.Spec.MySQL.External.SchemaPrefix, "_") + "%"
+	reads = f.count(t, about, prefix, "^[[:space:]]*SELECT")
+	changes = f.count(t, about, prefix, "^[[:space:]]*(CREATE|ALTER|DROP|GRANT|REVOKE|INSERT|UPDATE|DELETE|REPLACE|SET PASSWORD)")
+	return reads, changes
 }
 
 // passes waits until the broker was observed n times more.
-func (f *fixture) passes(observations *atomic.Int64, n int64) error {
-	until := observations.Load() + n
+func (f *fixture) passes(n int64) error {
+	until := f.observations.Load() + n
 	return wait.PollUntilContextTimeout(context.Background(), testResync/20, patience, true,
-		func(context.Context) (bool, error) { return observations.Load() >= until, nil })
+		func(context.Context) (bool, error) { return f.observations.Load() >= until, nil })
 }
 
-func (f *fixture) unchangedFor(observations *atomic.Int64, n int64, written int) error {
-	if err := f.passes(observations, n); err != nil {
+func (f *fixture) unchangedFor(n int64, written int) error {
+	if err := f.passes(n); err != nil {
 		return err
 	}
 	if now := writes.of(f.namespace); now != written {
@@ -201,7 +192,7 @@ func TestDriftIsHealed(t *testing.T) {
 	if err := api.Delete(ctx, service); err != nil {
 		t.Fatal(err)
 	}
-	f.eventually(t, func(ctx context.Context) error { return api.Get(ctx, client.ObjectKeyFromObject(service), service) })
+	f.waitForEvent(t, "DriftHealed", "apply Service demo-stock")
 
 	f.eventually(t, func(ctx context.Context) error {
 		deployment := &appsv1.Deployment{}

@@ -125,7 +125,7 @@ func (p *pass) heal(ctx context.Context, server mysql.Server, schemas []mysql.Sc
 	adopt := p.stack.Spec.Adopt || p.stack.Spec.MySQL.Embedded != nil
 	for _, schema := range schemas {
 		result, err := admin.Ensure(ctx, schema, p.owner, adopt)
-		p.changed(v1alpha1.ConditionDatabaseReady, "MySQL", result.Changes)
+		p.changed(ctx, v1alpha1.ConditionDatabaseReady, "MySQL", result.Changes)
 		if err != nil {
 			return fmt.Errorf("schema %s: %w", schema.Name, err)
 		}

@@ -9,9 +9,12 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -41,6 +44,9 @@ type fixture struct {
 	sql       *sql.DB
 	broker    *rabbithole.Client
 	rabbitmq  testenv.BrokerInfo
+	// observations and changes count the calls of the management API: how often the
+	// broker was looked at, and how often something on it was changed.
+	observations, changes atomic.Int64
 }
 
 // newFixture makes the namespace and the administrators' Secrets, and describes a stack
@@ -80,7 +86,7 @@ func newFixture(t *testing.T) *fixture {
 				SchemaPrefix: strings.ReplaceAll(f.namespace, "-", "") + "_",
 			}},
 			RabbitMQ: v1alpha1.RabbitMQSpec{External: &v1alpha1.ExternalRabbitMQ{
-				Host: f.rabbitmq.Host, Port: int32(f.rabbitmq.Port), ManagementURL: f.rabbitmq.ManagementURL,
+				Host: f.rabbitmq.Host, Port: int32(f.rabbitmq.Port), ManagementURL: f.countingProxy(t),
 				AdminSecretRef: v1alpha1.SecretReference{Name: "rabbitmq-admin"},
 			}},
 		},
@@ -98,7 +104,7 @@ func (f *fixture) cleanUp(t *testing.T) {
 	}
 	for i := range stacks.Items {
 		stack := &stacks.Items[i]
-		patch := client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"deletionPolicy":"Delete","paused":false}}`))
+		patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"unattended":null}},"spec":{"deletionPolicy":"Delete","paused":false}}`))
 		if err := errors.Join(api.Patch(ctx, stack, patch), api.Delete(ctx, stack)); client.IgnoreNotFound(err) != nil {
 			t.Error(err)
 		}
@@ -306,10 +312,22 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)
 }
 
-// serve runs a handler on a free loopback port until the test ends.
-func serve(t *testing.T, handler http.Handler) string {
+// countingProxy stands before the management API until the test ends.
+func (f *fixture) countingProxy(t *testing.T) string {
 	t.Helper()
-	server := httptest.NewServer(handler)
+	target, err := url.Parse(f.rabbitmq.ManagementURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httputil.NewSingleHostReverseProxy(target)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			f.changes.Add(1)
+		} else if r.URL.Path == "/api/whoami" {
+			f.observations.Add(1)
+		}
+		proxy.ServeHTTP(w, r)
+	}))
 	t.Cleanup(server.Close)
 	return server.URL
 }

@@ -15,15 +15,33 @@ import (
 
 	"github.com/go-logr/logr"
 	appsv1 "k8s.io/api/apps/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/selection"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"ecommerce-stack.dev/operator/api/v1alpha1"
 )
 
 // testResync is short, so that a test sees many passes.
 const testResync = 2 * time.Second
+
+// unattended is the label of stacks that the suite's operator does not see.
+const unattended = "unattended"
+
+var attended = func() labels.Selector {
+	absent, err := labels.NewRequirement(unattended, selection.DoesNotExist, nil)
+	if err != nil {
+		panic(err)
+	}
+	return labels.NewSelector().Add(*absent)
+}()
 
 // The suite runs one API server and one operator; each test has a namespace, a schema
 // prefix and a virtual host of its own.
@@ -96,16 +114,20 @@ func startOperator(ctx context.Context, stopped chan<- error) error {
 	if err != nil {
 		return err
 	}
-	if err := appsv1.AddToScheme(scheme); err != nil {
-		return err
+	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, eventsv1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return err
+		}
 	}
 	if api, err = client.New(apiServer, client.Options{Scheme: scheme}); err != nil {
 		return err
 	}
 	counted := rest.CopyConfig(apiServer)
 	counted.Wrap(writes.wrap)
+	cached := CacheOptions(nil)
+	cached.ByObject = map[client.Object]cache.ByObject{&v1alpha1.ECommerceStack{}: {Label: attended}}
 	manager, err := ctrl.NewManager(counted, ctrl.Options{
-		Scheme: scheme, Cache: CacheOptions(nil), Client: ClientOptions(),
+		Scheme: scheme, Cache: cached, Client: ClientOptions(),
 		Metrics: server.Options{BindAddress: "0"},
 	})
 	if err != nil {

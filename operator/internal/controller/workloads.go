@@ -122,7 +122,7 @@ func (p *pass) apply(ctx context.Context, component string, typed values) error 
 	set := p.component(component)
 	set.Objects = objects
 	changes, err := p.applier.Apply(ctx, set)
-	p.applied(changes)
+	p.applied(ctx, changes)
 	for _, object := range objects {
 		p.inventory = append(p.inventory, v1alpha1.ObjectReference{
 			APIVersion: object.GetAPIVersion(), Kind: object.GetKind(), Name: object.GetName(),

@@ -1,0 +1,129 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"ecommerce-stack.dev/operator/api/v1alpha1"
+	"ecommerce-stack.dev/operator/internal/apply"
+)
+
+// TestAStackWithServersOfItsOwn plays the kubelet: the servers of the suite stand for
+// the embedded ones, under the names that these have in a cluster. Their schemas have no
+// prefix, so there is one such test.
+func TestAStackWithServersOfItsOwn(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	mysql := f.stack.Spec.MySQL.External
+	f.stack.Spec = v1alpha1.ECommerceStackSpec{DeletionPolicy: v1alpha1.DeletionDelete}
+	management, err := url.Parse(f.rabbitmq.ManagementURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	redirects.redirect("demo-mysql."+f.namespace+".svc:3306", net.JoinHostPort(mysql.Host, strconv.Itoa(int(mysql.Port))))
+	redirects.redirect("demo-rabbitmq."+f.namespace+".svc:15672", management.Host)
+	f.credentials(t)
+	t.Cleanup(func() {
+		for _, service := range schemaServices {
+			schema := mysqlSchema(f.stack, service)
+			for _, account := range schema.Accounts {
+				f.exec(t, "DROP USER IF EXISTS '"+account.Name+"'@'%'")
+			}
+			f.exec(t, "DROP DATABASE IF EXISTS "+schema.Name)
+		}
+	})
+	f.apply(t)
+	f.waitForPhase(t, "MySQL is starting: 0 of 1 pods are ready")
+	f.runServer(t, "mysql")
+	f.waitFor(t, v1alpha1.ConditionDatabaseReady, metav1.ConditionTrue)
+	f.waitForPhase(t, "RabbitMQ is starting: 0 of 1 pods are ready")
+	f.runServer(t, "rabbitmq")
+	f.runPods(t)
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+	if n := len(f.live(t).Status.Components); n != len(services)+2 {
+		t.Errorf("%d components, want the services and two servers", n)
+	}
+	if want := "@tcp(demo-mysql." + f.namespace + ".svc:3306)/users_auth_service"; !strings.Contains(f.value(t, "auth-mysql", "dsn"), want) {
+		t.Errorf("the DSN does not contain %s", want)
+	}
+	f.create(t, f.volume("data-demo-mysql-0", "mysql"))
+	f.deleteStack(t)
+	f.volumesAreGone(t)
+}
+
+// credentials are those of the suite's servers, as an earlier stack would have left them.
+func (f *fixture) credentials(t *testing.T) {
+	t.Helper()
+	admin := &corev1.Secret{}
+	if err := api.Get(context.Background(), client.ObjectKey{Namespace: f.namespace, Name: "mysql-admin"}, admin); err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string]map[string][]byte{
+		"mysql-root": admin.Data,
+		"rabbitmq-admin": {
+			"username": []byte("admin"), "password": []byte(f.rabbitmq.Password), "erlang-cookie": []byte("cookie"),
+		},
+	} {
+		component, _, _ := strings.Cut(name, "-")
+		f.create(t, &corev1.Secret{
+			ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "demo-" + name, Labels: apply.Labels("demo", component)},
+			Data:       data,
+		})
+	}
+}
+
+func (f *fixture) waitForPhase(t *testing.T, want string) {
+	t.Helper()
+	f.eventually(t, func(context.Context) error {
+		if phase := f.live(t).Status.Phase; phase != want {
+			return errors.New("phase " + phase + ", want " + want)
+		}
+		return nil
+	})
+}
+
+func (f *fixture) runServer(t *testing.T, component string) {
+	t.Helper()
+	f.eventually(t, func(ctx context.Context) error {
+		set := &appsv1.StatefulSet{}
+		if err := api.Get(ctx, client.ObjectKey{Namespace: f.namespace, Name: "demo-" + component}, set); err != nil {
+			return err
+		}
+		set.Status = appsv1.StatefulSetStatus{Replicas: 1, ReadyReplicas: 1, ObservedGeneration: set.Generation}
+		return api.Status().Update(ctx, set)
+	})
+}
+
+func (f *fixture) volume(name, component string) *corev1.PersistentVolumeClaim {
+	return &corev1.PersistentVolumeClaim{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name, Labels: apply.Labels("demo", component)},
+		Spec: corev1.PersistentVolumeClaimSpec{
+			AccessModes: []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+			Resources: corev1.VolumeResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+			},
+		},
+	}
+}
+
+// volumesAreGone, or only wait for a controller that this API server has not.
+func (f *fixture) volumesAreGone(t *testing.T) {
+	t.Helper()
+	claim := f.volume("data-demo-mysql-0", "mysql")
+	err := api.Get(context.Background(), client.ObjectKeyFromObject(claim), claim)
+	if !apierrors.IsNotFound(err) && claim.DeletionTimestamp == nil {
+		t.Errorf("the volume is still there (%v)", err)
+	}
+}

@@ -1,0 +1,140 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"ecommerce-stack.dev/charts"
+	"ecommerce-stack.dev/operator/internal/apply"
+	"ecommerce-stack.dev/operator/internal/chart"
+)
+
+var errKilled = errors.New("killed")
+
+// mortal lets an operator live for a number of steps: writes to the API server, and
+// requests to MySQL and RabbitMQ.
+type mortal struct{ left atomic.Int64 }
+
+func (m *mortal) step() error {
+	if m.left.Add(-1) < 0 {
+		return errKilled
+	}
+	return nil
+}
+
+func (m *mortal) unlessDead(write func() error) error {
+	if err := m.step(); err != nil {
+		return err
+	}
+	return write()
+}
+
+func (m *mortal) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)
+	return &mortalConn{connection, m}, err
+}
+
+// mortalConn breaks before a request is sent.
+type mortalConn struct {
+	net.Conn
+	mortal *mortal
+}
+
+func (c *mortalConn) Write(b []byte) (int, error) {
+	if err := c.mortal.step(); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
+}
+
+// operator is a reconciler without a manager and without a cache.
+func (m *mortal) operator(t *testing.T) *Reconciler {
+	t.Helper()
+	base, err := client.NewWithWatch(apiServer, client.Options{Scheme: api.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	limited := interceptor.NewClient(base, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			return m.unlessDead(func() error { return c.Create(ctx, o, opts...) })
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			return m.unlessDead(func() error { return c.Patch(ctx, o, p, opts...) })
+		},
+		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
+			return m.unlessDead(func() error { return c.Apply(ctx, o, opts...) })
+		},
+		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
+			return m.unlessDead(func() error { return c.Delete(ctx, o, opts...) })
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
+			return m.unlessDead(func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
+		},
+	})
+	loaded, err := chart.Load(append([]string{charts.MySQL, charts.RabbitMQ}, services...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	options := testOptions()
+	options.Dial = m.dial
+	return &Reconciler{
+		client: limited, live: base, recorder: events.NewFakeRecorder(1000), charts: loaded, checks: newChecks(), options: options,
+		applier: apply.Applier{Client: limited, Live: base},
+	}
+}
+
+// reconcile makes passes until the stack's pods are waited for, or the operator dies.
+func (f *fixture) reconcile(t *testing.T, r *Reconciler) bool {
+	t.Helper()
+	for range 5 {
+		if _, err := r.Reconcile(t.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.stack)}); err != nil {
+			return false
+		}
+		if len(f.live(t).Status.Inventory) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func TestAnOperatorThatDiesAtAnyStepIsSucceeded(t *testing.T) {
+	f := newFixture(t)
+	whole := &mortal{}
+	whole.left.Store(1 << 30)
+	f.stack.Labels = map[string]string{unattended: "true"}
+	f.apply(t)
+	if !f.reconcile(t, whole.operator(t)) {
+		t.Fatal("an operator that lives did not finish")
+	}
+	steps := 1<<30 - whole.left.Load()
+	t.Logf("%d steps from nothing to applied", steps)
+	for died := int64(1); died < steps; died += max(1, steps/25) {
+		t.Run(fmt.Sprintf("at step %d", died), func(t *testing.T) {
+			f := newFixture(t)
+			f.stack.Labels = map[string]string{unattended: "true"}
+			f.apply(t)
+			first := &mortal{}
+			first.left.Store(died)
+			if f.reconcile(t, first.operator(t)) {
+				t.Logf("%d steps were enough", died)
+			}
+			second := &mortal{}
+			second.left.Store(1 << 30)
+			if !f.reconcile(t, second.operator(t)) {
+				t.Fatalf("the successor did not finish: %s", f.live(t).Status.Phase)
+			}
+			f.servicesReachSchemas(t)
+		})
+	}
+}

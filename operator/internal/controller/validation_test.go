@@ -1,0 +1,201 @@
+package controller
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"ecommerce-stack.dev/operator/api/v1alpha1"
+)
+
+// document is a stack as people write it. Creation is only tried.
+func document(t *testing.T, name, spec string) *unstructured.Unstructured {
+	t.Helper()
+	object := &unstructured.Unstructured{}
+	content := "apiVersion: ecommerce-stack.dev/v1alpha1\nkind: ECommerceStack\nspec: " + spec
+	if err := yaml.Unmarshal([]byte(content), &object.Object); err != nil {
+		t.Fatalf("%s: %v", spec, err)
+	}
+	object.SetNamespace(metav1.NamespaceDefault)
+	object.SetName(name)
+	return object
+}
+
+const (
+	externalMySQL    = `{host: db.example, adminSecretRef: {name: a}}`
+	externalRabbitMQ = `{managementURL: "http://mq.example:15672", host: mq.example, adminSecretRef: {name: a}}`
+)
+
+func TestAStackThatBreaksARuleIsRefusedWithTheFix(t *testing.T) {
+	t.Parallel()
+	needAPI(t)
+	cases := []struct{ spec, message string }{
+		{`{currency: euro}`, "Too long"},
+		{`{currency: eur}`, "three capital letters, such as USD"},
+		{`{mysql: {embedded: {}, external: ` + externalMySQL + `}}`, "set exactly one of spec.mysql.embedded and spec.mysql.external"},
+		{`{mysql: {}}`, "set exactly one of spec.mysql.embedded and spec.mysql.external"},
+		{`{rabbitmq: {embedded: {}, external: ` + externalRabbitMQ + `}}`, "set exactly one of spec.rabbitmq.embedded and spec.rabbitmq.external"},
+		{`{mysql: {external: {host: "db:3306", adminSecretRef: {name: a}}}}`, "the port has a field of its own"},
+		{`{mysql: {external: {host: db, port: 70000, adminSecretRef: {name: a}}}}`, "should be less than or equal to 65535"},
+		{`{mysql: {external: {host: db, adminSecretRef: {name: a}, schemaPrefix: Shop-}}}`, "lower-case letters, digits and underscores"},
+		{`{mysql: {external: {host: db}}}`, "adminSecretRef: Required value"},
+		{`{mysql: {embedded: {storage: {size: 10Mi}}}}`, "storage.size must be at least 256Mi"},
+		{`{rabbitmq: {embedded: {replicas: 2}}}`, `supported values: "1", "3"`},
+		{`{rabbitmq: {external: {managementURL: "http://admin:pw@mq:15672", host: mq, adminSecretRef: {name: a}}}}`, "they belong into adminSecretRef"},
+		{`{rabbitmq: {external: {managementURL: "http://mq:15672", host: mq, adminSecretRef: {name: a}, vhost: "/"}}}`, "leave it out, and the stack gets <namespace>.<name>"},
+		{`{jwt: {algorithm: none}}`, `supported values: "HS256", "EdDSA"`},
+		{`{jwt: {accessTokenTTL: 1s}}`, "spec.jwt.accessTokenTTL must be between 1m and 24h"},
+		{`{jwt: {accessTokenTTL: soon}}`, "accessTokenTTL"},
+		{`{jwt: {accessTokenTTL: 20m, refreshTokenTTL: 10m}}`, "spec.jwt.accessTokenTTL must be shorter than spec.jwt.refreshTokenTTL"},
+		{`{jwt: {refreshTokenTTL: 10000h}}`, "spec.jwt.refreshTokenTTL must be between 5m and 8760h"},
+		{`{manager: {email: nobody}}`, "spec.manager.email must be an address such as"},
+		{`{manager: {email: "a@b.example", secretRef: {name: boss}}}`, "remove email, the Secret's key email holds it"},
+		{`{sales: {replicas: 2, autoscaling: {}}}`, "replicas and autoscaling exclude each other: remove replicas"},
+		{`{gateway: {replicas: 2, autoscaling: {}}}`, "replicas and autoscaling exclude each other: remove replicas"},
+		{`{stock: {autoscaling: {minReplicas: 5, maxReplicas: 2}}}`, "raise maxReplicas or lower minReplicas"},
+		{`{auth: {replicas: -1}}`, "should be greater than or equal to 0"},
+		{`{auth: {env: [{name: MYSQL_DSN, value: x}]}}`, "env sets a variable that the operator owns: remove it"},
+		{`{auth: {env: [{name: "A B"}]}}`, "should match"},
+		{`{sales: {holdTTL: 0s}}`, "spec.sales.holdTTL must be between 1s and 720h"},
+		{`{gateway: {cacheTTL: 48h}}`, "spec.gateway.cacheTTL must be between 0s (no cache) and 24h"},
+		{`{gateway: {rateLimit: {burst: 0}}}`, "raise burst, or set requestsPerSecond to 0"},
+		{`{gateway: {service: {nodePort: 30501}}}`, "needs spec.gateway.service.type NodePort or LoadBalancer"},
+		{`{gateway: {ingress: {host: "https://shop.example"}}}`, "without scheme, port or path"},
+		{`{gateway: {cors: {origins: ["https://shop.example/"]}}}`, "no path and no trailing slash"},
+		{`{image: {registry: "https://registry.example"}}`, "without scheme or trailing slash"},
+		{`{image: {tag: "a b"}}`, "spec.image.tag must be an image tag"},
+		{`{deletionPolicy: Keep}`, `supported values: "Retain", "Delete"`},
+	}
+	for _, c := range cases {
+		err := api.Create(context.Background(), document(t, "refused", c.spec), client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), c.message) {
+			t.Errorf("%s: error %v, want one with %q", c.spec, err, c.message)
+		}
+	}
+	for _, name := range []string{"with.dot", "1digit", strings.Repeat("a", 41)} {
+		err := api.Create(context.Background(), document(t, name, "{}"), client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), "at most 40 lower-case letters") {
+			t.Errorf("name %s: error %v, want one that says what names may be", name, err)
+		}
+	}
+}
+
+func TestAStackThatChangesWhatCannotChangeIsRefusedWithTheFix(t *testing.T) {
+	t.Parallel()
+	needAPI(t)
+	cases := []struct{ before, after, message string }{
+		{`{}`, `{currency: EUR}`, "spec.currency cannot be changed"},
+		{`{}`, `{jwt: {algorithm: EdDSA}}`, "spec.jwt.algorithm cannot be changed"},
+		{`{}`, `{mysql: {external: ` + externalMySQL + `}}`, "a stack stays with the MySQL it began with"},
+		{`{}`, `{rabbitmq: {external: ` + externalRabbitMQ + `}}`, "a stack stays with the RabbitMQ it began with"},
+		{`{}`, `{mysql: {embedded: {storage: {size: 6Gi}}}}`, "grow the PersistentVolumeClaim itself"},
+		{`{rabbitmq: {embedded: {replicas: 3}}}`, `{rabbitmq: {embedded: {replicas: 1}}}`, "replicas cannot be lowered"},
+		{`{mysql: {external: ` + externalMySQL + `}}`, `{mysql: {external: {host: db.example, adminSecretRef: {name: a}, schemaPrefix: x_}}}`,
+			"spec.mysql.external.schemaPrefix cannot be changed"},
+		{`{rabbitmq: {external: ` + externalRabbitMQ + `}}`,
+			`{rabbitmq: {external: {managementURL: "http://mq.example:15672", host: mq.example, adminSecretRef: {name: a}, vhost: x}}}`,
+			"spec.rabbitmq.external.vhost cannot be changed"},
+	}
+	for i, c := range cases {
+		name := "change-" + string(rune('a'+i))
+		stack := document(t, name, c.before)
+		// Paused, so that the operator leaves it alone.
+		if err := unstructured.SetNestedField(stack.Object, true, "spec", "paused"); err != nil {
+			t.Fatal(err)
+		}
+		if err := api.Create(context.Background(), stack); err != nil {
+			t.Fatalf("%s: %v", c.before, err)
+		}
+		// The operator may write the status in between.
+		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+			if err := api.Get(context.Background(), client.ObjectKeyFromObject(stack), stack); err != nil {
+				return err
+			}
+			after := document(t, name, c.after)
+			after.SetResourceVersion(stack.GetResourceVersion())
+			return api.Update(context.Background(), after, client.DryRunAll)
+		})
+		if err == nil || !strings.Contains(err.Error(), c.message) {
+			t.Errorf("%s to %s: error %v, want one with %q", c.before, c.after, err, c.message)
+		}
+		if err := api.Delete(context.Background(), stack); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAnEmptySpecIsDefaulted(t *testing.T) {
+	t.Parallel()
+	needAPI(t)
+	stack := &v1alpha1.ECommerceStack{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "defaults"}}
+	if err := api.Create(context.Background(), stack, client.DryRunAll); err != nil {
+		t.Fatal(err)
+	}
+	spec := stack.Spec
+	got := []any{spec.Currency, spec.MySQL.Embedded.Storage.Size.String(), spec.RabbitMQ.Embedded.Replicas, spec.JWT.Algorithm,
+		spec.JWT.AccessTokenTTL.Duration, spec.Sales.HoldTTL.Duration, spec.Gateway.RateLimit.Burst, *spec.NetworkPolicies, spec.DeletionPolicy}
+	want := []any{"USD", "5Gi", int32(1), "HS256", 15 * time.Minute, 15 * time.Minute, int32(200), true, v1alpha1.DeletionRetain}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("default %d is %v, want %v", i, got[i], want[i])
+		}
+	}
+}
+
+func TestTheSamplesAreAccepted(t *testing.T) {
+	t.Parallel()
+	needAPI(t)
+	found := 0
+	for _, sample := range samples(t) {
+		if sample.GetKind() != v1alpha1.Kind {
+			continue
+		}
+		found++
+		sample.SetNamespace(metav1.NamespaceDefault)
+		if err := api.Create(context.Background(), sample, client.DryRunAll); err != nil {
+			t.Errorf("sample %s: %v", sample.GetName(), err)
+		}
+	}
+	if found < 3 {
+		t.Errorf("%d stacks among the samples, want at least 3", found)
+	}
+}
+
+func samples(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", "..", "config", "samples", "*.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []*unstructured.Unstructured
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for part := range strings.SplitSeq(string(content), "\n---\n") {
+			object := &unstructured.Unstructured{}
+			if err := yaml.Unmarshal([]byte(part), &object.Object); err != nil {
+				t.Fatalf("%s: %v", file, err)
+			}
+			all = append(all, object)
+		}
+	}
+	return all
+}
+
+func needAPI(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs an API server; not part of a -short run")
+	}
+}
