@@ -132,6 +132,6 @@ const (
 	DeletionDelete DeletionPolicy = "Delete"
 )
 
-// ForceDeleteAnnotation, when "true", lets a stack be deleted although its external
+// ForceDeleteAnnotation set to "true" lets a stack be deleted although its external
 // servers cannot be reached; what is on them stays there.
 const ForceDeleteAnnotation = "ecommerce-stack.dev/force-delete"

@@ -93,9 +93,10 @@ func TestTheOperatorHasNoWildcardAndEveryRightItNeeds(t *testing.T) {
 	}
 	for _, kind := range apply.Kinds {
 		resource := strings.ToLower(kind.Kind) + "s"
-		if kind.Kind == "NetworkPolicy" {
+		switch kind.Kind {
+		case "NetworkPolicy":
 			resource = "networkpolicies"
-		} else if kind.Kind == "Ingress" {
+		case "Ingress":
 			resource = "ingresses"
 		}
 		for _, verb := range []string{"get", "list", "watch", "create", "patch", "delete"} {

@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,11 +80,9 @@ func (p *pass) loadBalancer(ctx context.Context) (string, error) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &service); err != nil {
 		return "", err
 	}
-	for _, ingress := range service.Status.LoadBalancer.Ingress {
-		if ingress.Hostname != "" {
-			return ingress.Hostname, nil
-		}
-		return ingress.IP, nil
+	ingress := service.Status.LoadBalancer.Ingress
+	if len(ingress) == 0 {
+		return "", nil
 	}
-	return "", nil
+	return cmp.Or(ingress[0].Hostname, ingress[0].IP), nil
 }

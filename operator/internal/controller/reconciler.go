@@ -177,5 +177,5 @@ func (p *pass) paused(ctx context.Context) error {
 // jittered is the resync interval, a tenth more or less, so that stacks spread out.
 func (r *Reconciler) jittered() time.Duration {
 	tenth := int64(r.options.Resync / 10)
-	return r.options.Resync + time.Duration(rand.Int64N(2*tenth+1)-tenth) //nolint:gosec // no secret depends on it
+	return r.options.Resync + time.Duration(rand.Int64N(2*tenth+1)-tenth)
 }

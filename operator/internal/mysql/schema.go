@@ -61,7 +61,7 @@ func (a *Admin) claim(ctx context.Context, schema Schema, owner ownership.Owner,
 	case !adopt && !marker.Admits(owner):
 		return &ownership.Conflict{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
 	}
-	_, err = a.db.ExecContext(ctx, "UPDATE "+identifier(schema.Name)+"."+identifier(markerTable)+
+	_, err = a.db.ExecContext(ctx, "UPDATE "+marking(schema.Name)+ //nolint:gosec // a quoted name
 		" SET uid = ?, namespace = ?, name = ?, released = FALSE WHERE id = 1 AND uid = ?",
 		owner.UID, owner.Namespace, owner.Name, marker.UID)
 	if err != nil {
@@ -77,7 +77,7 @@ func (a *Admin) marker(ctx context.Context, schema string) (*ownership.Marker, s
 	var marker ownership.Marker
 	var incarnation string
 	err := a.db.QueryRowContext(ctx, "SELECT uid, namespace, name, released, incarnation FROM "+
-		identifier(schema)+"."+identifier(markerTable)+" WHERE id = 1").
+		marking(schema)+" WHERE id = 1").
 		Scan(&marker.UID, &marker.Namespace, &marker.Name, &marker.Released, &incarnation)
 	if errors.Is(err, sql.ErrNoRows) || isError(err, errNoSuchTable) || isError(err, errNoSuchSchema) {
 		return nil, "", nil
@@ -93,7 +93,7 @@ func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner
 			return err
 		}
 	}
-	qualified := identifier(schema.Name) + "." + identifier(markerTable)
+	qualified := marking(schema.Name)
 	for _, statement := range []string{
 		"CREATE DATABASE IF NOT EXISTS " + identifier(schema.Name) + " CHARACTER SET utf8mb4",
 		"CREATE TABLE IF NOT EXISTS " + qualified + ` (
@@ -110,7 +110,7 @@ func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner
 		}
 	}
 	// Of two stacks that claim it at once, the first row wins.
-	if _, err := a.db.ExecContext(ctx, "INSERT IGNORE INTO "+qualified+
+	if _, err := a.db.ExecContext(ctx, "INSERT IGNORE INTO "+qualified+ //nolint:gosec // a quoted name
 		" (id, uid, namespace, name, incarnation) VALUES (1, ?, ?, ?, UUID())",
 		owner.UID, owner.Namespace, owner.Name); err != nil {
 		return fmt.Errorf("mark schema %s: %w", schema.Name, err)
@@ -163,7 +163,7 @@ func (a *Admin) Release(ctx context.Context, schema Schema, owner ownership.Owne
 	if err != nil || marker == nil || marker.UID != owner.UID || marker.Released {
 		return err
 	}
-	_, err = a.db.ExecContext(ctx, "UPDATE "+identifier(schema.Name)+"."+identifier(markerTable)+
+	_, err = a.db.ExecContext(ctx, "UPDATE "+marking(schema.Name)+ //nolint:gosec // a quoted name
 		" SET released = TRUE WHERE id = 1 AND uid = ?", owner.UID)
 	if err != nil {
 		return fmt.Errorf("release schema %s: %w", schema.Name, err)
@@ -191,3 +191,6 @@ func (a *Admin) Drop(ctx context.Context, schema Schema, owner ownership.Owner) 
 
 // identifier quotes a name (https://dev.mysql.com/doc/refman/8.4/en/identifiers.html).
 func identifier(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
+
+// marking is the quoted name of a schema's marker table.
+func marking(schema string) string { return identifier(schema) + "." + identifier(markerTable) }
