@@ -19,7 +19,7 @@ MODULES := services/event services operator/api operator charts hack/testenv hac
 TOOL_DIR = $(CURDIR)/_out/tools
 TESTS = $(CURDIR)/_out/tests
 # $(call gotest,NAME,FLAGS AND PACKAGES): run tests and keep what became of each.
-gotest = mkdir -p $(TESTS) && $(TOOL_DIR)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --jsonfile $(TESTS)/$(1).json -- -count=1 $(2)
+gotest = mkdir -p $(TESTS) && $(TOOL_DIR)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary=skipped --jsonfile $(TESTS)/$(1).json -- -count=1 $(2)
 
 ##@ Run
 

@@ -72,7 +72,7 @@ func forbidden(importer, imported string) string {
 		return "the services know nothing of how they are deployed"
 	case within(importer, "services/event") && strings.HasPrefix(imported, Root):
 		return "the vocabulary depends on nothing of ours"
-	case within(importer, "charts") && strings.HasPrefix(imported, Root):
+	case within(importer, "charts") && strings.HasPrefix(imported, Root) && !within(imported, "charts"):
 		return "the charts depend on nothing of ours"
 	case within(importer, "operator/api") && strings.HasPrefix(imported, Root) && !within(imported, "operator/api"):
 		return "the resource's types are light: they depend on nothing of ours"
