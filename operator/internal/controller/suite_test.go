@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -80,7 +81,7 @@ func withSuite(run func() int) (code int, err error) {
 		ErrorIfCRDPathMissing: true,
 	}
 	if apiServer, err = environment.Start(); err != nil {
-		return 1, fmt.Errorf("start the API server: %w", err)
+		return 1, errors.Join(fmt.Errorf("start the API server: %w", err), environment.Stop())
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	stopped := make(chan error, 1)
