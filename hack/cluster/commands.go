@@ -22,21 +22,9 @@ func (upCommand) Run(e *environment) error {
 	if err != nil {
 		return err
 	}
-	name, up := "bare", func() error {
-		c, err := e.bare()
-		if err != nil {
-			return err
-		}
-		return c.Up()
-	}
-	if useKind {
-		name, up = "kind", func() error {
-			c, err := e.kind()
-			if err != nil {
-				return err
-			}
-			return c.Up()
-		}
+	name, up, err := e.upOf(useKind)
+	if err != nil {
+		return err
 	}
 	if err := state.Write(dir.Path(providerFile), []byte(name+"\n"), 0o600); err != nil {
 		return err
@@ -46,6 +34,23 @@ func (upCommand) Run(e *environment) error {
 	}
 	e.progress.Printf("The %s cluster is ready after %s.\n\n  export KUBECONFIG=%s", name, progress.Short(e.progress.Elapsed()), dir.Kubeconfig())
 	return nil
+}
+
+// upOf returns the provider and how it starts its cluster, once nothing is in
+// its way.
+func (e *environment) upOf(useKind bool) (name string, up func() error, err error) {
+	if useKind {
+		c, err := e.kind()
+		if err != nil {
+			return "", nil, err
+		}
+		return "kind", c.Up, nil
+	}
+	c, err := e.bare()
+	if err != nil {
+		return "", nil, err
+	}
+	return "bare", c.Up, c.Preflight()
 }
 
 type downCommand struct{}

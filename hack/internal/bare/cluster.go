@@ -41,11 +41,8 @@ type plan struct {
 }
 
 // Up brings the cluster to what this checkout describes, from whatever state it
-// is in, and returns when it is ready for use.
+// is in, and returns when it is ready for use. Preflight comes before it.
 func (c *Cluster) Up() error {
-	if err := c.preflight(); err != nil {
-		return err
-	}
 	lock, err := c.lock()
 	if err != nil {
 		return err

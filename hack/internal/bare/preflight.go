@@ -31,9 +31,9 @@ const (
 	spaceToRun   = 2 << 30
 )
 
-// preflight stops before anything has been done, with all that is in the way
+// Preflight says, before anything has been done, all that is in the way of Up
 // and what to do about each.
-func (c *Cluster) preflight() error {
+func (c *Cluster) Preflight() error {
 	if runtime.GOOS != "linux" {
 		return errors.New("a bare cluster runs on Linux only: start Docker, install kind, and set PROVIDER=kind")
 	}
