@@ -27,6 +27,9 @@ var release = regexp.MustCompile(`^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 // stampOf reads version and commit from git. The commit is left out of binaries
 // that are not of a release: each commit, also one of a README, would make other
 // images and roll every pod.
+// buildinfo is where the services keep what is stamped; the operator does in main.
+const buildinfo = "ecommerce-stack.dev/services/internal/buildinfo"
+
 func stampOf(root, version string) (stamp, error) {
 	commit, err := git(root, "rev-parse", "HEAD")
 	if err != nil {
@@ -60,7 +63,8 @@ func (c component) build(goTool, root string, stamp stamp) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	target := filepath.Join(dir, c.name)
-	ldflags := fmt.Sprintf("-s -w -X main.version=%s -X main.commit=%s", stamp.version, stamp.commit)
+	ldflags := fmt.Sprintf("-s -w -X main.version=%[1]s -X main.commit=%[2]s -X %[3]s.Version=%[1]s -X %[3]s.Commit=%[2]s",
+		stamp.version, stamp.commit, buildinfo)
 	cmd := exec.Command(goTool, "build", "-buildvcs=false", "-trimpath", "-ldflags", ldflags, "-o", target, c.path)
 	cmd.Dir = filepath.Join(root, c.module)
 	// Each module builds by itself, so go.work must not decide what goes in.

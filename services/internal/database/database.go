@@ -126,3 +126,30 @@ type Binary []byte
 
 // Value implements driver.Valuer.
 func (b Binary) Value() (driver.Value, error) { return []byte(b), nil }
+
+// JSON is the value of a JSON column: text for the server, which refuses binary
+// strings there; nil is NULL.
+type JSON []byte
+
+// Value implements driver.Valuer.
+func (j JSON) Value() (driver.Value, error) {
+	if j == nil {
+		return nil, nil
+	}
+	return string(j), nil
+}
+
+// Scan implements sql.Scanner.
+func (j *JSON) Scan(v any) error {
+	switch v := v.(type) {
+	case nil:
+		*j = nil
+	case []byte:
+		*j = append(JSON(nil), v...)
+	case string:
+		*j = JSON(v)
+	default:
+		return fmt.Errorf("scan a JSON column from %T", v)
+	}
+	return nil
+}

@@ -93,7 +93,7 @@ func keep(tx *gorm.DB, s sale.Sale, r sale.Request) error {
 	}
 	key := sha256.Sum256([]byte(r.Key))
 	err = tx.Exec("INSERT INTO requests (customer_id, key_hash, body_hash, answer, created_at) VALUES (?, ?, ?, ?, ?)",
-		s.CustomerID, database.Binary(key[:]), database.Binary(r.Body[:]), string(answer), database.Now()).Error
+		s.CustomerID, database.Binary(key[:]), database.Binary(r.Body[:]), database.JSON(answer), database.Now()).Error
 	switch {
 	case database.IsDuplicate(err):
 		return fmt.Errorf("keep the answer: %w: %w", database.ErrAgain, err)
@@ -111,7 +111,7 @@ func (s *Store) Answered(ctx context.Context, decided sale.Sale, r sale.Request)
 	}
 	key := sha256.Sum256([]byte(r.Key))
 	err = s.db.WithContext(ctx).Exec("UPDATE requests SET answer = ? WHERE customer_id = ? AND key_hash = ?",
-		string(answer), decided.CustomerID, database.Binary(key[:])).Error
+		database.JSON(answer), decided.CustomerID, database.Binary(key[:])).Error
 	if err != nil {
 		return database.Classify(fmt.Errorf("keep the answer: %w", err))
 	}

@@ -9,6 +9,7 @@ import (
 	"gorm.io/gorm"
 
 	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
@@ -21,8 +22,8 @@ type row struct {
 	Hold       bool
 	Reserved   bool
 	Reason     string
-	Items      []byte
-	Shortages  []byte
+	Items      database.JSON
+	Shortages  database.JSON
 	Total      *money.Amount
 	Currency   string
 	CreatedAt  time.Time
@@ -75,14 +76,6 @@ func domains(rows []row) ([]sale.Sale, error) {
 	return sales, nil
 }
 
-// jsonText is what the driver sends for a JSON column; nil is NULL.
-func jsonText(raw []byte) any {
-	if raw == nil {
-		return nil
-	}
-	return string(raw)
-}
-
 // update writes the changeable columns of sales whose rows this transaction has
 // locked, in one statement.
 func update(tx *gorm.DB, sales []sale.Sale) error {
@@ -95,8 +88,8 @@ func update(tx *gorm.DB, sales []sale.Sale) error {
 		if err != nil {
 			return err
 		}
-		arguments = append(arguments, r.ID, r.CustomerID, r.Status, r.Hold, r.Reserved, r.Reason, jsonText(r.Items),
-			jsonText(r.Shortages), r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt)
+		arguments = append(arguments, r.ID, r.CustomerID, r.Status, r.Hold, r.Reserved, r.Reason, r.Items,
+			r.Shortages, r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt)
 	}
 	err := tx.Exec("INSERT INTO sales ("+columns+") VALUES "+strings.Repeat(",(?,?,?,?,?,?,?,?,?,?,?,?,?)", len(sales))[1:]+
 		" ON DUPLICATE KEY UPDATE status = VALUES(status), reserved = VALUES(reserved), reason = VALUES(reason), "+
@@ -115,7 +108,7 @@ func note(tx *gorm.DB, entries []sale.Entry) error {
 	}
 	arguments := make([]any, 0, 4*len(entries))
 	for _, e := range entries {
-		arguments = append(arguments, e.SaleID, e.Type, string(e.Data), e.At)
+		arguments = append(arguments, e.SaleID, e.Type, database.JSON(e.Data), e.At)
 	}
 	err := tx.Exec("INSERT INTO timeline (sale_id, type, data, at) VALUES "+
 		strings.Repeat(",(?,?,?,?)", len(entries))[1:], arguments...).Error

@@ -174,7 +174,7 @@ func makeReservations(tx *gorm.DB, reservations []inventory.Reservation) error {
 		if err != nil {
 			return fmt.Errorf("encode the lines of reservation %d: %w", r.SaleID, err)
 		}
-		arguments = append(arguments, r.SaleID, r.CustomerID, r.Status, string(lines), r.At)
+		arguments = append(arguments, r.SaleID, r.CustomerID, r.Status, database.JSON(lines), r.At)
 	}
 	err := tx.Exec("INSERT INTO reservations (sale_id, customer_id, status, lines_json, at) VALUES "+
 		strings.Repeat(",(?,?,?,?,?)", len(reservations))[1:], arguments...).Error
