@@ -21,15 +21,15 @@ import (
 // stamp is what binaries say of themselves.
 type stamp struct{ version, commit string }
 
+// buildinfo is where the services keep what is stamped; the operator does in main.
+const buildinfo = "ecommerce-stack.dev/services/internal/buildinfo"
+
 // release matches the tags that are versions.
 var release = regexp.MustCompile(`^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 
 // stampOf reads version and commit from git. The commit is left out of binaries
 // that are not of a release: each commit, also one of a README, would make other
 // images and roll every pod.
-// buildinfo is where the services keep what is stamped; the operator does in main.
-const buildinfo = "ecommerce-stack.dev/services/internal/buildinfo"
-
 func stampOf(root, version string) (stamp, error) {
 	commit, err := git(root, "rev-parse", "HEAD")
 	if err != nil {
