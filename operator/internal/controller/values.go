@@ -110,16 +110,20 @@ func commonValues(stack *v1alpha1.ECommerceStack, options Options, spec v1alpha1
 	return v
 }
 
-// resources replace the chart's defaults; null takes a default away.
+// resources replace the chart's defaults, which every chart has for these three; null
+// takes a default away.
 func resources(spec *v1alpha1.ResourceSpec) values {
-	list := func(from corev1.ResourceList) values {
-		into := values{string(corev1.ResourceCPU): nil, string(corev1.ResourceMemory): nil}
-		for name, quantity := range from {
-			into[string(name)] = quantity.String()
+	requests := values{string(corev1.ResourceCPU): nil, string(corev1.ResourceMemory): nil}
+	limits := values{string(corev1.ResourceMemory): nil}
+	for _, list := range []struct {
+		from corev1.ResourceList
+		into values
+	}{{spec.Requests, requests}, {spec.Limits, limits}} {
+		for name, quantity := range list.from {
+			list.into[string(name)] = quantity.String()
 		}
-		return into
 	}
-	return values{"requests": list(spec.Requests), "limits": list(spec.Limits)}
+	return values{"requests": requests, "limits": limits}
 }
 
 // networkPolicy opens the ways to the servers: to the pods of embedded ones, to the

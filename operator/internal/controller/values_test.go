@@ -1,0 +1,174 @@
+package controller
+
+import (
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"ecommerce-stack.dev/charts"
+	"ecommerce-stack.dev/operator/api/v1alpha1"
+	"ecommerce-stack.dev/operator/internal/chart"
+)
+
+// described is a stack as the API server would have defaulted it.
+func described() *v1alpha1.ECommerceStack {
+	minutes := func(n int) metav1.Duration { return metav1.Duration{Duration: time.Duration(n) * time.Minute} }
+	return &v1alpha1.ECommerceStack{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "demo"},
+		Spec: v1alpha1.ECommerceStackSpec{
+			Currency: "EUR",
+			Image:    v1alpha1.ImageSpec{PullPolicy: corev1.PullIfNotPresent},
+			MySQL:    v1alpha1.MySQLSpec{Embedded: &v1alpha1.EmbeddedMySQL{Storage: v1alpha1.StorageSpec{Size: resource.MustParse("5Gi")}}},
+			RabbitMQ: v1alpha1.RabbitMQSpec{Embedded: &v1alpha1.EmbeddedRabbitMQ{Replicas: 1, Storage: v1alpha1.StorageSpec{Size: resource.MustParse("2Gi")}}},
+			JWT:      v1alpha1.JWTSpec{Algorithm: "HS256", AccessTokenTTL: minutes(10), RefreshTokenTTL: minutes(60)},
+			Sales:    v1alpha1.SalesSpec{HoldTTL: minutes(20)},
+			Gateway:  v1alpha1.GatewaySpec{Service: v1alpha1.GatewayServiceSpec{Type: corev1.ServiceTypeClusterIP}},
+		},
+	}
+}
+
+// rendered is an object of the stack.
+func rendered(t *testing.T, stack *v1alpha1.ECommerceStack, component, kind string) *unstructured.Unstructured {
+	t.Helper()
+	typed := map[string]func() values{
+		charts.MySQL:    func() values { return mysqlValues(stack, testOptions()) },
+		charts.RabbitMQ: func() values { return rabbitmqValues(stack, testOptions()) },
+	}[component]
+	if typed == nil {
+		typed = func() values { return serviceValues(stack, testOptions(), component, "sum") }
+	}
+	plain, err := plain(typed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := chart.Load(component)
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := loaded.Render(component, stack.Name, stack.Namespace, plain)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, object := range objects {
+		if object.GetKind() == kind {
+			return object
+		}
+	}
+	return nil
+}
+
+// environment of the main container, plain values only.
+func environment(t *testing.T, deployment *unstructured.Unstructured) map[string]string {
+	t.Helper()
+	containers, _, err := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", "containers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{}
+	for _, variable := range containers[0].(map[string]any)["env"].([]any) {
+		pair := variable.(map[string]any)
+		if value, plain := pair["value"].(string); plain {
+			env[pair["name"].(string)] = value
+		}
+	}
+	return env
+}
+
+func TestTheSpecReachesTheServices(t *testing.T) {
+	t.Parallel()
+	stack := described()
+	stack.Spec.Gateway.CacheTTL = &metav1.Duration{}
+	stack.Spec.Gateway.RateLimit = &v1alpha1.RateLimitSpec{RequestsPerSecond: 5, Burst: 7, LoginPerMinute: 0}
+	stack.Spec.Gateway.CORS = &v1alpha1.CORSSpec{Origins: []string{"https://a.example", "https://b.example"}}
+	stack.Spec.Auth.Env = []v1alpha1.EnvVar{{Name: "BCRYPT_COST", Value: "10"}}
+	want := map[string]map[string]string{
+		charts.Auth:  {"ACCESS_TOKEN_TTL": "10m0s", "REFRESH_TOKEN_TTL": "1h0m0s", "BCRYPT_COST": "10", "JWT_ISSUER": "urn:ecommerce-stack:shop:demo"},
+		charts.Sales: {"CURRENCY": "EUR", "HOLD_TTL": "20m0s", "JWT_AUDIENCE": "urn:ecommerce-stack:shop:demo:api"},
+		charts.Stock: {"CURRENCY": "EUR", "HTTP_ADDR": ":5003"},
+		charts.Gateway: {
+			"CACHE_TTL": "0s", "RATE_LIMIT_RPS": "5", "RATE_LIMIT_BURST": "7", "LOGIN_RATE_PER_MINUTE": "0",
+			"CORS_ORIGINS": "https://a.example,https://b.example", "SALES_URL": "http://demo-sales:5002",
+		},
+	}
+	for service, variables := range want {
+		got := environment(t, rendered(t, stack, service, "Deployment"))
+		for name, value := range variables {
+			if got[name] != value {
+				t.Errorf("%s: %s is %q, want %q", service, name, got[name], value)
+			}
+		}
+	}
+}
+
+func TestAnAutoscalerOwnsTheReplicas(t *testing.T) {
+	t.Parallel()
+	stack := described()
+	if n, _, _ := unstructured.NestedInt64(rendered(t, stack, charts.Sales, "Deployment").Object, "spec", "replicas"); n != 1 {
+		t.Errorf("%d replicas, want 1", n)
+	}
+	stack.Spec.Sales.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 4, TargetCPU: 50}
+	if _, set, _ := unstructured.NestedInt64(rendered(t, stack, charts.Sales, "Deployment").Object, "spec", "replicas"); set {
+		t.Error("the Deployment sets replicas beside an autoscaler")
+	}
+	scaler := rendered(t, stack, charts.Sales, "HorizontalPodAutoscaler")
+	if n, _, _ := unstructured.NestedInt64(scaler.Object, "spec", "maxReplicas"); n != 4 {
+		t.Errorf("at most %d replicas, want 4", n)
+	}
+}
+
+func TestResourcesReplaceTheDefaults(t *testing.T) {
+	t.Parallel()
+	stack := described()
+	stack.Spec.Stock.Resources = &v1alpha1.ResourceSpec{Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}}
+	containers, _, err := unstructured.NestedSlice(rendered(t, stack, charts.Stock, "Deployment").Object, "spec", "template", "spec", "containers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{"requests": map[string]any{"memory": "1Gi"}, "limits": map[string]any{}}
+	if diff := cmp.Diff(want, containers[0].(map[string]any)["resources"]); diff != "" {
+		t.Errorf("resources (-want +got):\n%s", diff)
+	}
+}
+
+func TestServersUseTheMemoryTheyAreGiven(t *testing.T) {
+	t.Parallel()
+	stack := described()
+	limit := &v1alpha1.ResourceSpec{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("4Gi")}}
+	stack.Spec.MySQL.Embedded.Resources, stack.Spec.RabbitMQ.Embedded.Resources = limit, limit
+	if got := mysqlValues(stack, testOptions())["bufferPool"]; got != "2048M" {
+		t.Errorf("buffer pool %v, want 2048M", got)
+	}
+	if got := rabbitmqValues(stack, testOptions())["memoryHighWatermark"]; got != "2457MiB" {
+		t.Errorf("high watermark %v, want 2457MiB", got)
+	}
+	for _, server := range []string{charts.MySQL, charts.RabbitMQ} {
+		if rendered(t, stack, server, "StatefulSet") == nil {
+			t.Errorf("no StatefulSet of %s", server)
+		}
+	}
+}
+
+func TestNetworkPoliciesCanBeLeftOut(t *testing.T) {
+	t.Parallel()
+	stack, no := described(), false
+	stack.Spec.NetworkPolicies = &no
+	for _, component := range append([]string{charts.MySQL, charts.RabbitMQ}, services...) {
+		if rendered(t, stack, component, "NetworkPolicy") != nil {
+			t.Errorf("%s has a NetworkPolicy", component)
+		}
+	}
+}
+
+func TestActionsNameTheKindOfChange(t *testing.T) {
+	t.Parallel()
+	for change, want := range map[string]string{"make queue a.b": "MakeQueue", "apply Deployment x": "ApplyDeployment", "x": "X", "": ""} {
+		if got := action(change); got != want {
+			t.Errorf("%q: got %s, want %s", change, got, want)
+		}
+	}
+}
