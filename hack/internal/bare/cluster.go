@@ -202,7 +202,10 @@ func (c *Cluster) start(plan plan) error {
 		if err != nil {
 			return err
 		}
-		return node.Start(c.Dir, plan.config, []string{program, "supervise", string(c.Dir)}, []*net.TCPListener{gateway, api})
+		if err := node.Start(c.Dir, plan.config, []string{program, "supervise", string(c.Dir)}, []*net.TCPListener{gateway, api}); err != nil {
+			return fmt.Errorf("%w\n%s", err, c.tail("supervisor"))
+		}
+		return nil
 	})
 }
 

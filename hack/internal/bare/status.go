@@ -115,19 +115,6 @@ func names(statuses []node.Status) []string {
 	return names
 }
 
-// Load imports docker-archives.
-func (c *Cluster) Load(archives []string) error {
-	if _, running := node.Running(c.Dir); !running {
-		return ErrDown
-	}
-	for _, path := range archives {
-		if err := c.Progress.Run("Load "+path, func(func(string)) error { return c.load(path) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // Logs returns the files that the component, or all of them, write to.
 func (c *Cluster) Logs(component string) ([]string, error) {
 	statuses, err := node.Statuses(c.Dir)

@@ -56,16 +56,19 @@ func Start(dir Dir, config Config, args []string, listeners []*net.TCPListener) 
 }
 
 func awaitRecord(dir Dir, cmd *exec.Cmd) error {
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // the state says the same
+		close(ended)
+	}()
 	const patience = 10 * time.Second
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
 		if _, ok := Running(dir); ok {
 			return nil
 		}
 		select {
-		case err := <-ended:
-			return fmt.Errorf("the supervisor ended at once: %v", err)
+		case <-ended:
+			return fmt.Errorf("the supervisor ended at once: %s", cmd.ProcessState)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -1,0 +1,116 @@
+package bare
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"ecommerce-stack.dev/hack/internal/archive"
+	"ecommerce-stack.dev/hack/internal/node"
+)
+
+// Load imports docker-archives. Older images of the same names that no pod
+// refers to any more are removed: nothing else would, and a day of development
+// loads gigabytes.
+func (c *Cluster) Load(archives []string) error {
+	if _, running := node.Running(c.Dir); !running {
+		return ErrDown
+	}
+	var loaded []string
+	for _, path := range archives {
+		references, err := archive.References(path)
+		if err != nil {
+			return err
+		}
+		if err := c.Progress.Run("Load "+strings.Join(references, ", "), func(func(string)) error { return c.load(path) }); err != nil {
+			return err
+		}
+		loaded = append(loaded, references...)
+	}
+	return c.prune(loaded)
+}
+
+func (c *Cluster) prune(loaded []string) error {
+	out, err := c.ctr("images", "list")
+	if err != nil {
+		return err
+	}
+	client, err := c.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	pods, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return fmt.Errorf("ask which images are in use: %w", err)
+	}
+	stale := superseded(parseImages(out), loaded, pods.Items)
+	if len(stale) == 0 {
+		return nil
+	}
+	_, err = c.ctr(append([]string{"images", "remove"}, stale...)...)
+	return err
+}
+
+// image is an entry of containerd's: content under a name. Each content has a
+// second entry, named by its id, which would keep it by itself.
+type image struct{ reference, digest string }
+
+// parseImages reads the table that `ctr images list` prints: its first column
+// is the reference and its third the digest.
+func parseImages(table string) []image {
+	var images []image
+	for line := range strings.Lines(table) {
+		if fields := strings.Fields(line); len(fields) > 2 && strings.HasPrefix(fields[2], "sha256:") {
+			images = append(images, image{fields[0], fields[2]})
+		}
+	}
+	return images
+}
+
+// superseded returns the entries of images that have the name of a loaded one,
+// another tag, and no pod.
+func superseded(images []image, loaded []string, pods []corev1.Pod) []string {
+	names, keep := map[string]bool{}, map[string]bool{}
+	for _, reference := range loaded {
+		names[repository(reference)], keep[reference] = true, true
+	}
+	for _, pod := range pods {
+		for _, container := range append(pod.Spec.InitContainers, pod.Spec.Containers...) {
+			keep[container.Image] = true
+		}
+	}
+	var stale []string
+	contents := map[string]bool{} // by digest: whether it goes
+	for _, i := range images {
+		switch {
+		case strings.HasPrefix(i.reference, "sha256:"):
+		case names[repository(i.reference)] && !keep[i.reference]:
+			stale = append(stale, i.reference)
+			if _, kept := contents[i.digest]; !kept {
+				contents[i.digest] = true
+			}
+		default:
+			contents[i.digest] = false
+		}
+	}
+	for _, i := range images {
+		if strings.HasPrefix(i.reference, "sha256:") && contents[i.digest] {
+			stale = append(stale, i.reference)
+		}
+	}
+	return stale
+}
+
+// repository is the reference without its tag.
+func repository(reference string) string {
+	if at := strings.LastIndexByte(reference, ':'); at > strings.LastIndexByte(reference, '/') {
+		return reference[:at]
+	}
+	return reference
+}
