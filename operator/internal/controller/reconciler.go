@@ -69,8 +69,7 @@ type pass struct {
 	inventory []v1alpha1.ObjectReference
 }
 
-// phase does one part of the work. It returns what it waits for, "" when it is done; a
-// message that people read either way.
+// phase does one part of the work and reports one condition.
 type phase struct {
 	name      string
 	condition string
