@@ -80,17 +80,18 @@ build: ## Compile every module
 	@$(WITH_GO) for m in $(MODULES); do (cd $$m && $(GO) build ./...); done
 
 .PHONY: generate
-generate: ## Regenerate deep copies, the CRD and golden files
-	@$(WITH_GO) $(GO) generate ./operator/... ./operator/api/...
+generate: ## Regenerate deep copies, the CRD, chart libraries, RBAC and golden renders
+	@$(WITH_GO) $(GO) generate ./operator/api/... ./charts/...
+	@$(WITH_GO) export KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; cd operator && $(GO) test -count=1 ./internal/chart -update
 
 .PHONY: verify
 verify: generate ## Fail when generated files or go.mod differ from what is committed
-	@$(WITH_GO) for m in $(MODULES) hack/kubernetes hack/tools; do (cd $$m && GOWORK=off $(GO) mod tidy); done
-	@git diff --exit-code -- . || { echo "verify: the files above differ: commit what 'make generate' made" >&2; exit 1; }
+	@$(WITH_GO) for m in $(MODULES) hack/kubernetes hack/kubernetes/addons hack/tools; do (cd $$m && GOWORK=off $(GO) mod tidy); done
+	@git diff --exit-code -- . ':!go.work.sum' || { echo "verify: the files above differ: commit what 'make generate' and 'go mod tidy' made" >&2; exit 1; }
 
 ##@ Test
 
-SUITES := lint unit integration operator e2e
+SUITES := lint unit integration operator verify e2e
 
 .PHONY: test
 test: ## Everything to a verdict: lint, unit, integration, operator and charts, end to end
@@ -123,6 +124,10 @@ e2e: tools up ## Through the gateway of a stack on the cluster
 	@$(WITH_GO) export KUBECONFIG="$$($(CLUSTER) kubeconfig)" PATH="$$($(CLUSTER) assets):$$PATH"; $(call gotest,e2e,-timeout=20m ./hack/e2e/...)
 
 ##@ Set up
+
+.PHONY: assets
+assets: ## Print the folder with kube-apiserver, etcd, kubectl and helm, built if need be
+	@$(WITH_GO) $(CLUSTER) assets
 
 .PHONY: deps
 deps: ## Install the Debian packages that the tests need (root; elsewhere it says which)

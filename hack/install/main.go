@@ -27,7 +27,7 @@ import (
 
 const (
 	operatorNamespace = "ecommerce-system"
-	release           = "ecommerce-operator"
+	release           = "ecommerce"
 	readyTimeout      = 6 * time.Minute
 	gatewayTimeout    = time.Minute
 )
