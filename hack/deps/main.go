@@ -20,7 +20,7 @@ import (
 
 // groups are the packages that a purpose needs.
 var groups = map[string][]debian.Package{
-	"integration": debian.Packages("mariadb-server-core", "rabbitmq-server"),
+	"integration": debian.Packages("mariadb-server-core", "mariadb-client-core", "rabbitmq-server"),
 	"cluster":     bare.Packages,
 }
 
