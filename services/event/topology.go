@@ -25,8 +25,10 @@ const (
 
 // DeliveryLimit is how often a quorum queue delivers a message that comes back
 // unacknowledged, before it is dead-lettered. Consumers retry in place when a
-// dependency is down, so only crashes and lost connections count.
-const DeliveryLimit = 20
+// dependency is down, so only crashes and lost connections count; but these count
+// for everything a consumer had fetched, so the limit is far above what a bad day
+// of restarts brings.
+const DeliveryLimit = 100
 
 // Queue is a durable quorum queue and the events routed to it.
 type Queue struct {

@@ -7,6 +7,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -18,6 +20,7 @@ import (
 	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
@@ -43,6 +46,17 @@ type settings struct {
 	AMQP     config.Secret `env:"AMQP_URL,required,notEmpty"`
 	Currency string        `env:"CURRENCY" envDefault:"USD"`
 	HoldTTL  time.Duration `env:"HOLD_TTL" envDefault:"15m"`
+}
+
+// Check implements config.Checker.
+func (s *settings) Check() error {
+	if s.HoldTTL <= 0 {
+		return errors.New("HOLD_TTL must be above 0")
+	}
+	if err := money.CheckCurrency(s.Currency); err != nil {
+		return fmt.Errorf("CURRENCY: %w", err)
+	}
+	return nil
 }
 
 type migration struct {
@@ -84,7 +98,7 @@ func serve(ctx context.Context) error {
 	events := outbox.New(name, db, publisher, log, metrics)
 	store := mysql.New(db, events, watch.Changed)
 	consumer := broker.NewConsumer(broker.Settings{
-		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, Unavailable: database.IsUnavailable,
+		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, Unavailable: database.MayPass,
 	}, messaging.Handler{Store: store}, log, metrics)
 
 	srv := server.New(server.Options{Name: name, Title: "Sales: orders", DefaultAddr: ":5002",
@@ -96,8 +110,12 @@ func serve(ctx context.Context) error {
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	srv.Background("consumer", consumer.Run)
 	srv.Every(expireInterval, "expiry", func(ctx context.Context) error {
-		_, err := store.Expire(ctx, database.Now())
-		return err
+		for {
+			n, err := store.Expire(ctx, database.Now())
+			if err != nil || n == 0 {
+				return err
+			}
+		}
 	})
 	srv.Every(purgeInterval, "purge", func(ctx context.Context) error { return store.Purge(ctx, database.Now()) })
 	srv.Background("outbox", events.Run)

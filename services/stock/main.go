@@ -7,6 +7,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"os"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
@@ -37,6 +39,14 @@ type settings struct {
 	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
 	AMQP     config.Secret `env:"AMQP_URL,required,notEmpty"`
 	Currency string        `env:"CURRENCY" envDefault:"USD"`
+}
+
+// Check implements config.Checker.
+func (s *settings) Check() error {
+	if err := money.CheckCurrency(s.Currency); err != nil {
+		return fmt.Errorf("CURRENCY: %w", err)
+	}
+	return nil
 }
 
 type migration struct {
@@ -77,7 +87,7 @@ func serve(ctx context.Context) error {
 	events := outbox.New(name, db, publisher, log, metrics)
 	store := mysql.New(db, events)
 	consumer := broker.NewConsumer(broker.Settings{
-		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.StockQueue, Unavailable: database.IsUnavailable,
+		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.StockQueue, Unavailable: database.MayPass,
 	}, messaging.Handler{Store: store}, log, metrics)
 
 	srv := server.New(server.Options{Name: name, Title: "Stock: catalogue and inventory", DefaultAddr: ":5003",

@@ -22,6 +22,8 @@ import (
 const (
 	dialTimeout = 5 * time.Second
 	heartbeat   = 10 * time.Second
+	// closeTimeout bounds the wait for the broker's goodbye.
+	closeTimeout = 2 * time.Second
 	// reconnectMin and reconnectMax bound the pause between two attempts.
 	reconnectMin = 100 * time.Millisecond
 	reconnectMax = 3 * time.Second
@@ -45,6 +47,10 @@ func dial(url, name string) (*amqp.Connection, error) {
 	}
 	return conn, nil
 }
+
+// hangUp closes a connection without waiting long for the broker's answer: one that
+// is short of memory or disk reads nothing from its publishers.
+func hangUp(conn *amqp.Connection) { _ = conn.CloseDeadline(time.Now().Add(closeTimeout)) }
 
 // redact keeps a malformed address, which may hold a password, out of errors.
 func redact(err error) error {
@@ -95,7 +101,7 @@ func Declare(url string) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer hangUp(conn)
 	ch, err := conn.Channel()
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)

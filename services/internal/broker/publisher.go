@@ -19,7 +19,7 @@ const MaxBatch = 512
 
 // confirmTimeout bounds the wait for the broker's confirms of one batch; quorum
 // queues confirm when a majority has written.
-const confirmTimeout = 30 * time.Second
+const confirmTimeout = 10 * time.Second
 
 // Message is an event encoded for the wire.
 type Message struct {
@@ -146,9 +146,13 @@ func (p *Publisher) dropReturned(taken []Message) ([]Message, error) {
 	}
 }
 
-// Ping connects when there is no connection.
+// Ping connects when there is no connection. While a batch is being published it
+// does not wait, but takes that for a sign of life: its outcome is logged by whoever
+// publishes.
 func (p *Publisher) Ping(context.Context) error {
-	p.mu.Lock()
+	if !p.mu.TryLock() {
+		return nil
+	}
 	defer p.mu.Unlock()
 	return p.connect()
 }
@@ -178,7 +182,7 @@ func (p *Publisher) connect() error {
 
 func (p *Publisher) disconnect() {
 	if p.conn != nil {
-		_ = p.conn.Close()
+		hangUp(p.conn)
 	}
 	p.conn, p.ch, p.returns = nil, nil, nil
 }

@@ -2,10 +2,12 @@ package database
 
 import (
 	"context"
+	"crypto/tls"
 	"database/sql/driver"
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"time"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
@@ -32,15 +34,37 @@ const (
 	deadlock             = 1213
 	readOnly             = 1290
 	queryInterrupted     = 1317
-	connectionKilled     = 1927 // MariaDB
 	readOnlyMode         = 1836
+	connectionKilled     = 1927 // MariaDB
 	statementTimeout     = 1969 // MariaDB
 	maxExecutionTime     = 3024
-	lockNotAvailable     = 3572
 	deadlockOnCommit     = 3101
+	lockNotAvailable     = 3572
 	checkViolated        = 3819
 	checkViolatedMariaDB = 4025
 )
+
+// aboutTheData are the errors by which the server refuses what a statement holds or
+// how it is written: whoever sends it again gets the same answer.
+var aboutTheData = []uint16{
+	1048, // a column cannot be null
+	1054, // unknown column
+	1064, // syntax
+	duplicateEntry,
+	1136, // column count
+	1264, // out of range
+	1292, // incorrect value
+	1364, // no default
+	1366, // incorrect string or number
+	1406, // too long
+	1452, // foreign key
+	1525, // incorrect value
+	1690, // result out of range
+	3140, // invalid JSON text
+	3144, // JSON from a binary string
+	checkViolated,
+	checkViolatedMariaDB,
+}
 
 // IsUnavailable says that the database could not do the work now, and may later:
 // it is away, starting, overloaded, read-only, or not yet migrated. Nothing is
@@ -64,6 +88,20 @@ func IsUnavailable(err error) bool {
 		return true
 	}
 	return IsConflict(err)
+}
+
+// MayPass says that err is not certainly the fault of what was asked: the database is
+// unavailable, or the server has a trouble of its own, such as a full disk or a
+// revoked grant. A consumer waits then, because to give a message up would lose it.
+func MayPass(err error) bool {
+	if IsUnavailable(err) || failure.KindOf(err) == failure.KindUnavailable {
+		return true
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true
+	}
+	n := number(err)
+	return n != 0 && !slices.Contains(aboutTheData, n)
 }
 
 // IsConflict says that the transaction lost against another one and was rolled

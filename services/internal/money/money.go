@@ -212,3 +212,11 @@ var (
 	_ huma.SchemaProvider   = Price{}
 	_ huma.SchemaProvider   = Amount{}
 )
+
+// CheckCurrency refuses what has not the form of an ISO 4217 code.
+func CheckCurrency(code string) error {
+	if len(code) != 3 || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
+		return errors.New("not an ISO 4217 code, which has three capital letters, such as USD")
+	}
+	return nil
+}

@@ -249,25 +249,29 @@ func (o *Outbox) sweepBatch(ctx context.Context, after uuid.UUID) (last uuid.UUI
 	before := event.FirstID(database.Now().Add(-o.sweepAge))
 	var publishErr error
 	err = o.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		var bodies [][]byte
-		err := tx.Raw("SELECT body FROM outbox WHERE event_id > ? AND event_id < ? ORDER BY event_id LIMIT ? FOR UPDATE SKIP LOCKED",
-			database.Binary(after[:]), database.Binary(before[:]), sweepBatch).Scan(&bodies).Error
+		var rows []struct {
+			EventID []byte
+			Body    []byte
+		}
+		err := tx.Raw("SELECT event_id, body FROM outbox WHERE event_id > ? AND event_id < ? ORDER BY event_id LIMIT ? FOR UPDATE SKIP LOCKED",
+			database.Binary(after[:]), database.Binary(before[:]), sweepBatch).Scan(&rows).Error
 		if err != nil {
 			return fmt.Errorf("read the outbox: %w", err)
 		}
-		n = len(bodies)
+		n = len(rows)
 		if n == 0 {
 			return nil
 		}
-		batch := make([]broker.Message, n)
-		for i, body := range bodies {
-			e, err := event.Parse(body)
+		last = uuid.UUID(rows[n-1].EventID)
+		batch := make([]broker.Message, 0, n)
+		for _, row := range rows {
+			e, err := event.Parse(row.Body)
 			if err != nil {
-				return fmt.Errorf("read the outbox: %w", err)
+				o.log.ErrorContext(ctx, "an event in the outbox cannot be read and stays there", "id", uuid.UUID(row.EventID), "error", err)
+				continue
 			}
-			batch[i] = broker.Message{ID: e.ID, Type: e.Type, Correlation: e.Subject, TraceParent: e.TraceParent, Time: e.Time, Body: body}
+			batch = append(batch, broker.Message{ID: e.ID, Type: e.Type, Correlation: e.Subject, TraceParent: e.TraceParent, Time: e.Time, Body: row.Body})
 		}
-		last = batch[n-1].ID
 		var taken []broker.Message
 		taken, publishErr = o.publisher.Publish(ctx, batch)
 		o.published.WithLabelValues("swept").Add(float64(len(taken)))

@@ -148,6 +148,23 @@ func TestTheRelaySweepsWhatACrashLeft(t *testing.T) {
 	}
 }
 
+func TestAnUnreadableRowDoesNotHoldUpTheOthers(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	first := event.FirstID(time.Now().Add(-time.Hour))
+	if err := db.Exec("INSERT INTO outbox VALUES (?, 'no event')", database.Binary(first[:])).Error; err != nil {
+		t.Fatal(err)
+	}
+	say(t, o, 1)
+	o.committed = make(chan broker.Message, inMemory)
+	if err := o.Sweep(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, db, "outbox"); n != 1 || len(b.taken) != 1 {
+		t.Errorf("%d rows left, published %v; want the unreadable one left and the other published", n, b.taken)
+	}
+}
+
 func TestRowsStayWhileTheBrokerIsAway(t *testing.T) {
 	t.Parallel()
 	o, b, db := newOutbox(t)

@@ -308,6 +308,21 @@ func TestRepeatedRequestsMakeOneSale(t *testing.T) {
 	}
 }
 
+func TestConcurrentRepeatsOfAnAnsweredRequestAllGetTheAnswer(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	first := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k")
+	var wg sync.WaitGroup
+	for range 20 {
+		wg.Go(func() {
+			if a := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k"); a.Status != 202 || string(a.Body) != string(first.Body) {
+				t.Errorf("repeat: %d %s, want the first answer", a.Status, a.Body)
+			}
+		})
+	}
+	wg.Wait()
+}
+
 func TestAnswersAreForgottenAfterADay(t *testing.T) {
 	t.Parallel()
 	d := open(t)

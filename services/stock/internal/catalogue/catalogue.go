@@ -3,6 +3,7 @@ package catalogue
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -35,8 +36,8 @@ type Change struct {
 	Name        *string
 	Description *string
 	Price       *money.Amount
-	// Version that must be the current one, when set.
-	Version *int64
+	// Versions of which one must be the current one; nil accepts any.
+	Versions []int64
 }
 
 // Sort orders a list of products.
@@ -98,7 +99,7 @@ type Store interface {
 	Product(ctx context.Context, id int64) (Product, error)
 	Products(ctx context.Context, f Filter) ([]Product, error)
 	Update(ctx context.Context, id int64, c Change) (Product, error)
-	Delete(ctx context.Context, id int64, version *int64) error
+	Delete(ctx context.Context, id int64, versions []int64) error
 }
 
 // Check gives the rules that p breaks, as fields of a request's body.
@@ -122,9 +123,14 @@ func Check(p Product) error {
 	return nil
 }
 
+// Fresh says whether the current version is one of those accepted; nil accepts any.
+func Fresh(accepted []int64, current int64) bool {
+	return accepted == nil || slices.Contains(accepted, current)
+}
+
 // Apply makes the change to p, or says which rule it breaks.
 func (c Change) Apply(p Product) (Product, error) {
-	if c.Version != nil && *c.Version != p.Version {
+	if !Fresh(c.Versions, p.Version) {
 		return p, ErrStale
 	}
 	if c.Name != nil {

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-
-	"ecommerce-stack.dev/services/stock/internal/catalogue"
 )
 
 // versionTag is the ETag of a product: its version.
@@ -36,18 +34,20 @@ func known(header, tag string) bool {
 	return false
 }
 
-// version is what an If-Match header asks for; nil accepts any. A header with
-// several tags or one that is not ours can only be stale: a product has one ETag.
-func (c ConditionalWrite) version() (*int64, error) {
+// versions are what an If-Match header accepts; nil accepts any (RFC 9110, section
+// 13.1.1: strong comparison, so a weak tag matches nothing).
+func (c ConditionalWrite) versions() []int64 {
 	header := strings.TrimSpace(c.IfMatch)
 	if header == "" || header == "*" {
-		return nil, nil
+		return nil
 	}
-	inner, ok := strings.CutPrefix(header, `"`)
-	inner, closed := strings.CutSuffix(inner, `"`)
-	version, err := strconv.ParseInt(inner, 10, 64)
-	if !ok || !closed || err != nil {
-		return nil, catalogue.ErrStale
+	accepted := []int64{}
+	for tag := range strings.SplitSeq(header, ",") {
+		inner, ok := strings.CutPrefix(strings.TrimSpace(tag), `"`)
+		inner, closed := strings.CutSuffix(inner, `"`)
+		if version, err := strconv.ParseInt(inner, 10, 64); ok && closed && err == nil {
+			accepted = append(accepted, version)
+		}
 	}
-	return &version, nil
+	return accepted
 }

@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/health"
 	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/internal/page"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/server/servertest"
 	"ecommerce-stack.dev/services/internal/telemetry"
@@ -82,7 +84,7 @@ func TestProductLifecycle(t *testing.T) {
 		t.Errorf("read with its ETag: %d %s, want 304 without a body", a.Status, a.Body)
 	}
 	change := fmt.Sprintf(`{"productId":%d,"price":21}`, id)
-	updated := s.Call(t, "PUT", "/products", s.manager, change, "If-Match", tag)
+	updated := s.Call(t, "PUT", "/products", s.manager, change, "If-Match", `"99", `+tag)
 	if got := updated.JSON(t); updated.Status != 200 || got["price"] != "21.00" || got["name"] != "Desk" {
 		t.Errorf("change the price: %d %s", updated.Status, updated.Body)
 	}
@@ -192,11 +194,23 @@ func TestListsArePagedFilteredAndSorted(t *testing.T) {
 		"limit=0": "query.limit", "limit=201": "query.limit", "limit=x": "query.limit", "cursor=x": "query.cursor",
 		"sort=color": "query.sort", "minPrice=x": "query.minPrice", "maxPrice=-1": "query.maxPrice", "inStock=maybe": "query.inStock",
 		"minPrice=2&maxPrice=1": "query.minPrice",
+		"sort=-createdAt&cursor=" + forged(t, "-createdAt", `{"id":1,"createdAt":"0000-01-01T00:00:00Z"}`): "query.cursor",
+		"sort=-createdAt&cursor=" + forged(t, "-createdAt", `{"id":1}`):                                    "query.cursor",
 	} {
 		if a := s.Call(t, "GET", "/products?"+query, "", ""); a.Status != 422 || a.Locations() != location {
 			t.Errorf("?%s: %d naming %q, want 422 naming %q", query, a.Status, a.Locations(), location)
 		}
 	}
+}
+
+// forged is a cursor that nobody was given.
+func forged(t *testing.T, sort, key string) string {
+	t.Helper()
+	cursor, err := page.Encode("products."+sort, json.RawMessage(key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cursor
 }
 
 // names reads all pages of a list.

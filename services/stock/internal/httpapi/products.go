@@ -139,10 +139,7 @@ func (a *API) update(ctx context.Context, in *updateProduct) (*found, error) {
 	if in.Body.Price != nil {
 		change.Price = &in.Body.Price.Amount
 	}
-	var err error
-	if change.Version, err = in.version(); err != nil {
-		return nil, err
-	}
+	change.Versions = in.versions()
 	p, err := a.Catalogue.Update(ctx, in.Body.ProductID, change)
 	if err != nil {
 		return nil, err
@@ -152,11 +149,7 @@ func (a *API) update(ctx context.Context, in *updateProduct) (*found, error) {
 }
 
 func (a *API) delete(ctx context.Context, in *deleteProduct) (*struct{}, error) {
-	version, err := in.version()
-	if err != nil {
-		return nil, err
-	}
-	return nil, a.Catalogue.Delete(ctx, in.ProductID, version)
+	return nil, a.Catalogue.Delete(ctx, in.ProductID, in.versions())
 }
 
 func (a *API) list(ctx context.Context, in *listProducts) (*productPage, error) {
@@ -204,10 +197,16 @@ func (in *listProducts) filter() (catalogue.Filter, error) {
 		f.InStock = &inStock
 	}
 	after, given, err := page.Decode[catalogue.Position](cursorKind(f.Sort), in.Cursor)
-	if given {
-		f.After = &after
+	if err != nil || !given {
+		return f, err
 	}
-	return f, err
+	// A cursor comes from outside: a time that no row can have is none of ours, and
+	// the database would refuse it.
+	if year := after.CreatedAt.UTC().Year(); f.Sort == catalogue.ByNewest && (year < 1970 || year > 9998) {
+		return f, failure.Invalid("query.cursor", "is not a cursor of this list")
+	}
+	f.After = &after
+	return f, nil
 }
 
 func price(location, text string) (*money.Amount, error) {

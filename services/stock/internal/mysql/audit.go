@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"math"
 
 	"gorm.io/gorm"
 
@@ -14,6 +15,10 @@ import (
 // maxViolations bounds a report.
 const maxViolations = 1000
 
+// auditPage is how many products are summed at once, so that no statement takes
+// long, however long the ledger is.
+const auditPage = 1000
+
 // Audit recomputes every product's quantities from the ledger and compares them
 // with its row. It reads one snapshot, so it can run beside sales. Its time grows
 // with the ledger.
@@ -21,29 +26,49 @@ func (s *Store) Audit(ctx context.Context) (inventory.Report, error) {
 	var report inventory.Report
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		report = inventory.Report{Violations: []inventory.Violation{}}
-		sums, err := sumLedger(tx)
-		if err != nil {
-			return err
+		for after := int64(0); ; {
+			last, err := auditFrom(tx, after, &report)
+			if err != nil || last == after {
+				return err
+			}
+			after = last
 		}
-		var rows []inventory.Stock
-		err = tx.Raw("SELECT product_id, available, for_sales, by_hand, removed FROM stocks ORDER BY product_id").Scan(&rows).Error
-		if err != nil {
-			return fmt.Errorf("read all stocks: %w", err)
-		}
-		report.Products = int64(len(rows))
-		for _, row := range rows {
-			report.Movements += sums[row.ProductID].count
-			report.Violations = append(report.Violations, inventory.Audit(row, sums[row.ProductID].sums)...)
-			delete(sums, row.ProductID)
-		}
-		for id, orphan := range sums {
-			report.Movements += orphan.count
-			report.Violations = append(report.Violations, inventory.Violation{ProductID: id, Rule: "the ledger has lines, but there is no stock row"})
-		}
-		report.Violations = report.Violations[:min(len(report.Violations), maxViolations)]
-		return nil
 	}, &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true})
+	report.Violations = report.Violations[:min(len(report.Violations), maxViolations)]
 	return report, database.Classify(err)
+}
+
+// auditFrom adds a page of products to the report and returns the last one's id, or
+// after when there are no more.
+func auditFrom(tx *gorm.DB, after int64, report *inventory.Report) (int64, error) {
+	var rows []inventory.Stock
+	err := tx.Raw("SELECT product_id, available, for_sales, by_hand, removed FROM stocks WHERE product_id > ? "+
+		"ORDER BY product_id LIMIT ?", after, auditPage).Scan(&rows).Error
+	if err != nil {
+		return after, fmt.Errorf("read stocks: %w", err)
+	}
+	last := int64(math.MaxInt64) // Behind the last product there may still be lines.
+	if len(rows) == auditPage {
+		last = rows[len(rows)-1].ProductID
+	}
+	sums, err := sumLedger(tx, after, last)
+	if err != nil {
+		return after, err
+	}
+	report.Products += int64(len(rows))
+	for _, row := range rows {
+		report.Movements += sums[row.ProductID].count
+		report.Violations = append(report.Violations, inventory.Audit(row, sums[row.ProductID].sums)...)
+		delete(sums, row.ProductID)
+	}
+	for id, orphan := range sums {
+		report.Movements += orphan.count
+		report.Violations = append(report.Violations, inventory.Violation{ProductID: id, Rule: "the ledger has lines, but there is no stock row"})
+	}
+	if len(rows) < auditPage {
+		return after, nil
+	}
+	return last, nil
 }
 
 type ledger struct {
@@ -51,7 +76,8 @@ type ledger struct {
 	count int64
 }
 
-func sumLedger(tx *gorm.DB) (map[int64]ledger, error) {
+// sumLedger sums the lines of the products after one id up to another.
+func sumLedger(tx *gorm.DB, after, last int64) (map[int64]ledger, error) {
 	var rows []struct {
 		ProductID int64
 		Kind      inventory.Kind
@@ -59,8 +85,9 @@ func sumLedger(tx *gorm.DB) (map[int64]ledger, error) {
 		Total     int64
 		Number    int64
 	}
-	err := tx.Raw("SELECT product_id, kind, sale_id IS NOT NULL AS by_sale, CAST(SUM(quantity) AS SIGNED) AS total, " +
-		"COUNT(*) AS number FROM movements GROUP BY product_id, kind, sale_id IS NOT NULL").Scan(&rows).Error
+	err := tx.Raw("SELECT product_id, kind, sale_id IS NOT NULL AS by_sale, CAST(SUM(quantity) AS SIGNED) AS total, "+
+		"COUNT(*) AS number FROM movements WHERE product_id > ? AND product_id <= ? "+
+		"GROUP BY product_id, kind, sale_id IS NOT NULL", after, last).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("sum the ledger: %w", err)
 	}

@@ -109,7 +109,7 @@ func (s *Store) Update(ctx context.Context, id int64, c catalogue.Change) (catal
 }
 
 // Delete takes a product out of the catalogue; its stock and history stay.
-func (s *Store) Delete(ctx context.Context, id int64, version *int64) error {
+func (s *Store) Delete(ctx context.Context, id int64, versions []int64) error {
 	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
 		// New sales of it are decided under this lock.
 		if _, err := lockStocks(tx.DB, []int64{id}); err != nil {
@@ -119,7 +119,7 @@ func (s *Store) Delete(ctx context.Context, id int64, version *int64) error {
 		if err != nil {
 			return err
 		}
-		if version != nil && *version != row.Version {
+		if !catalogue.Fresh(versions, row.Version) {
 			return catalogue.ErrStale
 		}
 		now := database.Now()
