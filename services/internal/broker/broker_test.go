@@ -207,9 +207,12 @@ func TestUnroutableEventsAreNotTaken(t *testing.T) {
 
 func TestOnlyThePoisonMessageIsDeadLettered(t *testing.T) {
 	t.Parallel()
-	for name, err := range map[string]error{
-		"poison":           fmt.Errorf("no: %w", broker.ErrPoison),
-		"an unknown error": errors.New("something unexpected"),
+	for name, c := range map[string]struct {
+		err   error
+		tries int // of the message alone
+	}{
+		"poison":           {fmt.Errorf("no: %w", broker.ErrPoison), 1},
+		"an unknown error": {errors.New("something unexpected"), 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -217,10 +220,14 @@ func TestOnlyThePoisonMessageIsDeadLettered(t *testing.T) {
 			if _, err := publisher(t, url).Publish(t.Context(), messages(t, canceled(20)...)); err != nil {
 				t.Fatal(err)
 			}
+			alone := 0
 			r := newRecorder(func(batch []event.Envelope) error {
 				for _, e := range batch {
 					if e.Subject == "13" {
-						return err
+						if len(batch) == 1 {
+							alone++
+						}
+						return c.err
 					}
 				}
 				return nil
@@ -231,6 +238,9 @@ func TestOnlyThePoisonMessageIsDeadLettered(t *testing.T) {
 				return depth(t, url, event.StockQueue+event.DeadSuffix) == 1
 			})
 			stop()
+			if alone != c.tries {
+				t.Errorf("the message was tried alone %d times, want %d", alone, c.tries)
+			}
 			if n := depth(t, url, event.StockQueue); n != 0 {
 				t.Errorf("%d messages are left in the queue, want none", n)
 			}
