@@ -6,9 +6,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 )
 
@@ -97,11 +99,35 @@ func (s *Store) Do(ctx context.Context, as User, method, path string, body, out 
 	return nil
 }
 
+// maxRefusals is how often politely waits.
+const maxRefusals = 10
+
+// politely is Do for anyone, which waits as it is told when there were too many
+// calls: all programs of a machine share one address, and its limit.
+func (s *Store) politely(ctx context.Context, method, path string, body, out any) error {
+	for refusals := 0; ; refusals++ {
+		err := s.Do(ctx, User{}, method, path, body, out)
+		p, ok := errors.AsType[*Problem](err)
+		if !ok || p.Status != http.StatusTooManyRequests || refusals == maxRefusals {
+			return err
+		}
+		seconds, parseErr := strconv.Atoi(p.RetryAfter)
+		if parseErr != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return errors.Join(err, ctx.Err())
+		case <-time.After(time.Duration(seconds) * time.Second):
+		}
+	}
+}
+
 // Login gives a user's session.
 func (s *Store) Login(ctx context.Context, email, password string) (User, error) {
 	var tokens struct{ AccessToken string }
 	body := map[string]string{"email": email, "password": password}
-	if err := s.Do(ctx, User{}, http.MethodPost, "/auth/login", body, &tokens); err != nil {
+	if err := s.politely(ctx, http.MethodPost, "/auth/login", body, &tokens); err != nil {
 		return User{}, err
 	}
 	user := User{Email: email, token: tokens.AccessToken}
@@ -114,7 +140,7 @@ func (s *Store) Login(ctx context.Context, email, password string) (User, error)
 // Register makes a client's account and logs in.
 func (s *Store) Register(ctx context.Context, username, email, password string) (User, error) {
 	body := map[string]string{"username": username, "email": email, "password": password}
-	if err := s.Do(ctx, User{}, http.MethodPost, "/auth/register/user", body, nil); err != nil {
+	if err := s.politely(ctx, http.MethodPost, "/auth/register/user", body, nil); err != nil {
 		return User{}, err
 	}
 	return s.Login(ctx, email, password)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
+
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
@@ -34,6 +36,19 @@ type createSale struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes the request safe to repeat for 24 hours"`
 	Prefer         string `header:"Prefer" maxLength:"256" doc:"wait=N waits up to N seconds, at most 30, for the decision (RFC 7240)" example:"wait=10"`
 	Body           createBody
+}
+
+// Resolve joins the lines of Prefer, of which there may be several (RFC 7240,
+// section 2). It implements huma.Resolver.
+func (in *createSale) Resolve(ctx huma.Context) []error {
+	var lines []string
+	ctx.EachHeader(func(name, value string) {
+		if strings.EqualFold(name, "Prefer") {
+			lines = append(lines, value)
+		}
+	})
+	in.Prefer = strings.Join(lines, ",")
+	return nil
 }
 
 type createdSale struct {

@@ -362,6 +362,24 @@ func TestPreferWaitAnswersTheDecidedSale(t *testing.T) {
 	}
 }
 
+func TestPreferMayHaveSeveralLines(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	req, err := http.NewRequestWithContext(t.Context(), "POST", d.URL("/sales"), strings.NewReader(order))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header = http.Header{"Authorization": {d.ann}, "Content-Type": {"application/json"}, "Prefer": {"respond-async", "wait=1"}}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if got := res.Header.Get("Preference-Applied"); got != "wait=1" {
+		t.Errorf("Preference-Applied: %q, want wait=1", got)
+	}
+}
+
 // firstSale waits until there is one.
 func (d desk) firstSale(t *testing.T) int64 {
 	t.Helper()
