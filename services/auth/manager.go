@@ -20,12 +20,13 @@ const (
 
 // ensureManager makes the first Manager before the first request is taken. While the
 // database is away it goes on beside the requests; any other error is one of the
-// settings and ends the start.
+// settings and ends the start. When ctx ends it gives up without an error: a stop is
+// no failure.
 func ensureManager(ctx context.Context, srv *server.Server, log *slog.Logger, ensure func(context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, firstTry)
 	defer cancel()
 	err := ensure(limited)
-	if err == nil {
+	if err == nil || ctx.Err() != nil {
 		return nil
 	}
 	if !passing(err) {
@@ -36,6 +37,9 @@ func ensureManager(ctx context.Context, srv *server.Server, log *slog.Logger, en
 		tick := time.NewTicker(tryAgain)
 		defer tick.Stop()
 		for err := err; err != nil; err = ensure(ctx) {
+			if ctx.Err() != nil {
+				return
+			}
 			if !passing(err) {
 				log.ErrorContext(ctx, "the first manager's account cannot be made", "error", err)
 				return

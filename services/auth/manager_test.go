@@ -1,0 +1,114 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"ecommerce-stack.dev/services/internal/authn/authntest"
+	"ecommerce-stack.dev/services/internal/failure"
+	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/telemetry"
+)
+
+func TestAStopWhileTheDatabaseIsAwayIsACleanEnd(t *testing.T) {
+	keys := authntest.New(t)
+	database, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer database.Close()
+	for name, value := range map[string]string{
+		"HTTP_ADDR": "127.0.0.1:0", "METRICS_ADDR": "127.0.0.1:0", "LOG_LEVEL": "error",
+		"JWT_ISSUER": authntest.Issuer, "JWT_AUDIENCE": authntest.Audience, "JWT_KEYS_FILE": keys.File,
+		"JWT_SIGNING_FILE": keys.SigningFile, "JWT_ACTIVE_FILE": keys.ActiveFile, "BCRYPT_COST": "4",
+		"MYSQL_DSN":     fmt.Sprintf("auth:secret@tcp(%s)/auth", database.Addr()),
+		"MANAGER_EMAIL": "boss@example.com", "MANAGER_PASSWORD": "correct horse battery",
+	} {
+		t.Setenv(name, value)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	go func() {
+		if _, err := database.Accept(); err == nil { // the first Manager is being made
+			stop()
+		}
+	}()
+	if err := serve(ctx); err != nil {
+		t.Errorf("got %v, want a clean end", err)
+	}
+}
+
+func newServer(t *testing.T) (*server.Server, *slog.Logger, *bytes.Buffer) {
+	t.Helper()
+	var out bytes.Buffer
+	log := telemetry.NewLogger(&out, name, slog.LevelInfo)
+	return server.New(server.Options{
+		Name: name, Log: log, Metrics: telemetry.NewRegistry(name), Health: health.New(),
+		Config: server.Config{HTTPAddr: "127.0.0.1:0", MetricsAddr: "127.0.0.1:0", ShutdownTimeout: 10 * time.Second},
+	}), log, &out
+}
+
+var errAway = failure.Unavailable(time.Second, errors.New("away"))
+
+func TestAWrongManagerEndsTheStart(t *testing.T) {
+	t.Parallel()
+	srv, log, _ := newServer(t)
+	wrong := failure.Invalid("body.password", "is too common")
+	if err := ensureManager(t.Context(), srv, log, func(context.Context) error { return wrong }); !errors.Is(err, wrong) {
+		t.Errorf("got %v, want %v", err, wrong)
+	}
+}
+
+func TestTheManagerIsMadeWhenTheDatabaseComesBack(t *testing.T) {
+	t.Parallel()
+	srv, log, _ := newServer(t)
+	made, calls := make(chan struct{}), 0
+	err := ensureManager(t.Context(), srv, log, func(context.Context) error {
+		if calls++; calls < 3 {
+			return errAway
+		}
+		close(made)
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("while the database is away: got %v", err)
+	}
+	select {
+	case <-made:
+	case <-time.After(10 * time.Second):
+		t.Error("the manager was not made")
+	}
+}
+
+func TestAStopIsNoErrorOfTheManagersAccount(t *testing.T) {
+	t.Parallel()
+	for stopped := range 2 { // in the first try, or in a later one
+		srv, log, out := newServer(t)
+		ctx, stop := context.WithCancel(t.Context())
+		calls := 0
+		err := ensureManager(ctx, srv, log, func(ctx context.Context) error {
+			if calls++; calls <= stopped {
+				return errAway
+			}
+			stop()
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if err != nil {
+			t.Errorf("a stop in try %d: got %v, want none", stopped+1, err)
+		}
+		if err := srv.Run(ctx); err != nil {
+			t.Errorf("a stop in try %d: the server ended with %v", stopped+1, err)
+		}
+		if strings.Contains(out.String(), "ERROR") {
+			t.Errorf("a stop in try %d was logged as an error:\n%s", stopped+1, out)
+		}
+	}
+}
