@@ -178,7 +178,7 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
 	}
-	if failed(f) && ok && c.now().Sub(kept.at) < c.ttl+staleFor {
+	if kept, ok := c.spare(k, f); ok {
 		c.results.WithLabelValues("stale").Inc()
 		return c.kept(kept, name+"; fwd=stale; detail=stale-if-error"), nil
 	}
@@ -193,6 +193,16 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 	}
 	c.results.WithLabelValues("miss").Inc()
 	return Result{Answer: f.answer, Status: status}, nil
+}
+
+// spare is the answer in place of one that failed. It is looked up after the call,
+// because a change in the meantime makes the answer from before wrong.
+func (c *Cache) spare(k Key, f *flight) (*entry, bool) {
+	if !failed(f) {
+		return nil, false
+	}
+	e, ok := c.store(k).GetIfPresent(k.Text)
+	return e, ok && c.now().Sub(e.at) < c.ttl+staleFor
 }
 
 func (c *Cache) kept(e *entry, status string) Result {

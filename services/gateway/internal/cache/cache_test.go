@@ -117,6 +117,25 @@ func TestAnAnswerServesOnWhenItsUpstreamFails(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatChangedMeanwhileDoesNotServeWhenItsUpstreamFails(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*Cache){
+		"the item changed": func(c *Cache) { c.Changed("/products/7") }, "all were dropped": (*Cache).Drop,
+	} {
+		c, now := fresh(t)
+		get(t, c, item, &origin{answer: ok("a")}, "a", "miss")
+		*now = now.Add(time.Minute)
+		away := errors.New("away")
+		res, err := c.Get(t.Context(), item, func(context.Context) (Answer, error) {
+			change(c)
+			return Answer{}, away
+		})
+		if !errors.Is(err, away) {
+			t.Errorf("%s: got %q, %v, want %v", name, res.Body, err, away)
+		}
+	}
+}
+
 func TestOnlySuccessIsKept(t *testing.T) {
 	t.Parallel()
 	c, _ := fresh(t)
