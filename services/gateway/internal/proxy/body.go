@@ -7,83 +7,60 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"sync/atomic"
+	"time"
 
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
-// bufferBody is up to which size a body is read before the upstream is called. So a
-// slow client holds no connection to an upstream, and a request that found its
-// connection closed before a byte was written can be written to another one.
-const bufferBody = 64 << 10
+// A body is read whole before the upstream is called, so that a slow client takes no
+// place among the calls and a call without an answer can be made again. The server
+// bounds its size; the few above smallBody, which no call of the contract needs, are
+// bounded in number, or many slow clients could fill the memory.
+const (
+	smallBody   = 64 << 10
+	largeBodies = 16
+	// firstRead is what is allocated on a client's word alone.
+	firstRead = 4 << 10
+)
 
 // body of a request that is passed on.
-type body struct {
-	length int64
-	whole  []byte    // when it fits
-	rest   io.Reader // otherwise: what was read of it, and the rest
-	err    atomic.Pointer[error]
-}
+type body []byte
 
-// newBody reads what fits. The error is what to tell the client.
-func newBody(r *http.Request) (*body, error) {
+// readBody reads a body; release when it is not needed any more. The error is what
+// to tell the client.
+func (u *Upstream) readBody(r *http.Request) (b body, release func(), err error) {
+	release = func() {}
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
-		return &body{}, nil
+		return nil, release, nil
 	}
-	size := r.ContentLength
-	if size < 0 || size > bufferBody {
-		size = bufferBody
-	}
-	start := make([]byte, size)
-	n, err := io.ReadFull(r.Body, start)
-	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		if r.ContentLength > 0 {
-			return nil, explainBody(io.ErrUnexpectedEOF)
+	var buf bytes.Buffer
+	buf.Grow(int(min(max(r.ContentLength, 0), firstRead)) + bytes.MinRead)
+	_, err = buf.ReadFrom(io.LimitReader(r.Body, smallBody+1))
+	if err == nil && buf.Len() > smallBody {
+		if !u.large.take() {
+			u.metrics.failures.WithLabelValues(u.name, "full").Inc()
+			return nil, release, problem.Unavailable(time.Second)
 		}
-		return &body{length: int64(n), whole: start[:n]}, nil
-	case err != nil:
-		return nil, explainBody(err)
-	case r.ContentLength == size:
-		return &body{length: size, whole: start}, nil
+		release = u.large.free
+		_, err = buf.ReadFrom(r.Body)
 	}
-	return &body{length: r.ContentLength, rest: io.MultiReader(bytes.NewReader(start), r.Body)}, nil
+	if err != nil {
+		release()
+		return nil, func() {}, explainBody(err)
+	}
+	return buf.Bytes(), release, nil
 }
 
-func (b *body) reader() io.ReadCloser {
-	switch {
-	case b.rest != nil:
-		return io.NopCloser(b)
-	case len(b.whole) > 0:
-		return io.NopCloser(bytes.NewReader(b.whole))
+// reader of the whole body, for one attempt.
+func (b body) reader() io.ReadCloser {
+	if len(b) == 0 {
+		return http.NoBody
 	}
-	return http.NoBody
+	return io.NopCloser(bytes.NewReader(b))
 }
 
-// again makes the reader of another attempt; nil when there can be none.
-func (b *body) again() func() (io.ReadCloser, error) {
-	if b.rest != nil {
-		return nil
-	}
-	return func() (io.ReadCloser, error) { return b.reader(), nil }
-}
-
-// Read passes on the part that did not fit and remembers why it failed: the
-// transport reads it in a goroutine of its own.
-func (b *body) Read(p []byte) (int, error) {
-	n, err := b.rest.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.err.Store(&err)
-	}
-	return n, err
-}
-
-func (b *body) failure() error {
-	if err := b.err.Load(); err != nil {
-		return *err
-	}
-	return nil
-}
+// again implements http.Request.GetBody.
+func (b body) again() (io.ReadCloser, error) { return b.reader(), nil }
 
 // explainBody tells the client what was wrong with the body it sent.
 func explainBody(err error) error {

@@ -28,15 +28,15 @@ const maxAnswer = 4 << 20
 // Fetch gets path for the gateway itself, in the name of no client. The error is
 // what to tell a client.
 func (u *Upstream) Fetch(ctx context.Context, path, query string, timeout time.Duration) (Answer, error) {
-	if err := u.enter(); err != nil {
+	leave, err := u.enter(false)
+	if err != nil {
 		return Answer{}, err
 	}
-	defer u.leave()
+	defer leave()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	timer := time.AfterFunc(timeout, func() { cancel(errTimeout) })
 	defer timer.Stop()
-	none := &body{}
 	req := (&http.Request{
 		Method: http.MethodGet, Host: u.base.Host,
 		URL: &url.URL{Scheme: u.base.Scheme, Host: u.base.Host, Path: path, RawQuery: query},
@@ -45,14 +45,14 @@ func (u *Upstream) Fetch(ctx context.Context, path, query string, timeout time.D
 			server.RequestIDHeader: {telemetry.RequestID(ctx)}, server.TraceParentHeader: {telemetry.TraceParent(ctx)},
 		},
 	}).WithContext(ctx)
-	res, err := u.send(req, none)
+	res, err := u.send(req, false)
 	if err != nil {
 		return Answer{}, err
 	}
 	defer res.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
 	if err != nil {
-		told, _ := u.explain(ctx, none, err)
+		told, _ := u.explain(ctx, err)
 		return Answer{}, told
 	}
 	if len(content) > maxAnswer {

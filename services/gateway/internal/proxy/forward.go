@@ -15,14 +15,19 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-// streamWrite is how long one write to the client of a stream may take.
-const streamWrite = 30 * time.Second
+// clientWrite is how long a client may take to read an answer after its timeout, or
+// one write of a stream.
+const clientWrite = 30 * time.Second
 
 // Call says how a request is passed on.
 type Call struct {
 	// Timeout until the answer begins and, unless Stream, until it is complete.
 	Timeout time.Duration
 	Stream  bool
+	// Long is set for what is slow by contract: a stream, or a call that was asked to
+	// wait. Such calls take no places of others, and a client that leaves one says
+	// nothing about the upstream.
+	Long bool
 	// Client is the address to name in X-Forwarded-For.
 	Client netip.Addr
 	// Draining ends streams.
@@ -36,20 +41,26 @@ type Call struct {
 // in the middle of an answer, Forward panics with http.ErrAbortHandler, so that the
 // client sees it broken off, too.
 func (u *Upstream) Forward(w http.ResponseWriter, r *http.Request, c Call) error {
-	if err := u.enter(); err != nil {
+	body, release, err := u.readBody(r)
+	if err != nil {
 		return err
 	}
-	defer u.leave()
+	defer release()
+	leave, err := u.enter(c.Long)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if len(body) > 0 {
+		// The time that the body took is not taken from the answer's.
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.Timeout + clientWrite))
+	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	timer := time.AfterFunc(c.Timeout, func() { cancel(errTimeout) })
 	defer timer.Stop()
 
-	body, err := newBody(r)
-	if err != nil {
-		return err
-	}
-	res, err := u.send(u.outgoing(ctx, r, body, c.Client), body)
+	res, err := u.send(u.outgoing(ctx, r, body, c.Client), c.Long)
 	if err != nil {
 		return err
 	}
@@ -80,7 +91,7 @@ func endWith(ctx context.Context, cancel context.CancelCauseFunc, draining <-cha
 // outgoing is the request to the upstream. Its headers are the client's, without
 // those that concern one connection and those that name an identity: who calls is
 // in the token alone.
-func (u *Upstream) outgoing(ctx context.Context, r *http.Request, b *body, client netip.Addr) *http.Request {
+func (u *Upstream) outgoing(ctx context.Context, r *http.Request, b body, client netip.Addr) *http.Request {
 	h := make(http.Header, len(r.Header)+4)
 	for name, values := range r.Header {
 		if !endsHere(name) {
@@ -98,7 +109,7 @@ func (u *Upstream) outgoing(ctx context.Context, r *http.Request, b *body, clien
 		h["User-Agent"] = []string{""} // or the transport would name itself
 	}
 	return (&http.Request{
-		Method: r.Method, Host: u.base.Host, Header: h, ContentLength: b.length, Body: b.reader(), GetBody: b.again(),
+		Method: r.Method, Host: u.base.Host, Header: h, ContentLength: int64(len(b)), Body: b.reader(), GetBody: b.again,
 		URL: &url.URL{Scheme: u.base.Scheme, Host: u.base.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery},
 	}).WithContext(ctx)
 }
@@ -151,7 +162,7 @@ func (u *Upstream) copyBody(ctx context.Context, w http.ResponseWriter, from io.
 		n, readErr := from.Read(*buffer)
 		if n > 0 {
 			if stream {
-				_ = control.SetWriteDeadline(time.Now().Add(streamWrite))
+				_ = control.SetWriteDeadline(time.Now().Add(clientWrite))
 			}
 			if _, err := w.Write((*buffer)[:n]); err != nil {
 				return // the client is gone

@@ -30,6 +30,7 @@ const (
 	bufferBytes  = 16 << 10
 	maxHeader    = 64 << 10
 	maxInFlight  = 1024
+	maxLong      = 1024
 	retries      = 2
 	retryPause   = 25 * time.Millisecond
 	clientImpact = 2 * time.Second
@@ -57,13 +58,31 @@ var (
 
 // Upstream is a service behind the gateway. It is safe for concurrent use.
 type Upstream struct {
-	name     string
-	base     *url.URL
-	round    http.RoundTripper
-	breaker  circuitbreaker.CircuitBreaker[any]
-	inFlight atomic.Int64
-	metrics  *Metrics
+	name    string
+	base    *url.URL
+	round   http.RoundTripper
+	breaker circuitbreaker.CircuitBreaker[any]
+	// ordinary calls and long ones have places of their own, or a few hundred streams
+	// would leave none for anything else.
+	ordinary, long, large places
+	metrics               *Metrics
 }
+
+// places are taken by at most so many at once.
+type places struct {
+	most  int64
+	taken atomic.Int64
+}
+
+func (p *places) take() bool {
+	if p.taken.Add(1) > p.most {
+		p.taken.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (p *places) free() { p.taken.Add(-1) }
 
 // Metrics of all upstreams.
 type Metrics struct {
@@ -102,6 +121,7 @@ func NewUpstream(name string, base *url.URL, m *Metrics) *Upstream {
 		MaxIdleConns: 0, MaxIdleConnsPerHost: idlePerHost, IdleConnTimeout: idleTimeout,
 		DisableCompression: true, ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes, MaxResponseHeaderBytes: maxHeader,
 	}}
+	u.ordinary.most, u.long.most, u.large.most = maxInFlight, maxLong, largeBodies
 	open := m.open.WithLabelValues(name)
 	u.breaker = circuitbreaker.NewBuilder[any]().
 		WithFailureRateThreshold(breakerRate, breakerCalls, breakerWindow).
@@ -126,25 +146,24 @@ func (u *Upstream) Close() {
 }
 
 // enter takes a place among the calls in flight, until leave.
-func (u *Upstream) enter() error {
-	if u.inFlight.Add(1) > maxInFlight {
-		u.inFlight.Add(-1)
-		u.metrics.failures.WithLabelValues(u.name, "full").Inc()
-		return problem.Unavailable(time.Second)
+func (u *Upstream) enter(long bool) (leave func(), err error) {
+	among := &u.ordinary
+	if long {
+		among = &u.long
 	}
-	u.metrics.inFlight.WithLabelValues(u.name).Inc()
-	return nil
-}
-
-func (u *Upstream) leave() {
-	u.inFlight.Add(-1)
-	u.metrics.inFlight.WithLabelValues(u.name).Dec()
+	if !among.take() {
+		u.metrics.failures.WithLabelValues(u.name, "full").Inc()
+		return nil, problem.Unavailable(time.Second)
+	}
+	inFlight := u.metrics.inFlight.WithLabelValues(u.name)
+	inFlight.Inc()
+	return func() { among.free(); inFlight.Dec() }, nil
 }
 
 // send makes a call, and again when it is a read that got no answer. A call that
 // changes something is made once: without an answer nobody knows whether it was
 // carried out. The error is what to tell the client.
-func (u *Upstream) send(req *http.Request, body *body) (*http.Response, error) {
+func (u *Upstream) send(req *http.Request, long bool) (*http.Response, error) {
 	for attempt := 0; ; attempt++ {
 		if !u.breaker.TryAcquirePermit() {
 			u.metrics.failures.WithLabelValues(u.name, "breaker").Inc()
@@ -156,20 +175,38 @@ func (u *Upstream) send(req *http.Request, body *body) (*http.Response, error) {
 			u.breaker.RecordSuccess()
 			return res, nil
 		}
-		told, ours := u.explain(req.Context(), body, err)
-		u.settle(ours, time.Since(began))
+		told, ours := u.explain(req.Context(), err)
+		u.settle(ours || !long && time.Since(began) > clientImpact)
 		read := req.Method == http.MethodGet || req.Method == http.MethodHead
 		if !read || !ours || attempt == retries || !pause(req.Context(), retryPause<<attempt) {
 			return nil, told
+		}
+		if req, err = anew(req); err != nil {
+			return nil, err
 		}
 		u.metrics.retries.WithLabelValues(u.name).Inc()
 	}
 }
 
+// anew is a request for another attempt: the one before has read the body.
+func anew(req *http.Request) (*http.Request, error) {
+	if req.GetBody == nil {
+		return req, nil
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, fmt.Errorf("read the body again: %w", err)
+	}
+	again := *req
+	again.Body = body
+	return &again, nil
+}
+
 // settle tells the breaker of a call without an answer. Clients that give up after
-// a while say something about the upstream, too; those that leave at once do not.
-func (u *Upstream) settle(ours bool, took time.Duration) {
-	if ours || took > clientImpact {
+// a while say something about the upstream, too; those that leave at once do not,
+// nor do those that leave a call which is slow by contract.
+func (u *Upstream) settle(failed bool) {
+	if failed {
 		u.breaker.RecordFailure()
 		return
 	}
@@ -178,10 +215,7 @@ func (u *Upstream) settle(ours bool, took time.Duration) {
 
 // explain turns the error of a call into what the client is told, and says whether
 // it is the upstream's fault.
-func (u *Upstream) explain(ctx context.Context, body *body, err error) (told error, ours bool) {
-	if bodyErr := body.failure(); bodyErr != nil {
-		return explainBody(bodyErr), false
-	}
+func (u *Upstream) explain(ctx context.Context, err error) (told error, ours bool) {
 	reason := "connection"
 	told = problem.Unavailable(time.Second).Because(fmt.Errorf("call %s: %w", u.name, err))
 	switch cause := context.Cause(ctx); {
