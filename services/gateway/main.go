@@ -114,9 +114,9 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	srv.Get("/openapi.json", docs.New(upstreams, front.Routed))
-	srv.Get(docs.PagePath, page)
-	srv.Get(docs.PageAssets, page)
+	front.Page("/openapi.json", docs.New(upstreams, front.Routed))
+	front.Page(docs.PagePath, page)
+	front.Page(docs.PageAssets, page)
 	for _, u := range upstreams {
 		checks.Add(u.Name(), u.Ready)
 		srv.OnStop(u.Name(), func(context.Context) error { u.Close(); return nil })

@@ -17,24 +17,23 @@ const (
 	preflightAge    = "600"
 )
 
-// allow sets the headers for a script's request and says whether it is a preflight,
-// which asks for them and nothing else.
-func (o Origins) allow(h http.Header, r *http.Request, methods string) (preflight bool) {
+// allow sets the headers for a script's request, or for its preflight, which asks for
+// them and nothing else.
+func (o Origins) allow(h http.Header, r *http.Request, methods string) {
 	if len(o) == 0 {
-		return false
+		return
 	}
 	h.Add("Vary", "Origin")
 	origin := r.Header.Get("Origin")
 	if origin == "" || !slices.Contains(o, origin) && !slices.Contains(o, "*") {
-		return false
+		return
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
 	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
 		h.Set("Access-Control-Expose-Headers", responseHeaders)
-		return false
+		return
 	}
 	h.Set("Access-Control-Allow-Methods", methods)
 	h.Set("Access-Control-Allow-Headers", requestHeaders)
 	h.Set("Access-Control-Max-Age", preflightAge)
-	return true
 }

@@ -6,10 +6,12 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,12 +45,20 @@ type Options struct {
 type Edge struct {
 	Options
 	table   atomic.Pointer[route.Table]
+	pages   []page
+	long    *limit.Held
 	refused *prometheus.CounterVec
 }
 
+// What a caller may hold of long calls, and the Retry-After of one more.
+const (
+	maxLongCalls   = 8
+	retryLongCalls = 5 * time.Second
+)
+
 // New makes an Edge.
 func New(o Options) *Edge {
-	e := &Edge{Options: o, refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+	e := &Edge{Options: o, long: limit.NewHeld(maxLongCalls), refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gateway_rate_limited_total", Help: "Requests refused because their caller sent too many.",
 	}, []string{"class"})}
 	o.Metrics.MustRegister(e.refused)
@@ -74,38 +84,96 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// unrouted is what holds the callers of what has no route: errors, OPTIONS, and the
+// gateway's own pages.
+var unrouted = &route.Route{Access: route.Access{Public: true}, Limit: route.LimitDefault}
+
 // serve returns an error only if nothing was answered.
 func (e *Edge) serve(w http.ResponseWriter, r *http.Request) error {
-	if ambiguous(r.URL) {
-		return problem.New(http.StatusBadRequest, "", "A path segment has an encoded slash.")
-	}
-	m, known := e.table.Load().Match(r.Method, r.URL.Path)
-	if !known {
-		return problem.NotFound("There is nothing at this path.")
-	}
-	preflight := e.Origins.allow(w.Header(), r, m.Allow)
+	own, m, unknown := e.find(r)
+	to := unrouted
 	switch {
-	case preflight || r.Method == http.MethodOptions:
+	case unknown != nil:
+	case own != nil:
+		name(r, own.pattern)
+	case m.Route != nil:
+		name(r, m.Route.Path)
+		to = m.Route
+	}
+	if unknown == nil {
+		e.Origins.allow(w.Header(), r, m.Allow)
+	}
+	addr := e.Proxies.Addr(r)
+	caller, err := e.admit(w, r, to, limit.Key{Addr: client.Subscriber(addr)})
+	switch {
+	case err != nil:
+		return err
+	case unknown != nil:
+		return unknown
+	case r.Method == http.MethodOptions:
 		w.Header().Set("Allow", m.Allow)
 		w.WriteHeader(http.StatusNoContent)
+		return nil
+	case own != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+		own.ServeHTTP(w, r)
 		return nil
 	case m.Route == nil:
 		return problem.New(http.StatusMethodNotAllowed, "", "This path does not take the method.").WithHeader("Allow", m.Allow)
 	}
-	name(r, m.Route)
-	addr := e.Proxies.Addr(r)
-	if err := e.admit(w, r, m.Route, limit.Key{Addr: client.Subscriber(addr)}); err != nil {
-		return err
+	return e.answer(w, r, m.Route, caller, addr)
+}
+
+// find says what answers a request: a page, or a route, or with neither the methods
+// that the path takes.
+func (e *Edge) find(r *http.Request) (*page, route.Match, error) {
+	if ambiguous(r.URL) {
+		return nil, route.Match{}, problem.New(http.StatusBadRequest, "", "A path segment has an encoded slash.")
 	}
-	upstream := e.Upstreams[m.Route.Upstream]
-	if key, query, ok := cacheKey(m.Route, r); ok {
-		return e.fromCache(w, r, m.Route, upstream, key, query)
+	for i := range e.pages {
+		if p := &e.pages[i]; p.at(r.URL.Path) {
+			return p, route.Match{Allow: pageMethods}, nil
+		}
 	}
-	call := proxy.Call{Timeout: m.Route.Timeout, Stream: m.Route.Stream, Client: addr, Draining: e.Draining}
-	if m.Route.Changes {
+	m, known := e.table.Load().Match(r.Method, r.URL.Path)
+	if !known {
+		return nil, m, problem.NotFound("There is nothing at this path.")
+	}
+	return nil, m, nil
+}
+
+// answer takes a request that is admitted to where its route leads.
+func (e *Edge) answer(w http.ResponseWriter, r *http.Request, to *route.Route, caller limit.Key, addr netip.Addr) error {
+	upstream := e.Upstreams[to.Upstream]
+	if key, query, ok := cacheKey(to, r); ok {
+		return e.fromCache(w, r, to, upstream, key, query)
+	}
+	call := proxy.Call{Timeout: to.Timeout, Stream: to.Stream, Client: addr, Draining: e.Draining, Long: to.Stream || waits(r.Header)}
+	if to.Changes {
 		call.Succeeded = e.Cache.Drop
 	}
+	if call.Long {
+		release, ok := e.long.Take(caller)
+		if !ok {
+			e.refused.WithLabelValues("long").Inc()
+			return problem.TooMany("too_many_streams", retryLongCalls, "Too many streams and waits at once. End one before the next.")
+		}
+		defer release()
+	}
 	return upstream.Forward(w, r, call)
+}
+
+// waits says whether the client asks that its answer may take long (RFC 7240,
+// section 4.3). How long, the service decides.
+func waits(h http.Header) bool {
+	for _, line := range h["Prefer"] {
+		for preference := range strings.SplitSeq(line, ",") {
+			name, _, _ := strings.Cut(preference, "=")
+			if strings.EqualFold(strings.TrimSpace(name), "wait") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // ambiguous says whether a service could split the path in another way than we do.
@@ -118,15 +186,16 @@ func ambiguous(u *url.URL) bool {
 }
 
 // name tells logs and metrics the route.
-func name(r *http.Request, to *route.Route) {
+func name(r *http.Request, pattern string) {
 	if c := chi.RouteContext(r.Context()); c != nil {
-		c.RoutePatterns = append(c.RoutePatterns[:0], to.Path)
+		c.RoutePatterns = append(c.RoutePatterns[:0], pattern)
 	}
 }
 
 // admit knows the caller and holds the limits, which count calls that are then
-// refused for their token, too: by the address, or the user who may not do this.
-func (e *Edge) admit(w http.ResponseWriter, r *http.Request, to *route.Route, key limit.Key) error {
+// refused for their token, too: by the address, or the user who may not do this. It
+// returns whom it counted.
+func (e *Edge) admit(w http.ResponseWriter, r *http.Request, to *route.Route, key limit.Key) (limit.Key, error) {
 	var refusal error
 	if !to.Access.Public {
 		var caller authn.Principal
@@ -140,10 +209,10 @@ func (e *Edge) admit(w http.ResponseWriter, r *http.Request, to *route.Route, ke
 		d.Write(w.Header())
 		if !d.Allowed {
 			e.refused.WithLabelValues(to.Limit).Inc()
-			return problem.TooMany("rate_limited", d.RetryAfter, "Too many requests. Wait before the next one.")
+			return key, problem.TooMany("rate_limited", d.RetryAfter, "Too many requests. Wait before the next one.")
 		}
 	}
-	return refusal
+	return key, refusal
 }
 
 // fromCache answers a public read.

@@ -124,6 +124,122 @@ func TestCallersHaveLimitsOfTheirOwn(t *testing.T) {
 	g.expect(g.do("POST", "/auth/refresh", "{}"), 429, "rate_limited")
 }
 
+func TestPasswordsAreGuessedNoFasterThanAtLogin(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{limits: map[string]*limit.Limiter{route.LimitLogin: limit.New(1, time.Hour, 2)}})
+	for user := range int64(2) {
+		g.expect(g.do("PUT", "/auth/password", "{}", "Authorization", g.client(user+1)), 200, "")
+	}
+	g.expect(g.do("PUT", "/auth/password", "{}", "Authorization", g.client(3)), 429, "rate_limited")
+	g.expect(g.do("POST", "/auth/login", "{}"), 429, "rate_limited")
+}
+
+func TestEveryAnswerTellsTheLimit(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{limits: map[string]*limit.Limiter{route.LimitDefault: limit.New(1, time.Hour, 11)}})
+	g.edge.Page("/openapi.json", text("document"))
+	g.edge.Page("/docs/*", text("asset"))
+	left := 11
+	for _, c := range []struct {
+		method, path string
+		status       int
+		code         string
+	}{
+		{"GET", "/products/7%2fx", 400, "malformed_request"},
+		{"GET", "/nothing", 404, "not_found"},
+		{"GET", "/docs", 404, "not_found"},
+		{"DELETE", "/auth/login", 405, "method_not_allowed"},
+		{"OPTIONS", "/auth/login", 204, ""},
+		{"GET", "/sales", 401, "unauthenticated"},
+		{"GET", "/openapi.json", 200, ""},
+		{"HEAD", "/openapi.json", 200, ""},
+		{"GET", "/docs/app.js", 200, ""},
+		{"OPTIONS", "/openapi.json", 204, ""},
+		{"POST", "/openapi.json", 405, "method_not_allowed"},
+		{"GET", "/nothing", 429, "rate_limited"},
+		{"GET", "/openapi.json", 429, "rate_limited"},
+		{"OPTIONS", "/auth/login", 429, "rate_limited"},
+	} {
+		left = max(0, left-1)
+		a := g.expect(g.do(c.method, c.path, ""), c.status, c.code)
+		if got := a.header.Get("RateLimit-Remaining"); a.header.Get("RateLimit-Limit") != "11" || got != strconv.Itoa(left) || a.header.Get("RateLimit-Reset") == "" {
+			t.Errorf("%s %s: limit headers %v, want %d of 11 left", c.method, c.path, a.header, left)
+		}
+	}
+	for _, path := range []string{"/livez", "/readyz", "/health"} {
+		if a := g.expect(g.do("GET", path, ""), 200, ""); a.header.Get("RateLimit-Limit") != "" {
+			t.Errorf("%s counts: %v", path, a.header)
+		}
+	}
+}
+
+// hold makes a call that the upstream is asked to hold until end; it returns when
+// the upstream has it.
+func (g *gateway) hold(method, path string, arrived <-chan struct{}, headers ...string) (end func()) {
+	g.t.Helper()
+	ctx, cancel := context.WithCancel(g.t.Context())
+	done := make(chan struct{})
+	r, err := http.NewRequestWithContext(ctx, method, g.url+path, nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	r.Header.Set("Hold", "yes")
+	go func() {
+		defer close(done)
+		if res, err := http.DefaultTransport.RoundTrip(r); err == nil {
+			res.Body.Close()
+		}
+	}()
+	select {
+	case <-arrived:
+	case <-done:
+		g.t.Fatalf("%s %s ended", method, path)
+	}
+	return func() { cancel(); <-done }
+}
+
+func TestStreamsAndWaitsOfOneUserLeaveRoomForOthers(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	arrived := make(chan struct{})
+	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Hold") != "" {
+			arrived <- struct{}{}
+			<-r.Context().Done()
+			return
+		}
+		echo(w, r)
+	})
+	ann, bob := g.client(7), g.client(8)
+	var ends []func()
+	defer func() {
+		for _, end := range ends {
+			end()
+		}
+	}()
+	for range 4 {
+		ends = append(ends, g.hold("GET", "/sales/7/stream", arrived, "Authorization", ann),
+			g.hold("POST", "/sales", arrived, "Authorization", ann, "Prefer", "respond-async", "Prefer", "handling=strict, Wait = 30"))
+	}
+	for _, a := range []answer{
+		g.do("GET", "/sales/7/stream", "", "Authorization", ann), g.do("POST", "/sales", "{}", "Authorization", ann, "Prefer", "wait=30"),
+	} {
+		if g.expect(a, 429, "too_many_streams").header.Get("Retry-After") == "" {
+			t.Error("no Retry-After")
+		}
+	}
+	g.expect(g.do("POST", "/sales", "{}", "Authorization", ann), 200, "")
+	g.expect(g.do("POST", "/sales", "{}", "Authorization", ann, "Prefer", "respond-async"), 200, "")
+	ends = append(ends, g.hold("GET", "/sales/7/stream", arrived, "Authorization", bob))
+	ends[0]()
+	eventually(t, "the place of a stream that ended is free", func() bool {
+		return g.do("GET", "/sales/7/stream", "", "Authorization", ann).status == 200
+	})
+}
+
 func TestAnAddressIsTheClientsOnlyByTrustedProxies(t *testing.T) {
 	t.Parallel()
 	one := map[string]*limit.Limiter{route.LimitDefault: limit.New(1, time.Hour, 1)}
@@ -181,6 +297,23 @@ func TestReadsWithoutAnAnswerAreMadeAgainAndWritesAreNot(t *testing.T) {
 	g.expect(g.do("DELETE", "/stock/7/remove/3", "", "Authorization", g.manager(1)), 503, "unavailable")
 	if n := calls.Load(); n != 1 {
 		t.Errorf("a write was made %d times, want 1", n)
+	}
+}
+
+func TestAReadIsMadeAgainWithItsBody(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	var calls atomic.Int64
+	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+		if calls.Add(1) <= 2 {
+			_, _ = io.Copy(io.Discard, r.Body)
+			hangUp(w, r)
+			return
+		}
+		echo(w, r)
+	})
+	if a := g.expect(g.do("GET", "/sales", "what is asked", "Authorization", g.client(7)), 200, ""); a.raw != "what is asked" {
+		t.Errorf("the last try arrived with %q", a.raw)
 	}
 }
 
