@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -22,6 +21,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"ecommerce-stack.dev/hack/internal/progress"
+	"ecommerce-stack.dev/hack/internal/store"
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
 
@@ -219,7 +219,7 @@ func (i *installer) gateway(ctx context.Context, _ func(string)) error {
 	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
 	defer cancel()
 	for {
-		err := answers(ctx, i.URL+"/readyz")
+		err := store.Answers(ctx, i.URL+"/readyz")
 		if err == nil {
 			return nil
 		}
@@ -229,20 +229,4 @@ func (i *installer) gateway(ctx context.Context, _ func(string)) error {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
-}
-
-func answers(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, res.Status)
-	}
-	return nil
 }

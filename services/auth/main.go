@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"runtime"
 	"time"
@@ -62,21 +61,8 @@ func (s settings) Check() error {
 	return errors.Join(wrong...)
 }
 
-type migration struct {
-	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
-	LogLevel slog.Level    `env:"LOG_LEVEL" envDefault:"info"`
-}
-
 func main() {
-	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": migrate})
-}
-
-func migrate(ctx context.Context) error {
-	c, err := config.Load[migration]()
-	if err != nil {
-		return err
-	}
-	return database.Migrate(ctx, c.MySQL.Reveal(), mysql.Migrations(), telemetry.NewLogger(os.Stdout, name, c.LogLevel))
+	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": command.Migrate(name, mysql.Migrations())})
 }
 
 func serve(ctx context.Context) error {

@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"time"
 
@@ -49,7 +48,7 @@ type settings struct {
 }
 
 // Check implements config.Checker.
-func (s *settings) Check() error {
+func (s settings) Check() error {
 	if s.HoldTTL <= 0 {
 		return errors.New("HOLD_TTL must be above 0")
 	}
@@ -59,21 +58,8 @@ func (s *settings) Check() error {
 	return nil
 }
 
-type migration struct {
-	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
-	LogLevel slog.Level    `env:"LOG_LEVEL" envDefault:"info"`
-}
-
 func main() {
-	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": migrate})
-}
-
-func migrate(ctx context.Context) error {
-	c, err := config.Load[migration]()
-	if err != nil {
-		return err
-	}
-	return database.Migrate(ctx, c.MySQL.Reveal(), mysql.Migrations(), telemetry.NewLogger(os.Stdout, name, c.LogLevel))
+	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": command.Migrate(name, mysql.Migrations())})
 }
 
 func serve(ctx context.Context) error {

@@ -8,7 +8,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"time"
 
@@ -42,28 +41,15 @@ type settings struct {
 }
 
 // Check implements config.Checker.
-func (s *settings) Check() error {
+func (s settings) Check() error {
 	if err := money.CheckCurrency(s.Currency); err != nil {
 		return fmt.Errorf("CURRENCY: %w", err)
 	}
 	return nil
 }
 
-type migration struct {
-	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
-	LogLevel slog.Level    `env:"LOG_LEVEL" envDefault:"info"`
-}
-
 func main() {
-	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": migrate})
-}
-
-func migrate(ctx context.Context) error {
-	c, err := config.Load[migration]()
-	if err != nil {
-		return err
-	}
-	return database.Migrate(ctx, c.MySQL.Reveal(), mysql.Migrations(), telemetry.NewLogger(os.Stdout, name, c.LogLevel))
+	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": command.Migrate(name, mysql.Migrations())})
 }
 
 func serve(ctx context.Context) error {

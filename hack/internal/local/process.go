@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"ecommerce-stack.dev/hack/internal/store"
 )
 
 // process is a running service. It dies with this program, however that one ends.
@@ -132,7 +133,7 @@ func (s *System) ready(ctx context.Context, name string) error {
 	p := s.running[name]
 	s.mu.Unlock()
 	for {
-		err := get(ctx, "http://"+s.address(name)+"/readyz")
+		err := store.Answers(ctx, "http://"+s.address(name)+"/readyz")
 		if err == nil {
 			return nil
 		}
@@ -152,22 +153,6 @@ func (s *System) Restart(ctx context.Context, name string) error {
 		return err
 	}
 	return s.ready(ctx, name)
-}
-
-func get(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, res.Status)
-	}
-	return nil
 }
 
 func (s *System) tail(name string) string {

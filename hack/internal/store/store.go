@@ -266,3 +266,20 @@ func (s *Store) Await(ctx context.Context, as User, id int64, wanted string, is 
 		}
 	}
 }
+
+// Answers says whether url, such as a probe, answers 200.
+func Answers(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", url, res.Status)
+	}
+	return nil
+}

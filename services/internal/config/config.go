@@ -59,7 +59,7 @@ func load[T any](opts env.Options) (T, error) {
 	if err := env.ParseWithOptions(&settings, opts); err != nil {
 		wrong = append(wrong, explainAll(err, reflect.TypeFor[T]())...)
 	}
-	if c, ok := any(settings).(Checker); ok && len(wrong) == 0 {
+	if c, ok := any(&settings).(Checker); ok && len(wrong) == 0 {
 		if err := c.Check(); err != nil {
 			wrong = append(wrong, strings.Split(err.Error(), "\n")...)
 		}

@@ -1,0 +1,29 @@
+package command
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"os"
+
+	"ecommerce-stack.dev/services/internal/config"
+	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/telemetry"
+)
+
+type migration struct {
+	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
+	LogLevel slog.Level    `env:"LOG_LEVEL" envDefault:"info"`
+}
+
+// Migrate is the subcommand that brings a service's schema up to date, with the
+// account that owns it.
+func Migrate(name string, migrations fs.FS) func(context.Context) error {
+	return func(ctx context.Context) error {
+		c, err := config.Load[migration]()
+		if err != nil {
+			return err
+		}
+		return database.Migrate(ctx, c.MySQL.Reveal(), migrations, telemetry.NewLogger(os.Stdout, name, c.LogLevel))
+	}
+}
