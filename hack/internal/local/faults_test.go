@@ -207,6 +207,7 @@ func TestCrashesUnderLoadLoseAndDoubleNothing(t *testing.T) {
 	s := open(t, workers*each/2) // Half of the orders fall short.
 	var mu sync.Mutex
 	var placed []int64
+	answered := make(chan struct{}, workers*each)
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
@@ -225,6 +226,7 @@ func TestCrashesUnderLoadLoseAndDoubleNothing(t *testing.T) {
 						break
 					}
 				}
+				answered <- struct{}{}
 			}
 		})
 	}
@@ -232,7 +234,9 @@ func TestCrashesUnderLoadLoseAndDoubleNothing(t *testing.T) {
 	go func() {
 		defer close(crashed)
 		for _, name := range []string{"stock", "sales", "stock", "sales", "gateway"} {
-			time.Sleep(300 * time.Millisecond) // A crash comes when it comes; nothing waits for this.
+			for range workers * each / 6 { // So that each crash falls among orders.
+				<-answered
+			}
 			s.Kill(name)
 			if err := s.Restart(t.Context(), name); err != nil {
 				t.Errorf("restart %s: %v", name, err)
