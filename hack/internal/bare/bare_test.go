@@ -1,6 +1,7 @@
 package bare
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -60,6 +61,24 @@ func TestForeignMountsBelowTheClusterAreFound(t *testing.T) {
 	mountinfo := "1 2 0:1 / /cache/cluster/data rw - ext4 /dev/x rw\n1 2 0:1 / /cache/cluster2 rw - ext4 /dev/x rw\n"
 	if got := mountsBelow(mountinfo, "/cache/cluster"); !slices.Equal(got, []string{"/cache/cluster/data"}) {
 		t.Errorf("found %q", got)
+	}
+}
+
+func TestWhatIsInTheWayNamesTheFix(t *testing.T) {
+	for _, c := range []struct {
+		err error
+		fix string
+	}{
+		{suits("darwin", 0), "PROVIDER=kind"},
+		{suits("linux", 1000), "sudo -E"},
+		{enough("/cache", spaceToBuild-1, spaceToBuild), "XDG_CACHE_HOME"},
+	} {
+		if c.err == nil || !strings.Contains(c.err.Error(), c.fix) {
+			t.Errorf("error %v, want one that says %s", c.err, c.fix)
+		}
+	}
+	if err := errors.Join(suits("linux", 0), enough("/cache", spaceToBuild, spaceToBuild)); err != nil {
+		t.Errorf("nothing is in the way, but: %v", err)
 	}
 }
 

@@ -34,11 +34,8 @@ const (
 // Preflight says, before anything has been done, all that is in the way of Up
 // and what to do about each.
 func (c *Cluster) Preflight() error {
-	if runtime.GOOS != "linux" {
-		return errors.New("a bare cluster runs on Linux only: start Docker, install kind, and set PROVIDER=kind")
-	}
-	if os.Geteuid() != 0 {
-		return errors.New("a bare cluster is made of namespaces and mounts, which takes root: run it with `sudo -E`, or start Docker, install kind, and set PROVIDER=kind")
+	if err := suits(runtime.GOOS, os.Geteuid()); err != nil {
+		return err
 	}
 	var errs []error
 	if missing := debian.Missing(Packages); len(missing) > 0 {
@@ -49,6 +46,17 @@ func (c *Cluster) Preflight() error {
 		errs = append(errs, checkPort(gatewayPort))
 	}
 	return errors.Join(errs...)
+}
+
+// suits says whether a bare cluster can run at all on this system for this user.
+func suits(system string, uid int) error {
+	if system != "linux" {
+		return errors.New("a bare cluster runs on Linux only: start Docker, install kind, and set PROVIDER=kind")
+	}
+	if uid != 0 {
+		return errors.New("a bare cluster is made of namespaces and mounts, which takes root: run it with `sudo -E`, or start Docker, install kind, and set PROVIDER=kind")
+	}
+	return nil
 }
 
 func (c *Cluster) checkSpace() error {
@@ -63,10 +71,15 @@ func (c *Cluster) checkSpace() error {
 	if release.Built(c.Cache) {
 		need = spaceToRun
 	}
-	if free := fs.Bavail * uint64(fs.Bsize); free < need {
-		return fmt.Errorf("%s has %.1f GB free and %d GB are needed: free some, or set XDG_CACHE_HOME to a roomier place", c.Cache, float64(free)/(1<<30), need>>30)
+	return enough(c.Cache, fs.Bavail*uint64(fs.Bsize), need)
+}
+
+// enough compares the free space of a folder with what is needed, in bytes.
+func enough(folder string, free, need uint64) error {
+	if free >= need {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%s has %.1f GB free and %d GB are needed: free some, or set XDG_CACHE_HOME to a roomier place", folder, float64(free)/(1<<30), need>>30)
 }
 
 // checkSocketPath: the kernel takes socket paths of at most 107 characters.
