@@ -45,6 +45,8 @@ type System struct {
 	MySQL                 *testenv.MySQLServer
 	RabbitMQ              *testenv.RabbitMQServer
 	MySQLLink, BrokerLink *Link
+	// KeysFile is the JWK Set with the key that tokens are signed with.
+	KeysFile string
 	// Dir holds keys, binaries and logs; it goes with Stop.
 	Dir string
 
@@ -119,14 +121,32 @@ func (s *System) startServices(ctx context.Context) error {
 	return nil
 }
 
+// names of a service and its replicas that run.
+func (s *System) names(service string) []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for name := range s.running {
+		if program(name) == service {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// ServiceURL is where a service or replica answers by itself.
+func (s *System) ServiceURL(name string) string { return "http://" + s.address(name) }
+
 // LogFile of a service.
 func (s *System) LogFile(service string) string { return filepath.Join(s.Dir, service+".log") }
 
 // Stop ends everything and removes what it left.
 func (s *System) Stop() error {
 	var errs []error
-	for _, name := range []string{"gateway", "sales", "stock", "auth"} {
-		errs = append(errs, s.StopService(name))
+	for _, service := range []string{"gateway", "sales", "stock", "auth"} {
+		for _, name := range s.names(service) {
+			errs = append(errs, s.StopService(name))
+		}
 	}
 	for _, link := range []*Link{s.MySQLLink, s.BrokerLink} {
 		if link != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -50,14 +51,40 @@ func (s *System) migrate(ctx context.Context) error {
 	return nil
 }
 
+// Replica starts another process of a service, waits until it is ready, and returns
+// its name, such as "gateway-2", for which every method takes it.
+func (s *System) Replica(ctx context.Context, service string) (string, error) {
+	address, err := freeAddress()
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	s.mu.Lock()
+	name := service
+	for n := 2; s.addresses[name] != ""; n++ {
+		name = fmt.Sprintf("%s-%d", service, n)
+	}
+	env := slices.DeleteFunc(slices.Clone(s.settings[service]), func(v string) bool { return strings.HasPrefix(v, "HTTP_ADDR=") })
+	s.addresses[name], s.settings[name] = address, append(env, "HTTP_ADDR="+address)
+	s.mu.Unlock()
+	return name, s.Restart(ctx, name)
+}
+
+// program is the service that a name is a replica of.
+func program(name string) string {
+	service, _, _ := strings.Cut(name, "-")
+	return service
+}
+
 // StartService starts a service, with its output in LogFile.
 func (s *System) StartService(name string) error {
 	log, err := os.OpenFile(s.LogFile(name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(filepath.Join(s.Dir, "bin", name))
+	cmd := exec.Command(filepath.Join(s.Dir, "bin", program(name)))
+	s.mu.Lock()
 	cmd.Env, cmd.Stdout, cmd.Stderr = slices.Concat(s.settings[name], s.options.Env), log, log
+	s.mu.Unlock()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)

@@ -18,6 +18,13 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
+// Issuer and Audience of the system's tokens, as the operator would set them for
+// stack demo in namespace shop.
+const (
+	Issuer   = "urn:ecommerce-stack:shop:demo"
+	Audience = Issuer + ":api"
+)
+
 // schemas by service, as stack.md names them.
 var schemas = map[string]string{
 	"auth": "users_auth_service", "sales": "sales_micro_service", "stock": "stock_micro_service",
@@ -164,11 +171,10 @@ func (s *System) configure(urls map[string]string, keys keyFiles) error {
 		}
 		s.addresses[name] = address
 	}
-	s.URL = "http://" + s.addresses["gateway"]
-	const issuer = "urn:ecommerce-stack:shop:demo"
+	s.URL, s.KeysFile = s.ServiceURL("gateway"), keys.verify
 	for name, address := range s.addresses {
 		env := []string{"HTTP_ADDR=" + address, "METRICS_ADDR=127.0.0.1:0", "JWT_KEYS_FILE=" + keys.verify,
-			"JWT_ISSUER=" + issuer, "JWT_AUDIENCE=" + issuer + ":api"}
+			"JWT_ISSUER=" + Issuer, "JWT_AUDIENCE=" + Audience}
 		if schemas[name] != "" {
 			env = append(env, "MYSQL_DSN="+s.dsn(name, rows))
 		}
@@ -184,4 +190,8 @@ func (s *System) configure(urls map[string]string, keys keyFiles) error {
 	return nil
 }
 
-func (s *System) address(service string) string { return s.addresses[service] }
+func (s *System) address(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.addresses[name]
+}
