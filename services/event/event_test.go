@@ -149,7 +149,7 @@ func TestEveryRoutedEventMayBePublishedByExactlyOneService(t *testing.T) {
 	}
 }
 
-func TestAServiceReadsOnlyItsOwnQueue(t *testing.T) {
+func TestAServiceReadsOnlyItsOwnQueueAndSalesTheDeadLetters(t *testing.T) {
 	t.Parallel()
 	readers := map[string][]string{}
 	for _, q := range event.Queues {
@@ -161,7 +161,8 @@ func TestAServiceReadsOnlyItsOwnQueue(t *testing.T) {
 			}
 		}
 	}
-	want := map[string][]string{event.StockQueue: {"stock"}, event.SalesQueue: {"sales"}}
+	want := map[string][]string{event.StockQueue: {"stock"}, event.SalesQueue: {"sales"},
+		event.StockQueue + event.DeadSuffix: {"sales"}, event.SalesQueue + event.DeadSuffix: {"sales"}}
 	if diff := cmp.Diff(want, readers); diff != "" {
 		t.Errorf("readers of each queue (-want +got):\n%s", diff)
 	}

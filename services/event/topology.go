@@ -16,8 +16,11 @@ const (
 	StockQueue = "stock.sale-events"
 	// SalesQueue carries what stock answers.
 	SalesQueue = "sales.stock-events"
-	// DeadSuffix of the queue that keeps what was refused.
+	// DeadSuffix of the queue that keeps what was refused until sales takes it over.
 	DeadSuffix = ".dead"
+	// Redrive is the direct exchange by which a manager sends what was refused to its
+	// queue again; the routing key is the queue's name.
+	Redrive = "ecommerce.redrive"
 	// GatewayQueuePrefix begins the name of each gateway's own exclusive,
 	// auto-delete queue.
 	GatewayQueuePrefix = "gateway."
@@ -65,6 +68,21 @@ var Queues = []Queue{
 	}},
 }
 
+// Exchanges of a stack, all durable, by name and kind.
+var Exchanges = map[string]string{Exchange: "topic", DeadLetters: "direct", Redrive: "direct"}
+
+// Binding brings a queue what is published to an exchange with a key.
+type Binding struct{ Exchange, Queue, Key string }
+
+// Bindings of q and of the queue that keeps what was refused from it.
+func (q Queue) Bindings() []Binding {
+	bindings := []Binding{{DeadLetters, q.Dead(), q.Name}, {Redrive, q.Name, q.Name}}
+	for _, name := range q.Events {
+		bindings = append(bindings, Binding{Exchange, q.Name, name})
+	}
+	return bindings
+}
+
 // Routed says whether some durable queue must take an event of this type. Such an
 // event is published mandatory, and one that comes back was not published.
 // ProductChanged goes to whichever gateways listen, possibly none.
@@ -89,11 +107,13 @@ type Permission struct {
 
 const nothing = "^$"
 
-// Permissions by service: each publishes and consumes what events.md lists, and
-// nothing else. auth has no account.
+// Permissions by service: each publishes and consumes what it has to, and nothing
+// else. sales also keeps the dead letters of both queues and redrives them. auth has
+// no account.
 var Permissions = map[string]Permission{
 	"sales": {
-		Configure: nothing, Write: exactly(Exchange), Read: exactly(SalesQueue),
+		Configure: nothing, Write: exactly(Exchange, Redrive),
+		Read:       exactly(SalesQueue, SalesQueue+DeadSuffix, StockQueue+DeadSuffix),
 		TopicWrite: exactly(SaleCreatedType, SaleConfirmedType, SaleCanceledType), TopicRead: nothing,
 	},
 	"stock": {

@@ -12,6 +12,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/broker"
@@ -36,6 +38,8 @@ const (
 	expireInterval = time.Second
 	// purgeInterval is how often what is past its retention is deleted.
 	purgeInterval = time.Hour
+	// countInterval is how often the dead letters are counted.
+	countInterval = 10 * time.Second
 )
 
 type settings struct {
@@ -87,14 +91,22 @@ func serve(ctx context.Context) error {
 		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, Unavailable: database.MayPass,
 	}, messaging.Handler{Store: store}, log, metrics)
 
+	letters := broker.Collector{URL: c.AMQP.Reveal(), Name: name + " dead letters", Keep: store.KeepLetter,
+		Unavailable: database.IsUnavailable, Log: log}
+	deadLetters := prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_dead_letters",
+		Help: "Messages that were set aside and wait for a manager; the same at every replica."})
+	metrics.MustRegister(deadLetters)
+
 	srv := server.New(server.Options{Name: name, Title: "Sales: orders", DefaultAddr: ":5002",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
-	api := httpapi.API{Store: store, Watch: &watch, Currency: c.Currency, HoldTTL: c.HoldTTL, Draining: srv.Draining(), Now: database.Now}
+	api := httpapi.API{Store: store, Letters: store, Redrive: publisher.Redrive, Watch: &watch, Currency: c.Currency, HoldTTL: c.HoldTTL,
+		Draining: srv.Draining(), Now: database.Now, Log: log}
 	api.Register(srv.API())
 
 	// In this order they stop: what is committed before, the outbox still publishes.
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	srv.Background("consumer", consumer.Run)
+	srv.Background("dead letters", letters.Run)
 	srv.Every(expireInterval, "expiry", func(ctx context.Context) error {
 		for {
 			n, err := store.Expire(ctx, database.Now())
@@ -103,9 +115,18 @@ func serve(ctx context.Context) error {
 			}
 		}
 	})
+	srv.Every(countInterval, "dead letter count", func(ctx context.Context) error { return count(ctx, store, deadLetters) })
 	srv.Every(purgeInterval, "purge", func(ctx context.Context) error { return store.Purge(ctx, database.Now()) })
 	srv.Background("outbox", events.Run)
 	srv.OnStop("broker", func(context.Context) error { publisher.Close(); return nil })
 	srv.OnStop("database", func(context.Context) error { return database.Close(db) })
 	return srv.Run(ctx)
+}
+
+func count(ctx context.Context, store *mysql.Store, letters prometheus.Gauge) error {
+	n, err := store.CountLetters(ctx)
+	if err == nil {
+		letters.Set(float64(n))
+	}
+	return err
 }

@@ -114,14 +114,14 @@ func (s *System) makeTopology() (map[string]string, error) {
 	}
 	do(client.PutVhost(vhost, rabbithole.VhostSettings{}))
 	do(client.UpdatePermissionsIn(vhost, s.RabbitMQ.Info.Username, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}))
-	do(client.DeclareExchange(vhost, event.Exchange, rabbithole.ExchangeSettings{Type: "topic", Durable: true}))
-	do(client.DeclareExchange(vhost, event.DeadLetters, rabbithole.ExchangeSettings{Type: "direct", Durable: true}))
+	for name, kind := range event.Exchanges {
+		do(client.DeclareExchange(vhost, name, rabbithole.ExchangeSettings{Type: kind, Durable: true}))
+	}
 	for _, q := range event.Queues {
 		do(client.DeclareQueue(vhost, q.Name, rabbithole.QueueSettings{Durable: true, Arguments: q.Arguments()}))
 		do(client.DeclareQueue(vhost, q.Dead(), rabbithole.QueueSettings{Durable: true, Arguments: q.DeadArguments()}))
-		do(client.DeclareBinding(vhost, rabbithole.BindingInfo{Source: event.DeadLetters, Destination: q.Dead(), DestinationType: "queue", RoutingKey: q.Name}))
-		for _, name := range q.Events {
-			do(client.DeclareBinding(vhost, rabbithole.BindingInfo{Source: event.Exchange, Destination: q.Name, DestinationType: "queue", RoutingKey: name}))
+		for _, b := range q.Bindings() {
+			do(client.DeclareBinding(vhost, rabbithole.BindingInfo{Source: b.Exchange, Destination: b.Queue, DestinationType: "queue", RoutingKey: b.Key}))
 		}
 	}
 	urls := map[string]string{}

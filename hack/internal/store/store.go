@@ -283,3 +283,17 @@ func Answers(ctx context.Context, url string) error {
 	}
 	return nil
 }
+
+// DeadLetter is a message that was set aside.
+type DeadLetter struct {
+	ID    int64  `json:"id"`
+	Queue string `json:"queue"`
+	Body  string `json:"body"`
+}
+
+// DeadLetters lists the newest messages that were set aside.
+func (s *Store) DeadLetters(ctx context.Context, as User) ([]DeadLetter, error) {
+	var page struct{ Items []DeadLetter }
+	err := s.Do(ctx, as, http.MethodGet, "/admin/dead-letters", nil, &page)
+	return page.Items, err
+}

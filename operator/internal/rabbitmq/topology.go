@@ -2,6 +2,7 @@ package rabbitmq
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
@@ -23,25 +24,24 @@ func (m *Mismatch) Error() string {
 
 func (a *Admin) ensureExchanges(vhost VHost) ([]string, error) {
 	var changes []string
-	for _, want := range []struct{ name, kind string }{
-		{event.Exchange, "topic"}, {event.DeadLetters, "direct"},
-	} {
-		found, err := orNil(a.client.GetExchange(vhost.Name, want.name))
+	for _, name := range slices.Sorted(maps.Keys(event.Exchanges)) {
+		kind := event.Exchanges[name]
+		found, err := orNil(a.client.GetExchange(vhost.Name, name))
 		if err != nil {
-			return changes, fmt.Errorf("look for exchange %s: %w", want.name, err)
+			return changes, fmt.Errorf("look for exchange %s: %w", name, err)
 		}
 		if found != nil {
-			if found.Type != want.kind || !found.Durable {
-				return changes, &Mismatch{VHost: vhost.Name, What: "exchange " + want.name,
-					Have: fmt.Sprintf("%s, durable %v", found.Type, found.Durable), Want: want.kind + ", durable true"}
+			if found.Type != kind || !found.Durable {
+				return changes, &Mismatch{VHost: vhost.Name, What: "exchange " + name,
+					Have: fmt.Sprintf("%s, durable %v", found.Type, found.Durable), Want: kind + ", durable true"}
 			}
 			continue
 		}
-		if err := call(a.client.DeclareExchange(vhost.Name, want.name,
-			rabbithole.ExchangeSettings{Type: want.kind, Durable: true})); err != nil {
-			return changes, fmt.Errorf("make exchange %s: %w", want.name, err)
+		if err := call(a.client.DeclareExchange(vhost.Name, name,
+			rabbithole.ExchangeSettings{Type: kind, Durable: true})); err != nil {
+			return changes, fmt.Errorf("make exchange %s: %w", name, err)
 		}
-		changes = append(changes, "make exchange "+want.name)
+		changes = append(changes, "make exchange "+name)
 	}
 	return changes, nil
 }
@@ -92,28 +92,24 @@ func same(have, want map[string]any) bool {
 	return true
 }
 
-// binding is what tells one binding of our queues from another.
-type binding struct{ exchange, queue, key string }
-
 // ensureBindings makes what is missing, then removes what brings a queue other events.
 func (a *Admin) ensureBindings(vhost VHost) ([]string, error) {
-	want := map[binding]bool{}
+	want := map[event.Binding]bool{}
 	ours := map[string]bool{}
 	for _, q := range event.Queues {
 		ours[q.Name], ours[q.Dead()] = true, true
-		want[binding{event.DeadLetters, q.Dead(), q.Name}] = true
-		for _, name := range q.Events {
-			want[binding{event.Exchange, q.Name, name}] = true
+		for _, b := range q.Bindings() {
+			want[b] = true
 		}
 	}
 	found, err := a.client.ListBindingsIn(vhost.Name)
 	if err != nil {
 		return nil, fmt.Errorf("list bindings: %w", err)
 	}
-	have := map[binding]bool{}
+	have := map[event.Binding]bool{}
 	var surplus []rabbithole.BindingInfo
 	for _, b := range found {
-		key := binding{b.Source, b.Destination, b.RoutingKey}
+		key := event.Binding{Exchange: b.Source, Queue: b.Destination, Key: b.RoutingKey}
 		have[key] = true
 		if b.Source != "" && ours[b.Destination] && !want[key] {
 			surplus = append(surplus, b)
@@ -132,18 +128,18 @@ func (a *Admin) ensureBindings(vhost VHost) ([]string, error) {
 	return changes, nil
 }
 
-func (a *Admin) bindMissing(vhost string, want, have map[binding]bool) ([]string, error) {
+func (a *Admin) bindMissing(vhost string, want, have map[event.Binding]bool) ([]string, error) {
 	var changes []string
 	for b := range want {
 		if have[b] {
 			continue
 		}
 		if err := call(a.client.DeclareBinding(vhost, rabbithole.BindingInfo{
-			Source: b.exchange, Destination: b.queue, DestinationType: "queue", RoutingKey: b.key,
+			Source: b.Exchange, Destination: b.Queue, DestinationType: "queue", RoutingKey: b.Key,
 		})); err != nil {
-			return changes, fmt.Errorf("bind %s to %s: %w", b.queue, b.exchange, err)
+			return changes, fmt.Errorf("bind %s to %s: %w", b.Queue, b.Exchange, err)
 		}
-		changes = append(changes, fmt.Sprintf("bind queue %s to %s (%s)", b.queue, b.exchange, b.key))
+		changes = append(changes, fmt.Sprintf("bind queue %s to %s (%s)", b.Queue, b.Exchange, b.Key))
 	}
 	slices.Sort(changes)
 	return changes, nil

@@ -106,7 +106,7 @@ func Declare(url string) error {
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)
 	}
-	for name, kind := range map[string]string{event.Exchange: amqp.ExchangeTopic, event.DeadLetters: amqp.ExchangeDirect} {
+	for name, kind := range event.Exchanges {
 		if err := ch.ExchangeDeclare(name, kind, true, false, false, false, nil); err != nil {
 			return fmt.Errorf("declare exchange %s: %w", name, err)
 		}
@@ -125,12 +125,9 @@ func declareQueue(ch *amqp.Channel, q event.Queue) error {
 			return fmt.Errorf("declare queue %s: %w", name, err)
 		}
 	}
-	if err := ch.QueueBind(q.Dead(), q.Name, event.DeadLetters, false, nil); err != nil {
-		return fmt.Errorf("bind queue %s: %w", q.Dead(), err)
-	}
-	for _, name := range q.Events {
-		if err := ch.QueueBind(q.Name, name, event.Exchange, false, nil); err != nil {
-			return fmt.Errorf("bind %s to queue %s: %w", name, q.Name, err)
+	for _, b := range q.Bindings() {
+		if err := ch.QueueBind(b.Queue, b.Key, b.Exchange, false, nil); err != nil {
+			return fmt.Errorf("bind %s to queue %s: %w", b.Key, b.Queue, err)
 		}
 	}
 	return nil

@@ -18,6 +18,9 @@ import (
 // maxWait of a Prefer: wait.
 const maxWait = 30 * time.Second
 
+// endMargin is how long the end of a request that waited may take.
+const endMargin = 5 * time.Second
+
 // lookInterval is how often a wait looks at the row: another replica may decide the
 // sale without this one hearing of it.
 const lookInterval = 250 * time.Millisecond
@@ -72,6 +75,11 @@ func (a *API) create(ctx context.Context, in *createSale) (*createdSale, error) 
 	if err != nil {
 		return nil, err
 	}
+	wait := waitOf(in.Prefer)
+	if request.Key != "" && wait > 0 {
+		until := fresh.CreatedAt.Add(wait + endMargin)
+		request.RunningUntil = &until
+	}
 	s, replayed, err := a.Store.Create(ctx, fresh, request)
 	if err != nil {
 		return nil, err
@@ -79,7 +87,7 @@ func (a *API) create(ctx context.Context, in *createSale) (*createdSale, error) 
 	out := createdSale{Status: http.StatusAccepted, Location: "/sales/" + strconv.FormatInt(s.ID, 10)}
 	if replayed {
 		out.Replayed = "true"
-	} else if wait := waitOf(in.Prefer); wait > 0 {
+	} else if wait > 0 {
 		out.PreferenceApplied = "wait=" + strconv.Itoa(int(wait/time.Second))
 		s = a.await(ctx, s, wait, request)
 	}
@@ -124,10 +132,24 @@ func waitOf(prefer string) time.Duration {
 	return 0
 }
 
-// await waits until the sale is decided and keeps that as the request's answer. When
-// the time passes, or the server stops, or the database is away, the sale is
-// answered as it was accepted.
+// await waits until the sale is decided, and ends the request. When the time passes,
+// or the client leaves, or the server stops, or the database is away, the answer is
+// the sale as it was accepted.
 func (a *API) await(ctx context.Context, accepted sale.Sale, wait time.Duration, r sale.Request) sale.Sale {
+	final, decided := a.decision(ctx, accepted, wait)
+	if r.Key == "" {
+		return final
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endMargin)
+	defer cancel()
+	if err := a.Store.Answered(ctx, final, r); err != nil && decided {
+		return accepted // This is what a repeat will get, too, once RunningUntil has passed.
+	}
+	return final
+}
+
+// decision waits for the decided sale, else it returns the sale as it was accepted.
+func (a *API) decision(ctx context.Context, accepted sale.Sale, wait time.Duration) (final sale.Sale, decided bool) {
 	changed, stop := a.Watch.Subscribe(accepted.ID)
 	defer stop()
 	deadline := time.NewTimer(wait)
@@ -137,22 +159,17 @@ func (a *API) await(ctx context.Context, accepted sale.Sale, wait time.Duration,
 	for {
 		current, err := a.Store.Sale(ctx, accepted.ID, accepted.CustomerID)
 		if err == nil && current.Decided() {
-			if r.Key != "" {
-				if err := a.Store.Answered(ctx, current, r); err != nil {
-					return accepted // This is what a repeat will get, too.
-				}
-			}
-			return current
+			return current, true
 		}
 		select {
 		case <-changed:
 		case <-look.C:
 		case <-deadline.C:
-			return accepted
+			return accepted, false
 		case <-a.Draining:
-			return accepted
+			return accepted, false
 		case <-ctx.Done():
-			return accepted
+			return accepted, false
 		}
 	}
 }

@@ -1,22 +1,29 @@
-// Package httpapi is the REST contract of the sales service: a client's own sales.
+// Package httpapi is the REST contract of the sales service: a client's own sales, and
+// what managers do to keep orders flowing.
 package httpapi
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/page"
 	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/sales/internal/deadletter"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
 // API holds what the operations need.
 type API struct {
-	Store    sale.Store
+	Store   sale.Store
+	Letters deadletter.Store
+	// Redrive sends a dead letter to the queue it was refused from.
+	Redrive  func(context.Context, event.DeadLetter) error
 	Watch    *sale.Watch
 	Currency string
 	// HoldTTL is how long a held sale keeps its stock.
@@ -24,6 +31,8 @@ type API struct {
 	// Draining ends long waits when the server stops.
 	Draining <-chan struct{}
 	Now      func() time.Time
+	// Log takes who did what to a dead letter.
+	Log *slog.Logger
 }
 
 // Register adds every operation to api.
@@ -42,6 +51,7 @@ func (a *API) Register(api huma.API) {
 	huma.Register(api, operation(http.MethodGet, "/sales/{id}/events", "list-sale-events", "Read the timeline of a sale",
 		http.StatusNotFound), a.timeline)
 	a.registerStream(api)
+	a.registerAdmin(api)
 }
 
 // operation is one for clients.
@@ -76,11 +86,18 @@ func (a *API) list(ctx context.Context, in *listSales) (*answer[page.Of[saleBody
 	if err != nil {
 		return nil, err
 	}
-	sales, err := a.Store.Sales(ctx, sale.Filter{CustomerID: customer(ctx), Status: sale.Status(in.Status), Before: before, Limit: in.Limit + 1})
+	return a.salesPage(ctx, kind, sale.Filter{CustomerID: customer(ctx), Status: sale.Status(in.Status), Before: before, Limit: in.Limit})
+}
+
+// salesPage is the page of a list whose cursors are of the given kind.
+func (a *API) salesPage(ctx context.Context, kind string, f sale.Filter) (*answer[page.Of[saleBody]], error) {
+	limit := f.Limit
+	f.Limit++
+	sales, err := a.Store.Sales(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	cut, err := page.Cut(sales, in.Limit, kind, func(s sale.Sale) int64 { return s.ID })
+	cut, err := page.Cut(sales, limit, kind, func(s sale.Sale) int64 { return s.ID })
 	return &answer[page.Of[saleBody]]{page.Map(cut, bodyOf)}, err
 }
 

@@ -44,6 +44,8 @@ type desk struct {
 	handler  messaging.Handler
 	ann, bob string // two clients
 	manager  string
+	redriven *redriven
+	log      *strings.Builder // read when nothing is in flight
 }
 
 const annID = 5
@@ -69,10 +71,13 @@ func over(t *testing.T, dsn string) desk {
 	keys := authntest.New(t)
 	srv := server.New(server.Options{Name: "sales", Log: quiet, Metrics: telemetry.NewRegistry("sales"), Health: health.New(),
 		Verifier: keys.Verifier(t)})
-	api := httpapi.API{Store: store, Watch: &watch, Currency: "USD", HoldTTL: 15 * time.Minute, Draining: srv.Draining(), Now: database.Now}
+	var sent redriven
+	var log strings.Builder
+	api := httpapi.API{Store: store, Letters: store, Redrive: sent.send, Watch: &watch, Currency: "USD", HoldTTL: 15 * time.Minute,
+		Draining: srv.Draining(), Now: database.Now, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	api.Register(srv.API())
 	return desk{servertest.New(t, srv.Handler()), db, store, messaging.Handler{Store: store},
-		keys.Bearer(t, annID, authn.Client), keys.Bearer(t, 6, authn.Client), keys.Bearer(t, 1, authn.Manager)}
+		keys.Bearer(t, annID, authn.Client), keys.Bearer(t, 6, authn.Client), keys.Bearer(t, 1, authn.Manager), &sent, &log}
 }
 
 const order = `{"items":[{"productId":7,"quantity":2}]}`
@@ -305,6 +310,41 @@ func TestRepeatedRequestsMakeOneSale(t *testing.T) {
 	wg.Wait()
 	if got := d.Call(t, "GET", "/sales", d.ann, "").JSON(t)["items"].([]any); len(got) != 2 {
 		t.Errorf("%d sales, want 2: one a key", len(got))
+	}
+}
+
+func TestARepeatOfARequestThatWaitsIsToldSo(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	header := []string{"Idempotency-Key", "k", "Prefer", "wait=30"}
+	first := make(chan servertest.Answer)
+	go func() { first <- d.Call(t, "POST", "/sales", d.ann, order, header...) }()
+	id := d.firstSale(t)
+	if a := d.Call(t, "POST", "/sales", d.ann, order, header...); a.Status != 409 || a.Code() != "idempotency_in_progress" {
+		t.Errorf("while the first waits: %d %s, want 409 idempotency_in_progress", a.Status, a.Body)
+	}
+	d.hear(t, reserved(id))
+	want := <-first
+	again := d.Call(t, "POST", "/sales", d.ann, order, header...)
+	if want.Status != 201 || again.Status != 201 || string(again.Body) != string(want.Body) || again.Header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("repeat: %d %s, want the first answer: %d %s", again.Status, again.Body, want.Status, want.Body)
+	}
+}
+
+func TestARequestThatNobodyWaitsForAnyMoreHasEnded(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k", "Prefer", "wait=1")
+	a := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k")
+	if a.Status != 202 || a.Header.Get("Idempotent-Replayed") != "true" {
+		t.Errorf("after the wait: %d %s, want the stored 202", a.Status, a.Body)
+	}
+	// The service ended while the request waited: nobody is left to say that it did.
+	if err := d.db.Exec("UPDATE requests SET running_until = ?", database.Now().Add(-time.Millisecond)).Error; err != nil {
+		t.Fatal(err)
+	}
+	if a := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k"); a.Status != 202 {
+		t.Errorf("after the last moment it may have run: %d %s, want the stored 202", a.Status, a.Body)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"gorm.io/gorm"
 
@@ -64,12 +65,15 @@ func insert(tx *gorm.DB, s *sale.Sale) error {
 // request that is still running.
 func answerTo(tx *gorm.DB, customerID int64, r sale.Request) (sale.Sale, bool, error) {
 	key := sha256.Sum256([]byte(r.Key))
-	var rows []struct{ BodyHash, Answer []byte }
+	var rows []struct {
+		BodyHash, Answer []byte
+		RunningUntil     *time.Time
+	}
 	var err error
 	// An answer that is committed is read without a lock, so that repeats do not
 	// exclude each other; the lock tells one that is being written from none.
 	for _, lock := range []string{"", " FOR UPDATE NOWAIT"} {
-		err = tx.Raw("SELECT body_hash, answer FROM requests WHERE customer_id = ? AND key_hash = ?"+lock,
+		err = tx.Raw("SELECT body_hash, answer, running_until FROM requests WHERE customer_id = ? AND key_hash = ?"+lock,
 			customerID, database.Binary(key[:])).Scan(&rows).Error
 		if err != nil || len(rows) > 0 {
 			break
@@ -84,6 +88,8 @@ func answerTo(tx *gorm.DB, customerID int64, r sale.Request) (sale.Sale, bool, e
 		return sale.Sale{}, false, nil
 	case !bytes.Equal(rows[0].BodyHash, r.Body[:]):
 		return sale.Sale{}, false, sale.ErrKeyReused
+	case rows[0].RunningUntil != nil && rows[0].RunningUntil.After(database.Now()):
+		return sale.Sale{}, false, sale.ErrKeyInUse
 	}
 	var answer sale.Sale
 	if err := json.Unmarshal(rows[0].Answer, &answer); err != nil {
@@ -100,8 +106,8 @@ func keep(tx *gorm.DB, s sale.Sale, r sale.Request) error {
 		return fmt.Errorf("encode the answer with sale %d: %w", s.ID, err)
 	}
 	key := sha256.Sum256([]byte(r.Key))
-	err = tx.Exec("INSERT INTO requests (customer_id, key_hash, body_hash, answer, created_at) VALUES (?, ?, ?, ?, ?)",
-		s.CustomerID, database.Binary(key[:]), database.Binary(r.Body[:]), database.JSON(answer), database.Now()).Error
+	err = tx.Exec("INSERT INTO requests (customer_id, key_hash, body_hash, answer, running_until, created_at) VALUES (?, ?, ?, ?, ?, ?)",
+		s.CustomerID, database.Binary(key[:]), database.Binary(r.Body[:]), database.JSON(answer), r.RunningUntil, database.Now()).Error
 	switch {
 	case database.IsDuplicate(err):
 		return fmt.Errorf("keep the answer: %w: %w", database.ErrAgain, err)
@@ -111,15 +117,15 @@ func keep(tx *gorm.DB, s sale.Sale, r sale.Request) error {
 	return nil
 }
 
-// Answered keeps the sale as the answer to r in place of the one Create kept.
-func (s *Store) Answered(ctx context.Context, decided sale.Sale, r sale.Request) error {
-	answer, err := json.Marshal(decided)
+// Answered ends a request that ran on, with the sale as its answer.
+func (s *Store) Answered(ctx context.Context, final sale.Sale, r sale.Request) error {
+	answer, err := json.Marshal(final)
 	if err != nil {
-		return fmt.Errorf("encode the answer with sale %d: %w", decided.ID, err)
+		return fmt.Errorf("encode the answer with sale %d: %w", final.ID, err)
 	}
 	key := sha256.Sum256([]byte(r.Key))
-	err = s.db.WithContext(ctx).Exec("UPDATE requests SET answer = ? WHERE customer_id = ? AND key_hash = ?",
-		database.JSON(answer), decided.CustomerID, database.Binary(key[:])).Error
+	err = s.db.WithContext(ctx).Exec("UPDATE requests SET answer = ?, running_until = NULL WHERE customer_id = ? AND key_hash = ?",
+		database.JSON(answer), final.CustomerID, database.Binary(key[:])).Error
 	if err != nil {
 		return database.Classify(fmt.Errorf("keep the answer: %w", err))
 	}

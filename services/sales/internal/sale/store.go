@@ -29,6 +29,9 @@ var (
 type Request struct {
 	Key  string
 	Body [sha256.Size]byte
+	// RunningUntil is set when the request goes on after Create, at the latest until
+	// then; a repeat meanwhile is ErrKeyInUse.
+	RunningUntil *time.Time
 }
 
 // Filter narrows a list of sales, newest first.
@@ -45,7 +48,7 @@ type Store interface {
 	// Create commits the sale with its event and the request's answer; for a repeat
 	// it returns the sale as the first request was answered, and true.
 	Create(ctx context.Context, s Sale, r Request) (Sale, bool, error)
-	// Answered keeps the sale as the answer to r in place of the one Create kept.
+	// Answered ends a request that ran on, with the sale as its answer.
 	Answered(ctx context.Context, s Sale, r Request) error
 	Sale(ctx context.Context, id, customerID int64) (Sale, error)
 	Sales(ctx context.Context, f Filter) ([]Sale, error)

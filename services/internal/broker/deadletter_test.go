@@ -1,0 +1,120 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"sync"
+	"testing"
+
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/broker"
+)
+
+// cellar keeps dead letters, unless fail says no.
+type cellar struct {
+	mu   sync.Mutex
+	kept []event.DeadLetter
+	fail func(event.DeadLetter) error
+}
+
+func (c *cellar) keep(_ context.Context, l event.DeadLetter) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fail != nil {
+		if err := c.fail(l); err != nil {
+			return err
+		}
+	}
+	c.kept = append(c.kept, l)
+	return nil
+}
+
+func (c *cellar) letters() []event.DeadLetter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.kept
+}
+
+func collect(t *testing.T, url string, c *cellar) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	collector := broker.Collector{URL: url, Name: "collector", Keep: c.keep, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Unavailable: func(err error) bool { return errors.Is(err, errAway) }}
+	go func() { defer close(done); collector.Run(ctx) }()
+	stop = sync.OnceFunc(func() { cancel(); <-done })
+	t.Cleanup(stop)
+	return stop
+}
+
+func TestARefusedMessageIsCollectedAndCanBeRedriven(t *testing.T) {
+	t.Parallel()
+	url := topology(t)
+	var c cellar
+	collect(t, url, &c)
+	batch := messages(t, canceled(2)...)
+	whole := batch[1].Body
+	batch[1].Body = whole[:len(whole)-1]
+	p := publisher(t, url)
+	if _, err := p.Publish(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	r := newRecorder(nil)
+	consume(t, url, r)
+	eventually(t, "the unreadable message is collected", func() bool { return len(c.letters()) == 1 })
+	got := c.letters()[0]
+	if got.Queue != event.StockQueue || got.Reason != "rejected" || got.MessageID != batch[1].ID.String() || got.Type != event.SaleCanceledType ||
+		string(got.Body) != string(batch[1].Body) || got.ContentType != event.ContentType || got.DiedAt.IsZero() {
+		t.Errorf("collected %+v", got)
+	}
+	eventually(t, "its queue is empty", func() bool { return depth(t, url, event.StockQueue+event.DeadSuffix) == 0 })
+	if err := p.Redrive(t.Context(), got); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "it is refused again", func() bool { return len(c.letters()) == 2 })
+	got.Body = whole
+	if err := p.Redrive(t.Context(), got); err != nil {
+		t.Fatal(err)
+	}
+	r.wait(t, 2)
+}
+
+func TestALetterThatCannotBeKeptStaysAndHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	url := topology(t)
+	batch := messages(t, canceled(3)...)
+	for i := range batch {
+		batch[i].Body = []byte{'0' + byte(i)}
+	}
+	if _, err := publisher(t, url).Publish(t.Context(), batch); err != nil {
+		t.Fatal(err)
+	}
+	consume(t, url, newRecorder(nil))
+	away := 3
+	c := cellar{fail: func(l event.DeadLetter) error {
+		if away--; away >= 0 {
+			return errAway
+		}
+		if string(l.Body) == "0" {
+			return errors.New("too large")
+		}
+		return nil
+	}}
+	stop := collect(t, url, &c)
+	eventually(t, "the others are collected", func() bool { return len(c.letters()) == 2 })
+	stop()
+	eventually(t, "the one is in its queue again", func() bool { return depth(t, url, event.StockQueue+event.DeadSuffix) == 1 })
+}
+
+func TestWithoutAQueueNothingIsRedriven(t *testing.T) {
+	t.Parallel()
+	p := publisher(t, topology(t))
+	if err := p.Redrive(t.Context(), event.DeadLetter{Queue: "nobody's", Body: []byte("{}")}); !errors.Is(err, broker.ErrUnroutable) {
+		t.Errorf("got %v, want ErrUnroutable", err)
+	}
+	if err := broker.NewPublisher("amqp://127.0.0.1:1", "test").Redrive(t.Context(), event.DeadLetter{Queue: event.StockQueue}); err == nil {
+		t.Error("without a broker it was redriven")
+	}
+}
