@@ -24,14 +24,14 @@ const (
 
 // Query is embedded in the input of an operation that lists.
 type Query struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many items a page may have"`
-	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the page before"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many items a page may have" example:"50"`
+	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the page before" example:"eyJ2IjoxLCJrIjoidXNlcnM6aWQiLCJzIjo1MH0"`
 }
 
 // Of is a page of items.
 type Of[T any] struct {
 	Items      []T    `json:"items" doc:"The items of this page"`
-	NextCursor string `json:"nextCursor,omitempty" doc:"Cursor of the next page; absent on the last"`
+	NextCursor string `json:"nextCursor,omitempty" doc:"Cursor of the next page; absent on the last" example:"eyJ2IjoxLCJrIjoidXNlcnM6aWQiLCJzIjo1MH0"`
 }
 
 // Cut makes a page of rows that were read with a limit one higher than the page's:

@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 
@@ -18,7 +17,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"ecommerce-stack.dev/services/internal/authn"
-	"ecommerce-stack.dev/services/internal/buildinfo"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
@@ -28,18 +26,7 @@ const maxDepth = 32
 func newAPI(s *Server) huma.API {
 	format := huma.Format{Marshal: marshal, Unmarshal: unmarshal}
 	config := huma.Config{
-		OpenAPI: &huma.OpenAPI{
-			OpenAPI: "3.1.0",
-			Info:    &huma.Info{Title: s.opts.Title, Version: buildinfo.Version},
-			Components: &huma.Components{
-				Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
-				SecuritySchemes: map[string]*huma.SecurityScheme{authn.Scheme: {
-					Type: "http", Scheme: "bearer", BearerFormat: "JWT",
-					Description: "The accessToken of POST /auth/login.",
-				}},
-			},
-			OnAddOperation: []huma.AddOpFunc{checkOperation},
-		},
+		OpenAPI:       newDocument(s.opts.Title),
 		Formats:       map[string]huma.Format{"application/json": format, "json": format},
 		DefaultFormat: "application/json",
 		Transformers:  []huma.Transformer{s.completeProblem},
@@ -122,21 +109,6 @@ func (s *Server) completeProblem(ctx huma.Context, _ string, v any) (any, error)
 	p.Log(ctx.Context(), s.opts.Log)
 	u := ctx.URL()
 	return p.In(ctx.Context(), u.Path), nil
-}
-
-// document serves the OpenAPI document, which is complete once the first request
-// comes.
-func document(api huma.API) http.HandlerFunc {
-	body := sync.OnceValues(func() ([]byte, error) { return json.Marshal(api.OpenAPI()) })
-	return func(w http.ResponseWriter, r *http.Request) {
-		doc, err := body()
-		if err != nil {
-			problem.Write(w, r, problem.From(err))
-			return
-		}
-		w.Header().Set("Content-Type", "application/openapi+json")
-		_, _ = w.Write(doc) // the client may be gone
-	}
 }
 
 // marshal writes nothing unless all of v can be written.

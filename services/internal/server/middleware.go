@@ -137,6 +137,8 @@ func clip(s string) string {
 	return s
 }
 
+var errUnreadableURL = problem.New(http.StatusBadRequest, "", "The URL is not valid UTF-8.")
+
 // harden sets the headers that are right for every answer of an API, unless a
 // handler sets others, and refuses a URL whose text no handler could use.
 func harden(next http.Handler) http.Handler {
@@ -147,7 +149,7 @@ func harden(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
 		if !readable(r.URL) {
-			problem.Write(w, r, problem.New(http.StatusBadRequest, "", "The URL is not valid UTF-8."))
+			problem.Write(w, r, errUnreadableURL)
 			return
 		}
 		next.ServeHTTP(w, r)

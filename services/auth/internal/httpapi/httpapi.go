@@ -10,6 +10,7 @@ import (
 
 	"ecommerce-stack.dev/services/auth/internal/account"
 	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/server"
 )
 
 // API holds what the operations need.
@@ -24,6 +25,7 @@ func (a *API) Register(api huma.API) {
 	a.registerSessions(api)
 	a.registerUsers(api)
 	huma.Register(api, anyone(http.MethodGet, "/.well-known/jwks.json", "get-keys", "Public keys of access tokens"), a.keys)
+	server.Describe(api, manual)
 }
 
 func anyone(method, path, id, summary string, errors ...int) huma.Operation {
@@ -53,12 +55,12 @@ func caller(ctx context.Context) int64 {
 
 // user is an account as the contract shows it.
 type user struct {
-	ID        int64      `json:"id" example:"7"`
-	Username  string     `json:"username" example:"Ada"`
-	Email     string     `json:"email" example:"ada@example.com"`
-	Role      authn.Role `json:"role" enum:"Client,Manager"`
-	Disabled  bool       `json:"disabled"`
-	CreatedAt time.Time  `json:"createdAt"`
+	ID        int64      `json:"id" doc:"Id of the user" example:"7"`
+	Username  string     `json:"username" doc:"How the user is called; not unique" example:"Ada"`
+	Email     string     `json:"email" doc:"What the user logs in with, in lower case" example:"ada@example.com"`
+	Role      authn.Role `json:"role" enum:"Client,Manager" doc:"Clients order; managers run the catalogue, the stock and the accounts"`
+	Disabled  bool       `json:"disabled" doc:"Whether the user is kept from logging in and refreshing" example:"false"`
+	CreatedAt time.Time  `json:"createdAt" doc:"When the account was made"`
 }
 
 func userOf(u account.User) user {
@@ -68,8 +70,7 @@ func userOf(u account.User) user {
 type userAnswer struct{ Body user }
 
 type keysAnswer struct {
-	ContentType  string `header:"Content-Type"`
-	CacheControl string `header:"Cache-Control"`
+	CacheControl string `header:"Cache-Control" doc:"How long the keys may be kept" example:"public, max-age=60"`
 	Body         keySet
 }
 
@@ -77,11 +78,14 @@ type keySet struct {
 	Keys []publicKey `json:"keys" doc:"Empty while tokens are signed with a symmetric key"`
 }
 
+// ContentType implements huma.ContentTypeFilter (RFC 7517, section 8.5.2).
+func (keySet) ContentType(string) string { return "application/jwk-set+json" }
+
 type publicKey struct {
-	Kty string `json:"kty" example:"OKP"`
-	Crv string `json:"crv" example:"Ed25519"`
-	Alg string `json:"alg" example:"EdDSA"`
-	Use string `json:"use" example:"sig"`
-	Kid string `json:"kid"`
-	X   string `json:"x"`
+	Kty string `json:"kty" doc:"Type of the key (RFC 8037, section 2)" example:"OKP"`
+	Crv string `json:"crv" doc:"Its curve" example:"Ed25519"`
+	Alg string `json:"alg" doc:"The algorithm that it verifies, and no other" example:"EdDSA"`
+	Use string `json:"use" doc:"What it is for: signatures" example:"sig"`
+	Kid string `json:"kid" doc:"The kid in the header of the tokens that it verifies" example:"2026-11-22"`
+	X   string `json:"x" doc:"The public key, base64url" example:"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"`
 }

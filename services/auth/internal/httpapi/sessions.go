@@ -30,23 +30,23 @@ func noContent(op huma.Operation) huma.Operation {
 // any other.
 type login struct {
 	Body struct {
-		Email    string `json:"email" minLength:"1" maxLength:"254" example:"ada@example.com"`
-		Password string `json:"password" minLength:"1" maxLength:"1024" example:"correct horse battery"`
+		Email    string `json:"email" minLength:"1" maxLength:"254" doc:"In any case" example:"ada@example.com"`
+		Password string `json:"password" minLength:"1" maxLength:"1024" doc:"The account's password" example:"correct horse battery"`
 	}
 }
 
 type holderOfToken struct {
 	Body struct {
-		RefreshToken string `json:"refreshToken" minLength:"1" maxLength:"512" doc:"The refreshToken of the last login or refresh"`
+		RefreshToken string `json:"refreshToken" minLength:"1" maxLength:"512" doc:"The refreshToken of the last login or refresh" example:"Vn3X0kq2mJ8yTg5wLr7bZ1cQ9dHs4eUfAoPiNxKjYtM"`
 	}
 }
 
 type sessionAnswer struct {
 	Body struct {
-		AccessToken  string `json:"accessToken" doc:"Send it as Authorization: Bearer"`
-		TokenType    string `json:"tokenType" enum:"Bearer"`
+		AccessToken  string `json:"accessToken" doc:"Send it as Authorization: Bearer" example:"eyJhbGciOiJFZERTQSIsImtpZCI6IjIwMjYtMTEtMjIifQ.eyJzdWIiOiI3In0.c2lnbmF0dXJl"`
+		TokenType    string `json:"tokenType" enum:"Bearer" doc:"How the access token is sent"`
 		ExpiresIn    int64  `json:"expiresIn" example:"900" doc:"Seconds until the access token expires"`
-		RefreshToken string `json:"refreshToken" doc:"Works once, in POST /auth/refresh"`
+		RefreshToken string `json:"refreshToken" doc:"Works once, in POST /auth/refresh" example:"Vn3X0kq2mJ8yTg5wLr7bZ1cQ9dHs4eUfAoPiNxKjYtM"`
 	}
 }
 
@@ -74,7 +74,7 @@ func (a *API) logout(ctx context.Context, in *holderOfToken) (*struct{}, error) 
 
 type passwordChange struct {
 	Body struct {
-		CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024"`
+		CurrentPassword string `json:"currentPassword" minLength:"1" maxLength:"1024" doc:"The password until now" example:"correct horse battery"`
 		NewPassword     string `json:"newPassword" maxLength:"1024" doc:"8 to 72 bytes, not among the most common ones" example:"staple battery horse"`
 	}
 }
@@ -88,7 +88,7 @@ func (a *API) keys(context.Context, *struct{}) (*keysAnswer, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &keysAnswer{ContentType: "application/jwk-set+json", CacheControl: "public, max-age=60"}
+	out := &keysAnswer{CacheControl: "public, max-age=60"}
 	if err := json.Unmarshal(body, &out.Body); err != nil {
 		return nil, fmt.Errorf("read the public keys: %w", err)
 	}

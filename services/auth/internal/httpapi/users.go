@@ -57,7 +57,7 @@ func (a *API) me(ctx context.Context, _ *struct{}) (*userAnswer, error) {
 }
 
 type userID struct {
-	ID int64 `path:"id" minimum:"1" doc:"Id of the user"`
+	ID int64 `path:"id" minimum:"1" doc:"Id of the user" example:"7"`
 }
 
 func (a *API) get(ctx context.Context, in *userID) (*userAnswer, error) {
@@ -65,9 +65,9 @@ func (a *API) get(ctx context.Context, in *userID) (*userAnswer, error) {
 }
 
 type userChange struct {
-	ID   int64 `path:"id" minimum:"1" doc:"Id of the user"`
+	ID   int64 `path:"id" minimum:"1" doc:"Id of the user" example:"7"`
 	Body struct {
-		Disabled bool `json:"disabled" doc:"A disabled user cannot log in or refresh"`
+		Disabled bool `json:"disabled" doc:"A disabled user cannot log in or refresh" example:"true"`
 	}
 }
 

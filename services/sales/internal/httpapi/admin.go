@@ -64,14 +64,14 @@ func (a *API) listAll(ctx context.Context, in *listAllSales) (*answer[page.Of[sa
 }
 
 type letterBody struct {
-	ID           int64     `json:"id" example:"3"`
+	ID           int64     `json:"id" doc:"Id of the dead letter" example:"3"`
 	Queue        string    `json:"queue" example:"stock.sale-events" doc:"The queue it was refused from"`
 	Reason       string    `json:"reason" example:"rejected" doc:"rejected: it could not be handled; delivery_limit: whoever took it ended before it was handled, too often"`
-	EventID      string    `json:"eventId,omitempty" example:"0197c0de-0000-7000-8000-000000000001"`
-	EventType    string    `json:"eventType,omitempty" example:"SaleCreated"`
+	EventID      string    `json:"eventId,omitempty" example:"0197c0de-0000-7000-8000-000000000001" doc:"Id of the event, as the message says"`
+	EventType    string    `json:"eventType,omitempty" example:"SaleCreated" doc:"Type of the event, as the message says"`
 	SaleID       int64     `json:"saleId,omitempty" example:"42" doc:"The sale it is about, as the message says"`
-	DiedAt       time.Time `json:"diedAt"`
-	KeptAt       time.Time `json:"keptAt"`
+	DiedAt       time.Time `json:"diedAt" doc:"When it was refused"`
+	KeptAt       time.Time `json:"keptAt" doc:"When it was set aside here"`
 	Body         string    `json:"body" example:"{\"specversion\":\"1.0\"" doc:"The message, at most its first 4096 bytes"`
 	BodyEncoding string    `json:"bodyEncoding,omitempty" enum:"base64" doc:"base64 when the message is not text"`
 	BodyBytes    int64     `json:"bodyBytes" example:"320" doc:"The size of the whole message"`

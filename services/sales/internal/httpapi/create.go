@@ -26,17 +26,17 @@ const endMargin = 5 * time.Second
 const lookInterval = 250 * time.Millisecond
 
 type lineBody struct {
-	ProductID int64 `json:"productId" minimum:"1" example:"7"`
-	Quantity  int64 `json:"quantity" minimum:"1" maximum:"10000" example:"2"`
+	ProductID int64 `json:"productId" minimum:"1" doc:"The product" example:"7"`
+	Quantity  int64 `json:"quantity" minimum:"1" maximum:"10000" doc:"How many of it" example:"2"`
 }
 
 type createBody struct {
 	Items []lineBody `json:"items" minItems:"1" maxItems:"100" doc:"Lines of one product are added up, to at most 10000"`
-	Hold  bool       `json:"hold,omitempty" doc:"Keep the sale Pending, with its stock reserved, until it is confirmed, canceled or expires"`
+	Hold  bool       `json:"hold,omitempty" doc:"Keep the sale Pending, with its stock reserved, until it is confirmed, canceled or expires" example:"false"`
 }
 
 type createSale struct {
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes the request safe to repeat for 24 hours"`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes the request safe to repeat for 24 hours" example:"0b9f6c1e-order-1"`
 	Prefer         string `header:"Prefer" maxLength:"256" doc:"wait=N waits up to N seconds, at most 30, for the decision (RFC 7240)" example:"wait=10"`
 	Body           createBody
 }
@@ -56,9 +56,9 @@ func (in *createSale) Resolve(ctx huma.Context) []error {
 
 type createdSale struct {
 	Status            int
-	Location          string `header:"Location" doc:"Where the sale is"`
-	Replayed          string `header:"Idempotent-Replayed" doc:"true when this is the stored answer to an earlier request"`
-	PreferenceApplied string `header:"Preference-Applied"`
+	Location          string `header:"Location" doc:"Where the sale is" example:"/sales/42"`
+	Replayed          string `header:"Idempotent-Replayed" doc:"true when this is the stored answer to an earlier request" example:"true"`
+	PreferenceApplied string `header:"Preference-Applied" doc:"The wait that was granted (RFC 7240, section 3)" example:"wait=10"`
 	Body              saleBody
 }
 

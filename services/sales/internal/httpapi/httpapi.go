@@ -52,6 +52,7 @@ func (a *API) Register(api huma.API) {
 		http.StatusNotFound), a.timeline)
 	a.registerStream(api)
 	a.registerAdmin(api)
+	server.Describe(api, manual)
 }
 
 // operation is one for clients.
@@ -70,12 +71,12 @@ func customer(ctx context.Context) int64 {
 
 // OfSale is embedded in inputs; huma passes over types that are not exported.
 type OfSale struct {
-	ID int64 `path:"id" minimum:"1"`
+	ID int64 `path:"id" minimum:"1" doc:"Id of the sale" example:"42"`
 }
 
 type listSales struct {
 	page.Query
-	Status string `query:"status" enum:"Pending,Confirmed,Canceled,Unauthorized" doc:"Only sales with this status"`
+	Status string `query:"status" enum:"Pending,Confirmed,Canceled,Unauthorized" doc:"Only sales with this status" example:"Confirmed"`
 }
 
 type answer[T any] struct{ Body T }
@@ -109,7 +110,7 @@ func (a *API) read(ctx context.Context, in *OfSale) (*answer[saleBody], error) {
 type confirmSale struct {
 	OfSale
 	Body *struct {
-		Status string `json:"status,omitempty" enum:"Confirmed" doc:"The only status that a client can set"`
+		Status string `json:"status,omitempty" enum:"Confirmed" doc:"The only status that a client can set" example:"Confirmed"`
 	} `required:"false"`
 }
 

@@ -26,7 +26,7 @@ const (
 
 type streamSale struct {
 	OfSale
-	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"Continue after this event"`
+	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"Continue after this event" example:"900"`
 }
 
 func (a *API) registerStream(api huma.API) {

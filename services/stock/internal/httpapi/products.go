@@ -15,13 +15,13 @@ import (
 )
 
 type product struct {
-	ID          int64        `json:"id" example:"7"`
-	Name        string       `json:"name" example:"Walnut desk"`
-	Description string       `json:"description" example:"140 by 70 cm, oiled."`
-	Price       money.Amount `json:"price"`
-	Currency    string       `json:"currency" example:"USD"`
-	CreatedAt   time.Time    `json:"createdAt"`
-	UpdatedAt   time.Time    `json:"updatedAt"`
+	ID          int64        `json:"id" doc:"Id of the product" example:"7"`
+	Name        string       `json:"name" doc:"What shoppers see first" example:"Walnut desk"`
+	Description string       `json:"description" doc:"What else there is to say; may be empty" example:"140 by 70 cm, oiled."`
+	Price       money.Amount `json:"price" doc:"Price of one, with two decimal places"`
+	Currency    string       `json:"currency" doc:"The stack's currency (ISO 4217)" example:"USD"`
+	CreatedAt   time.Time    `json:"createdAt" doc:"When it came into the catalogue"`
+	UpdatedAt   time.Time    `json:"updatedAt" doc:"When it was last changed"`
 }
 
 func (a *API) product(p catalogue.Product) product {
@@ -30,30 +30,30 @@ func (a *API) product(p catalogue.Product) product {
 }
 
 type productBody struct {
-	Name            string      `json:"name" minLength:"1" maxLength:"200" example:"Walnut desk"`
-	Description     string      `json:"description,omitempty" maxLength:"2000" example:"140 by 70 cm, oiled."`
+	Name            string      `json:"name" minLength:"1" maxLength:"200" doc:"What shoppers see first; not only spaces" example:"Walnut desk"`
+	Description     string      `json:"description,omitempty" maxLength:"2000" doc:"What else there is to say" example:"140 by 70 cm, oiled."`
 	Price           money.Price `json:"price"`
 	InitialQuantity int64       `json:"initialQuantity,omitempty" minimum:"0" maximum:"1000000000" example:"25" doc:"Goods that are there from the start"`
 }
 
 type productChange struct {
-	ProductID   int64        `json:"productId" minimum:"1" example:"7"`
-	Name        *string      `json:"name,omitempty" minLength:"1" maxLength:"200" example:"Walnut desk"`
-	Description *string      `json:"description,omitempty" maxLength:"2000"`
+	ProductID   int64        `json:"productId" minimum:"1" doc:"The product to change" example:"7"`
+	Name        *string      `json:"name,omitempty" minLength:"1" maxLength:"200" doc:"Another name; left out, it stays" example:"Walnut desk"`
+	Description *string      `json:"description,omitempty" maxLength:"2000" doc:"Another description; left out, it stays" example:"140 by 70 cm, oiled twice."`
 	Price       *money.Price `json:"price,omitempty"`
 }
 
 type createProduct struct{ Body productBody }
 
 type createdProduct struct {
-	Location string `header:"Location" doc:"Where the product is"`
-	ETag     string `header:"ETag"`
+	Location string `header:"Location" doc:"Where the product is" example:"/products/7"`
+	ETag     string `header:"ETag" doc:"Version of the product" example:"\"3\""`
 	Body     product
 }
 
 // ConditionalWrite is embedded in the inputs of writes that honour If-Match.
 type ConditionalWrite struct {
-	IfMatch string `header:"If-Match" maxLength:"1024" doc:"ETag that the product must still have (RFC 9110, section 13.1.1)"`
+	IfMatch string `header:"If-Match" maxLength:"1024" doc:"ETag that the product must still have (RFC 9110, section 13.1.1)" example:"\"3\""`
 }
 
 type updateProduct struct {
@@ -63,34 +63,34 @@ type updateProduct struct {
 
 type deleteProduct struct {
 	ConditionalWrite
-	ProductID int64 `path:"productId" minimum:"1"`
+	ProductID int64 `path:"productId" minimum:"1" doc:"Id of the product" example:"7"`
 }
 
 type readProduct struct {
-	ProductID   int64  `path:"productId" minimum:"1"`
-	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"ETag that is known already"`
+	ProductID   int64  `path:"productId" minimum:"1" doc:"Id of the product" example:"7"`
+	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"ETag that is known already (RFC 9110, section 13.1.2)" example:"\"3\""`
 }
 
 // found is a product, or 304 without a body.
 type found struct {
 	Status int
-	ETag   string `header:"ETag"`
+	ETag   string `header:"ETag" doc:"Version of what was answered" example:"\"3\""`
 	Body   *product
 }
 
 type listProducts struct {
 	page.Query
-	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"ETag that is known already"`
-	Text        string `query:"q" maxLength:"200" doc:"Text in the name or the description, without regard to case"`
+	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"ETag that is known already (RFC 9110, section 13.1.2)" example:"\"3\""`
+	Text        string `query:"q" maxLength:"200" doc:"Text in the name or the description, without regard to case" example:"desk"`
 	MinPrice    string `query:"minPrice" maxLength:"20" doc:"Lowest price" example:"5.00"`
 	MaxPrice    string `query:"maxPrice" maxLength:"20" doc:"Highest price" example:"99.99"`
-	InStock     string `query:"inStock" enum:"true,false" doc:"Only products that are available, or only those that are not"`
-	Sort        string `query:"sort" enum:"id,name,price,-price,-createdAt" default:"id"`
+	InStock     string `query:"inStock" enum:"true,false" doc:"Only products that are available, or only those that are not" example:"true"`
+	Sort        string `query:"sort" enum:"id,name,price,-price,-createdAt" default:"id" doc:"What the list is sorted by; a minus sorts it downwards" example:"name"`
 }
 
 type productPage struct {
 	Status int
-	ETag   string `header:"ETag"`
+	ETag   string `header:"ETag" doc:"Version of what was answered" example:"\"3\""`
 	Body   *page.Of[product]
 }
 

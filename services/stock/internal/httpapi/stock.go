@@ -13,11 +13,11 @@ import (
 )
 
 type stock struct {
-	ProductID         int64     `json:"productId" example:"7"`
-	QuantityAvailable int64     `json:"quantityAvailable" example:"20"`
+	ProductID         int64     `json:"productId" doc:"Id of the product" example:"7"`
+	QuantityAvailable int64     `json:"quantityAvailable" doc:"What can be sold" example:"20"`
 	QuantityReserved  int64     `json:"quantityReserved" example:"3" doc:"Held by sales and by hand"`
-	QuantityRemoved   int64     `json:"quantityRemoved" example:"2"`
-	UpdatedAt         time.Time `json:"updatedAt"`
+	QuantityRemoved   int64     `json:"quantityRemoved" doc:"What has left the store" example:"2"`
+	UpdatedAt         time.Time `json:"updatedAt" doc:"When a quantity last changed"`
 }
 
 func stockOf(s inventory.Stock) stock {
@@ -26,38 +26,38 @@ func stockOf(s inventory.Stock) stock {
 }
 
 type available struct {
-	ProductID         int64 `json:"productId" example:"7"`
-	QuantityAvailable int64 `json:"quantityAvailable" example:"20"`
+	ProductID         int64 `json:"productId" doc:"Id of the product" example:"7"`
+	QuantityAvailable int64 `json:"quantityAvailable" doc:"What can be sold" example:"20"`
 }
 
 type movement struct {
-	ID       int64     `json:"id" example:"101"`
-	Kind     string    `json:"kind" enum:"received,reserved,released,removed"`
-	Quantity int64     `json:"quantity" example:"5"`
-	SaleID   int64     `json:"saleId,omitempty" example:"42" doc:"The sale that moved the goods"`
-	ActorID  int64     `json:"actorId,omitempty" example:"1" doc:"The manager who moved the goods"`
-	At       time.Time `json:"at"`
+	ID       int64     `json:"id" doc:"Line of the ledger" example:"101"`
+	Kind     string    `json:"kind" enum:"received,reserved,released,removed" doc:"received: came in; reserved: held; released: given back; removed: left" example:"reserved"`
+	Quantity int64     `json:"quantity" doc:"How many were moved" example:"5"`
+	SaleID   int64     `json:"saleId,omitempty" example:"42" doc:"The sale that moved the goods, if one did"`
+	ActorID  int64     `json:"actorId,omitempty" example:"1" doc:"The manager who moved the goods, if one did"`
+	At       time.Time `json:"at" doc:"When the goods were moved"`
 }
 
 type audit struct {
-	Products   int64       `json:"products" doc:"Products whose quantities were recomputed"`
-	Movements  int64       `json:"movements" doc:"Lines of the ledger that were summed"`
+	Products   int64       `json:"products" doc:"Products whose quantities were recomputed" example:"120"`
+	Movements  int64       `json:"movements" doc:"Lines of the ledger that were summed" example:"4311"`
 	Violations []violation `json:"violations" doc:"What does not add up; at most 1000"`
 }
 
 type violation struct {
-	ProductID int64  `json:"productId"`
-	Rule      string `json:"rule"`
+	ProductID int64  `json:"productId" doc:"The product that does not add up" example:"7"`
+	Rule      string `json:"rule" doc:"What should be true of it, and is not" example:"the ledger has lines, but there is no stock row"`
 }
 
 // OfProduct is embedded in inputs; huma passes over types that are not exported.
 type OfProduct struct {
-	ProductID int64 `path:"productId" minimum:"1"`
+	ProductID int64 `path:"productId" minimum:"1" doc:"Id of the product" example:"7"`
 }
 
 type moving struct {
 	OfProduct
-	Quantity int64 `path:"quantity" minimum:"1" maximum:"1000000000"`
+	Quantity int64 `path:"quantity" minimum:"1" maximum:"1000000000" doc:"How many to move" example:"5"`
 }
 
 type listMovements struct {

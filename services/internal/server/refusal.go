@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"ecommerce-stack.dev/services/internal/problem"
+	"ecommerce-stack.dev/services/internal/telemetry"
+)
+
+// exampleTrace is the trace of every example.
+const exampleTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+// refusals gives each error status of op the problems that it stands for, each an
+// example by its code. They are made by what makes the real ones.
+func (e examples) refusals(op *huma.Operation) {
+	declared, _ := op.Metadata[refusalsMetadata].([]*problem.Problem)
+	byStatus := map[int][]*problem.Problem{}
+	for _, p := range append(slices.Clone(declared), e.general(op)...) {
+		byStatus[p.Status] = append(byStatus[p.Status], p)
+	}
+	if !takesInput(op) {
+		delete(op.Responses, strconv.Itoa(http.StatusUnprocessableEntity))
+	}
+	for _, status := range statuses(op, func(s int) bool { return s >= http.StatusBadRequest }) {
+		if byStatus[status] == nil {
+			byStatus[status] = []*problem.Problem{problem.From(huma.NewError(status, ""))}
+		}
+	}
+	for status, problems := range byStatus {
+		op.Responses[strconv.Itoa(status)] = e.refusal(op, status, problems)
+	}
+	if text := strconv.Itoa(http.StatusNotModified); op.Responses[text] != nil {
+		op.Responses[text] = &huma.Response{Description: "Not Modified: what the client has is current"}
+	}
+}
+
+// general are the refusals that no service has to name: those of the server, and of
+// the token.
+func (e examples) general(op *huma.Operation) []*problem.Problem {
+	all := []*problem.Problem{
+		errUnreadableURL, problem.From(errors.New("unforeseen")), problem.Unavailable(time.Second), problem.From(context.DeadlineExceeded),
+	}
+	if takesInput(op) {
+		all = append(all, problem.From(huma.NewError(http.StatusUnprocessableEntity, "", e.wrong(op)...)))
+	}
+	if jsonBody(op) != nil {
+		all = append(all,
+			problem.From(huma.NewError(http.StatusBadRequest, "", &huma.ErrorDetail{Location: "body", Message: "syntax error after byte 12"})),
+			problem.From(huma.NewError(http.StatusRequestTimeout, "")),
+			problem.From(huma.NewError(http.StatusRequestEntityTooLarge, "")),
+			problem.From(huma.NewError(http.StatusUnsupportedMediaType, "")))
+	}
+	if len(op.Security) > 0 {
+		all = append(all,
+			problem.Unauthenticated("", "Send a token: Authorization: Bearer <accessToken>."),
+			problem.Unauthenticated(problem.InvalidToken, "The token has expired."))
+	}
+	if roles, ok := op.Extensions["x-roles"].([]string); ok {
+		all = append(all, problem.Forbidden("This is for the role "+strings.Join(roles, " or ")+"."))
+	}
+	return all
+}
+
+func (e examples) refusal(op *huma.Operation, status int, problems []*problem.Problem) *huma.Response {
+	ctx := telemetry.WithTraceParent(context.Background(), exampleTrace)
+	shown, codes := map[string]*huma.Example{}, make([]string, 0, len(problems))
+	for _, p := range problems {
+		if shown[p.Code] != nil {
+			continue
+		}
+		codes = append(codes, "`"+p.Code+"`")
+		shown[p.Code] = &huma.Example{Summary: p.Detail, Value: plain(p.In(ctx, e.path(op)))}
+	}
+	return &huma.Response{
+		Description: http.StatusText(status) + ": " + strings.Join(codes, ", "),
+		Content: map[string]*huma.MediaType{problem.ContentType: {
+			Schema: problem.Schema(e.registry), Examples: shown,
+		}},
+	}
+}
+
+// plain is v as a reader of its JSON has it.
+func plain(v any) any {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	var out any
+	_ = json.Unmarshal(raw, &out) // what Marshal wrote
+	return out
+}

@@ -1,0 +1,99 @@
+package httpapi
+
+import (
+	_ "embed" // for the text
+	"encoding/json"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/money"
+	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/sales/internal/deadletter"
+	"ecommerce-stack.dev/services/sales/internal/sale"
+)
+
+//go:embed manual.md
+var manualText string
+
+// manual is for the teams that call the operations.
+var manual = server.Manual{
+	Text: manualText,
+	Refusals: map[string][]error{
+		"create-sale":         {sale.ErrKeyInUse, sale.ErrKeyReused},
+		"get-sale":            {sale.ErrNotFound},
+		"confirm-sale":        {sale.ErrNotFound, sale.ErrNotPending, sale.ErrNotReserved},
+		"cancel-sale":         {sale.ErrNotFound, sale.ErrNotPending},
+		"list-sale-events":    {sale.ErrNotFound},
+		"stream-sale-events":  {sale.ErrNotFound},
+		"redrive-dead-letter": {deadletter.ErrNotFound},
+		"delete-dead-letter":  {deadletter.ErrNotFound},
+	},
+	Answers: map[string]map[int]any{
+		"create-sale": {202: plainSale(pendingSale()), 201: plainSale(confirmedSale())},
+		"stream-sale-events": {200: "id: 900\nevent: SaleConfirmed\n" +
+			`data: {"id":900,"type":"SaleConfirmed","at":"2026-11-22T10:15:31Z","data":{"saleId":42,"items":[{"productId":7,"quantity":2}]}}` + "\n\n"},
+	},
+}
+
+// TransformSchema gives a sale examples of its own: one made of those of all fields
+// would be confirmed, refused and held at once.
+func (saleBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Examples = []any{plainSale(confirmedSale()), plainSale(refusedSale()), plainSale(heldSale())}
+	return s
+}
+
+// TransformSchema gives a dead letter an example that is text.
+func (letterBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	died := time.Date(2026, time.November, 22, 10, 15, 30, 0, time.UTC)
+	message := []byte(`{"specversion":"1.0","type":"SaleCreated"}`)
+	s.Examples = []any{plain(letterOf(deadletter.Letter{ID: 3, KeptAt: died.Add(time.Second), Size: int64(len(message)), DeadLetter: event.DeadLetter{
+		Queue: "stock.sale-events", Reason: "rejected", MessageID: "0197c0de-0000-7000-8000-000000000001", Type: "SaleCreated",
+		Correlation: "42", DiedAt: died, Body: message,
+	}}))}
+	return s
+}
+
+func plainSale(s sale.Sale) any { return plain(bodyOf(s)) }
+
+// plain is a body as a client reads it.
+func plain(v any) any {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	var body any
+	_ = json.Unmarshal(raw, &body) // what Marshal wrote
+	return body
+}
+
+func pendingSale() sale.Sale {
+	ordered := time.Date(2026, time.November, 22, 10, 15, 30, 0, time.UTC)
+	return sale.Sale{ID: 42, CustomerID: 5, Status: sale.Pending, Items: []sale.Item{{ProductID: 7, Quantity: 2}},
+		Currency: "USD", CreatedAt: ordered, UpdatedAt: ordered}
+}
+
+func confirmedSale() sale.Sale {
+	price := money.MustParse("19.99")
+	total := price.Times(2)
+	s := pendingSale()
+	s.Status, s.Total, s.Items[0].UnitPrice = sale.Confirmed, &total, &price
+	s.UpdatedAt = s.CreatedAt.Add(time.Second)
+	return s
+}
+
+func refusedSale() sale.Sale {
+	s := pendingSale()
+	s.Status, s.Reason = sale.Unauthorized, event.ReasonInsufficientStock
+	s.Shortages = []event.Shortage{{ProductID: 7, Requested: 2, Available: 1}}
+	s.UpdatedAt = s.CreatedAt.Add(time.Second)
+	return s
+}
+
+func heldSale() sale.Sale {
+	s := confirmedSale()
+	expiry := s.CreatedAt.Add(15 * time.Minute)
+	s.Status, s.Hold, s.ExpiresAt = sale.Pending, true, &expiry
+	return s
+}

@@ -1,0 +1,44 @@
+package httpapi
+
+import (
+	_ "embed" // for the text
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/stock/internal/catalogue"
+	"ecommerce-stack.dev/services/stock/internal/inventory"
+)
+
+//go:embed manual.md
+var manualText string
+
+// manual is for the teams that call the operations.
+var manual = server.Manual{
+	Text: manualText,
+	Refusals: map[string][]error{
+		"get-product":    {catalogue.ErrNotFound},
+		"update-product": {catalogue.ErrNotFound, catalogue.ErrStale},
+		"delete-product": {catalogue.ErrNotFound, catalogue.ErrStale},
+		"get-stock":      {inventory.ErrUnknownProduct},
+		"get-available":  {inventory.ErrUnknownProduct},
+		"list-movements": {inventory.ErrUnknownProduct},
+		"receive-stock":  {inventory.ErrUnknownProduct},
+		"reserve-stock":  {inventory.ErrUnknownProduct, inventory.ErrInsufficientStock.With("available", 3)},
+		"release-stock":  {inventory.ErrUnknownProduct, inventory.ErrInsufficientReserved.With("reserved", 3)},
+		"remove-stock":   {inventory.ErrUnknownProduct, inventory.ErrInsufficientReserved.With("reserved", 3)},
+	},
+	Answers: map[string]map[int]any{
+		"audit-stock": {200: map[string]any{"products": 120, "movements": 4311, "violations": []any{}}},
+	},
+}
+
+// TransformSchema gives a movement examples of its own: either a sale or a manager
+// moves goods.
+func (movement) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+	s.Examples = []any{
+		map[string]any{"id": 101, "kind": "reserved", "quantity": 5, "saleId": 42, "at": "2026-11-22T10:15:30Z"},
+		map[string]any{"id": 100, "kind": "received", "quantity": 25, "actorId": 1, "at": "2026-11-22T09:00:00Z"},
+	}
+	return s
+}
