@@ -114,7 +114,7 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	front.Page("/openapi.json", docs.New(upstreams, front.Routed))
+	front.Page("/openapi.json", docs.New(upstreams, front.RouteOf))
 	front.Page(docs.PagePath, page)
 	front.Page(docs.PageAssets, page)
 	for _, u := range upstreams {

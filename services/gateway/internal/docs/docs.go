@@ -22,7 +22,7 @@ const (
 // for, and again after a while; one that does not answer then keeps its document.
 type Documents struct {
 	upstreams []*proxy.Upstream
-	routed    func(method, path string) bool
+	routeOf   RouteOf
 
 	mu     sync.Mutex
 	known  map[string][]byte
@@ -31,8 +31,8 @@ type Documents struct {
 }
 
 // New asks the given upstreams.
-func New(upstreams []*proxy.Upstream, routed func(method, path string) bool) *Documents {
-	return &Documents{upstreams: upstreams, routed: routed, known: map[string][]byte{}}
+func New(upstreams []*proxy.Upstream, routeOf RouteOf) *Documents {
+	return &Documents{upstreams: upstreams, routeOf: routeOf, known: map[string][]byte{}}
 }
 
 // ServeHTTP answers GET /openapi.json.
@@ -62,7 +62,7 @@ func (d *Documents) document(ctx context.Context) ([]byte, error) {
 		}
 		services = append(services, Service{Name: u.Name(), Document: doc})
 	}
-	merged, err := Merge(services, d.routed)
+	merged, err := Merge(services, d.routeOf)
 	if err != nil {
 		return nil, err
 	}

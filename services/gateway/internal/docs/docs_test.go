@@ -14,6 +14,7 @@ import (
 
 	"ecommerce-stack.dev/services/gateway/internal/docs"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
+	"ecommerce-stack.dev/services/gateway/internal/route"
 )
 
 func TestTheDocumentIsThereOnceEveryServiceHasAnswered(t *testing.T) {
@@ -39,7 +40,7 @@ func TestTheDocumentIsThereOnceEveryServiceHasAnswered(t *testing.T) {
 		t.Cleanup(u.Close)
 		upstreams = append(upstreams, u)
 	}
-	d := docs.New(upstreams, func(string, string) bool { return true })
+	d := docs.New(upstreams, func(string, string) *route.Route { return &route.Route{} })
 	ask := func() *httptest.ResponseRecorder {
 		rec := httptest.NewRecorder()
 		d.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))

@@ -12,6 +12,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"ecommerce-stack.dev/services/gateway/internal/route"
 	"ecommerce-stack.dev/services/internal/buildinfo"
 )
 
@@ -20,16 +21,20 @@ type object = map[string]any
 
 const schemas = "#/components/schemas/"
 
+// RouteOf gives the route of an operation; nil when it is not passed on.
+type RouteOf func(method, path string) *route.Route
+
 // Service is a service's own document.
 type Service struct {
 	Name     string
 	Document []byte
 }
 
-// Merge keeps the operations that routed says are passed on. Schemas of one name
-// that differ get the name of their service put before it.
-func Merge(services []Service, routed func(method, path string) bool) ([]byte, error) {
-	paths, shared, security := object{}, object{}, object{}
+// Merge keeps the operations that have a route, with what the gateway adds to them.
+// Schemas of one name that differ get the name of their service put before it.
+func Merge(services []Service, routeOf RouteOf) ([]byte, error) {
+	paths, shared, security, headers := object{}, object{}, object{}, ownHeaders()
+	var tags []any
 	for _, s := range services {
 		var doc object
 		if err := json.Unmarshal(s.Document, &doc); err != nil {
@@ -47,17 +52,23 @@ func Merge(services []Service, routed func(method, path string) bool) ([]byte, e
 		}
 		maps.Copy(shared, own)
 		maps.Copy(security, child(components, "securitySchemes"))
-		addPaths(paths, child(doc, "paths"), routed)
+		maps.Copy(headers, child(components, "headers"))
+		addPaths(paths, child(doc, "paths"), routeOf)
+		described, _ := doc["tags"].([]any)
+		tags = append(tags, described...)
 	}
 	merged := object{
 		"openapi": "3.1.0",
 		"info": object{
-			"title": "E-commerce stack", "version": buildinfo.Version,
-			"description": "Accounts, catalogue, inventory and orders of a store. Errors are problem details (RFC 9457).",
+			"title": "E-commerce stack", "version": buildinfo.Version, "description": introduction,
+			"license": object{"name": "MIT", "identifier": "MIT"},
 		},
+		"servers":    []any{object{"url": "/", "description": "The gateway that this document comes from"}},
+		"tags":       used(tags, paths),
 		"paths":      paths,
-		"components": object{"schemas": shared, "securitySchemes": security},
+		"components": object{"schemas": shared, "securitySchemes": security, "headers": headers},
 	}
+	prune(merged, "schemas", "headers")
 	body, err := json.Marshal(merged)
 	if err != nil {
 		return nil, fmt.Errorf("write the merged document: %w", err)
@@ -109,17 +120,22 @@ func rename(v any, renamed map[string]string) {
 var methods = []string{"get", "post", "put", "patch", "delete"}
 
 // addPaths merges by method: two services may share a path.
-func addPaths(to, from object, routed func(method, path string) bool) {
+func addPaths(to, from object, routeOf RouteOf) {
 	for path, v := range from {
 		item, _ := v.(object)
 		for _, m := range methods {
-			op, ok := item[m]
-			if !ok || !routed(strings.ToUpper(m), path) {
+			op, ok := item[m].(object)
+			if !ok {
+				continue
+			}
+			r := routeOf(strings.ToUpper(m), path)
+			if r == nil {
 				continue
 			}
 			if _, ok := to[path].(object); !ok {
 				to[path] = object{}
 			}
+			complete(op, path, r)
 			to[path].(object)[m] = op
 		}
 	}

@@ -2,52 +2,154 @@ package docs_test
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"ecommerce-stack.dev/services/gateway/internal/docs"
+	"ecommerce-stack.dev/services/gateway/internal/route"
 )
 
-func TestDocumentsBecomeOneOfWhatIsPassedOn(t *testing.T) {
-	t.Parallel()
-	auth := docs.Service{Name: "auth", Document: []byte(`{"paths":{
-		"/auth/me":{"get":{"responses":{"200":{"schema":{"$ref":"#/components/schemas/User"}}}}},
-		"/internal":{"get":{}}},
-		"components":{"schemas":{"User":{"type":"object"},"Body":{"type":"string"},"Page":{"$ref":"#/components/schemas/Body"},"Problem":{"x":1}},"securitySchemes":{"bearer":{}}}}`)}
-	stock := docs.Service{Name: "stock", Document: []byte(`{"paths":{
-		"/products":{"get":{"a":[{"$ref":"#/components/schemas/Body"},{"$ref":"#/components/schemas/Problem"}]},"delete":{}}},
-		"components":{"schemas":{"Body":{"type":"integer"},"Page":{"$ref":"#/components/schemas/Body"},"Problem":{"x":1}}}}`)}
-	merged, err := docs.Merge([]docs.Service{auth, stock}, func(method, path string) bool {
-		return method == "GET" && path != "/internal"
-	})
+type object = map[string]any
+
+// merge the documents of auth and stock by a table of routes.
+func merge(t *testing.T, auth, stock string, routes map[string]*route.Route) object {
+	t.Helper()
+	merged, err := docs.Merge([]docs.Service{{Name: "auth", Document: []byte(auth)}, {Name: "stock", Document: []byte(stock)}},
+		func(method, path string) *route.Route { return routes[method+" "+path] })
 	if err != nil {
 		t.Fatal(err)
 	}
-	var got struct {
-		Paths      map[string]any
-		Components struct{ Schemas map[string]any }
-	}
-	if err := json.Unmarshal(merged, &got); err != nil {
+	var doc object
+	if err := json.Unmarshal(merged, &doc); err != nil {
 		t.Fatal(err)
 	}
-	ref := func(name string) map[string]any { return map[string]any{"$ref": "#/components/schemas/" + name} }
-	wantPaths := map[string]any{
-		"/auth/me":  map[string]any{"get": map[string]any{"responses": map[string]any{"200": map[string]any{"schema": ref("User")}}}},
-		"/products": map[string]any{"get": map[string]any{"a": []any{ref("StockBody"), ref("Problem")}}},
+	return doc
+}
+
+// at follows the names into a document.
+func at(t *testing.T, doc object, names ...string) any {
+	t.Helper()
+	var v any = doc
+	for i, name := range names {
+		o, ok := v.(object)
+		if !ok {
+			t.Fatalf("there is no object at %v", names[:i])
+		}
+		v = o[name]
 	}
-	if diff := cmp.Diff(wantPaths, got.Paths); diff != "" {
-		t.Errorf("paths (-want +got):\n%s", diff)
+	return v
+}
+
+func ref(name string) object { return object{"$ref": "#/components/schemas/" + name} }
+
+var plain = &route.Route{}
+
+func TestDocumentsBecomeOneOfWhatIsPassedOn(t *testing.T) {
+	t.Parallel()
+	doc := merge(t, `{"paths":{
+		"/auth/me":{"get":{"a":{"$ref":"#/components/schemas/User"}, "b":{"$ref":"#/components/schemas/Body"}, "c":{"$ref":"#/components/schemas/Page"}}},
+		"/internal":{"get":{"a":{"$ref":"#/components/schemas/Unused"}}}},
+		"components":{"schemas":{"User":{"type":"object"},"Body":{"type":"string"},"Page":{"$ref":"#/components/schemas/Body"},"Problem":{"x":1},"Unused":{}}}}`,
+		`{"paths":{"/products":{"get":{"a":[{"$ref":"#/components/schemas/Page"}]},"delete":{}}},
+		"components":{"schemas":{"Body":{"type":"integer"},"Page":{"$ref":"#/components/schemas/Body"},"Problem":{"x":1}}}}`,
+		map[string]*route.Route{"GET /auth/me": plain, "GET /products": plain})
+	if diff := cmp.Diff([]any{ref("StockPage")}, at(t, doc, "paths", "/products", "get", "a")); diff != "" {
+		t.Errorf("reference (-want +got):\n%s", diff)
 	}
-	wantSchemas := map[string]any{
-		"User": map[string]any{"type": "object"}, "Body": map[string]any{"type": "string"},
+	if at(t, doc, "paths", "/products", "delete") != nil || at(t, doc, "paths", "/internal") != nil {
+		t.Error("an operation without a route is in the document")
+	}
+	wantSchemas := object{
+		"User": object{"type": "object"}, "Body": object{"type": "string"},
 		"Page": ref("Body"), "StockPage": ref("StockBody"),
-		"StockBody": map[string]any{"type": "integer"}, "Problem": map[string]any{"x": 1.0},
+		"StockBody": object{"type": "integer"}, "Problem": object{"x": 1.0},
 	}
-	if diff := cmp.Diff(wantSchemas, got.Components.Schemas); diff != "" {
+	if diff := cmp.Diff(wantSchemas, at(t, doc, "components", "schemas")); diff != "" {
 		t.Errorf("schemas (-want +got):\n%s", diff)
 	}
 	if _, err := docs.Merge([]docs.Service{{Name: "x", Document: []byte("{")}}, nil); err == nil {
 		t.Error("a broken document was merged")
+	}
+}
+
+func TestTheMergeKeepsWhatTheServicesSay(t *testing.T) {
+	t.Parallel()
+	const response = `{"description":"OK","headers":{"ETag":{"$ref":"#/components/headers/ETag"}},"content":{"application/json":{"example":{"id":7}}}}`
+	doc := merge(t, `{"tags":[{"name":"auth","description":"Accounts"},{"name":"internal","description":"Not passed on"}],
+		"paths":{"/auth/me":{"get":{"tags":["auth"],"operationId":"get-me","description":"Me.","security":[{"bearer":[]}],"x-roles":["Manager"],"responses":{"200":`+response+`}}}},
+		"components":{"headers":{"ETag":{"description":"Version"},"Unused":{}},"securitySchemes":{"bearer":{"type":"http"}}}}`,
+		`{"tags":[{"name":"auth","description":"Again"}],"paths":{}}`, map[string]*route.Route{"GET /auth/me": plain})
+	me := at(t, doc, "paths", "/auth/me", "get").(object)
+	said := object{"operationId": "get-me", "description": "Me.", "x-roles": []any{"Manager"}, "security": []any{object{"bearer": []any{}}}}
+	for name, want := range said {
+		if diff := cmp.Diff(want, me[name]); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	if diff := cmp.Diff([]any{object{"name": "auth", "description": "Accounts"}}, doc["tags"]); diff != "" {
+		t.Errorf("tags (-want +got):\n%s", diff)
+	}
+	if got := at(t, me, "responses", "200", "content", "application/json", "example", "id"); got != 7.0 {
+		t.Errorf("the example became %v", got)
+	}
+	headers := at(t, doc, "components", "headers").(object)
+	if at(t, headers, "ETag", "description") != "Version" || headers["Unused"] != nil || at(t, doc, "components", "securitySchemes", "bearer") == nil {
+		t.Errorf("components: %v", doc["components"])
+	}
+	if servers, _ := doc["servers"].([]any); len(servers) != 1 || at(t, doc, "info", "license", "identifier") != "MIT" {
+		t.Errorf("servers %v, info %v", doc["servers"], doc["info"])
+	}
+}
+
+func TestTheGatewaySaysWhatItAdds(t *testing.T) {
+	t.Parallel()
+	doc := merge(t, `{"paths":{
+		"/auth/login":{"post":{"responses":{"200":{},"429":{"description":"Too Many Requests: `+"`too_many_attempts`"+`",
+			"content":{"application/problem+json":{"examples":{"too_many_attempts":{"value":{}}}}}}}}},
+		"/sales":{"post":{"parameters":[{"name":"Prefer","in":"header"}],"responses":{"202":{}}}},
+		"/products/{id}":{"get":{"parameters":[{"name":"id","in":"path","example":7}],"responses":{"200":{},"304":{},"404":{}}}}}}`, `{}`,
+		map[string]*route.Route{"POST /auth/login": plain, "POST /sales": plain, "GET /products/{id}": {Cache: &route.Cache{Kind: route.Item}}})
+	codes := func(path, method string) []string {
+		var names []string
+		for name := range at(t, doc, "paths", path, method, "responses", "429", "content", "application/problem+json", "examples").(object) {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return names
+	}
+	for _, c := range []struct {
+		path, method string
+		want         []string
+	}{
+		{"/auth/login", "post", []string{"rate_limited", "too_many_attempts"}},
+		{"/sales", "post", []string{"rate_limited", "too_many_streams"}},
+		{"/products/{id}", "get", []string{"rate_limited"}},
+	} {
+		if diff := cmp.Diff(c.want, codes(c.path, c.method)); diff != "" {
+			t.Errorf("%s: codes of a 429 (-want +got):\n%s", c.path, diff)
+		}
+		for status, res := range at(t, doc, "paths", c.path, c.method, "responses").(object) {
+			if at(t, res.(object), "headers", "RateLimit-Remaining", "$ref") != "#/components/headers/RateLimit-Remaining" {
+				t.Errorf("%s %s has no RateLimit headers", c.path, status)
+			}
+			cached := at(t, res.(object), "headers", "Cache-Status") != nil
+			if want := c.method == "get" && (status == "200" || status == "304"); cached != want {
+				t.Errorf("%s %s: Cache-Status %v, want %v", c.path, status, cached, want)
+			}
+		}
+		if at(t, doc, "paths", c.path, c.method, "responses", "503", "headers", "Retry-After") == nil {
+			t.Errorf("%s: a 503 has no Retry-After", c.path)
+		}
+	}
+	login := at(t, doc, "paths", "/auth/login", "post", "responses", "429", "description").(string)
+	if !strings.Contains(login, "too_many_attempts") || !strings.Contains(login, "rate_limited") {
+		t.Errorf("429 of a login: %q", login)
+	}
+	instance := at(t, doc, "paths", "/products/{id}", "get", "responses", "429", "content", "application/problem+json", "examples", "rate_limited", "value", "instance")
+	if instance != "/products/7" {
+		t.Errorf("instance %v", instance)
 	}
 }

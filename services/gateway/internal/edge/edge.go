@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
-	"time"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/prometheus/client_golang/prometheus"
@@ -50,11 +49,8 @@ type Edge struct {
 	refused *prometheus.CounterVec
 }
 
-// What a caller may hold of long calls, and the Retry-After of one more.
-const (
-	maxLongCalls   = 8
-	retryLongCalls = 5 * time.Second
-)
+// maxLongCalls is what a caller may hold of long calls.
+const maxLongCalls = 8
 
 // New makes an Edge.
 func New(o Options) *Edge {
@@ -69,10 +65,11 @@ func New(o Options) *Edge {
 // Use takes another table from the next request on.
 func (e *Edge) Use(t *route.Table) { e.table.Store(t) }
 
-// Routed says whether the operation of an OpenAPI document is passed on.
-func (e *Edge) Routed(method, path string) bool {
+// RouteOf gives the route of an operation of an OpenAPI document; nil when it is not
+// passed on.
+func (e *Edge) RouteOf(method, path string) *route.Route {
 	m, _ := e.table.Load().Match(method, path)
-	return m.Route != nil
+	return m.Route
 }
 
 // ServeHTTP implements http.Handler.
@@ -155,7 +152,7 @@ func (e *Edge) answer(w http.ResponseWriter, r *http.Request, to *route.Route, c
 		release, ok := e.long.Take(caller)
 		if !ok {
 			e.refused.WithLabelValues("long").Inc()
-			return problem.TooMany("too_many_streams", retryLongCalls, "Too many streams and waits at once. End one before the next.")
+			return limit.TooManyHeld()
 		}
 		defer release()
 	}
@@ -209,7 +206,7 @@ func (e *Edge) admit(w http.ResponseWriter, r *http.Request, to *route.Route, ke
 		d.Write(w.Header())
 		if !d.Allowed {
 			e.refused.WithLabelValues(to.Limit).Inc()
-			return key, problem.TooMany("rate_limited", d.RetryAfter, "Too many requests. Wait before the next one.")
+			return key, limit.TooFast(d.RetryAfter)
 		}
 	}
 	return key, refusal

@@ -1,0 +1,144 @@
+package docs
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/limit"
+	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/problem"
+	"ecommerce-stack.dev/services/internal/telemetry"
+)
+
+// introduction is what all operations have in common.
+const introduction = `Accounts, catalogue, inventory and orders of a store.
+
+- **Errors** are problem details (RFC 9457): decide by their ` + "`code`" + `, and quote the ` + "`traceId`" + ` when asking for
+  help. Invalid values are all named in ` + "`errors`" + `. Unknown fields are invalid.
+- **Tokens**: send the ` + "`accessToken`" + ` of ` + "`POST /auth/login`" + ` as ` + "`Authorization: Bearer`" + `.
+- **Lists** are read a page at a time: ` + "`limit`" + ` (1 to 200, 50 by default), and ` + "`cursor`" + ` with the ` + "`nextCursor`" + ` of the
+  page before, until there is none.
+- **Money** is a decimal string with two places, times are RFC 3339 in UTC.
+- **Limits**: every answer tells what is left in ` + "`RateLimit-*`" + `. Beyond it the answer is 429 ` + "`rate_limited`" + `; wait for
+  ` + "`Retry-After`" + `.
+- **Retries**: 503 and 429 say in ` + "`Retry-After`" + ` when. Orders are safe to repeat with an ` + "`Idempotency-Key`" + `.
+- **Encoding**: answers are compressed for who sends ` + "`Accept-Encoding`" + `.`
+
+const headerRefs = "#/components/headers/"
+
+// exampleTrace is the trace of the problems shown.
+const exampleTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+var limitHeaders = []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+
+// ownHeaders are those that the gateway sets.
+func ownHeaders() object {
+	header := func(kind, description string, example any) object {
+		return object{"description": description, "schema": object{"type": kind}, "example": example}
+	}
+	return object{
+		limitHeaders[0]: header("integer", "How many calls the caller may make at once", 200),
+		limitHeaders[1]: header("integer", "How many of them are left", 199),
+		limitHeaders[2]: header("integer", "Seconds until all of them are there again", 1),
+		"Retry-After":   header("integer", "Seconds to wait before the next try (RFC 9110, section 10.2.3)", 1),
+		"Age":           header("integer", "Seconds since the answer was made (RFC 9111, section 5.1)", 3),
+		"Cache-Status":  header("string", "How the gateway's cache came by the answer (RFC 9211)", "ecommerce-gateway; hit; ttl=27"),
+		"Cache-Control": header("string", "Whoever keeps the answer has to ask whether it still holds, by its ETag", "no-cache"),
+	}
+}
+
+// complete says of an operation what the gateway does to it: limits, a cache, and
+// answers of its own.
+func complete(op object, path string, r *route.Route) {
+	responses := member(op, "responses")
+	path = exemplary(op, path)
+	refuse(responses, path, limit.TooFast(time.Second))
+	if r.Stream || waits(op) {
+		refuse(responses, path, limit.TooManyHeld())
+	}
+	refuse(responses, path, problem.Unavailable(time.Second))
+	for status, v := range responses {
+		res, _ := v.(object)
+		for _, name := range limitHeaders {
+			refer(res, name)
+		}
+		if r.Cache != nil && (status == "200" || status == "304") {
+			refer(res, "Cache-Status")
+			refer(res, "Cache-Control")
+			refer(res, "Age")
+		}
+	}
+}
+
+// exemplary is a path with the examples of its parameters.
+func exemplary(op object, path string) string {
+	parameters, _ := op["parameters"].([]any)
+	for _, v := range parameters {
+		if p, _ := v.(object); p["in"] == "path" && p["example"] != nil {
+			path = strings.ReplaceAll(path, fmt.Sprintf("{%v}", p["name"]), fmt.Sprint(p["example"]))
+		}
+	}
+	return path
+}
+
+// waits says whether an operation takes a preference to wait.
+func waits(op object) bool {
+	parameters, _ := op["parameters"].([]any)
+	for _, v := range parameters {
+		if p, _ := v.(object); p["name"] == "Prefer" {
+			return true
+		}
+	}
+	return false
+}
+
+// refuse adds a problem to those of its status.
+func refuse(responses object, path string, p *problem.Problem) {
+	res := member(responses, strconv.Itoa(p.Status))
+	media := member(member(res, "content"), problem.ContentType)
+	shown := member(media, "examples")
+	if shown[p.Code] != nil {
+		return
+	}
+	codes, _ := res["description"].(string)
+	if _, codes, _ = strings.Cut(codes, ": "); codes != "" {
+		codes += ", "
+	}
+	res["description"] = http.StatusText(p.Status) + ": " + codes + "`" + p.Code + "`"
+	media["schema"] = object{"$ref": schemas + "Problem"}
+	shown[p.Code] = object{"summary": p.Detail, "value": plain(p.In(telemetry.WithTraceParent(context.Background(), exampleTrace), path))}
+	refer(res, "Retry-After")
+}
+
+func refer(res object, name string) {
+	headers := member(res, "headers")
+	if headers[name] == nil {
+		headers[name] = object{"$ref": headerRefs + name}
+	}
+}
+
+// member of an object that is an object, made when it is not there.
+func member(o object, name string) object {
+	m, ok := o[name].(object)
+	if !ok {
+		m = object{}
+		o[name] = m
+	}
+	return m
+}
+
+// plain is v as a reader of its JSON has it.
+func plain(v any) any {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return nil
+	}
+	var out any
+	_ = json.Unmarshal(raw, &out) // what Marshal wrote
+	return out
+}
