@@ -109,6 +109,7 @@ func serve(ctx context.Context) error {
 		Draining: srv.Draining(), Log: log, Metrics: metrics,
 	})
 	srv.Fallback(front)
+	srv.Refuse(front.Refuse)
 	upstreams := []*proxy.Upstream{auth, stock, sales}
 	page, err := docs.Page()
 	if err != nil {

@@ -141,7 +141,7 @@ var errUnreadableURL = problem.New(http.StatusBadRequest, "", "The URL is not va
 
 // harden sets the headers that are right for every answer of an API, unless a
 // handler sets others, and refuses a URL whose text no handler could use.
-func harden(next http.Handler) http.Handler {
+func (s *Server) harden(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h.Set("X-Content-Type-Options", "nosniff")
@@ -149,7 +149,7 @@ func harden(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cache-Control", "no-store")
 		if !readable(r.URL) {
-			problem.Write(w, r, errUnreadableURL)
+			s.refuse(w, r, errUnreadableURL)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -170,20 +170,18 @@ func readable(u *url.URL) bool {
 
 func text(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
-// bound refuses bodies over max bytes: at once when the length is told, otherwise
-// when that much was read.
-func bound(max int64) func(http.Handler) http.Handler {
-	return func(next http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.ContentLength > max {
-				w.Header().Set("Connection", "close")
-				problem.Write(w, r, problem.From(&http.MaxBytesError{Limit: max}))
-				return
-			}
-			r.Body = http.MaxBytesReader(w, r.Body, max)
-			next.ServeHTTP(w, r)
-		})
-	}
+// limitBody refuses bodies over Options.MaxBody: at once when the length is told,
+// otherwise when that much was read.
+func (s *Server) limitBody(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength > s.opts.MaxBody {
+			w.Header().Set("Connection", "close")
+			s.refuse(w, r, problem.From(&http.MaxBytesError{Limit: s.opts.MaxBody}))
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, s.opts.MaxBody)
+		next.ServeHTTP(w, r)
+	})
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
@@ -192,21 +190,19 @@ func notFound(w http.ResponseWriter, r *http.Request) {
 
 // methodNotAllowed names the methods that the path does take (RFC 9110, 15.5.6). A
 // method that the router does not know comes here for any path.
-func methodNotAllowed(router *chi.Mux) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		var allowed []string
-		for _, m := range []string{
-			http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-		} {
-			if router.Match(chi.NewRouteContext(), m, r.URL.Path) {
-				allowed = append(allowed, m)
-			}
+func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
+	var allowed []string
+	for _, m := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+	} {
+		if s.router.Match(chi.NewRouteContext(), m, r.URL.Path) {
+			allowed = append(allowed, m)
 		}
-		if len(allowed) == 0 {
-			router.NotFoundHandler().ServeHTTP(w, r)
-			return
-		}
-		problem.Write(w, r, problem.New(http.StatusMethodNotAllowed, "", "This path does not take "+method(r.Method)+".").
-			WithHeader("Allow", strings.Join(allowed, ", ")))
 	}
+	if len(allowed) == 0 {
+		s.router.NotFoundHandler().ServeHTTP(w, r)
+		return
+	}
+	s.refuse(w, r, problem.New(http.StatusMethodNotAllowed, "", "This path does not take "+method(r.Method)+".").
+		WithHeader("Allow", strings.Join(allowed, ", ")))
 }

@@ -18,6 +18,7 @@ import (
 
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
@@ -74,6 +75,7 @@ type Server struct {
 	stops    []stop
 	draining chan struct{}
 	bound    chan net.Addr
+	refuse   func(http.ResponseWriter, *http.Request, *problem.Problem)
 }
 
 type stop struct {
@@ -92,10 +94,11 @@ func New(o Options) *Server {
 	if o.Config.HTTPAddr == "" {
 		o.Config.HTTPAddr = o.DefaultAddr
 	}
-	s := &Server{opts: o, router: chi.NewMux(), draining: make(chan struct{}), bound: make(chan net.Addr, 1)}
-	s.router.Use(identify, newObserver(o.Log, o.Metrics).observe, harden, bound(o.MaxBody))
+	s := &Server{opts: o, router: chi.NewMux(), draining: make(chan struct{}), bound: make(chan net.Addr, 1),
+		refuse: problem.Write}
+	s.router.Use(identify, newObserver(o.Log, o.Metrics).observe, s.harden, s.limitBody)
 	s.router.NotFound(notFound)
-	s.router.MethodNotAllowed(methodNotAllowed(s.router))
+	s.router.MethodNotAllowed(s.methodNotAllowed)
 	s.Get("/health", http.HandlerFunc(o.Health.Health))
 	s.Get("/livez", http.HandlerFunc(o.Health.Live))
 	s.Get("/readyz", http.HandlerFunc(o.Health.Ready))
@@ -119,6 +122,13 @@ func (s *Server) Get(pattern string, h http.Handler) {
 // Fallback answers every request that no route takes, in place of a 404. It may
 // tell metrics and logs its own routes by chi's RouteContext.
 func (s *Server) Fallback(h http.Handler) { s.router.NotFound(h.ServeHTTP) }
+
+// Refuse answers in place of the server what it refuses before any handler: a body
+// that is too large by its own word, a URL that is no text, a method that no route of
+// the server takes.
+func (s *Server) Refuse(answer func(http.ResponseWriter, *http.Request, *problem.Problem)) {
+	s.refuse = answer
+}
 
 // Handler is everything that the HTTP port answers.
 func (s *Server) Handler() http.Handler { return s.router }

@@ -81,6 +81,28 @@ func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// Refuse answers what the server refuses before it comes here, as any other answer:
+// counted, within the limits, and for scripts to read. The refusal goes before that of
+// a token, for no other token would help.
+func (e *Edge) Refuse(w http.ResponseWriter, r *http.Request, p *problem.Problem) {
+	to := unrouted
+	_, m, unknown := e.find(r)
+	if m.Route != nil {
+		to = m.Route
+		name(r, to.Path)
+	}
+	if unknown == nil {
+		e.Origins.allow(w.Header(), r, m.Allow)
+	}
+	_, err := e.admit(w, r, to, limit.Key{Addr: client.Subscriber(e.Proxies.Addr(r))})
+	if err != nil {
+		if early := problem.From(err); early.Status == http.StatusTooManyRequests {
+			p = early
+		}
+	}
+	problem.Write(w, r, p)
+}
+
 // unrouted is what holds the callers of what has no route: errors, OPTIONS, and the
 // gateway's own pages.
 var unrouted = &route.Route{Access: route.Access{Public: true}, Limit: route.LimitDefault}

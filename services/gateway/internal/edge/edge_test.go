@@ -136,16 +136,22 @@ func TestPasswordsAreGuessedNoFasterThanAtLogin(t *testing.T) {
 
 func TestEveryAnswerTellsTheLimit(t *testing.T) {
 	t.Parallel()
-	g := start(t, setup{limits: map[string]*limit.Limiter{route.LimitDefault: limit.New(1, time.Hour, 11)}})
+	g := start(t, setup{limits: map[string]*limit.Limiter{route.LimitDefault: limit.New(1, time.Hour, 16)}})
 	g.edge.Page("/openapi.json", text("document"))
 	g.edge.Page("/docs/*", text("asset"))
-	left := 11
+	bodies := map[string]string{"POST/sales": strings.Repeat("x", 1<<20+1)}
+	left := 16
 	for _, c := range []struct {
 		method, path string
 		status       int
 		code         string
 	}{
 		{"GET", "/products/7%2fx", 400, "malformed_request"},
+		{"GET", "/products/%ff", 400, "malformed_request"},
+		{"GET", "/products?q=%00", 400, "malformed_request"},
+		{"GET", "/sales?status=%ff", 400, "malformed_request"},
+		{"POST", "/health", 405, "method_not_allowed"},
+		{"POST", "/sales", 413, "body_too_large"},
 		{"GET", "/nothing", 404, "not_found"},
 		{"GET", "/docs", 404, "not_found"},
 		{"DELETE", "/auth/login", 405, "method_not_allowed"},
@@ -158,12 +164,14 @@ func TestEveryAnswerTellsTheLimit(t *testing.T) {
 		{"POST", "/openapi.json", 405, "method_not_allowed"},
 		{"GET", "/nothing", 429, "rate_limited"},
 		{"GET", "/openapi.json", 429, "rate_limited"},
+		{"GET", "/products/%ff", 429, "rate_limited"},
+		{"POST", "/sales", 429, "rate_limited"},
 		{"OPTIONS", "/auth/login", 429, "rate_limited"},
 	} {
 		left = max(0, left-1)
-		a := g.expect(g.do(c.method, c.path, ""), c.status, c.code)
-		if got := a.header.Get("RateLimit-Remaining"); a.header.Get("RateLimit-Limit") != "11" || got != strconv.Itoa(left) || a.header.Get("RateLimit-Reset") == "" {
-			t.Errorf("%s %s: limit headers %v, want %d of 11 left", c.method, c.path, a.header, left)
+		a := g.expect(g.do(c.method, c.path, bodies[c.method+c.path]), c.status, c.code)
+		if got := a.header.Get("RateLimit-Remaining"); a.header.Get("RateLimit-Limit") != "16" || got != strconv.Itoa(left) || a.header.Get("RateLimit-Reset") == "" {
+			t.Errorf("%s %s: limit headers %v, want %d of 16 left", c.method, c.path, a.header, left)
 		}
 	}
 	for _, path := range []string{"/livez", "/readyz", "/health"} {
@@ -238,6 +246,25 @@ func TestStreamsAndWaitsOfOneUserLeaveRoomForOthers(t *testing.T) {
 	eventually(t, "the place of a stream that ended is free", func() bool {
 		return g.do("GET", "/sales/7/stream", "", "Authorization", ann).status == 200
 	})
+}
+
+func TestABodyThatIsTooLargeCountsForItsSender(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{origins: []string{"https://shop.example"}, limits: map[string]*limit.Limiter{
+		route.LimitDefault: limit.New(1, time.Hour, 1), route.LimitLogin: limit.New(1, time.Hour, 1),
+	}})
+	huge := strings.Repeat("x", 1<<20+1)
+	a := g.expect(g.do("POST", "/sales", huge, "Authorization", g.client(7), "Origin", "https://shop.example"), 413, "body_too_large")
+	if a.header.Get("Access-Control-Allow-Origin") == "" {
+		t.Error("the refusal is hidden from scripts")
+	}
+	g.expect(g.do("GET", "/sales", "", "Authorization", g.client(7)), 429, "rate_limited")
+	g.expect(g.do("GET", "/sales", "", "Authorization", g.client(8)), 200, "")
+	g.expect(g.do("POST", "/auth/login", huge), 413, "body_too_large")
+	g.expect(g.do("POST", "/auth/login", "{}"), 429, "rate_limited")
+	if n := g.up.calls(); n != 1 {
+		t.Errorf("%d calls were passed on, want 1", n)
+	}
 }
 
 func TestAnAddressIsTheClientsOnlyByTrustedProxies(t *testing.T) {

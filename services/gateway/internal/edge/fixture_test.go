@@ -123,6 +123,7 @@ func start(t testing.TB, s setup) *gateway {
 		Proxies: s.proxies, Cache: g.cache, Draining: s.drain, Log: log, Metrics: reg,
 	})
 	g.srv.Fallback(g.edge)
+	g.srv.Refuse(g.edge.Refuse)
 	ts := httptest.NewServer(g.srv.Handler())
 	t.Cleanup(ts.Close)
 	g.url = ts.URL
