@@ -91,7 +91,7 @@ verify: generate ## Fail when generated files or go.mod differ from what is comm
 
 ##@ Test
 
-SUITES := lint unit integration operator verify e2e
+SUITES := lint unit integration fuzz operator verify e2e
 
 .PHONY: test
 test: ## Everything to a verdict: lint, unit, integration, operator and charts, end to end
@@ -114,6 +114,10 @@ unit: tools ## Tests that need no server, in seconds
 integration: tools deps ## Tests on a private MariaDB and RabbitMQ, started for them
 	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,integration,./services/...)
 	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/...)
+
+.PHONY: fuzz
+fuzz: deps ## Every fuzz target for FUZZTIME (10s), with real servers behind the services
+	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(GO) run ./hack/fuzz --time $(or $(FUZZTIME),10s) services/event services
 
 .PHONY: operator
 operator: tools deps ## The operator and the charts on a real kube-apiserver, MariaDB and RabbitMQ

@@ -229,7 +229,40 @@ func Decode[T Data](e Envelope) (T, error) {
 	if data.Key() == "0" || data.Key() != e.Subject {
 		return data, fmt.Errorf("%w: %s about %q has data about %q", ErrInvalid, e.Type, e.Subject, data.Key())
 	}
+	if checked, ok := any(data).(interface{ check() error }); ok {
+		if err := checked.check(); err != nil {
+			return data, fmt.Errorf("%w: data of %s: %w", ErrInvalid, e.Type, err)
+		}
+	}
 	return data, nil
+}
+
+func (e SaleCreated) check() error   { return checkItems(e.Items) }
+func (e SaleConfirmed) check() error { return checkItems(e.Items) }
+
+func checkItems(items []Item) error {
+	for _, it := range items {
+		if it.ProductID < 1 || it.Quantity < 1 {
+			return fmt.Errorf("%d of product %d", it.Quantity, it.ProductID)
+		}
+	}
+	return nil
+}
+
+// maxDigits of a price. What is computed with a decimal of a great exponent takes all
+// memory, however short it is written.
+const maxDigits = 20
+
+func (e SaleItemsReservedResponse) check() error {
+	for _, it := range e.ItemsReserved {
+		if it.ProductID < 1 || it.Quantity < 1 {
+			return fmt.Errorf("%d of product %d", it.Quantity, it.ProductID)
+		}
+		if exp := it.Price.Exponent(); exp < -2 || exp > 0 || it.Price.NumDigits() > maxDigits || it.Price.IsNegative() {
+			return fmt.Errorf("the price of product %d is no amount of money", it.ProductID)
+		}
+	}
+	return nil
 }
 
 // FirstID is the smallest id an event made at t or later can have: a UUIDv7 begins

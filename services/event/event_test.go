@@ -131,6 +131,37 @@ func TestParseRefusesWhatItCannotKnow(t *testing.T) {
 	}
 }
 
+func TestNumbersThatNoSaleHasAreInvalid(t *testing.T) {
+	t.Parallel()
+	envelope := func(kind, data string) event.Envelope {
+		return event.Envelope{Type: kind, Subject: "1", Data: json.RawMessage(data)}
+	}
+	for _, items := range []string{`{"productId":1,"quantity":0}`, `{"productId":1,"quantity":-1}`, `{"productId":0,"quantity":1}`} {
+		for kind, err := range map[string]error{
+			event.SaleCreatedType:   fails[event.SaleCreated](envelope(event.SaleCreatedType, `{"saleId":1,"items":[`+items+`]}`)),
+			event.SaleConfirmedType: fails[event.SaleConfirmed](envelope(event.SaleConfirmedType, `{"saleId":1,"items":[`+items+`]}`)),
+		} {
+			if !errors.Is(err, event.ErrInvalid) {
+				t.Errorf("%s of %s: %v, want ErrInvalid", kind, items, err)
+			}
+		}
+	}
+	for price, valid := range map[string]bool{
+		"19.99": true, "0": true, "-1": false, "1.999": false, "1e500000000": false, "1e-500000000": false, "123456789012345678901": false,
+	} {
+		err := fails[event.SaleItemsReservedResponse](envelope(event.SaleItemsReservedResponseType,
+			`{"saleId":1,"itemsReserved":[{"productId":1,"quantity":1,"price":"`+price+`"}]}`))
+		if valid != (err == nil) || err != nil && !errors.Is(err, event.ErrInvalid) {
+			t.Errorf("price %s: %v, want it valid: %v", price, err, valid)
+		}
+	}
+}
+
+func fails[T event.Data](e event.Envelope) error {
+	_, err := event.Decode[T](e)
+	return err
+}
+
 func TestEveryRoutedEventMayBePublishedByExactlyOneService(t *testing.T) {
 	t.Parallel()
 	for _, data := range samples() {

@@ -49,8 +49,9 @@ func (c *clock) pass(d time.Duration) {
 
 // auth is a whole service on a schema of its own.
 type auth struct {
-	t        *testing.T
+	t        testing.TB
 	url      string
+	serves   http.Handler
 	accounts *account.Service
 	keys     *authntest.Keys
 	clock    *clock
@@ -60,7 +61,7 @@ type auth struct {
 
 const managerEmail, goodPassword = "boss@example.com", "correct horse battery"
 
-func start(t *testing.T) *auth {
+func start(t testing.TB) *auth {
 	t.Helper()
 	dsn := testenv.Schema(t)
 	log := slog.New(slog.DiscardHandler)
@@ -75,7 +76,7 @@ func start(t *testing.T) *auth {
 	return a
 }
 
-func serve(t *testing.T, dsn, manager string) *auth {
+func serve(t testing.TB, dsn, manager string) *auth {
 	t.Helper()
 	db, err := database.Open(dsn)
 	if err != nil {
@@ -100,7 +101,7 @@ func serve(t *testing.T, dsn, manager string) *auth {
 	(&httpapi.API{Accounts: a.accounts, PublicKeys: verifier.PublicKeys}).Register(srv.API())
 	ts := httptest.NewServer(srv.Handler())
 	t.Cleanup(ts.Close)
-	a.url = ts.URL
+	a.url, a.serves = ts.URL, srv.Handler()
 	return a
 }
 

@@ -39,6 +39,7 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 // test plays the part of stock.
 type desk struct {
 	*servertest.Client
+	serves   http.Handler
 	db       *gorm.DB
 	store    *mysql.Store
 	handler  messaging.Handler
@@ -50,7 +51,7 @@ type desk struct {
 
 const annID = 5
 
-func open(t *testing.T) desk {
+func open(t testing.TB) desk {
 	t.Helper()
 	dsn := testenv.Schema(t)
 	if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
@@ -59,7 +60,7 @@ func open(t *testing.T) desk {
 	return over(t, dsn)
 }
 
-func over(t *testing.T, dsn string) desk {
+func over(t testing.TB, dsn string) desk {
 	t.Helper()
 	db, err := database.Open(dsn)
 	if err != nil {
@@ -76,7 +77,7 @@ func over(t *testing.T, dsn string) desk {
 	api := httpapi.API{Store: store, Letters: store, Redrive: sent.send, Watch: &watch, Currency: "USD", HoldTTL: 15 * time.Minute,
 		Draining: srv.Draining(), Now: database.Now, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	api.Register(srv.API())
-	return desk{servertest.New(t, srv.Handler()), db, store, messaging.Handler{Store: store},
+	return desk{servertest.New(t, srv.Handler()), srv.Handler(), db, store, messaging.Handler{Store: store},
 		keys.Bearer(t, annID, authn.Client), keys.Bearer(t, 6, authn.Client), keys.Bearer(t, 1, authn.Manager), &sent, &log}
 }
 

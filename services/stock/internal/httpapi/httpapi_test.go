@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -30,10 +31,11 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 // shop is the service over a real database. Nobody publishes its events.
 type shop struct {
 	*servertest.Client
+	serves          http.Handler
 	manager, client string
 }
 
-func open(t *testing.T) shop {
+func open(t testing.TB) shop {
 	t.Helper()
 	dsn := testenv.Schema(t)
 	if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
@@ -42,7 +44,7 @@ func open(t *testing.T) shop {
 	return over(t, dsn)
 }
 
-func over(t *testing.T, dsn string) shop {
+func over(t testing.TB, dsn string) shop {
 	t.Helper()
 	db, err := database.Open(dsn)
 	if err != nil {
@@ -55,7 +57,7 @@ func over(t *testing.T, dsn string) shop {
 		Verifier: keys.Verifier(t)})
 	api := httpapi.API{Catalogue: store, Inventory: store, Currency: "USD"}
 	api.Register(srv.API())
-	return shop{servertest.New(t, srv.Handler()), keys.Bearer(t, 1, authn.Manager), keys.Bearer(t, 2, authn.Client)}
+	return shop{servertest.New(t, srv.Handler()), srv.Handler(), keys.Bearer(t, 1, authn.Manager), keys.Bearer(t, 2, authn.Client)}
 }
 
 // product adds one and returns its id.

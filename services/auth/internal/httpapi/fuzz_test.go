@@ -1,0 +1,12 @@
+package httpapi_test
+
+import (
+	"testing"
+
+	"ecommerce-stack.dev/services/internal/server/servertest"
+)
+
+func FuzzOperations(f *testing.F) {
+	a := start(f)
+	servertest.Fuzz(f, a.serves, a.manager)
+}

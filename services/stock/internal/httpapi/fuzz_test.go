@@ -1,0 +1,12 @@
+package httpapi_test
+
+import (
+	"testing"
+
+	"ecommerce-stack.dev/services/internal/server/servertest"
+)
+
+func FuzzOperations(f *testing.F) {
+	s := open(f)
+	servertest.Fuzz(f, s.serves, s.manager, s.client)
+}
