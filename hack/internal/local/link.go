@@ -12,7 +12,7 @@ import (
 type Link struct {
 	// Address the services connect to.
 	Address string
-	proxy   *toxiproxy.Proxy
+	proxy   *toxiproxy.Proxy // nil when Address is the server itself
 }
 
 func newLink(name, upstream string) (*Link, error) {
@@ -25,10 +25,17 @@ func newLink(name, upstream string) (*Link, error) {
 }
 
 // Cut breaks all connections and refuses new ones.
-func (l *Link) Cut() { l.proxy.Stop() }
+func (l *Link) Cut() {
+	if l.proxy != nil {
+		l.proxy.Stop()
+	}
+}
 
 // Mend takes connections again, at the same address.
 func (l *Link) Mend() error {
+	if l.proxy == nil {
+		return nil
+	}
 	if err := l.proxy.Start(); err != nil {
 		return fmt.Errorf("mend the link to %s: %w", l.proxy.Name, err)
 	}

@@ -3,7 +3,8 @@
 // and topology that the operator would give them. `make dev`, the fault tests and
 // the bench start from here; there is no Kubernetes in it.
 //
-// The servers are reached through links that a test can cut.
+// The servers are reached through links that a test can cut, unless Options.Direct
+// leaves them out.
 package local
 
 import (
@@ -28,6 +29,9 @@ type Options struct {
 	GatewayAddr string
 	// MySQLFlags replace those of testenv, which wait for no disk.
 	MySQLFlags []string
+	// Direct leaves out the links: services connect to the servers themselves, and
+	// Cut and Mend do nothing. A measurement wants no third party on the way.
+	Direct bool
 	// Env is added to the environment of every service.
 	Env []string
 	// Log takes progress, a line a step.
@@ -100,10 +104,15 @@ func (s *System) startServers(ctx context.Context) error {
 	if s.RabbitMQ, err = testenv.StartRabbitMQ(ctx); err != nil {
 		return err
 	}
+	broker := fmt.Sprintf("%s:%d", s.RabbitMQ.Info.Host, s.RabbitMQ.Info.Port)
+	if s.options.Direct {
+		s.MySQLLink, s.BrokerLink = &Link{Address: s.MySQL.Address}, &Link{Address: broker}
+		return nil
+	}
 	if s.MySQLLink, err = newLink("mysql", s.MySQL.Address); err != nil {
 		return err
 	}
-	s.BrokerLink, err = newLink("rabbitmq", fmt.Sprintf("%s:%d", s.RabbitMQ.Info.Host, s.RabbitMQ.Info.Port))
+	s.BrokerLink, err = newLink("rabbitmq", broker)
 	return err
 }
 
