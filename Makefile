@@ -127,6 +127,12 @@ operator: tools deps ## The operator and the charts on a real kube-apiserver, Ma
 e2e: tools up ## Through the gateway of a stack on the cluster
 	@$(WITH_GO) export KUBECONFIG="$$($(CLUSTER) kubeconfig)" PATH="$$($(CLUSTER) assets):$$PATH"; $(call gotest,e2e,-timeout=20m ./hack/e2e/...)
 
+##@ Measure
+
+.PHONY: bench
+bench: deps ## Orders and requests against what the machine can do, about 25 minutes (BENCH=--quick for two)
+	@$(WITH_GO) $(GO) run ./hack/deps bench && $(GO) build -o $(TOOL_DIR)/bench ./hack/bench && exec $(TOOL_DIR)/bench $(BENCH)
+
 ##@ Set up
 
 .PHONY: assets

@@ -10,6 +10,9 @@ require (
 	github.com/google/go-cmp v0.7.0
 	github.com/google/go-containerregistry v0.22.1
 	github.com/michaelklishin/rabbit-hole/v3 v3.5.0
+	github.com/rabbitmq/amqp091-go v1.16.0
+	github.com/shopspring/decimal v1.6.0
+	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0
 	k8s.io/api v0.37.2
@@ -17,10 +20,7 @@ require (
 	k8s.io/client-go v0.37.2
 )
 
-require (
-	filippo.io/edwards25519 v1.2.0 // indirect
-	github.com/shopspring/decimal v1.6.0 // indirect
-)
+require filippo.io/edwards25519 v1.2.0 // indirect
 
 require (
 	ecommerce-stack.dev/hack/testenv v0.0.0
@@ -48,7 +48,7 @@ require (
 	github.com/go-openapi/swag/typeutils v0.27.1 // indirect
 	github.com/go-openapi/swag/yamlutils v0.27.1 // indirect
 	github.com/google/gnostic-models v0.7.0 // indirect
-	github.com/google/uuid v1.6.0 // indirect
+	github.com/google/uuid v1.6.0
 	github.com/gorilla/mux v1.8.1 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/klauspost/compress v1.20.1 // indirect

@@ -22,6 +22,7 @@ import (
 var groups = map[string][]debian.Package{
 	"integration": debian.Packages("mariadb-server-core", "mariadb-client-core", "rabbitmq-server"),
 	"cluster":     bare.Packages,
+	"bench":       debian.Packages("wrk", "nginx-light", "haproxy", "varnish"),
 }
 
 func main() {

@@ -29,6 +29,9 @@ type Store interface {
 	// SetPassword replaces the hash that was seen and ends the user's refresh tokens. It
 	// fails with ErrInvalidCredentials when the hash is another one by now.
 	SetPassword(ctx context.Context, id int64, seen, hash []byte) error
+	// Rehash replaces the hash that was seen by another of the same password. Where the
+	// hash is another one by now, it changes nothing.
+	Rehash(ctx context.Context, id int64, seen, hash []byte) error
 
 	// Attempts, Fail and Forget keep the count of an AttemptsKey.
 	Attempts(ctx context.Context, key []byte) (Attempts, error)
@@ -169,7 +172,26 @@ func (s *Service) authenticate(ctx context.Context, email, text string) (User, e
 	if u.Disabled {
 		return User{}, ErrDisabled // only who knows the password learns it
 	}
-	return u, nil
+	return s.rehash(ctx, slot, u, text), nil
+}
+
+// rehash moves an account to the cost that is set now, at the only moment at which the
+// password is known. Until then its logins take another time than those of unknown
+// emails. A failure is for the next login to mend.
+func (s *Service) rehash(ctx context.Context, slot password.Slot, u User, text string) User {
+	if slot.Current(u.PasswordHash) {
+		return u
+	}
+	hash, err := slot.Hash(text)
+	if err == nil {
+		err = s.Store.Rehash(ctx, u.ID, u.PasswordHash, hash)
+	}
+	if err != nil {
+		s.Log.WarnContext(ctx, "a password keeps its old hash", "user", u.ID, "error", err)
+		return u
+	}
+	u.PasswordHash = hash
+	return u
 }
 
 func (s *Service) session(u User, refresh string) (Session, error) {

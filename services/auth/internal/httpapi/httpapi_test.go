@@ -11,7 +11,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/bcrypt"
 
+	"ecommerce-stack.dev/services/auth/internal/password"
 	"ecommerce-stack.dev/services/internal/authn"
 )
 
@@ -256,6 +258,39 @@ func TestANewPasswordEndsEverySession(t *testing.T) {
 	a.expect(a.refresh(other.refresh), 401, "invalid_refresh_token")
 	a.expect(a.tryLogin("ada@example.com", goodPassword), 401, "invalid_credentials")
 	a.login("ada@example.com", next)
+}
+
+func TestALoginMovesAnAccountToTheCostThatIsSet(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	a.register("ada@example.com")
+	kept := a.login("ada@example.com", goodPassword)
+	dearer, err := password.NewHasher(password.MinCost+1, 2, prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.accounts.Hasher = dearer
+	cost := func() int {
+		u, err := a.accounts.Store.ByEmail(t.Context(), "ada@example.com")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := bcrypt.Cost(u.PasswordHash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	a.expect(a.tryLogin("ada@example.com", "wrong password"), 401, "invalid_credentials")
+	if got := cost(); got != password.MinCost {
+		t.Errorf("a wrong password moved the hash to cost %d", got)
+	}
+	a.login("ada@example.com", goodPassword)
+	if got := cost(); got != password.MinCost+1 {
+		t.Errorf("the hash has cost %d after a login, want %d", got, password.MinCost+1)
+	}
+	a.login("ada@example.com", goodPassword)
+	a.expect(a.refresh(kept.refresh), 200, "") // nothing but the hash has changed
 }
 
 func TestGuessingTheCurrentPasswordIsSlowedDown(t *testing.T) {

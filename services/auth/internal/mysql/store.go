@@ -124,6 +124,15 @@ func (s *Store) SetDisabled(ctx context.Context, id int64, disabled bool) (accou
 	return u, err
 }
 
+// Rehash implements account.Store.
+func (s *Store) Rehash(ctx context.Context, id int64, seen, hash []byte) error {
+	err := s.db.WithContext(ctx).Model(&userRow{}).Where("id = ? AND password_hash = ?", id, seen).Update("password_hash", hash).Error
+	if err != nil {
+		return database.Classify(fmt.Errorf("rehash a password: %w", err))
+	}
+	return nil
+}
+
 // SetPassword implements account.Store.
 func (s *Store) SetPassword(ctx context.Context, id int64, seen, hash []byte) error {
 	return s.transact(ctx, "change a password", func(tx *gorm.DB) error {

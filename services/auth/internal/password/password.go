@@ -112,4 +112,10 @@ func (s Slot) Matches(hash []byte, password string) bool {
 	return bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && possible
 }
 
+// Current says whether hash has the cost that new ones get.
+func (s Slot) Current(hash []byte) bool {
+	cost, err := bcrypt.Cost(hash)
+	return err == nil && cost == s.h.cost
+}
+
 func (h *Hasher) observe(start time.Time) { h.seconds.Observe(time.Since(start).Seconds()) }

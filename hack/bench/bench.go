@@ -1,0 +1,199 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-sql-driver/mysql"
+	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+
+	"ecommerce-stack.dev/hack/bench/internal/disk"
+	"ecommerce-stack.dev/hack/bench/internal/fill"
+	"ecommerce-stack.dev/hack/bench/internal/measure"
+	"ecommerce-stack.dev/hack/bench/internal/mix"
+	"ecommerce-stack.dev/hack/bench/internal/saga"
+	"ecommerce-stack.dev/hack/bench/internal/shop"
+	"ecommerce-stack.dev/hack/internal/local"
+	"ecommerce-stack.dev/hack/internal/progress"
+)
+
+// mysqlFlags are the durability of production (charts/mysql/files/my.cnf), with the
+// binary log, and a buffer pool that holds what is ordered in a run.
+var mysqlFlags = []string{
+	"--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=ON", "--sync-binlog=1", "--log-bin=binlog", "--server-id=1",
+	"--binlog-format=ROW", "--transaction-isolation=READ-COMMITTED", "--default-time-zone=+00:00",
+	"--innodb-buffer-pool-size=1G", "--innodb-log-file-size=512M", "--performance-schema=OFF",
+}
+
+// serviceEnv switches off what would refuse the load, which comes from one address.
+var serviceEnv = []string{"RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0"}
+
+// baseline are the schemas of the raw sagas.
+var baseline = fill.Schemas{Sales: "bench_sales", Stock: "bench_stock"}
+
+// bench is a run with what it has started.
+type bench struct {
+	options options
+	root    string
+	show    *progress.Printer
+
+	system *local.System
+	db     *sql.DB
+	shop   shop.Shop
+	place  saga.Place
+}
+
+// measurements are all there are, in the order of a round. What they work with is
+// started later.
+func (b *bench) measurements() []measure.Measurement {
+	all := []measure.Measurement{disk.Sync{}}
+	for _, n := range []int{1, 16, 64, 256} {
+		all = append(all, later{saga.SQL{Batch: n}, func() measure.Measurement { return saga.SQL{Place: b.place, Batch: n} }})
+	}
+	for _, n := range []int{1, 200, 1000} {
+		all = append(all, later{saga.Broker{InFlight: n}, func() measure.Measurement { return saga.Broker{Place: b.place, InFlight: n} }})
+	}
+	for _, together := range []bool{false, true} {
+		for _, of := range []struct {
+			label string
+			mix   mix.Mix
+		}{{"uniform", mix.Uniform}, {"hot", mix.Hot}} {
+			p := saga.Pipeline{Label: of.label, Mix: of.mix, Together: together}
+			all = append(all, later{p, func() measure.Measurement { p := p; p.Place = b.place; return p }})
+		}
+	}
+	for _, s := range []shop.Scenario{shop.Uniform(), shop.Hot(), shop.Carts(), shop.Holds(), shop.Browse()} {
+		all = append(all, shop.Measurement{Shop: &b.shop, Scenario: s})
+	}
+	return append(all, shop.Rest{Shop: &b.shop, Images: filepath.Join(b.root, "_out", "images")})
+}
+
+func inGroup(selected []measure.Measurement, groups ...string) bool {
+	for _, m := range selected {
+		group, _, _ := strings.Cut(m.Name(), "/")
+		for _, g := range groups {
+			if g == group {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func needsServers(selected []measure.Measurement) bool {
+	return inGroup(selected, "sql", "broker", "saga", "shop", "rest")
+}
+
+func needsPeers(selected []measure.Measurement) bool { return inGroup(selected, "http") }
+
+// start starts what the selected measurements need.
+func (b *bench) start(ctx context.Context, selected []measure.Measurement) error {
+	if !needsServers(selected) {
+		return nil
+	}
+	err := b.show.Run("Start MariaDB, RabbitMQ and the services", func(detail func(string)) (err error) {
+		b.system, err = local.Start(ctx, local.Options{Root: b.root, GatewayAddr: b.options.Addr, MySQLFlags: mysqlFlags, Direct: true,
+			Env: append(serviceEnv, b.options.Env...), Log: details(detail)})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if b.db, err = connect(b.system.MySQL.DSN, fill.Shop.Stock); err != nil {
+		return err
+	}
+	return b.show.Run(fmt.Sprintf("Stock %d products", mix.Products), func(func(string)) error {
+		if err := fill.Products(ctx, b.db, fill.Shop, 1, mix.Products, nil); err != nil {
+			return err
+		}
+		opened, err := shop.Open(b.system, b.db)
+		if err != nil {
+			return err
+		}
+		b.shop = *opened
+		return b.furnish(ctx)
+	})
+}
+
+// within is an administrator's DSN with a schema.
+func within(dsn, schema string) (string, error) {
+	config, err := mysql.ParseDSN(dsn)
+	if err != nil {
+		return "", fmt.Errorf("read the address of the database: %w", err)
+	}
+	config.DBName = schema
+	return config.FormatDSN(), nil
+}
+
+func connect(dsn, schema string) (*sql.DB, error) {
+	dsn, err := within(dsn, schema)
+	if err != nil {
+		return nil, err
+	}
+	return sql.Open("mysql", dsn)
+}
+
+// details passes lines on as what a step does now.
+type details func(string)
+
+func (d details) Write(line []byte) (int, error) {
+	d(string(line))
+	return len(line), nil
+}
+
+// furnish makes the place of the raw baselines: schemas by the services' own
+// migrations, and a virtual host.
+func (b *bench) furnish(ctx context.Context) error {
+	for service, schema := range map[string]string{"sales": baseline.Sales, "stock": baseline.Stock} {
+		if _, err := b.db.ExecContext(ctx, "CREATE DATABASE "+schema+" CHARACTER SET utf8mb4"); err != nil {
+			return err
+		}
+		dsn, err := within(b.system.MySQL.DSN, schema)
+		if err != nil {
+			return err
+		}
+		cmd := exec.CommandContext(ctx, filepath.Join(b.system.Dir, "bin", service), "migrate")
+		cmd.Env = append(os.Environ(), "MYSQL_DSN="+dsn)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("migrate %s: %w\n%s", schema, err, out)
+		}
+	}
+	if err := fill.Products(ctx, b.db, baseline, 1, mix.Products, nil); err != nil {
+		return err
+	}
+	info := b.system.RabbitMQ.Info
+	info.VHost = "bench"
+	b.place = saga.Place{DSN: b.system.MySQL.DSN, Sales: baseline.Sales, Stock: baseline.Stock, AMQP: info.URL()}
+	client, err := info.Management()
+	if err != nil {
+		return err
+	}
+	res, err := client.PutVhost(info.VHost, rabbithole.VhostSettings{})
+	if err != nil {
+		return fmt.Errorf("make a virtual host: %w", err)
+	}
+	_ = res.Body.Close()
+	if res, err = client.UpdatePermissionsIn(info.VHost, info.Username, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}); err != nil {
+		return fmt.Errorf("permit the virtual host: %w", err)
+	}
+	_ = res.Body.Close()
+	return saga.Declare(b.place.AMQP)
+}
+
+// stop ends all that was started and removes its data.
+func (b *bench) stop() error {
+	var errs []error
+	if b.db != nil {
+		errs = append(errs, b.db.Close())
+	}
+	if b.system != nil {
+		errs = append(errs, b.system.Stop())
+	}
+	return errors.Join(errs...)
+}

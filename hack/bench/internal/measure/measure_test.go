@@ -1,0 +1,79 @@
+package measure
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+type named string
+
+func (n named) Name() string  { return string(n) }
+func (n named) About() string { return "" }
+func (n named) Measure(context.Context, time.Duration) ([]Figure, error) {
+	if n == "bad/one" {
+		return nil, errors.New("broken")
+	}
+	return []Figure{{Name: "n", Value: float64(len(n))}}, nil
+}
+
+func list(names ...string) []Measurement {
+	var all []Measurement
+	for _, n := range names {
+		all = append(all, named(n))
+	}
+	return all
+}
+
+func quietly(_ int, _ Measurement, _ int, do func() ([]Figure, error)) error {
+	_, err := do()
+	return err
+}
+
+func TestEveryRoundHasEveryMeasurementOnceAndInTurnedOrder(t *testing.T) {
+	samples, err := Run(t.Context(), 3, 0, list("a/1", "b/2", "c/3"), quietly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for i, s := range samples {
+		if want := i/3 + 1; s.Round != want {
+			t.Errorf("sample %d is of round %d, want %d", i, s.Round, want)
+		}
+		got = append(got, s.Measurement)
+	}
+	want := []string{"a/1", "b/2", "c/3", "c/3", "b/2", "a/1", "a/1", "b/2", "c/3"}
+	if !slices.Equal(got, want) {
+		t.Errorf("order %v, want %v", got, want)
+	}
+}
+
+func TestAFailureEndsTheRunAndKeepsWhatWasMeasured(t *testing.T) {
+	samples, err := Run(t.Context(), 2, 0, list("a/1", "bad/one", "c/3"), quietly)
+	if err == nil || len(samples) != 1 {
+		t.Errorf("%d samples and %v, want the first sample and an error", len(samples), err)
+	}
+}
+
+func TestSelect(t *testing.T) {
+	all := list("saga/each", "saga/together", "http/gateway", "http/nginx")
+	for _, c := range []struct {
+		patterns, want []string
+	}{
+		{nil, Names(all)},
+		{[]string{"gateway"}, []string{"http/gateway"}},
+		{[]string{"nginx", "saga/"}, []string{"saga/each", "saga/together", "http/nginx"}},
+		{[]string{"*/each"}, []string{"saga/each"}},
+		{[]string{"saga", "each"}, []string{"saga/each", "saga/together"}},
+	} {
+		got, err := Select(all, c.patterns)
+		if err != nil || !slices.Equal(Names(got), c.want) {
+			t.Errorf("%v selects %v, %v; want %v", c.patterns, Names(got), err, c.want)
+		}
+	}
+	if _, err := Select(all, []string{"nothing"}); err == nil {
+		t.Error("a pattern that names nothing is taken, want an error")
+	}
+}

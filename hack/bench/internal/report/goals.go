@@ -1,0 +1,106 @@
+package report
+
+import (
+	"strings"
+
+	"ecommerce-stack.dev/hack/bench/internal/measure"
+	"ecommerce-stack.dev/hack/bench/internal/statistics"
+)
+
+// Goal is a figure that the project wants to reach.
+type Goal struct {
+	What string  `json:"what"`
+	Want float64 `json:"want"`
+	Unit string  `json:"unit,omitempty"`
+	// AtMost says that less is better.
+	AtMost bool `json:"atMost,omitempty"`
+	statistics.Summary
+}
+
+// Met says whether the median reaches the goal.
+func (g Goal) Met() bool {
+	if g.AtMost {
+		return g.Median <= g.Want
+	}
+	return g.Median >= g.Want
+}
+
+// byRound finds figures of the samples.
+type byRound func(measurement, figure string) map[int]float64
+
+// ceilings are the best raw sagas with the orders of a scenario.
+func ceilings(find byRound, label string) map[int]float64 {
+	return statistics.Best(find("saga/each-"+label, "orders"), find("saga/together-"+label, "orders"))
+}
+
+// reference is what a figure is compared with, and what to call it.
+func reference(find byRound, measurement, figure string) (name string, values map[int]float64) {
+	group, rest, _ := strings.Cut(measurement, "/")
+	switch {
+	case group == "http" && figure == "requests" && measurement != "http/origin":
+		if strings.HasSuffix(rest, "-cached") {
+			return "nginx-cached", find("http/nginx-cached", figure)
+		}
+		return "origin", find("http/origin", figure)
+	case group == "saga" && figure == "orders" && strings.HasSuffix(rest, "-hot"):
+		return "uniform", find(strings.TrimSuffix(measurement, "hot")+"uniform", figure)
+	case group == "sql" && figure == "orders" && measurement != "sql/batch-1":
+		return "batch-1", find("sql/batch-1", figure)
+	case group == "shop" && figure == "orders" && rest == "hot":
+		return "best B4 hot", ceilings(find, "hot")
+	case group == "shop" && figure == "orders":
+		return "best B4 uniform", ceilings(find, "uniform")
+	}
+	return "", nil
+}
+
+func compare(r *Row, samples []measure.Sample) {
+	name, to := reference(func(m, f string) map[int]float64 { return ByRound(samples, m, f) }, r.Measurement, r.Figure)
+	ratios := statistics.Ratios(ByRound(samples, r.Measurement, r.Figure), to)
+	if len(ratios) == 0 {
+		return
+	}
+	summary := statistics.Summarise(ratios)
+	r.Of, r.Ratio = name, &summary
+}
+
+// goalsOf are the goals whose figures were measured.
+func goalsOf(samples []measure.Sample) []Goal {
+	find := func(m, f string) map[int]float64 { return ByRound(samples, m, f) }
+	uniform := find("shop/uniform", "orders")
+	token := find("http/gateway-token", "requests")
+	peers := statistics.Best(find("http/go-reverseproxy", "requests"), find("http/caddy", "requests"))
+	goals := []Goal{
+		ratio("orders through the gateway, uniform, against the best B4", .5, uniform, ceilings(find, "uniform")),
+		ratio("one hot product against uniform", 1, find("shop/hot", "orders"), uniform),
+		value("decided within, open loop at half of the maximum, 99th percentile", 250, "ms", find("shop/uniform", "decided p99")),
+		ratio("gateway with token and limits against the origin", .45, token, find("http/origin", "requests")),
+		ratio("gateway with token and limits against the best Go peer", 2, token, peers),
+		ratio("gateway with token and limits against nginx", 1, token, find("http/nginx", "requests")),
+		ratio("cached reads against nginx proxy_cache", .8, find("http/gateway-cached", "requests"), find("http/nginx-cached", "requests")),
+	}
+	for _, service := range []string{"gateway", "sales", "stock", "auth"} {
+		goals = append(goals,
+			value("memory of "+service+" idle", 40, "MiB", find("rest/services", "memory of "+service)),
+			value("memory of "+service+" at the maximum", 150, "MiB", find("shop/uniform", "peak memory of "+service)))
+	}
+	var measured []Goal
+	for _, g := range goals {
+		if g.N > 0 {
+			measured = append(measured, g)
+		}
+	}
+	return measured
+}
+
+func ratio(what string, want float64, of, to map[int]float64) Goal {
+	return Goal{What: what, Want: want, Summary: statistics.Summarise(statistics.Ratios(of, to))}
+}
+
+func value(what string, want float64, unit string, values map[int]float64) Goal {
+	var all []float64
+	for _, v := range values {
+		all = append(all, v)
+	}
+	return Goal{What: what, Want: want, Unit: unit, AtMost: true, Summary: statistics.Summarise(all)}
+}

@@ -1,0 +1,190 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"ecommerce-stack.dev/hack/bench/internal/statistics"
+)
+
+// table is text in columns. The first column is aligned left, the others right.
+type table struct{ rows [][]string }
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+func (t *table) write(w io.Writer) {
+	var widths []int
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range t.rows {
+		var b strings.Builder
+		for i, cell := range row {
+			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			if i == 0 {
+				b.WriteString("  " + cell + gap)
+			} else {
+				b.WriteString("  " + gap + cell)
+			}
+		}
+		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+	}
+}
+
+// Number writes a value with about three digits that matter, and groups thousands.
+func Number(v float64) string {
+	abs := math.Abs(v)
+	switch {
+	case abs >= 1000:
+		return thousands(strconv.FormatFloat(v, 'f', 0, 64))
+	case abs >= 100:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case abs >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	}
+	return strconv.FormatFloat(v, 'f', 2, 64)
+}
+
+func thousands(digits string) string {
+	sign := ""
+	if strings.HasPrefix(digits, "-") {
+		sign, digits = "-", digits[1:]
+	}
+	for i := len(digits) - 3; i > 0; i -= 3 {
+		digits = digits[:i] + "," + digits[i:]
+	}
+	return sign + digits
+}
+
+func spread(s statistics.Summary) string {
+	if s.N < 2 {
+		return ""
+	}
+	return Number(s.Min) + " .. " + Number(s.Max)
+}
+
+func ratioOf(s *statistics.Summary) string {
+	if s == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%.2f", s.Median)
+	if s.N > 1 {
+		text += fmt.Sprintf(" (%.2f .. %.2f)", s.Min, s.Max)
+	}
+	return text
+}
+
+// Print writes the tables.
+func (r *Report) Print(w io.Writer) {
+	fmt.Fprintf(w, "\nMedian of %d rounds, %g s each, with the extremes; ratios are taken within a round.\n", r.Rounds, r.Seconds)
+	if r.Quick || r.Rounds < 5 || r.Seconds < 5 {
+		fmt.Fprintln(w, "A short run: it shows that everything works. Its figures say little.")
+	}
+	section(w, "Settings")
+	facts := &table{}
+	for _, s := range r.Settings {
+		facts.add(s.Name + "  " + s.Value)
+	}
+	facts.write(w)
+	r.headlines(w)
+	r.scenarios(w)
+	r.rest(w)
+	r.goals(w)
+}
+
+func section(w io.Writer, title string) { fmt.Fprintf(w, "\n%s\n", title) }
+
+// headlines are the first figure of every measurement, and all of those that are not
+// in the table of scenarios.
+func (r *Report) headlines(w io.Writer) {
+	section(w, "Throughput")
+	t := &table{}
+	t.add("", "median", "min .. max", "", "ratio", "to")
+	for _, row := range r.Rows {
+		group, _, _ := strings.Cut(row.Measurement, "/")
+		if group == "rest" || group == "shop" && row.Figure != "orders" && row.Figure != "reads" {
+			continue
+		}
+		t.add(row.Measurement+" "+row.Figure, Number(row.Median), spread(row.Summary), row.Unit, ratioOf(row.Ratio), row.Of)
+	}
+	t.write(w)
+}
+
+// scenarios has a column for each.
+func (r *Report) scenarios(w io.Writer) {
+	var names, figures []string
+	units := map[string]string{}
+	cells := map[[2]string]string{}
+	for _, row := range r.Rows {
+		name, ok := strings.CutPrefix(row.Measurement, "shop/")
+		if !ok {
+			continue
+		}
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		if !slices.Contains(figures, row.Figure) {
+			figures = append(figures, row.Figure)
+			units[row.Figure] = row.Unit
+		}
+		cells[[2]string{name, row.Figure}] = Number(row.Median)
+	}
+	if len(names) == 0 {
+		return
+	}
+	section(w, "Scenarios through the gateway (medians)")
+	t := &table{}
+	t.add(append([]string{""}, append(names, "")...)...)
+	for _, f := range figures {
+		line := []string{f}
+		for _, name := range names {
+			line = append(line, cells[[2]string{name, f}])
+		}
+		t.add(append(line, units[f])...)
+	}
+	t.write(w)
+}
+
+func (r *Report) rest(w io.Writer) {
+	t := &table{}
+	for _, row := range r.Rows {
+		if strings.HasPrefix(row.Measurement, "rest/") {
+			t.add(row.Figure, Number(row.Median), spread(row.Summary), row.Unit)
+		}
+	}
+	if len(t.rows) > 0 {
+		section(w, "At rest")
+		t.write(w)
+	}
+}
+
+func (r *Report) goals(w io.Writer) {
+	if len(r.Goals) == 0 {
+		return
+	}
+	section(w, "Goals")
+	t := &table{}
+	t.add("", "goal", "median", "min .. max", "", "")
+	for _, g := range r.Goals {
+		mark := "missed"
+		if g.Met() {
+			mark = "met"
+		}
+		limit := "at least "
+		if g.AtMost {
+			limit = "at most "
+		}
+		t.add(g.What, limit+Number(g.Want), Number(g.Median), spread(g.Summary), g.Unit, mark)
+	}
+	t.write(w)
+}

@@ -1,0 +1,42 @@
+package shop
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"ecommerce-stack.dev/hack/bench/internal/mix"
+)
+
+type browse struct{}
+
+// Browse reads the catalogue ten times for each order: nine products and a first page.
+func Browse() Scenario { return browse{} }
+
+func (browse) Name() string  { return "browse" }
+func (browse) About() string { return "catalogue reads 10:1 to orders" }
+
+// Visit is a read or an order.
+func (browse) Visit(ctx context.Context, d *Door, r *rand.Rand, began time.Time) error {
+	switch n := r.IntN(11); n {
+	case 0:
+		_, err := d.Place(ctx, d.Customer(r), mix.Uniform(r), false, began)
+		return err
+	case 1:
+		return d.look(ctx, "/products?limit=20&sort=price", began)
+	default:
+		return d.look(ctx, fmt.Sprintf("/products/%d", 1+r.IntN(mix.Products)), began)
+	}
+}
+
+func (d *Door) look(ctx context.Context, path string, began time.Time) error {
+	if err := d.Do(ctx, "", http.MethodGet, path, http.StatusOK); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.read = append(d.read, since(began))
+	return nil
+}

@@ -1,0 +1,187 @@
+// Command bench measures what an order and a request cost, beside what the disk, the
+// database, the broker and other proxies do on the same machine in the same run.
+//
+//	make bench                      # everything, about 25 minutes
+//	go run ./hack/bench --quick     # everything once, shortly: does it work?
+//	go run ./hack/bench --list
+//	go run ./hack/bench --only shop/uniform,saga
+//
+// Baselines and scenarios are short and follow each other in every round, so that what
+// the machine does meanwhile hits all alike. The tables are printed; the same with all
+// samples is written as JSON and plots.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"ecommerce-stack.dev/hack/bench/internal/measure"
+	"ecommerce-stack.dev/hack/bench/internal/preflight"
+	"ecommerce-stack.dev/hack/bench/internal/report"
+	"ecommerce-stack.dev/hack/internal/progress"
+	"ecommerce-stack.dev/hack/internal/workspace"
+)
+
+type options struct {
+	Rounds  int      `help:"How often everything is measured." default:"5"`
+	Seconds float64  `help:"How long each measurement takes." default:"5"`
+	Only    []string `help:"Names, parts of names or patterns of what to measure; see --list." sep:","`
+	Quick   bool     `help:"One round of one second each: a check that everything works."`
+	List    bool     `help:"List what is measured, and end."`
+	Addr    string   `help:"Where the system's gateway listens; a free port of loopback if left out."`
+	Env     []string `help:"KEY=VALUE for the environment of the services." sep:"none"`
+	Out     string   `help:"Folder of the results." default:"_out/bench"`
+}
+
+// Validate implements kong's interface.
+func (o *options) Validate() error {
+	switch {
+	case o.Rounds < 1:
+		return errors.New("--rounds must be at least 1")
+	case o.Seconds < .1 || o.Seconds > 600:
+		return errors.New("--seconds must be from 0.1 to 600")
+	}
+	for _, e := range o.Env {
+		if name, _, ok := strings.Cut(e, "="); !ok || name == "" {
+			return fmt.Errorf("--env %s is not KEY=VALUE", e)
+		}
+	}
+	return nil
+}
+
+func main() {
+	var o options
+	kong.Parse(&o, kong.Description("Measure the store against what the machine can do."))
+	if o.Quick {
+		o.Rounds, o.Seconds = 1, min(o.Seconds, 1)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	interrupted := ctx.Err() != nil
+	stop()
+	switch {
+	case interrupted:
+		fmt.Fprintln(os.Stderr, "bench: interrupted; the servers are stopped and their data is removed")
+		os.Exit(130)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, o options) (err error) {
+	root, err := workspace.Root()
+	if err != nil {
+		return err
+	}
+	b := &bench{options: o, root: root, show: progress.New(os.Stderr)}
+	selected, err := measure.Select(b.measurements(), o.Only)
+	if err != nil {
+		return err
+	}
+	if o.List {
+		for _, m := range selected {
+			fmt.Printf("%-24s %s\n", m.Name(), m.About())
+		}
+		return nil
+	}
+	if err := b.preflight(selected); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.stop()) }()
+	if err := b.start(ctx, selected); err != nil {
+		return err
+	}
+	return b.measure(ctx, selected)
+}
+
+// room on the disk that a run of this many measurements takes at most: mostly the
+// binary log.
+func room(o options, n int) uint64 {
+	return 2<<30 + uint64(float64(n*o.Rounds)*o.Seconds*8*(1<<20))
+}
+
+func (b *bench) preflight(selected []measure.Measurement) error {
+	if err := preflight.RaiseFiles(); err != nil {
+		return err
+	}
+	if err := preflight.Space(os.TempDir(), room(b.options, len(selected))); err != nil {
+		return err
+	}
+	if b.options.Addr != "" {
+		if err := preflight.Free(b.options.Addr); err != nil {
+			return err
+		}
+	}
+	var needed []preflight.Program
+	if needsServers(selected) {
+		needed = append(needed, preflight.Servers...)
+	}
+	if needsPeers(selected) {
+		needed = append(needed, preflight.Peers...)
+	}
+	return preflight.Installed(needed)
+}
+
+// measure runs all rounds and reports, also of a run that failed on the way.
+func (b *bench) measure(ctx context.Context, selected []measure.Measurement) error {
+	r := &report.Report{Began: time.Now(), Rounds: b.options.Rounds, Seconds: b.options.Seconds, Quick: b.options.Quick,
+		Settings: b.settings(ctx), About: map[string]string{}}
+	for _, m := range selected {
+		r.About[m.Name()] = m.About()
+	}
+	total := len(selected) * b.options.Rounds
+	d := time.Duration(b.options.Seconds * float64(time.Second))
+	began := time.Now()
+	step := func(number int, m measure.Measurement, round int, do func() ([]measure.Figure, error)) error {
+		var figures []measure.Figure
+		what := fmt.Sprintf("%d/%d round %d %s%s", number, total, round, m.Name(), left(began, number-1, total))
+		err := b.show.Run(what, func(func(string)) (err error) {
+			figures, err = do()
+			return err
+		})
+		if err == nil && len(figures) > 0 {
+			b.show.Printf("      %s %s %s", report.Number(figures[0].Value), figures[0].Unit, figures[0].Name)
+		}
+		return err
+	}
+	var err error
+	r.Samples, err = measure.Run(ctx, b.options.Rounds, d, selected, step)
+	if len(r.Samples) == 0 || ctx.Err() != nil {
+		return err
+	}
+	return errors.Join(err, b.report(r))
+}
+
+// left estimates how long the rest takes.
+func left(began time.Time, done, total int) string {
+	if done < 3 {
+		return ""
+	}
+	each := time.Since(began) / time.Duration(done)
+	return fmt.Sprintf(", %s left", progress.Short(each*time.Duration(total-done)))
+}
+
+func (b *bench) report(r *report.Report) error {
+	r.Digest()
+	r.Print(os.Stdout)
+	dir := b.options.Out
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(b.root, dir)
+	}
+	base, err := r.Write(dir)
+	if err != nil {
+		return fmt.Errorf("write the results: %w", err)
+	}
+	fmt.Printf("\nAll samples: %s.json\n", base)
+	return nil
+}
