@@ -39,7 +39,6 @@ const (
 	statementTimeout     = 1969 // MariaDB
 	maxExecutionTime     = 3024
 	deadlockOnCommit     = 3101
-	lockNotAvailable     = 3572
 	checkViolated        = 3819
 	checkViolatedMariaDB = 4025
 )
@@ -112,13 +111,6 @@ func IsConflict(err error) bool {
 		return true
 	}
 	return false
-}
-
-// IsLocked says that a statement with NOWAIT met a lock. MySQL has an error of its
-// own for that, MariaDB reports a lock wait timeout.
-func IsLocked(err error) bool {
-	n := number(err)
-	return n == lockNotAvailable || n == lockWaitTimeout
 }
 
 // IsDuplicate says that a unique key exists already.

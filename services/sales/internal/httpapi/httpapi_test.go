@@ -349,6 +349,45 @@ func TestARequestThatNobodyWaitsForAnyMoreHasEnded(t *testing.T) {
 	}
 }
 
+func TestConcurrentRepeatsAtTwoReplicasMakeOneSaleAKey(t *testing.T) {
+	t.Parallel()
+	dsn := testenv.Schema(t)
+	if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
+		t.Fatal(err)
+	}
+	replicas := []desk{over(t, dsn), over(t, dsn)}
+	bearers := []string{replicas[0].ann, replicas[1].ann}
+	var mu sync.Mutex
+	ids := map[string]map[float64]bool{}
+	var wg sync.WaitGroup
+	for i := range 64 {
+		wg.Go(func() {
+			key := fmt.Sprint(i / 2 % 8)
+			a := replicas[i%2].Call(t, "POST", "/sales", bearers[i%2], order, "Idempotency-Key", key)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case a.Status == 202:
+				if ids[key] == nil {
+					ids[key] = map[float64]bool{}
+				}
+				ids[key][a.JSON(t)["id"].(float64)] = true
+			case a.Status != 409 || a.Code() != "idempotency_in_progress":
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+		})
+	}
+	wg.Wait()
+	for key, sales := range ids {
+		if len(sales) != 1 {
+			t.Errorf("key %s made the sales %v, want one", key, sales)
+		}
+	}
+	if got := replicas[0].Call(t, "GET", "/sales", replicas[0].ann, "").JSON(t)["items"].([]any); len(got) != 8 {
+		t.Errorf("%d sales, want 8: one a key", len(got))
+	}
+}
+
 func TestConcurrentRepeatsOfAnAnsweredRequestAllGetTheAnswer(t *testing.T) {
 	t.Parallel()
 	d := open(t)

@@ -2,117 +2,244 @@ package mysql
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"gorm.io/gorm"
 
 	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/groupcommit"
 	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
+
+// Sales that are placed at the same time share a transaction. Two of these are in
+// flight, so that one is prepared while the other waits for the disk.
+const (
+	createInFlight = 2
+	createMost     = 128
+	createTimeout  = 10 * time.Second
+)
+
+func (s *Store) newCreations() *groupcommit.Committer[*creation] {
+	return groupcommit.New(groupcommit.Settings[*creation]{
+		Commit: s.createAll, InFlight: createInFlight, Most: createMost, Timeout: createTimeout,
+		Alone: func(err error) bool { return !database.MayPass(err) },
+	})
+}
+
+// creation is a sale on its way into the tables.
+type creation struct {
+	fresh       sale.Sale
+	request     sale.Request
+	key         [sha256.Size]byte
+	traceParent string
+
+	made     sale.Sale
+	replayed bool
+	refusal  error
+}
 
 // Create commits the sale, its first timeline entry, its event and the request's
 // answer together.
 func (s *Store) Create(ctx context.Context, fresh sale.Sale, r sale.Request) (sale.Sale, bool, error) {
-	created, replayed := fresh, false
-	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
-		created, replayed = fresh, false
-		if r.Key != "" {
-			first, found, err := answerTo(tx.DB, fresh.CustomerID, r)
-			if err != nil || found {
-				created, replayed = first, found
-				return err
-			}
-		}
-		if err := insert(tx.DB, &created); err != nil {
-			return err
-		}
-		entry, err := sale.Note(created.ID, created.Created(), created.CreatedAt)
-		if err != nil {
-			return fmt.Errorf("note the creation of sale %d: %w", created.ID, err)
-		}
-		if err := note(tx.DB, []sale.Entry{entry}); err != nil {
-			return err
-		}
-		if r.Key != "" {
-			if err := keep(tx.DB, created, r); err != nil {
-				return err
-			}
-		}
-		tx.Say(created.Created())
-		return nil
-	})
-	return created, replayed, err
+	c := &creation{fresh: fresh, request: r, key: sha256.Sum256([]byte(r.Key)), traceParent: telemetry.TraceParent(ctx)}
+	if err := s.creations.Do(ctx, c); err != nil {
+		return sale.Sale{}, false, database.Classify(err)
+	}
+	return c.made, c.replayed, c.refusal
 }
 
-func insert(tx *gorm.DB, s *sale.Sale) error {
-	r, err := rowOf(*s)
+// createAll makes the sales of a batch, except where the request had an answer before.
+func (s *Store) createAll(ctx context.Context, batch []*creation) error {
+	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+		fresh, err := answerRepeats(tx.DB, batch)
+		if err != nil || len(fresh) == 0 {
+			return err
+		}
+		if err := s.insert(ctx, tx.DB, fresh); err != nil {
+			return err
+		}
+		entries := make([]sale.Entry, len(fresh))
+		for i, c := range fresh {
+			created := c.made.Created()
+			if entries[i], err = sale.Note(c.made.ID, created, c.made.CreatedAt); err != nil {
+				return fmt.Errorf("note the creation of sale %d: %w", c.made.ID, err)
+			}
+			tx.Answer(c.traceParent, created)
+		}
+		if err := note(tx.DB, entries); err != nil {
+			return err
+		}
+		return keep(tx.DB, fresh)
+	})
+}
+
+// insert makes the rows and learns their ids, which one statement gets at equal
+// distances: https://dev.mysql.com/doc/refman/8.4/en/innodb-auto-increment-handling.html
+func (s *Store) insert(ctx context.Context, tx *gorm.DB, fresh []*creation) error {
+	step, err := s.idStep(tx)
 	if err != nil {
 		return err
 	}
-	if err := tx.Create(&r).Error; err != nil {
-		return fmt.Errorf("insert a sale: %w", err)
+	arguments := make([]any, 0, 12*len(fresh))
+	for _, c := range fresh {
+		r, err := rowOf(c.fresh)
+		if err != nil {
+			return err
+		}
+		arguments = append(arguments, r.CustomerID, r.Status, r.Hold, r.Reserved, r.Reason, r.Items,
+			r.Shortages, r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt)
 	}
-	s.ID = r.ID
+	res, err := tx.Statement.ConnPool.ExecContext(ctx, "INSERT INTO sales ("+strings.TrimPrefix(columns, "id, ")+") VALUES "+
+		strings.Repeat(",(?,?,?,?,?,?,?,?,?,?,?,?)", len(fresh))[1:], arguments...)
+	if err != nil {
+		return fmt.Errorf("insert %d sales: %w", len(fresh), err)
+	}
+	first, err := res.LastInsertId()
+	if err != nil {
+		return fmt.Errorf("learn the ids of %d sales: %w", len(fresh), err)
+	}
+	for i, c := range fresh {
+		c.made = c.fresh
+		c.made.ID = first + int64(i)*step
+	}
 	return nil
 }
 
-// answerTo finds the answer that a request got before. It does not wait for a
-// request that is still running.
-func answerTo(tx *gorm.DB, customerID int64, r sale.Request) (sale.Sale, bool, error) {
-	key := sha256.Sum256([]byte(r.Key))
-	var rows []struct {
-		BodyHash, Answer []byte
-		RunningUntil     *time.Time
+// idStep is the distance of two ids that the server gives: above 1 on a cluster with
+// several writers.
+func (s *Store) idStep(tx *gorm.DB) (int64, error) {
+	if step := s.step.Load(); step != 0 {
+		return step, nil
 	}
-	var err error
-	// An answer that is committed is read without a lock, so that repeats do not
-	// exclude each other; the lock tells one that is being written from none.
-	for _, lock := range []string{"", " FOR UPDATE NOWAIT"} {
-		err = tx.Raw("SELECT body_hash, answer, running_until FROM requests WHERE customer_id = ? AND key_hash = ?"+lock,
-			customerID, database.Binary(key[:])).Scan(&rows).Error
-		if err != nil || len(rows) > 0 {
-			break
-		}
+	var step int64
+	if err := tx.Raw("SELECT @@auto_increment_increment").Scan(&step).Error; err != nil {
+		return 0, fmt.Errorf("read the distance of ids: %w", err)
 	}
-	switch {
-	case database.IsLocked(err):
-		return sale.Sale{}, false, sale.ErrKeyInUse
-	case err != nil:
-		return sale.Sale{}, false, fmt.Errorf("look for an earlier answer: %w", err)
-	case len(rows) == 0:
-		return sale.Sale{}, false, nil
-	case !bytes.Equal(rows[0].BodyHash, r.Body[:]):
-		return sale.Sale{}, false, sale.ErrKeyReused
-	case rows[0].RunningUntil != nil && rows[0].RunningUntil.After(database.Now()):
-		return sale.Sale{}, false, sale.ErrKeyInUse
-	}
-	var answer sale.Sale
-	if err := json.Unmarshal(rows[0].Answer, &answer); err != nil {
-		return sale.Sale{}, false, fmt.Errorf("read an earlier answer: %w", err)
-	}
-	return answer, true, nil
+	s.step.Store(step)
+	return step, nil
 }
 
-// keep writes the answer. When a concurrent request with the same key committed
-// first, the transaction starts again, and finds that one's answer.
-func keep(tx *gorm.DB, s sale.Sale, r sale.Request) error {
-	answer, err := json.Marshal(s)
+// requestKey is a customer's idempotency key.
+type requestKey struct {
+	customerID int64
+	hash       [sha256.Size]byte
+}
+
+func (c *creation) requestKey() requestKey { return requestKey{c.fresh.CustomerID, c.key} }
+
+// answerRepeats answers the requests of a batch that were answered before, and returns
+// the others.
+func answerRepeats(tx *gorm.DB, batch []*creation) ([]*creation, error) {
+	answers, err := answersTo(tx, batch)
 	if err != nil {
-		return fmt.Errorf("encode the answer with sale %d: %w", s.ID, err)
+		return nil, err
 	}
-	key := sha256.Sum256([]byte(r.Key))
-	err = tx.Exec("INSERT INTO requests (customer_id, key_hash, body_hash, answer, running_until, created_at) VALUES (?, ?, ?, ?, ?, ?)",
-		s.CustomerID, database.Binary(key[:]), database.Binary(r.Body[:]), database.JSON(answer), r.RunningUntil, database.Now()).Error
+	fresh := make([]*creation, 0, len(batch))
+	running := map[requestKey]bool{}
+	for _, c := range batch {
+		c.made, c.replayed, c.refusal = sale.Sale{}, false, nil
+		first, answered := answers[c.requestKey()]
+		switch {
+		case c.request.Key == "":
+			fresh = append(fresh, c)
+		case answered:
+			if err := c.replay(first); err != nil {
+				return nil, err
+			}
+		case running[c.requestKey()]:
+			c.refusal = sale.ErrKeyInUse
+		default:
+			running[c.requestKey()] = true
+			fresh = append(fresh, c)
+		}
+	}
+	return fresh, nil
+}
+
+// requestRow of the table requests.
+type requestRow struct {
+	CustomerID   int64
+	KeyHash      []byte
+	BodyHash     []byte
+	Answer       []byte
+	RunningUntil *time.Time
+}
+
+func answersTo(tx *gorm.DB, batch []*creation) (map[requestKey]requestRow, error) {
+	var arguments []any
+	for _, c := range batch {
+		if c.request.Key != "" {
+			arguments = append(arguments, c.fresh.CustomerID, database.Binary(c.key[:]))
+		}
+	}
+	if len(arguments) == 0 {
+		return nil, nil
+	}
+	var rows []requestRow
+	err := tx.Raw("SELECT customer_id, key_hash, body_hash, answer, running_until FROM requests WHERE (customer_id, key_hash) IN ("+
+		strings.Repeat(",(?,?)", len(arguments)/2)[1:]+")", arguments...).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("look for earlier answers: %w", err)
+	}
+	answers := make(map[requestKey]requestRow, len(rows))
+	for _, r := range rows {
+		answers[requestKey{r.CustomerID, [sha256.Size]byte(r.KeyHash)}] = r
+	}
+	return answers, nil
+}
+
+// replay answers a request like its first one.
+func (c *creation) replay(first requestRow) error {
+	switch {
+	case !bytes.Equal(first.BodyHash, c.request.Body[:]):
+		c.refusal = sale.ErrKeyReused
+	case first.RunningUntil != nil && first.RunningUntil.After(database.Now()):
+		c.refusal = sale.ErrKeyInUse
+	default:
+		if err := json.Unmarshal(first.Answer, &c.made); err != nil {
+			return fmt.Errorf("read an earlier answer: %w", err)
+		}
+		c.replayed = true
+	}
+	return nil
+}
+
+// keep writes the answers, in the order of their keys, so that two batches never wait
+// for each other in a circle. When another replica committed the same request first,
+// the transaction starts again, and finds that one's answer.
+func keep(tx *gorm.DB, fresh []*creation) error {
+	keyed := slices.DeleteFunc(slices.Clone(fresh), func(c *creation) bool { return c.request.Key == "" })
+	if len(keyed) == 0 {
+		return nil
+	}
+	slices.SortFunc(keyed, func(a, b *creation) int {
+		return cmp.Or(cmp.Compare(a.fresh.CustomerID, b.fresh.CustomerID), bytes.Compare(a.key[:], b.key[:]))
+	})
+	arguments := make([]any, 0, 6*len(keyed))
+	for _, c := range keyed {
+		answer, err := json.Marshal(c.made)
+		if err != nil {
+			return fmt.Errorf("encode the answer with sale %d: %w", c.made.ID, err)
+		}
+		arguments = append(arguments, c.made.CustomerID, database.Binary(c.key[:]), database.Binary(c.request.Body[:]),
+			database.JSON(answer), c.request.RunningUntil, database.Now())
+	}
+	err := tx.Exec("INSERT INTO requests (customer_id, key_hash, body_hash, answer, running_until, created_at) VALUES "+
+		strings.Repeat(",(?,?,?,?,?,?)", len(keyed))[1:], arguments...).Error
 	switch {
 	case database.IsDuplicate(err):
-		return fmt.Errorf("keep the answer: %w: %w", database.ErrAgain, err)
+		return fmt.Errorf("keep %d answers: %w: %w", len(keyed), database.ErrAgain, err)
 	case err != nil:
-		return fmt.Errorf("keep the answer: %w", err)
+		return fmt.Errorf("keep %d answers: %w", len(keyed), err)
 	}
 	return nil
 }

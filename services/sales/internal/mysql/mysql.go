@@ -10,11 +10,13 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
 
 	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/groupcommit"
 	"ecommerce-stack.dev/services/internal/inbox"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/sales/internal/sale"
@@ -34,15 +36,19 @@ func Migrations() fs.FS {
 
 // Store keeps sales; it implements sale.Store.
 type Store struct {
-	db      *gorm.DB
-	outbox  *outbox.Outbox
-	changed func(saleID int64)
+	db        *gorm.DB
+	outbox    *outbox.Outbox
+	changed   func(saleID int64)
+	creations *groupcommit.Committer[*creation]
+	step      atomic.Int64 // of ids; 0 until it is known
 }
 
 // New returns a store over the schema of db that says its events through o. It calls
 // changed, which must not block, after each commit that adds to a sale's timeline.
 func New(db *gorm.DB, o *outbox.Outbox, changed func(saleID int64)) *Store {
-	return &Store{db: db, outbox: o, changed: changed}
+	s := &Store{db: db, outbox: o, changed: changed}
+	s.creations = s.newCreations()
+	return s
 }
 
 // Purge forgets inbox ids and answers that are past their retention.
