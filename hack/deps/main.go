@@ -20,9 +20,10 @@ import (
 
 // groups are the packages that a purpose needs.
 var groups = map[string][]debian.Package{
-	"integration": debian.Packages("mariadb-server-core", "mariadb-client-core", "rabbitmq-server"),
-	"cluster":     bare.Packages,
-	"bench":       debian.Packages("wrk", "nginx-light", "haproxy", "varnish"),
+	"integration": append(debian.Packages("mariadb-server-core", "mariadb-client-core", "rabbitmq-server"),
+		debian.Package{Name: "chromium", Has: []string{"chromium"}}),
+	"cluster": bare.Packages,
+	"bench":   debian.Packages("wrk", "nginx-light", "haproxy", "varnish"),
 }
 
 func main() {
