@@ -58,6 +58,7 @@ type System struct {
 	secrets   []string
 	dsns      map[string]string   // of each account
 	addresses map[string]string   // of each service
+	metrics   map[string]string   // addresses, of each service that was started
 	settings  map[string][]string // environment of each service
 	mu        sync.Mutex
 	running   map[string]*process
@@ -75,7 +76,7 @@ func Start(ctx context.Context, o Options) (*System, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a directory: %w", err)
 	}
-	s := &System{Dir: dir, options: o, settings: map[string][]string{}, running: map[string]*process{},
+	s := &System{Dir: dir, options: o, settings: map[string][]string{}, metrics: map[string]string{}, running: map[string]*process{},
 		ManagerEmail: "manager@example.com", ManagerPassword: rand.Text()}
 	for _, step := range []struct {
 		what string
@@ -145,6 +146,14 @@ func (s *System) names(service string) []string {
 
 // ServiceURL is where a service or replica answers by itself.
 func (s *System) ServiceURL(name string) string { return "http://" + s.address(name) }
+
+// MetricsURL is where a service or replica answers /metrics, and /debug/pprof/ with
+// PROFILING=true in Options.Env.
+func (s *System) MetricsURL(name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return "http://" + s.metrics[name]
+}
 
 // LogFile of a service.
 func (s *System) LogFile(service string) string { return filepath.Join(s.Dir, service+".log") }

@@ -82,8 +82,13 @@ func (s *System) StartService(name string) error {
 		return err
 	}
 	cmd := exec.Command(filepath.Join(s.Dir, "bin", program(name)))
+	metrics, err := freeAddress()
+	if err != nil {
+		return fmt.Errorf("find a free port: %w", err)
+	}
 	s.mu.Lock()
-	cmd.Env, cmd.Stdout, cmd.Stderr = slices.Concat(s.settings[name], s.options.Env), log, log
+	s.metrics[name] = metrics
+	cmd.Env, cmd.Stdout, cmd.Stderr = slices.Concat(s.settings[name], []string{"METRICS_ADDR=" + metrics}, s.options.Env), log, log
 	s.mu.Unlock()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &process{cmd: cmd, done: make(chan struct{})}

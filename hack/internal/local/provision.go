@@ -173,7 +173,7 @@ func (s *System) configure(urls map[string]string, keys keyFiles) error {
 	}
 	s.URL, s.KeysFile = s.ServiceURL("gateway"), keys.verify
 	for name, address := range s.addresses {
-		env := []string{"HTTP_ADDR=" + address, "METRICS_ADDR=127.0.0.1:0", "JWT_KEYS_FILE=" + keys.verify,
+		env := []string{"HTTP_ADDR=" + address, "JWT_KEYS_FILE=" + keys.verify,
 			"JWT_ISSUER=" + Issuer, "JWT_AUDIENCE=" + Audience}
 		if schemas[name] != "" {
 			env = append(env, "MYSQL_DSN="+s.dsn(name, rows))

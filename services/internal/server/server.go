@@ -35,6 +35,8 @@ type Config struct {
 	// ShutdownDelay is how long a stopping server still takes requests, so that those
 	// who send them learn that it is unready.
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s"`
+	// Profiling serves /debug/pprof/ beside the metrics.
+	Profiling bool `env:"PROFILING" envDefault:"false"`
 }
 
 // Options of a Server.
@@ -235,9 +237,14 @@ func (s *Server) httpServer() *http.Server {
 func (s *Server) metricsServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", telemetry.MetricsHandler(s.opts.Metrics))
+	timeout := writeTimeout
+	if s.opts.Config.Profiling {
+		timeout = profileTimeout
+		profiles(mux)
+	}
 	return &http.Server{
 		Handler: mux, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		WriteTimeout: timeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
 	}
 }
