@@ -14,6 +14,7 @@ import (
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 
 	"ecommerce-stack.dev/hack/bench/internal/disk"
+	"ecommerce-stack.dev/hack/bench/internal/edge"
 	"ecommerce-stack.dev/hack/bench/internal/fill"
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/mix"
@@ -47,6 +48,7 @@ type bench struct {
 	db     *sql.DB
 	shop   shop.Shop
 	place  saga.Place
+	edge   edge.Edge
 }
 
 // measurements are all there are, in the order of a round. What they work with is
@@ -67,6 +69,9 @@ func (b *bench) measurements() []measure.Measurement {
 			p := saga.Pipeline{Label: of.label, Mix: of.mix, Together: together}
 			all = append(all, later{p, func() measure.Measurement { p := p; p.Place = b.place; return p }})
 		}
+	}
+	for _, t := range edge.Targets() {
+		all = append(all, t.On(&b.edge))
 	}
 	for _, s := range []shop.Scenario{shop.Uniform(), shop.Hot(), shop.Carts(), shop.Holds(), shop.Browse()} {
 		all = append(all, shop.Measurement{Shop: &b.shop, Scenario: s})
@@ -94,9 +99,20 @@ func needsPeers(selected []measure.Measurement) bool { return inGroup(selected, 
 
 // start starts what the selected measurements need.
 func (b *bench) start(ctx context.Context, selected []measure.Measurement) error {
+	if needsPeers(selected) {
+		b.edge.Root, b.edge.Bin = b.root, filepath.Join(b.root, "_out", "bench", "bin")
+		err := b.show.Run("Build and start the proxies", func(detail func(string)) error { return b.edge.Start(ctx, detail) })
+		if err != nil {
+			return err
+		}
+	}
 	if !needsServers(selected) {
 		return nil
 	}
+	return b.startSystem(ctx)
+}
+
+func (b *bench) startSystem(ctx context.Context) error {
 	err := b.show.Run("Start MariaDB, RabbitMQ and the services", func(detail func(string)) (err error) {
 		b.system, err = local.Start(ctx, local.Options{Root: b.root, GatewayAddr: b.options.Addr, MySQLFlags: mysqlFlags, Direct: true,
 			Env: append(serviceEnv, b.options.Env...), Log: details(detail)})
@@ -195,5 +211,5 @@ func (b *bench) stop() error {
 	if b.system != nil {
 		errs = append(errs, b.system.Stop())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, b.edge.Stop())...)
 }

@@ -97,6 +97,7 @@ func (r *Report) Print(w io.Writer) {
 	}
 	facts.write(w)
 	r.headlines(w)
+	r.proxies(w)
 	r.scenarios(w)
 	r.rest(w)
 	r.goals(w)
@@ -107,17 +108,46 @@ func section(w io.Writer, title string) { fmt.Fprintf(w, "\n%s\n", title) }
 // headlines are the first figure of every measurement, and all of those that are not
 // in the table of scenarios.
 func (r *Report) headlines(w io.Writer) {
-	section(w, "Throughput")
 	t := &table{}
 	t.add("", "median", "min .. max", "", "ratio", "to")
 	for _, row := range r.Rows {
 		group, _, _ := strings.Cut(row.Measurement, "/")
-		if group == "rest" || group == "shop" && row.Figure != "orders" && row.Figure != "reads" {
+		if group == "rest" || group == "http" || group == "shop" && row.Figure != "orders" && row.Figure != "reads" {
 			continue
 		}
 		t.add(row.Measurement+" "+row.Figure, Number(row.Median), spread(row.Summary), row.Unit, ratioOf(row.Ratio), row.Of)
 	}
-	t.write(w)
+	if len(t.rows) > 1 {
+		section(w, "Throughput")
+		t.write(w)
+	}
+}
+
+// proxies has a line for each.
+func (r *Report) proxies(w io.Writer) {
+	t := &table{}
+	t.add("", "requests/s", "min .. max", "ratio", "to", "p50 ms", "p99 ms", "CPU µs/request")
+	for _, row := range r.Rows {
+		if !strings.HasPrefix(row.Measurement, "http/") || row.Figure != "requests" {
+			continue
+		}
+		t.add(row.Measurement, Number(row.Median), spread(row.Summary), ratioOf(row.Ratio), row.Of,
+			r.median(row.Measurement, "p50"), r.median(row.Measurement, "p99"), r.median(row.Measurement, "CPU"))
+	}
+	if len(t.rows) > 1 {
+		section(w, "Requests through proxies")
+		t.write(w)
+	}
+}
+
+// median of a figure, as text.
+func (r *Report) median(measurement, figure string) string {
+	for _, row := range r.Rows {
+		if row.Measurement == measurement && row.Figure == figure {
+			return Number(row.Median)
+		}
+	}
+	return ""
 }
 
 // scenarios has a column for each.

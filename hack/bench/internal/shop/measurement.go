@@ -18,7 +18,7 @@ import (
 // Looks at the sales: seldom in the closed loop, where they only make room for more,
 // often in the open one, where they time decisions.
 const (
-	lookClosed = 25 * time.Millisecond
+	lookClosed = 50 * time.Millisecond
 	lookOpen   = 5 * time.Millisecond
 )
 

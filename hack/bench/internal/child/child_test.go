@@ -1,0 +1,62 @@
+package child
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestStopEndsTheWholeGroup(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	// The program ends at once, the child that it leaves behind would not.
+	c, err := Start(Spec{Path: "/bin/sh", Args: []string{"-c", "sleep 60 & echo $! > " + file + ".new && mv " + file + ".new " + file + "; wait"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var raw []byte
+	for deadline := time.Now().Add(10 * time.Second); len(raw) == 0; time.Sleep(5 * time.Millisecond) {
+		if raw, _ = os.ReadFile(file); time.Now().After(deadline) {
+			t.Fatal("the program did not start its child within 10 s")
+		}
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(raw)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Stop()
+	for deadline := time.Now().Add(10 * time.Second); !gone(pid); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("process %d still runs 10 s after Stop", pid)
+		}
+	}
+}
+
+// gone takes a process that nobody has waited for yet for gone.
+func gone(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return true
+	}
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	return err != nil || strings.Contains(string(stat), ") Z ")
+}
+
+func TestAProgramThatEndsIsNotWaitedFor(t *testing.T) {
+	log := filepath.Join(t.TempDir(), "log")
+	c, err := Start(Spec{Path: "/bin/sh", Args: []string{"-c", "echo wrong configuration; exit 3"}, Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address, err := FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Listening(t.Context(), address); err == nil || !strings.Contains(err.Error(), "wrong configuration") {
+		t.Errorf("%v, want an error with what the program said", err)
+	}
+	c.Stop()
+}

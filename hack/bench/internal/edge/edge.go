@@ -1,0 +1,155 @@
+// Package edge is baseline B3: what stands between a client and an origin that does
+// next to nothing, and how much of the origin's rate it lets through. The gateway
+// stands there like any other proxy.
+package edge
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	"ecommerce-stack.dev/hack/bench/internal/child"
+	"ecommerce-stack.dev/hack/bench/internal/wire"
+)
+
+// Paths of the origin: answers that may be kept, and those that may not.
+const (
+	plainPath  = "/plain"
+	tokenPath  = "/token"
+	cachedPath = "/cached"
+)
+
+// peer is a program with its configuration.
+type peer interface {
+	// name of the program.
+	name() string
+	// spec writes what the program needs to dir and says how to start it so that it
+	// listens on address in front of the origin.
+	spec(ctx context.Context, e *Edge, dir, address string) (child.Spec, error)
+}
+
+// Edge is the origin with everything that stands in front of it.
+type Edge struct {
+	// Root of the repository, Bin where programs are built to and kept.
+	Root, Bin string
+
+	dir       string
+	origin    string // its address
+	addresses map[string]string
+	children  map[string]*child.Child
+	order     []string
+	tokens    []string
+}
+
+// peers in the order they are started: the origin is first.
+func peers() []peer {
+	return []peer{origin{}, nginx{}, haproxy{}, caddy{}, reverseProxy{}, varnish{}, gateway{}}
+}
+
+// Start builds, starts and tries everything. tell is called with what is done.
+func (e *Edge) Start(ctx context.Context, tell func(string)) (err error) {
+	if e.dir, err = os.MkdirTemp("", "ecommerce-bench-edge-"); err != nil {
+		return err
+	}
+	e.addresses, e.children = map[string]string{}, map[string]*child.Child{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, e.Stop())
+		}
+	}()
+	for _, p := range peers() {
+		tell(p.name())
+		if err := e.start(ctx, p); err != nil {
+			return fmt.Errorf("%s: %w", p.name(), err)
+		}
+	}
+	for _, t := range Targets() {
+		if err := e.try(ctx, t); err != nil {
+			return fmt.Errorf("%s does not answer as it should: %w", t.Title, err)
+		}
+	}
+	return e.writeScript()
+}
+
+func (e *Edge) start(ctx context.Context, p peer) error {
+	address, err := child.FreeAddress()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(e.dir, p.name())
+	if err := os.Mkdir(dir, 0o755); err != nil { // A server's workers may be another user.
+		return err
+	}
+	if p.name() == (origin{}).name() {
+		e.origin = address
+	}
+	spec, err := p.spec(ctx, e, dir, address)
+	if err != nil {
+		return err
+	}
+	if spec.Log == "" {
+		spec.Log = filepath.Join(dir, "output")
+	}
+	c, err := child.Start(spec)
+	if err != nil {
+		return err
+	}
+	e.addresses[p.name()], e.children[p.name()] = address, c
+	e.order = append(e.order, p.name())
+	return c.Listening(ctx, address)
+}
+
+// build compiles a program of a module and returns its path.
+func (e *Edge) build(ctx context.Context, module, what string, env ...string) (string, error) {
+	out := filepath.Join(e.Bin, filepath.Base(what))
+	if what == "." {
+		out = filepath.Join(e.Bin, filepath.Base(module))
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", out, what)
+	cmd.Dir, cmd.Env = filepath.Join(e.Root, module), append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s in %s: %w\n%s", what, module, err, said)
+	}
+	return out, nil
+}
+
+// try makes one call and looks at the answer.
+func (e *Edge) try(ctx context.Context, t Target) error {
+	client := wire.New(e.addresses[t.peer])
+	defer client.Close()
+	request := wire.Request{Method: http.MethodGet, Path: t.path}
+	if t.tokens {
+		a, err := client.Do(ctx, request)
+		if err != nil {
+			return err
+		}
+		if a.Status != http.StatusUnauthorized {
+			return fmt.Errorf("%d without a token, want 401", a.Status)
+		}
+		request.Header = "Authorization: Bearer " + e.tokens[0] + "\r\n"
+	}
+	a, err := client.Do(ctx, request)
+	if err != nil {
+		return err
+	}
+	if a.Status != http.StatusOK || len(a.Body) < 200 {
+		return fmt.Errorf("%d with %d bytes: %s", a.Status, len(a.Body), a.Body)
+	}
+	return nil
+}
+
+// Stop ends everything.
+func (e *Edge) Stop() error {
+	for i := len(e.order) - 1; i >= 0; i-- {
+		e.children[e.order[i]].Stop()
+	}
+	e.order = nil
+	if e.dir == "" {
+		return nil
+	}
+	return os.RemoveAll(e.dir)
+}

@@ -1,0 +1,74 @@
+package edge
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ecommerce-stack.dev/hack/bench/internal/measure"
+	"ecommerce-stack.dev/hack/bench/internal/procfs"
+)
+
+// Target is a path at a peer.
+type Target struct {
+	Title string
+	about string
+	peer  string
+	path  string
+	// tokens says that each request has the token of one of many users.
+	tokens bool
+	edge   *Edge
+}
+
+// Targets are all there are.
+func Targets() []Target {
+	return []Target{
+		{Title: "origin", about: "a no-op origin of about 300 bytes, directly", peer: "origin", path: plainPath},
+		{Title: "nginx", about: "nginx before the origin", peer: "nginx", path: plainPath},
+		{Title: "haproxy", about: "haproxy before the origin", peer: "haproxy", path: plainPath},
+		{Title: "caddy", about: "caddy before the origin", peer: "caddy", path: plainPath},
+		{Title: "go-reverseproxy", about: "Go's httputil.ReverseProxy, tuned, before the origin", peer: "go-reverseproxy", path: plainPath},
+		{Title: "gateway", about: "our gateway before the origin, public and without a limit", peer: "gateway", path: plainPath},
+		{Title: "gateway-token", about: fmt.Sprintf("our gateway before the origin, tokens of %d users and their limits", users), peer: "gateway", path: tokenPath, tokens: true},
+		{Title: "nginx-cached", about: "nginx with proxy_cache", peer: "nginx", path: cachedPath},
+		{Title: "varnish-cached", about: "varnish", peer: "varnish", path: cachedPath},
+		{Title: "gateway-cached", about: "our gateway's cached reads; without a broker they are fetched once a second", peer: "gateway", path: cachedPath},
+	}
+}
+
+// On returns the target at an edge that is started before Measure.
+func (t Target) On(e *Edge) measure.Measurement {
+	t.edge = e
+	return t
+}
+
+// Name implements measure.Measurement.
+func (t Target) Name() string { return "http/" + t.Title }
+
+// About implements measure.Measurement.
+func (t Target) About() string {
+	return fmt.Sprintf("B3: %s; wrk with %d connections", t.about, connections)
+}
+
+// Measure implements measure.Measurement.
+func (t Target) Measure(ctx context.Context, d time.Duration) ([]measure.Figure, error) {
+	pid := t.edge.children[t.peer].PID
+	before, err := procfs.Of(pid)
+	if err != nil {
+		return nil, err
+	}
+	r, err := t.edge.wrk(ctx, t, d)
+	if err != nil {
+		return nil, err
+	}
+	after, err := procfs.Of(pid)
+	if err != nil {
+		return nil, err
+	}
+	return []measure.Figure{
+		{Name: "requests", Unit: "/s", Value: r.rate()},
+		{Name: "p50", Unit: "ms", Value: r.p50 / 1000},
+		{Name: "p99", Unit: "ms", Value: r.p99 / 1000},
+		{Name: "CPU", Unit: "µs/request", Value: float64((after.CPU - before.CPU).Microseconds()) / max(1, r.requests)},
+	}, nil
+}
