@@ -48,6 +48,22 @@ type shop struct {
 
 func open(t *testing.T) shop {
 	t.Helper()
+	email, password := managerOf(t)
+	s := shop{Store: &store.Store{URL: gatewayURL}}
+	var err error
+	if s.manager, err = s.Login(t.Context(), email, password); err != nil {
+		t.Fatal(err)
+	}
+	name := strings.ToLower(rand.Text()[:10])
+	if s.client, err = s.Register(t.Context(), name, name+"@example.com", rand.Text()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// managerOf the stack, as its Secret has it.
+func managerOf(t *testing.T) (email, password string) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a cluster; not part of a -short run")
 	}
@@ -62,16 +78,7 @@ func open(t *testing.T) shop {
 		}
 		return string(value)
 	}
-	s := shop{Store: &store.Store{URL: gatewayURL}}
-	var err error
-	if s.manager, err = s.Login(t.Context(), read("email"), read("password")); err != nil {
-		t.Fatal(err)
-	}
-	name := strings.ToLower(rand.Text()[:10])
-	if s.client, err = s.Register(t.Context(), name, name+"@example.com", rand.Text()); err != nil {
-		t.Fatal(err)
-	}
-	return s
+	return read("email"), read("password")
 }
 
 func (s shop) product(t *testing.T, quantity int64) int64 {

@@ -1,0 +1,52 @@
+package contract_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+
+	"ecommerce-stack.dev/hack/internal/local"
+	"ecommerce-stack.dev/services/event"
+)
+
+// faults of a local system.
+type faults struct{ *local.System }
+
+func (f faults) CutDatabase()        { f.MySQLLink.Cut() }
+func (f faults) MendDatabase() error { return f.MySQLLink.Mend() }
+func (f faults) CutBroker()          { f.BrokerLink.Cut() }
+func (f faults) MendBroker() error   { return f.BrokerLink.Mend() }
+
+func (f faults) StartService(name string) error { return f.Restart(context.Background(), name) }
+
+// Poison publishes through the broker's management API, as an operator could.
+func (f faults) Poison(ctx context.Context, message string) error {
+	client, err := f.RabbitMQ.Info.Management()
+	if err != nil {
+		return err
+	}
+	body, err := json.Marshal(map[string]any{
+		"properties": map[string]any{}, "routing_key": event.SaleCreatedType, "payload_encoding": "string", "payload": message,
+	})
+	if err != nil {
+		return err
+	}
+	url := client.Endpoint + "/api/exchanges/shop.demo/" + event.Exchange + "/publish"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.SetBasicAuth(client.Username, client.Password)
+	req.Header.Set("Content-Type", "application/json")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("publish: %s", res.Status)
+	}
+	return nil
+}

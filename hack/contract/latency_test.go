@@ -1,0 +1,98 @@
+package contract_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"ecommerce-stack.dev/hack/internal/store"
+)
+
+const (
+	rounds = 100
+	// soon is how long another gateway may show what was before.
+	soon = time.Second
+)
+
+// TestAPriceIsSeenAtEveryGatewaySoon changes a price that two gateways have in their
+// caches and measures until both show it.
+func TestAPriceIsSeenAtEveryGatewaySoon(t *testing.T) {
+	s := run(t)
+	second, err := s.Replica(t.Context(), "gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.StopService(second); err != nil {
+			t.Error(err)
+		}
+	})
+	at := &store.Store{URL: s.URL}
+	manager, err := at.Login(t.Context(), s.ManagerEmail, s.ManagerPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := at.AddProduct(t.Context(), manager, store.Product{Name: "Lamp", Price: "1.00"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := fmt.Sprintf("/products/%d", p.ID)
+	gateways := []string{s.URL + path, s.ServiceURL(second) + path}
+	var took []time.Duration
+	for round := range rounds {
+		for _, url := range gateways {
+			watch(t, url, "an answer from the cache", func(a seen) bool { return strings.Contains(a.cache, "hit") })
+		}
+		price := fmt.Sprintf("%d.50", round+1)
+		began := time.Now()
+		if err := at.Do(t.Context(), manager, http.MethodPut, "/products", map[string]any{"productId": p.ID, "price": price}, nil); err != nil {
+			t.Fatal(err)
+		}
+		for _, url := range gateways {
+			watch(t, url, "the price "+price, func(a seen) bool { return strings.Contains(a.body, `"`+price+`"`) })
+		}
+		took = append(took, time.Since(began))
+	}
+	slices.Sort(took)
+	median, most := took[len(took)/2], took[len(took)-1]
+	t.Logf("from a new price to its sight at two gateways: median %s, maximum %s of %d rounds", median, most, rounds)
+	if most > soon {
+		t.Errorf("a price was seen at both gateways after %s (median %s), want within %s", most, median, soon)
+	}
+}
+
+// seen is what a gateway answers.
+type seen struct{ body, cache string }
+
+// watch reads until the answer is as wanted, each time from another address so that
+// no limit holds it up.
+func watch(t *testing.T, url, what string, is func(seen) bool) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	var last seen
+	for n := 0; ; n++ {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Forwarded-For", fmt.Sprintf("198.19.%d.%d", n/250%250, n%250+1))
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatalf("%s: no %s: %v; last %+v", url, what, err, last)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close() // read to its end
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last = (seen{string(body), res.Header.Get("Cache-Status")}); is(last) {
+			return
+		}
+	}
+}

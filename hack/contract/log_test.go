@@ -1,0 +1,54 @@
+package contract_test
+
+import (
+	"bytes"
+	"crypto/rand"
+	"net/http"
+	"os"
+	"testing"
+	"time"
+
+	"ecommerce-stack.dev/hack/internal/store"
+)
+
+// TestRequestIDAndTraceAreInEveryLog follows one request through the gateway and the
+// service behind it.
+func TestRequestIDAndTraceAreInEveryLog(t *testing.T) {
+	s := run(t)
+	at := &store.Store{URL: s.URL}
+	manager, err := at.Login(t.Context(), s.ManagerEmail, s.ManagerPassword)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := rand.Text()
+	const trace = "5bf92f3577b34da6a3ce929d0e0e4736"
+	err = at.Do(t.Context(), manager, http.MethodGet, "/stock/audit", nil, nil,
+		"X-Request-Id", id, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range []string{"gateway", "stock"} {
+		for deadline := time.Now().Add(5 * time.Second); ; {
+			log, err := os.ReadFile(s.LogFile(service))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tells(log, id, trace) {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("no line of %s has both the request id %s and the trace %s", service, id, trace)
+			}
+		}
+	}
+}
+
+// tells says whether one line has both.
+func tells(log []byte, id, trace string) bool {
+	for line := range bytes.Lines(log) {
+		if bytes.Contains(line, []byte(id)) && bytes.Contains(line, []byte(trace)) {
+			return true
+		}
+	}
+	return false
+}

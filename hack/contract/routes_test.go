@@ -1,0 +1,71 @@
+package contract_test
+
+import (
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
+
+	"ecommerce-stack.dev/hack/internal/contract"
+)
+
+// TestRoutesAndDocumentsAreOneSet compares what the gateway passes on, what its
+// document says, and what the services do.
+func TestRoutesAndDocumentsAreOneSet(t *testing.T) {
+	at := target(t)
+	merged := document(t, at.URL)
+	if diff := cmp.Diff(routed(t), merged.Names()); diff != "" {
+		t.Errorf("operations of the gateway's document (-routes +document):\n%s", diff)
+	}
+	var own []string
+	for name, url := range at.Services {
+		d := document(t, url)
+		for _, op := range d.Names() {
+			if got := d.Operations[op].Service(); got != name {
+				t.Errorf("%s is documented by %s, and belongs to %s", op, name, got)
+			}
+		}
+		own = append(own, d.Names()...)
+	}
+	slices.Sort(own)
+	if diff := cmp.Diff(own, merged.Names()); diff != "" {
+		t.Errorf("operations of the gateway's document (-services +document):\n%s", diff)
+	}
+}
+
+func document(t *testing.T, url string) *contract.Document {
+	t.Helper()
+	d, err := contract.Fetch(t.Context(), url+"/openapi.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// routed are the operations of the gateway's table.
+func routed(t *testing.T) []string {
+	t.Helper()
+	body, err := os.ReadFile("../../services/gateway/internal/route/routes.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table struct {
+		Routes []struct {
+			Path    string   `yaml:"path"`
+			Methods []string `yaml:"methods"`
+		} `yaml:"routes"`
+	}
+	if err := yaml.Unmarshal(body, &table); err != nil {
+		t.Fatal(err)
+	}
+	var operations []string
+	for _, r := range table.Routes {
+		for _, method := range r.Methods {
+			operations = append(operations, method+" "+r.Path)
+		}
+	}
+	slices.Sort(operations)
+	return operations
+}

@@ -1,0 +1,103 @@
+package contract
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+)
+
+// problem is an answer that tells a failure (RFC 9457), as the contract has it.
+type problem struct {
+	Type, Title, Detail, Instance, Code, TraceID string
+	Status                                       int
+	Errors                                       []struct{ Location, Message string }
+}
+
+var (
+	codeForm  = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+	traceForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
+)
+
+// conventions gives what an answer breaks of what every answer keeps.
+func conventions(req *http.Request, res *http.Response, body []byte) []string {
+	var wrong []string
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			wrong = append(wrong, fmt.Sprintf(format, args...))
+		}
+	}
+	check(res.Header.Get("X-Request-Id") != "", "no X-Request-Id")
+	check(res.StatusCode < 500 || res.StatusCode == http.StatusServiceUnavailable, "a 5xx that no client should see")
+	switch res.StatusCode {
+	case http.StatusUnauthorized:
+		check(strings.HasPrefix(res.Header.Get("WWW-Authenticate"), "Bearer"), "401 with WWW-Authenticate %q", res.Header.Get("WWW-Authenticate"))
+	case http.StatusMethodNotAllowed:
+		check(res.Header.Get("Allow") != "", "405 without Allow")
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if !probe(req.URL.Path) {
+			check(positive(res.Header.Get("Retry-After")), "%d with Retry-After %q", res.StatusCode, res.Header.Get("Retry-After"))
+		}
+	case http.StatusNoContent, http.StatusNotModified:
+		check(len(body) == 0, "%d with a body", res.StatusCode)
+	}
+	if res.StatusCode >= 400 && req.Method != http.MethodHead && !probe(req.URL.Path) {
+		wrong = append(wrong, problemForm(req, res, body)...)
+	}
+	return wrong
+}
+
+// problemForm gives what is wrong with the form of a problem.
+func problemForm(req *http.Request, res *http.Response, body []byte) []string {
+	if got := res.Header.Get("Content-Type"); got != "application/problem+json" {
+		return []string{fmt.Sprintf("a problem with Content-Type %q", got)}
+	}
+	var p problem
+	if err := json.Unmarshal(body, &p); err != nil {
+		return []string{"a problem that is not JSON: " + err.Error()}
+	}
+	var wrong []string
+	for what, ok := range map[string]bool{
+		"type is missing":                   p.Type != "",
+		"title is missing":                  p.Title != "",
+		"detail is missing":                 p.Detail != "",
+		"status is not the answer's":        p.Status == res.StatusCode,
+		"instance is not the path":          p.Instance == req.URL.Path,
+		"code is not in snake_case":         codeForm.MatchString(p.Code),
+		"traceId is no trace id":            traceForm.MatchString(p.TraceID),
+		"invalid values without errors[]":   p.Status != http.StatusUnprocessableEntity || len(p.Errors) > 0,
+		"an error has location and message": complete(p),
+	} {
+		if !ok {
+			wrong = append(wrong, "problem: "+what)
+		}
+	}
+	return wrong
+}
+
+func complete(p problem) bool {
+	for _, e := range p.Errors {
+		if e.Location == "" || e.Message == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// limitHeaders gives what is wrong with the headers that tell the rate limit.
+func limitHeaders(h http.Header) []string {
+	var wrong []string
+	for _, name := range []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"} {
+		if n, err := strconv.Atoi(h.Get(name)); err != nil || n < 0 {
+			wrong = append(wrong, fmt.Sprintf("%s is %q", name, h.Get(name)))
+		}
+	}
+	return wrong
+}
+
+func positive(text string) bool {
+	n, err := strconv.Atoi(text)
+	return err == nil && n > 0
+}

@@ -1,0 +1,86 @@
+package contract
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"net/http"
+	"strings"
+)
+
+// sessionRules hold for accounts and sessions.
+func sessionRules() []rule {
+	return []rule{
+		{"sessions/a token says who it is for", nil, claimed},
+		{"sessions/logout ends the session", nil, func(w *world) {
+			s := w.login(w.bob.account)
+			w.must("POST /auth/logout", http.StatusNoContent, call{body: s.refreshing()})
+			w.must("POST /auth/logout", http.StatusNoContent, call{body: s.refreshing()})
+			w.must("POST /auth/refresh", http.StatusUnauthorized, call{body: s.refreshing()})
+		}},
+		{"sessions/a new password ends all sessions", nil, func(w *world) {
+			s := w.newcomer()
+			other := w.login(s.account)
+			next := "another Passphrase " + unique()
+			w.must("PUT /auth/password", http.StatusNoContent, call{as: s, body: change(s, next)})
+			for _, ended := range []*session{s, other} {
+				w.must("POST /auth/refresh", http.StatusUnauthorized, call{body: ended.refreshing()})
+			}
+			w.must("POST /auth/login", http.StatusUnauthorized, call{body: s.credentials()})
+			s.password = next
+			w.must("POST /auth/login", http.StatusOK, call{body: s.credentials()})
+		}},
+		{"sessions/a disabled user cannot go on", nil, func(w *world) {
+			s := w.disabled()
+			w.must("POST /auth/refresh", http.StatusUnauthorized, call{body: s.refreshing()})
+			w.must("PATCH /auth/users/{id}", http.StatusOK, call{as: w.manager, args: []any{s.id}, body: map[string]any{"disabled": false}})
+			w.must("POST /auth/login", http.StatusOK, call{body: s.credentials()})
+		}},
+		{"sessions/unknown email and wrong password are answered alike", nil, func(w *world) {
+			unknown := w.must("POST /auth/login", http.StatusUnauthorized, call{body: newAccount("nobody").credentials()})
+			wrong := w.must("POST /auth/login", http.StatusUnauthorized,
+				call{body: account{email: w.bob.email, password: "not the password"}.credentials()})
+			var first, second problem
+			unknown.into(w, &first)
+			wrong.into(w, &second)
+			if first.Code != second.Code || first.Detail != second.Detail || first.Title != second.Title {
+				w.t.Errorf("an unknown email gets %+v, a wrong password %+v", first, second)
+			}
+		}},
+		{"sessions/a refreshed token works", nil, func(w *world) {
+			s := w.login(w.bob.account)
+			w.keep(s, w.must("POST /auth/refresh", http.StatusOK, call{body: s.refreshing()}))
+			w.must("GET /auth/me", http.StatusOK, call{as: s})
+			w.must("POST /auth/refresh", http.StatusOK, call{body: s.refreshing()})
+		}},
+	}
+}
+
+func claimed(w *world) {
+	parts := strings.Split(w.ann.access, ".")
+	if len(parts) != 3 {
+		w.t.Fatalf("the token has %d parts", len(parts))
+	}
+	part := func(text string) map[string]any {
+		raw, err := base64.RawURLEncoding.DecodeString(text)
+		var out map[string]any
+		if err == nil {
+			err = json.Unmarshal(raw, &out)
+		}
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		return out
+	}
+	if part(parts[0])["kid"] == nil {
+		w.t.Error("the token names no key")
+	}
+	claims := part(parts[1])
+	for _, name := range []string{"iss", "aud", "sub", "email", "role", "iat", "nbf", "exp", "jti"} {
+		if claims[name] == nil {
+			w.t.Errorf("the token has no %s", name)
+		}
+	}
+	if claims["sub"] != itoa(w.ann.id) || claims["role"] != "Client" || claims["email"] != w.ann.email {
+		w.t.Errorf("the token is for %v, %v, %v", claims["sub"], claims["email"], claims["role"])
+	}
+}

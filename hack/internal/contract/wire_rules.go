@@ -1,0 +1,191 @@
+package contract
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// wireRules hold for every request.
+func wireRules() []rule {
+	return []rule{
+		{"wire/an unknown route is 404", nil, func(w *world) {
+			for _, path := range []string{"/nothing", "/metrics", "/admin", "/auth", "/sales/1/2/3", "/products/"} {
+				a := w.fetch(w.URL, http.MethodGet, path, call{as: w.manager})
+				if a.status != http.StatusNotFound {
+					w.t.Errorf("GET %s: %d, want 404", path, a.status)
+					continue
+				}
+				code("not_found")(w, a)
+			}
+		}},
+		{"wire/a wrong method is 405", nil, wrongMethods},
+		{"wire/HEAD is GET without the body", nil, heads},
+		{"wire/X-Request-Id is accepted or made", nil, requestIDs},
+		{"wire/traceparent is continued", nil, func(w *world) {
+			const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
+			a := w.must("GET /products/{productId}", http.StatusNotFound, call{
+				args: []any{nowhere + 10}, header: []string{"Traceparent", "00-" + trace + "-00f067aa0ba902b7-01"},
+			})
+			if got := a.field(w, "traceId"); got != trace {
+				w.t.Errorf("traceId is %s, want that of the traceparent, %s", got, trace)
+			}
+		}},
+		{"wire/identity is in the token alone", nil, identities},
+		{"wire/scripts of the origin may call", []need{scripts}, origins},
+		{"wire/health", nil, healthy},
+		{"wire/documents", nil, documents},
+	}
+}
+
+var allMethods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
+
+// wrongMethods calls each path with a method that no operation has there.
+func wrongMethods(w *world) {
+	taken := map[string][]string{}
+	for _, op := range w.document.Operations {
+		taken[op.Path] = append(taken[op.Path], op.Method)
+	}
+	for template, methods := range taken {
+		wrong := allMethods[slices.IndexFunc(allMethods, func(m string) bool { return !slices.Contains(methods, m) })]
+		_, filled := path(wrong+" "+template, []any{1, 1})
+		if w.document.find(wrong, filled) != nil {
+			continue // /stock/audit is also of the form /stock/{productId}
+		}
+		a := w.fetch(w.URL, wrong, filled, call{as: w.manager})
+		if a.status != http.StatusMethodNotAllowed {
+			w.t.Errorf("%s %s: %d, want 405", wrong, filled, a.status)
+			continue
+		}
+		code("method_not_allowed")(w, a)
+		allow := strings.Split(a.header.Get("Allow"), ", ")
+		for _, m := range methods {
+			if !slices.Contains(allow, m) || slices.Contains(allow, wrong) {
+				w.t.Errorf("%s %s: Allow is %v, want %v", wrong, filled, allow, methods)
+			}
+		}
+	}
+}
+
+func heads(w *world) {
+	p := w.product(1)
+	for _, path := range []string{"/products/" + itoa(p.ID), "/products?q=" + unique()} {
+		get, head := w.fetch(w.URL, http.MethodGet, path, call{}), w.fetch(w.URL, http.MethodHead, path, call{})
+		if head.status != get.status || len(head.body) != 0 {
+			w.t.Errorf("HEAD %s: %d with %d bytes, want %d with none", path, head.status, len(head.body), get.status)
+		}
+		for _, name := range []string{"ETag", "Content-Type"} {
+			header(name, get.header.Get(name))(w, head)
+		}
+	}
+	if a := w.fetch(w.URL, http.MethodHead, "/sales", call{}); a.status != http.StatusUnauthorized {
+		w.t.Errorf("HEAD /sales without a token: %d, want 401", a.status)
+	}
+}
+
+func requestIDs(w *world) {
+	mine := unique()
+	header("X-Request-Id", mine)(w, w.send("GET /products", call{header: []string{"X-Request-Id", mine}}))
+	header("X-Request-Id", mine)(w, w.send("GET /sales", call{as: w.ann, header: []string{"X-Request-Id", mine}}))
+	for _, unusable := range []string{"two words", strings.Repeat("x", 1000)} {
+		a := w.send("GET /products", call{header: []string{"X-Request-Id", unusable}})
+		if a.header.Get("X-Request-Id") == unusable {
+			w.t.Errorf("X-Request-Id %.20q was accepted", unusable)
+		}
+	}
+	first, second := w.send("GET /products", call{}), w.send("GET /products", call{})
+	if first.header.Get("X-Request-Id") == second.header.Get("X-Request-Id") {
+		w.t.Error("two requests got one X-Request-Id")
+	}
+}
+
+// identities sends the headers by which other gateways name the caller.
+func identities(w *world) {
+	forged := []string{"X-User-Id", itoa(w.bob.id), "X-User-Role", "Manager", "X-Auth-Role", "Manager", "X-Remote-User", "1",
+		"X-Forwarded-User", itoa(w.bob.id), "Cookie", "token=" + w.manager.access}
+	w.must("GET /sales", http.StatusUnauthorized, call{header: forged})
+	w.must("GET /stock/audit", http.StatusForbidden, call{as: w.ann, header: forged})
+	made := w.place(w.ann, order(line{ProductID: nowhere, Quantity: 1}), forged...)
+	if made.CustomerID != w.ann.id {
+		w.t.Errorf("the sale is of user %d, want %d", made.CustomerID, w.ann.id)
+	}
+	if a := w.fetch(w.URL, http.MethodGet, "/sales", call{query: "access_token=" + w.ann.access}); a.status != http.StatusUnauthorized {
+		w.t.Errorf("a token in the query: %d, want 401", a.status)
+	}
+}
+
+func origins(w *world) {
+	preflight := []string{"Origin", w.Origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,idempotency-key"}
+	a := w.fetch(w.URL, http.MethodOptions, "/sales", call{header: preflight})
+	if a.status != http.StatusNoContent && a.status != http.StatusOK {
+		w.t.Errorf("preflight: %d", a.status)
+	}
+	header("Access-Control-Allow-Origin", w.Origin)(w, a)
+	for name, wants := range map[string][]string{
+		"Access-Control-Allow-Methods": {"GET", "POST"},
+		"Access-Control-Allow-Headers": {"Authorization", "Idempotency-Key", "If-Match"},
+	} {
+		for _, want := range wants {
+			if !strings.Contains(a.header.Get(name), want) {
+				w.t.Errorf("%s is %q, want %s among it", name, a.header.Get(name), want)
+			}
+		}
+	}
+	a = w.send("GET /products", call{header: []string{"Origin", w.Origin}})
+	header("Access-Control-Allow-Origin", w.Origin)(w, a)
+	sends("Access-Control-Expose-Headers")(w, a)
+	a = w.send("GET /products", call{header: []string{"Origin", "https://elsewhere.example.com"}})
+	header("Access-Control-Allow-Origin", "")(w, a)
+}
+
+func healthy(w *world) {
+	bases := []string{w.URL}
+	for _, base := range w.Services {
+		bases = append(bases, base)
+	}
+	for _, base := range bases {
+		a := w.fetch(base, http.MethodGet, "/health", call{})
+		var report struct{ Checks map[string]any }
+		a.into(w, &report)
+		if a.status != http.StatusOK || len(report.Checks) == 0 {
+			w.t.Errorf("%s/health: %d %s, want 200 and each check", base, a.status, a.body)
+		}
+		for _, path := range []string{"/livez", "/readyz"} {
+			if a := w.fetch(base, http.MethodGet, path, call{}); a.status != http.StatusOK {
+				w.t.Errorf("%s%s: %d", base, path, a.status)
+			}
+		}
+		if a := w.fetch(base, http.MethodGet, "/metrics", call{}); a.status != http.StatusNotFound {
+			w.t.Errorf("%s/metrics: %d, want 404: metrics have a port of their own", base, a.status)
+		}
+	}
+}
+
+// documents is what people and programs read about the contract.
+func documents(w *world) {
+	if ok, errs := w.document.validator.ValidateDocument(); !ok {
+		w.t.Errorf("the document is not OpenAPI: %v", errs)
+	}
+	seen := map[string]string{}
+	for name, op := range w.document.Operations {
+		if op.ID == "" || op.Summary == "" || len(op.Tags) == 0 {
+			w.t.Errorf("%s lacks an operationId, a summary or a tag", name)
+		}
+		if other := seen[op.ID]; other != "" {
+			w.t.Errorf("%s and %s are both called %s", name, other, op.ID)
+		}
+		seen[op.ID] = name
+		for status, res := range op.Responses {
+			if (status == "204" || status == "304") && len(res.Content) > 0 {
+				w.t.Errorf("%s documents a body for %s", name, status)
+			}
+			if status >= "400" && res.Content["application/problem+json"] == nil {
+				w.t.Errorf("%s documents no problem for %s", name, status)
+			}
+		}
+	}
+	a := w.fetch(w.URL, http.MethodGet, "/docs", call{})
+	if a.status != http.StatusOK || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
+		w.t.Errorf("/docs: %d %s, want a page", a.status, a.header.Get("Content-Type"))
+	}
+}
