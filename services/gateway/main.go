@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"net/url"
-	"os"
 	"time"
 
 	"ecommerce-stack.dev/services/gateway/internal/cache"
@@ -87,7 +86,7 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log, metrics, checks := telemetry.NewLogger(os.Stdout, name, c.Server.LogLevel), telemetry.NewRegistry(name), health.New()
+	log, metrics, checks := telemetry.NewLogger(telemetry.Stdout, name, c.Server.LogLevel), telemetry.NewRegistry(name), health.New()
 	verifier, err := authn.NewVerifier(c.Tokens)
 	if err != nil {
 		return err

@@ -8,7 +8,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"ecommerce-stack.dev/services/event"
@@ -57,7 +56,7 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log, metrics, checks := telemetry.NewLogger(os.Stdout, name, c.Server.LogLevel), telemetry.NewRegistry(name), health.New()
+	log, metrics, checks := telemetry.NewLogger(telemetry.Stdout, name, c.Server.LogLevel), telemetry.NewRegistry(name), health.New()
 	verifier, err := authn.NewVerifier(c.Tokens)
 	if err != nil {
 		return err

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 // Default is the subcommand that runs when none is named.
@@ -37,8 +39,10 @@ func run(name string, arguments []string, subcommands map[string]func(context.Co
 		fmt.Fprintf(os.Stderr, "usage: %s [%s]; the settings are environment variables\n", name, strings.Join(known, " | "))
 		return 2
 	}
+	tuneMemory()
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
+	defer telemetry.Stdout.Flush()
 	if err := do(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
 		return 1

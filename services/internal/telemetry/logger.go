@@ -17,20 +17,27 @@ import (
 // say that they hold a secret are hidden, whoever logs them.
 func NewLogger(w io.Writer, service string, level slog.Leveler) *slog.Logger {
 	h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact})
-	return slog.New(contextHandler{h}).With(
+	flush := func() {}
+	if b, ok := w.(*Buffer); ok {
+		flush = b.Flush
+	}
+	return slog.New(contextHandler{h, flush}).With(
 		slog.String("service", service),
 		slog.String("version", buildinfo.Version),
 		slog.String("commit", buildinfo.Commit),
 	)
 }
 
-var secretNames = []string{"password", "secret", "token", "authorization", "cookie", "dsn", "credential", "privatekey"}
+var (
+	separators  = strings.NewReplacer("_", "", "-", "")
+	secretNames = []string{"password", "secret", "token", "authorization", "cookie", "dsn", "credential", "privatekey"}
+)
 
 func redact(_ []string, a slog.Attr) slog.Attr {
 	if a.Value.Kind() != slog.KindString && a.Value.Kind() != slog.KindAny {
 		return a
 	}
-	name := strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(a.Key))
+	name := strings.ToLower(separators.Replace(a.Key))
 	for _, s := range secretNames {
 		if strings.Contains(name, s) {
 			return slog.String(a.Key, "[redacted]")
@@ -39,8 +46,12 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// contextHandler adds the ids that a context carries.
-type contextHandler struct{ slog.Handler }
+// contextHandler adds the ids that a context carries, and sees to it that what went
+// wrong is written at once.
+type contextHandler struct {
+	slog.Handler
+	flush func()
+}
 
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 	if id := RequestID(ctx); id != "" {
@@ -49,13 +60,17 @@ func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 	if id := TraceID(ctx); id != "" {
 		r.AddAttrs(slog.String("traceId", id))
 	}
-	return h.Handler.Handle(ctx, r)
+	err := h.Handler.Handle(ctx, r)
+	if r.Level >= slog.LevelWarn {
+		h.flush()
+	}
+	return err
 }
 
 func (h contextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return contextHandler{h.Handler.WithAttrs(attrs)}
+	return contextHandler{h.Handler.WithAttrs(attrs), h.flush}
 }
 
 func (h contextHandler) WithGroup(name string) slog.Handler {
-	return contextHandler{h.Handler.WithGroup(name)}
+	return contextHandler{h.Handler.WithGroup(name), h.flush}
 }

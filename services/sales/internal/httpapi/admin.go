@@ -126,11 +126,12 @@ func (a *API) deleteLetter(ctx context.Context, in *OfLetter) (*struct{}, error)
 	return nil, a.logged(ctx, "dead letter deleted", in.ID, a.Letters.Delete(ctx, in.ID))
 }
 
-// logged says who did what, unless it failed.
+// logged says who did what, unless it failed: as a warning, which is written at once,
+// because what was done cannot be undone.
 func (a *API) logged(ctx context.Context, what string, id int64, err error) error {
 	if err == nil {
 		p, _ := authn.FromContext(ctx)
-		a.Log.InfoContext(ctx, what, "dead_letter", id, "actor", p.UserID, "actor_email", p.Email)
+		a.Log.WarnContext(ctx, what, "dead_letter", id, "actor", p.UserID, "actor_email", p.Email)
 	}
 	return err
 }
