@@ -27,6 +27,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/preflight"
 	"ecommerce-stack.dev/hack/bench/internal/report"
+	"ecommerce-stack.dev/hack/bench/internal/shop"
 	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
@@ -40,6 +41,11 @@ type options struct {
 	Addr    string   `help:"Where the system's gateway listens; a free port of loopback if left out."`
 	Env     []string `help:"KEY=VALUE for the environment of the services." sep:"none"`
 	Out     string   `help:"Folder of the results." default:"_out/bench"`
+
+	Growth   bool    `help:"Measure at growing sizes instead: the first of each, then more past sales, then more products, then more replicas."`
+	Products []int64 `help:"Products, with --growth." default:"1000,100000,1000000" sep:","`
+	Sales    []int64 `help:"Past sales, with --growth; 10000000 take about 40 GiB and an hour to fill in." default:"10000,1000000" sep:","`
+	Replicas []int64 `help:"Replicas of each consumer, with --growth." default:"1,2,4" sep:","`
 }
 
 // Validate implements kong's interface.
@@ -55,7 +61,7 @@ func (o *options) Validate() error {
 			return fmt.Errorf("--env %s is not KEY=VALUE", e)
 		}
 	}
-	return nil
+	return o.checkSizes()
 }
 
 func main() {
@@ -94,6 +100,9 @@ func run(ctx context.Context, o options) (err error) {
 		}
 		return nil
 	}
+	if o.Growth {
+		selected = []measure.Measurement{shop.Measurement{Shop: &b.shop, Scenario: shop.Uniform()}}
+	}
 	if err := b.preflight(selected); err != nil {
 		return err
 	}
@@ -101,12 +110,18 @@ func run(ctx context.Context, o options) (err error) {
 	if err := b.start(ctx, selected); err != nil {
 		return err
 	}
+	if o.Growth {
+		return b.grow(ctx)
+	}
 	return b.measure(ctx, selected)
 }
 
 // room on the disk that a run of this many measurements takes at most: mostly the
 // binary log.
 func room(o options, n int) uint64 {
+	if o.Growth {
+		return o.growthRoom()
+	}
 	return 2<<30 + uint64(float64(n*o.Rounds)*o.Seconds*8*(1<<20))
 }
 
@@ -139,27 +154,33 @@ func (b *bench) measure(ctx context.Context, selected []measure.Measurement) err
 	for _, m := range selected {
 		r.About[m.Name()] = m.About()
 	}
-	total := len(selected) * b.options.Rounds
-	d := time.Duration(b.options.Seconds * float64(time.Second))
-	began := time.Now()
-	step := func(number int, m measure.Measurement, round int, do func() ([]measure.Figure, error)) error {
-		var figures []measure.Figure
-		what := fmt.Sprintf("%d/%d round %d %s%s", number, total, round, m.Name(), left(began, number-1, total))
-		err := b.show.Run(what, func(func(string)) (err error) {
-			figures, err = do()
-			return err
-		})
-		if err == nil && len(figures) > 0 {
-			b.show.Printf("      %s %s %s", report.Number(figures[0].Value), figures[0].Unit, figures[0].Name)
-		}
-		return err
-	}
 	var err error
-	r.Samples, err = measure.Run(ctx, b.options.Rounds, d, selected, step)
+	r.Samples, err = b.rounds(ctx, "", selected)
 	if len(r.Samples) == 0 || ctx.Err() != nil {
 		return err
 	}
 	return errors.Join(err, b.report(r))
+}
+
+// rounds measures with a line for each; where, if any, says at what size.
+func (b *bench) rounds(ctx context.Context, where string, selected []measure.Measurement) ([]measure.Sample, error) {
+	total, began := len(selected)*b.options.Rounds, time.Now()
+	if where != "" {
+		b.show.Printf("  At %s", where)
+	}
+	return measure.Run(ctx, b.options.Rounds, time.Duration(b.options.Seconds*float64(time.Second)), selected,
+		func(number int, m measure.Measurement, round int, do func() ([]measure.Figure, error)) error {
+			var figures []measure.Figure
+			what := fmt.Sprintf("%d/%d round %d %s%s", number, total, round, m.Name(), left(began, number-1, total))
+			err := b.show.Run(what, func(func(string)) (err error) {
+				figures, err = do()
+				return err
+			})
+			if err == nil && len(figures) > 0 {
+				b.show.Printf("      %s %s %s", report.Number(figures[0].Value), figures[0].Unit, figures[0].Name)
+			}
+			return err
+		})
 }
 
 // left estimates how long the rest takes.
@@ -174,14 +195,25 @@ func left(began time.Time, done, total int) string {
 func (b *bench) report(r *report.Report) error {
 	r.Digest()
 	r.Print(os.Stdout)
-	dir := b.options.Out
-	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(b.root, dir)
-	}
-	base, err := r.Write(dir)
+	base, err := r.Write(b.out())
 	if err != nil {
 		return fmt.Errorf("write the results: %w", err)
 	}
+	plots, err := r.Plot(base)
+	if err != nil {
+		return err
+	}
 	fmt.Printf("\nAll samples: %s.json\n", base)
+	for _, file := range plots {
+		fmt.Printf("Plot: %s\n", file)
+	}
 	return nil
+}
+
+// out is the folder of the results.
+func (b *bench) out() string {
+	if filepath.IsAbs(b.options.Out) {
+		return b.options.Out
+	}
+	return filepath.Join(b.root, b.options.Out)
 }

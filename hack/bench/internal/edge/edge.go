@@ -111,6 +111,7 @@ func (e *Edge) build(ctx context.Context, module, what string, env ...string) (s
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", out, what)
 	cmd.Dir, cmd.Env = filepath.Join(e.Root, module), append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // It removes what it has begun.
 	if said, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s in %s: %w\n%s", what, module, err, said)
 	}

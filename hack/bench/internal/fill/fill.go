@@ -7,7 +7,6 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
-	"strings"
 )
 
 // Schemas of one store.
@@ -47,9 +46,17 @@ func Products(ctx context.Context, db *sql.DB, s Schemas, from, to int64, tell f
 	return nil
 }
 
-// Has counts the rows of a table. It reads them all.
-func Has(ctx context.Context, db *sql.DB, table string) (n int64, err error) {
-	// The name is one of ours.
-	err = db.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+strings.TrimSpace(table)).Scan(&n)
-	return n, err
+// Analyse lets the server count what it plans by, as it does by itself sooner or
+// later.
+func Analyse(ctx context.Context, db *sql.DB, s Schemas) error {
+	for _, table := range []string{s.Sales + ".sales", s.Sales + ".timeline", s.Stock + ".products", s.Stock + ".stocks", s.Stock + ".movements", s.Stock + ".reservations"} {
+		rows, err := db.QueryContext(ctx, "ANALYZE NO_WRITE_TO_BINLOG TABLE "+table)
+		if err != nil {
+			return fmt.Errorf("analyse %s: %w", table, err)
+		}
+		if err := rows.Close(); err != nil {
+			return err
+		}
+	}
+	return nil
 }

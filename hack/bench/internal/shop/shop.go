@@ -23,6 +23,9 @@ type Shop struct {
 	System *local.System
 	// DB is a connection of the bench's own, to look at rows and counters.
 	DB *sql.DB
+	// NoAudit leaves out the system's own audit, which reads the whole ledger; what has
+	// left the stock is still compared with what was sold.
+	NoAudit bool
 	// Customers' Authorization header lines, and the manager's.
 	tokens  []string
 	manager string
@@ -47,6 +50,9 @@ func authorization(token string) string { return "Authorization: Bearer " + toke
 
 // Audit asks the system to recompute its ledger and fails when that does not add up.
 func (s *Shop) Audit(ctx context.Context) error {
+	if s.NoAudit {
+		return nil
+	}
 	client := wire.New(s.address)
 	defer client.Close()
 	a, err := client.Do(ctx, wire.Request{Method: http.MethodGet, Path: "/stock/audit", Header: s.manager})
