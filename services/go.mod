@@ -9,6 +9,7 @@ replace ecommerce-stack.dev/hack/testenv => ../hack/testenv
 require (
 	ecommerce-stack.dev/services/event v0.0.0
 	github.com/failsafe-go/failsafe-go v0.9.8
+	github.com/klauspost/compress v1.20.3
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/santhosh-tekuri/jsonschema/v6 v6.0.2
 	github.com/swaggest/swgui v1.8.5

@@ -19,6 +19,8 @@ import (
 
 	"github.com/maypok86/otter/v2"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"ecommerce-stack.dev/services/gateway/internal/compression"
 )
 
 const (
@@ -28,7 +30,8 @@ const (
 	deafTTL = time.Second
 	// staleFor is how long after that it may serve when the upstream does not.
 	staleFor = 5 * time.Minute
-	// entryOverhead is what an entry takes beside its body, roughly.
+	// entryOverhead is what an entry takes beside its body and the compressed form of
+	// that, roughly.
 	entryOverhead = 512
 )
 
@@ -52,7 +55,8 @@ type Key struct {
 
 type entry struct {
 	Answer
-	at time.Time
+	at     time.Time
+	packed *compression.Body
 }
 
 // flight is a call under way. A change in the meantime makes its answer unfit to be
@@ -60,6 +64,7 @@ type entry struct {
 type flight struct {
 	done    chan struct{}
 	answer  Answer
+	packed  *compression.Body
 	err     error
 	changed bool
 }
@@ -81,7 +86,7 @@ type Cache struct {
 func New(ttl time.Duration, reg prometheus.Registerer) *Cache {
 	options := otter.Options[string, *entry]{
 		MaximumWeight:    maxBytes,
-		Weigher:          func(k string, e *entry) uint32 { return uint32(len(k) + len(e.Body) + entryOverhead) },
+		Weigher:          func(k string, e *entry) uint32 { return uint32(len(k) + len(e.Body)*3/2 + entryOverhead) },
 		ExpiryCalculator: otter.ExpiryWriting[string, *entry](ttl + staleFor),
 	}
 	items, lists := options, options
@@ -153,6 +158,8 @@ type Result struct {
 	Age time.Duration
 	// Status is the member of a Cache-Status header (RFC 9211) that tells it.
 	Status string
+
+	packed *compression.Body
 }
 
 // name of this cache in Cache-Status.
@@ -189,10 +196,10 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 	status := name + "; fwd=" + reason + "; fwd-status=" + strconv.Itoa(f.answer.Status)
 	if shared {
 		c.results.WithLabelValues("shared").Inc()
-		return Result{Answer: f.answer, Status: status + "; collapsed"}, nil
+		return Result{Answer: f.answer, Status: status + "; collapsed", packed: f.packed}, nil
 	}
 	c.results.WithLabelValues("miss").Inc()
-	return Result{Answer: f.answer, Status: status}, nil
+	return Result{Answer: f.answer, Status: status, packed: f.packed}, nil
 }
 
 // spare is the answer in place of one that failed. It is looked up after the call,
@@ -206,7 +213,7 @@ func (c *Cache) spare(k Key, f *flight) (*entry, bool) {
 }
 
 func (c *Cache) kept(e *entry, status string) Result {
-	return Result{Answer: e.Answer, Age: max(0, c.now().Sub(e.at)), Status: status}
+	return Result{Answer: e.Answer, Age: max(0, c.now().Sub(e.at)), Status: status, packed: e.packed}
 }
 
 func failed(f *flight) bool { return f.err != nil || f.answer.Status >= http.StatusInternalServerError }
@@ -238,6 +245,7 @@ func (c *Cache) fly(ctx context.Context, k Key, f *flight, fetch Fetch) {
 	defer close(f.done)
 	began := c.now()
 	f.answer, f.err = fetch(ctx)
+	f.packed = compression.NewBody(f.answer.Body)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f.changed {
@@ -245,7 +253,7 @@ func (c *Cache) fly(ctx context.Context, k Key, f *flight, fetch Fetch) {
 	}
 	delete(c.flights, k)
 	if f.err == nil && f.answer.Status == http.StatusOK && c.ttl > 0 {
-		c.store(k).Set(k.Text, &entry{Answer: f.answer, at: began})
+		c.store(k).Set(k.Text, &entry{Answer: f.answer, at: began, packed: f.packed})
 	}
 }
 
@@ -263,15 +271,18 @@ func (res Result) Write(w http.ResponseWriter, r *http.Request) {
 		h["Cache-Control"] = []string{"no-cache"}
 		h["Age"] = []string{seconds(res.Age)}
 	}
-	if res.Answer.Status == http.StatusOK && matches(r.Header.Get("If-None-Match"), h.Get("Etag")) {
+	if res.Answer.Status == http.StatusOK && matches(compression.Plain(r.Header.Get("If-None-Match")), h.Get("Etag")) {
 		h.Del("Content-Type")
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
-	h["Content-Length"] = []string{strconv.Itoa(len(res.Body))}
+	if res.packed == nil {
+		res.packed = compression.NewBody(res.Body)
+	}
+	body := res.packed.Choose(res.Answer.Status, h, compression.Accepted(r))
 	w.WriteHeader(res.Answer.Status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(res.Body) // the client may be gone
+		_, _ = w.Write(body) // the client may be gone
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"ecommerce-stack.dev/services/gateway/internal/compression"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/internal/problem"
 )
@@ -26,7 +27,7 @@ type Documents struct {
 
 	mu     sync.Mutex
 	known  map[string][]byte
-	merged []byte
+	merged *compression.Body
 	at     time.Time
 }
 
@@ -44,10 +45,11 @@ func (d *Documents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/openapi+json")
 	w.Header().Set("Cache-Control", "no-cache")
-	_, _ = w.Write(body) // the client may be gone
+	chosen := body.Choose(http.StatusOK, w.Header(), compression.Accepted(r))
+	_, _ = w.Write(chosen) // the client may be gone
 }
 
-func (d *Documents) document(ctx context.Context) ([]byte, error) {
+func (d *Documents) document(ctx context.Context) (*compression.Body, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.merged != nil && time.Since(d.at) < keep {
@@ -66,8 +68,8 @@ func (d *Documents) document(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.merged, d.at = merged, time.Now()
-	return merged, nil
+	d.merged, d.at = compression.NewBody(merged), time.Now()
+	return d.merged, nil
 }
 
 // refresh asks every upstream at once.

@@ -13,6 +13,36 @@ import (
 	"ecommerce-stack.dev/services/internal/authn/authntest"
 )
 
+// benchmarkPage measures a list of 50 products, with and without compression.
+func benchmarkPage(b *testing.B, g *gateway) {
+	page := productPage(50)
+	g.up.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, page)
+	})
+	for _, c := range []struct{ name, path, accept string }{
+		{"page cached", "/products", ""},
+		{"page cached gzip", "/products", "gzip"},
+		{"page passed on", "/products?inStock=true", ""},
+		{"page passed on gzip", "/products?inStock=true", "gzip"},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			var sent int
+			for b.Loop() {
+				r := httptest.NewRequest(http.MethodGet, c.path, nil)
+				if c.accept != "" {
+					r.Header.Set("Accept-Encoding", c.accept)
+				}
+				rec := httptest.NewRecorder()
+				g.srv.Handler().ServeHTTP(rec, r)
+				sent = rec.Body.Len()
+			}
+			b.ReportMetric(float64(sent), "sent_B")
+		})
+	}
+}
+
 // BenchmarkGateway measures what the gateway itself costs: a request in memory, and,
 // for what is passed on, one call to an upstream on loopback.
 func BenchmarkGateway(b *testing.B) {
@@ -37,6 +67,7 @@ func BenchmarkGateway(b *testing.B) {
 			})
 		})
 	}
+	benchmarkPage(b, g)
 	b.Run("token", func(b *testing.B) {
 		for _, key := range []string{"EdDSA", "HS256"} {
 			keys := authntest.New(b)

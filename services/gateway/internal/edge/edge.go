@@ -17,6 +17,7 @@ import (
 
 	"ecommerce-stack.dev/services/gateway/internal/cache"
 	"ecommerce-stack.dev/services/gateway/internal/client"
+	"ecommerce-stack.dev/services/gateway/internal/compression"
 	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/gateway/internal/route"
@@ -74,12 +75,39 @@ func (e *Edge) RouteOf(method, path string) *route.Route {
 
 // ServeHTTP implements http.Handler.
 func (e *Edge) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if personal(r.URL.Path) {
+		e.respond(w, r)
+		return
+	}
+	w.Header()["Vary"] = varies
+	if !compression.Accepted(r) {
+		e.respond(w, r)
+		return
+	}
+	packed := compression.NewWriter(w, r)
+	e.respond(packed, r)
+	_ = packed.Close() // the client may be gone
+}
+
+func (e *Edge) respond(w http.ResponseWriter, r *http.Request) {
 	if err := e.serve(w, r); err != nil {
 		p := problem.From(err)
 		p.Log(r.Context(), e.Log)
 		problem.Write(w, r, p)
 	}
 }
+
+// varies is shared by all answers; its capacity is its length, so whoever appends to
+// it has a copy.
+var varies = []string{"Accept-Encoding"}
+
+// personal says whether answers at a path hold tokens or an account, and so are never
+// compressed. The size of a compressed answer tells how much of a secret in it an
+// attacker's own text repeats (BREACH, Gluck, Harris and Prado, 2013). That attack
+// needs a browser which sends the victim's requests for the attacker, and ours carry
+// their token in a header that only the page itself can set; but nothing is won on
+// answers this small, so secrets do not rely on it.
+func personal(path string) bool { return strings.HasPrefix(path, "/auth/") }
 
 // Refuse answers what the server refuses before it comes here, as any other answer:
 // counted, within the limits, and for scripts to read. The refusal goes before that of

@@ -7,10 +7,12 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"ecommerce-stack.dev/services/gateway/internal/compression"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
@@ -99,6 +101,7 @@ func (u *Upstream) outgoing(ctx context.Context, r *http.Request, b body, client
 		}
 	}
 	dropNamed(h, r.Header["Connection"])
+	compression.PlainTags(h)
 	h[server.RequestIDHeader] = []string{telemetry.RequestID(ctx)}
 	h[server.TraceParentHeader] = []string{telemetry.TraceParent(ctx)}
 	h["X-Forwarded-Host"] = []string{r.Host}
@@ -119,6 +122,8 @@ func endsHere(name string) bool {
 	switch name {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
 		"Transfer-Encoding", "Upgrade", "Expect": // RFC 9110, section 7.6.1
+		return true
+	case "Accept-Encoding": // Whoever answers behind us has no need to encode.
 		return true
 	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "Cookie":
 		return true
@@ -141,6 +146,9 @@ func copyHeader(to, from http.Header) {
 	for name, values := range from {
 		switch name {
 		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", server.RequestIDHeader:
+			continue
+		case "Vary":
+			to[name] = append(slices.Clip(to[name]), values...)
 			continue
 		}
 		to[name] = values
