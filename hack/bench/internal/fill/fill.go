@@ -7,6 +7,7 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"strings"
 )
 
 // Schemas of one store.
@@ -49,14 +50,10 @@ func Products(ctx context.Context, db *sql.DB, s Schemas, from, to int64, tell f
 // Analyse lets the server count what it plans by, as it does by itself sooner or
 // later.
 func Analyse(ctx context.Context, db *sql.DB, s Schemas) error {
-	for _, table := range []string{s.Sales + ".sales", s.Sales + ".timeline", s.Stock + ".products", s.Stock + ".stocks", s.Stock + ".movements", s.Stock + ".reservations"} {
-		rows, err := db.QueryContext(ctx, "ANALYZE NO_WRITE_TO_BINLOG TABLE "+table)
-		if err != nil {
-			return fmt.Errorf("analyse %s: %w", table, err)
-		}
-		if err := rows.Close(); err != nil {
-			return err
-		}
+	_, err := db.ExecContext(ctx, "ANALYZE NO_WRITE_TO_BINLOG TABLE "+strings.Join([]string{s.Sales + ".sales", s.Sales + ".timeline",
+		s.Stock + ".products", s.Stock + ".stocks", s.Stock + ".movements", s.Stock + ".reservations"}, ", "))
+	if err != nil {
+		return fmt.Errorf("analyse the tables: %w", err)
 	}
 	return nil
 }
