@@ -11,13 +11,17 @@ import (
 	"ecommerce-stack.dev/hack/internal/contract"
 )
 
-// TestRoutesAndDocumentsAreOneSet compares what the gateway passes on, what its
-// document says, and what the services do.
+// TestRoutesAndDocumentsAreOneSet compares what the gateway passes on and for whom,
+// what its document says, and what the services say of themselves.
 func TestRoutesAndDocumentsAreOneSet(t *testing.T) {
 	at := target(t)
 	merged := document(t, at.URL)
-	if diff := cmp.Diff(routed(t), merged.Names()); diff != "" {
-		t.Errorf("operations of the gateway's document (-routes +document):\n%s", diff)
+	documented := map[string]any{}
+	for name, op := range merged.Operations {
+		documented[name] = access(op)
+	}
+	if diff := cmp.Diff(routed(t), documented); diff != "" {
+		t.Errorf("operations of the gateway's document, and for whom (-routes +document):\n%s", diff)
 	}
 	var own []string
 	for name, url := range at.Services {
@@ -44,8 +48,23 @@ func document(t *testing.T, url string) *contract.Document {
 	return d
 }
 
-// routed are the operations of the gateway's table.
-func routed(t *testing.T) []string {
+// access as the table of the gateway has it.
+func access(op *contract.Operation) any {
+	switch {
+	case op.Public():
+		return "public"
+	case len(op.Roles) == 0:
+		return "any"
+	}
+	roles := make([]any, len(op.Roles))
+	for i, r := range op.Roles {
+		roles[i] = r
+	}
+	return roles
+}
+
+// routed are the operations of the gateway's table, and for whom they are.
+func routed(t *testing.T) map[string]any {
 	t.Helper()
 	body, err := os.ReadFile("../../services/gateway/internal/route/routes.yaml")
 	if err != nil {
@@ -55,17 +74,17 @@ func routed(t *testing.T) []string {
 		Routes []struct {
 			Path    string   `yaml:"path"`
 			Methods []string `yaml:"methods"`
+			Access  any      `yaml:"access"`
 		} `yaml:"routes"`
 	}
 	if err := yaml.Unmarshal(body, &table); err != nil {
 		t.Fatal(err)
 	}
-	var operations []string
+	operations := map[string]any{}
 	for _, r := range table.Routes {
 		for _, method := range r.Methods {
-			operations = append(operations, method+" "+r.Path)
+			operations[method+" "+r.Path] = r.Access
 		}
 	}
-	slices.Sort(operations)
 	return operations
 }

@@ -10,7 +10,6 @@ package contract
 import (
 	"context"
 	"net/http"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -58,7 +57,6 @@ type suite struct {
 	coverage *Coverage
 	// manager, ann and bob have accounts. A case that changes an account makes its own.
 	manager, ann, bob *session
-	addresses         atomic.Uint32
 }
 
 // Run proves the contract of a store, and returns which documented answers it saw.

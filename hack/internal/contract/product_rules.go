@@ -25,6 +25,14 @@ func productRules() []rule {
 			w.must("PUT /products", http.StatusOK, call{as: w.manager, header: []string{"If-Match", "*"},
 				body: map[string]any{"productId": w.product(1).ID, "description": "Any."}})
 		}},
+		{"products/the ETag of a compressed read is good for a change", nil, func(w *world) {
+			p := w.productOf(map[string]any{"name": "Lamp", "price": "1.00", "description": strings.Repeat("Bright. ", 200)})
+			read := w.must("GET /products/{productId}", http.StatusOK, call{args: []any{p.ID}}) // as gzip, if the store can
+			match := []string{"If-Match", read.header.Get("ETag")}
+			w.must("GET /products/{productId}", http.StatusNotModified, call{args: []any{p.ID}, header: []string{"If-None-Match", match[1]}})
+			w.must("PUT /products", http.StatusOK, call{as: w.manager, header: match, body: map[string]any{"productId": p.ID, "name": "Bulb"}})
+			w.must("DELETE /products/{productId}", http.StatusPreconditionFailed, call{as: w.manager, header: match, args: []any{p.ID}})
+		}},
 		{"products/a change leaves the rest", nil, func(w *world) {
 			p := w.product(1)
 			a := w.must("PUT /products", http.StatusOK, call{as: w.manager, body: map[string]any{"productId": p.ID, "description": ""}})

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -23,8 +24,11 @@ type world struct {
 	last *session
 }
 
+// addressesGiven counts the addresses of all worlds.
+var addressesGiven atomic.Uint32
+
 func (s *suite) world(t *testing.T) *world {
-	n := s.addresses.Add(1)
+	n := addressesGiven.Add(1)
 	// Addresses for documentation and benchmarks (RFC 2544).
 	return &world{suite: s, t: t, ctx: within(t.Context(), t), address: fmt.Sprintf("198.18.%d.%d", n>>8&255, n&255)}
 }
