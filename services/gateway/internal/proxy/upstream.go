@@ -18,6 +18,7 @@ import (
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ecommerce-stack.dev/services/gateway/internal/http1"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
@@ -60,7 +61,7 @@ var (
 type Upstream struct {
 	name    string
 	base    *url.URL
-	round   http.RoundTripper
+	round   transport
 	breaker circuitbreaker.CircuitBreaker[any]
 	// ordinary calls and long ones have places of their own, or a few hundred streams
 	// would leave none for anything else.
@@ -115,12 +116,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 
 // NewUpstream makes an upstream of an http or https URL without a path.
 func NewUpstream(name string, base *url.URL, m *Metrics) *Upstream {
-	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
-	u := &Upstream{name: name, base: base, metrics: m, round: &http.Transport{
-		DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-		MaxIdleConns: 0, MaxIdleConnsPerHost: idlePerHost, IdleConnTimeout: idleTimeout,
-		DisableCompression: true, ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes, MaxResponseHeaderBytes: maxHeader,
-	}}
+	u := &Upstream{name: name, base: base, metrics: m, round: newTransport(base)}
 	u.ordinary.most, u.long.most, u.large.most = maxInFlight, maxLong, largeBodies
 	open := m.open.WithLabelValues(name)
 	u.breaker = circuitbreaker.NewBuilder[any]().
@@ -135,15 +131,36 @@ func NewUpstream(name string, base *url.URL, m *Metrics) *Upstream {
 	return u
 }
 
+// transport makes calls over connections that it keeps.
+type transport interface {
+	http.RoundTripper
+	CloseIdleConnections()
+}
+
+func newTransport(base *url.URL) transport {
+	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+	if base.Scheme == "https" {
+		return &http.Transport{
+			DialContext: dialer.DialContext, TLSHandshakeTimeout: dialTimeout, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
+			MaxIdleConns: 0, MaxIdleConnsPerHost: idlePerHost, IdleConnTimeout: idleTimeout,
+			DisableCompression: true, ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes, MaxResponseHeaderBytes: maxHeader,
+		}
+	}
+	address := base.Host
+	if base.Port() == "" {
+		address = net.JoinHostPort(base.Hostname(), "80")
+	}
+	return &http1.Transport{
+		Dial:    func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", address) },
+		MaxIdle: idlePerHost, IdleTimeout: idleTimeout, MaxHeader: maxHeader,
+	}
+}
+
 // Name of the upstream.
 func (u *Upstream) Name() string { return u.name }
 
 // Close ends the idle connections.
-func (u *Upstream) Close() {
-	if t, ok := u.round.(*http.Transport); ok {
-		t.CloseIdleConnections()
-	}
-}
+func (u *Upstream) Close() { u.round.CloseIdleConnections() }
 
 // enter takes a place among the calls in flight, until leave.
 func (u *Upstream) enter(long bool) (leave func(), err error) {

@@ -21,6 +21,8 @@ import (
 // roundTrip plays an upstream.
 type roundTrip func(*http.Request) (*http.Response, error)
 
+func (roundTrip) CloseIdleConnections() {}
+
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 // hang never answers.

@@ -1,0 +1,163 @@
+package http1
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// readBuffer is what one read can take of an answer.
+const readBuffer = 8 << 10
+
+// conn is a connection that one request at a time uses.
+type conn struct {
+	net.Conn
+	in   *bufio.Reader
+	used time.Time // when the last answer had been read
+
+	// Of the answer that is being read: the length of its body, -1 when that ends with
+	// chunks or with the connection, and whether another request may follow.
+	length  int64
+	chunked bool
+	keep    bool
+
+	raw   syscall.RawConn // nil when it is no socket
+	peek  func(fd uintptr) bool
+	quiet bool
+}
+
+func newConn(nc net.Conn) *conn {
+	c := &conn{Conn: nc, in: bufio.NewReaderSize(nc, readBuffer)}
+	if s, ok := nc.(syscall.Conn); ok {
+		if raw, err := s.SyscallConn(); err == nil {
+			c.raw = raw
+		}
+	}
+	c.peek = func(fd uintptr) bool {
+		var one [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		c.quiet = errors.Is(err, syscall.EAGAIN)
+		return true
+	}
+	return c
+}
+
+func (c *conn) close() { _ = c.Close() } // Nobody waits for what it still might say.
+
+// past is a deadline that is over.
+var past = time.Unix(1, 0)
+
+// abort ends what is going on, from another goroutine.
+func (c *conn) abort() { _ = c.SetDeadline(past) }
+
+// alive says whether the upstream has neither closed the connection nor said anything
+// that nobody asked for. A request that is written to a connection as it closes may or
+// may not have been read.
+func (c *conn) alive() bool {
+	if c.in.Buffered() > 0 {
+		return false
+	}
+	if c.raw == nil {
+		return true
+	}
+	c.quiet = false
+	return c.raw.Read(c.peek) == nil && c.quiet
+}
+
+// buffers for requests: a header, and a body that is not larger than smallBody.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b }}
+
+const smallBody = 64 << 10
+
+// exchange writes a request and reads the header of the final answer.
+func (c *conn) exchange(r *http.Request, maxHeader int) (*http.Response, error) {
+	if err := c.write(r); err != nil {
+		return nil, err
+	}
+	for {
+		res, err := c.readHeader(r, maxHeader)
+		if err != nil {
+			return nil, err
+		}
+		if res.StatusCode >= http.StatusOK {
+			return res, nil
+		}
+		if res.StatusCode == http.StatusSwitchingProtocols {
+			return nil, errMalformed // We asked for none.
+		}
+	}
+}
+
+// write sends a request in one write if its body is small.
+func (c *conn) write(r *http.Request) error {
+	pooled := buffers.Get().(*[]byte)
+	defer buffers.Put(pooled)
+	out := (*pooled)[:0]
+	target := r.URL.RequestURI()
+	if !printable(target) || !printable(r.Method) {
+		return errors.New("the request's target is malformed")
+	}
+	out = append(append(append(out, r.Method...), ' '), target...)
+	out = append(append(append(out, " HTTP/1.1\r\nHost: "...), r.Host...), "\r\n"...)
+	for name, values := range r.Header {
+		for _, v := range values {
+			if v == "" && name == "User-Agent" {
+				continue
+			}
+			if !fieldValue(v) || !printable(name) {
+				return fmt.Errorf("the request's header %.40q is malformed", name)
+			}
+			out = append(append(append(append(out, name...), ": "...), v...), "\r\n"...)
+		}
+	}
+	if r.ContentLength > 0 || r.Method == http.MethodPost || r.Method == http.MethodPut || r.Method == http.MethodPatch {
+		out = append(strconv.AppendInt(append(out, "Content-Length: "...), r.ContentLength, 10), "\r\n"...)
+	}
+	out = append(out, "\r\n"...)
+	small := r.ContentLength <= smallBody
+	if r.ContentLength > 0 && small {
+		n := len(out)
+		out = slices.Grow(out, int(r.ContentLength))[:n+int(r.ContentLength)]
+		if _, err := io.ReadFull(r.Body, out[n:]); err != nil {
+			return fmt.Errorf("read the request's body: %w", err)
+		}
+	}
+	*pooled = out[:0]
+	if _, err := c.Write(out); err != nil {
+		return err
+	}
+	if !small {
+		if _, err := io.CopyN(c.Conn, r.Body, r.ContentLength); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// printable says that s can stand in the first line, or be a field's name.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// fieldValue says that s can be a field's value (RFC 9110, section 5.5).
+func fieldValue(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
+}
