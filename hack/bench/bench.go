@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/go-sql-driver/mysql"
@@ -18,6 +19,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/fill"
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/mix"
+	"ecommerce-stack.dev/hack/bench/internal/profile"
 	"ecommerce-stack.dev/hack/bench/internal/saga"
 	"ecommerce-stack.dev/hack/bench/internal/shop"
 	"ecommerce-stack.dev/hack/internal/local"
@@ -49,6 +51,9 @@ type bench struct {
 	shop   shop.Shop
 	place  saga.Place
 	edge   edge.Edge
+	// profiles is the folder that services write profiles to, "" without --profile.
+	profiles string
+	taker    *profile.Taker
 }
 
 // measurements are all there are, in the order of a round. What they work with is
@@ -99,6 +104,9 @@ func needsPeers(selected []measure.Measurement) bool { return inGroup(selected, 
 
 // start starts what the selected measurements need.
 func (b *bench) start(ctx context.Context, selected []measure.Measurement) error {
+	if err := b.prepareProfiles(); err != nil {
+		return err
+	}
 	if needsPeers(selected) {
 		b.edge.Root, b.edge.Bin = b.root, filepath.Join(b.root, "_out", "bench", "bin")
 		err := b.show.Run("Build and start the proxies", func(detail func(string)) error { return b.edge.Start(ctx, detail) })
@@ -112,10 +120,31 @@ func (b *bench) start(ctx context.Context, selected []measure.Measurement) error
 	return b.startSystem(ctx)
 }
 
+// prepareProfiles lets everything that is built from now on take profiles of itself.
+func (b *bench) prepareProfiles() (err error) {
+	if !b.options.Profile {
+		return nil
+	}
+	if b.profiles, err = os.MkdirTemp("", "ecommerce-bench-profiles-"); err != nil {
+		return err
+	}
+	flags, err := profile.Flags(b.root, b.profiles, shop.Services)
+	if err != nil {
+		return err
+	}
+	taker := &profile.Taker{Work: b.profiles, Out: filepath.Join(b.out(), "profiles")}
+	b.edge.Profiles, b.taker = taker, taker
+	return errors.Join(os.Setenv("GOFLAGS", flags), os.Setenv(profile.Variable, b.profiles))
+}
+
 func (b *bench) startSystem(ctx context.Context) error {
+	env := append(slices.Clone(serviceEnv), b.options.Env...)
+	if b.profiles != "" {
+		env = append(env, profile.Variable+"="+b.profiles)
+	}
 	err := b.show.Run("Start MariaDB, RabbitMQ and the services", func(detail func(string)) (err error) {
 		b.system, err = local.Start(ctx, local.Options{Root: b.root, GatewayAddr: b.options.Addr, MySQLFlags: mysqlFlags, Direct: true,
-			Env: append(serviceEnv, b.options.Env...), Log: details(detail)})
+			Env: env, Log: details(detail)})
 		return err
 	})
 	if err != nil {
@@ -133,6 +162,7 @@ func (b *bench) startSystem(ctx context.Context) error {
 			return err
 		}
 		b.shop = *opened
+		b.shop.Profiles = b.taker
 		return b.furnish(ctx)
 	})
 }
@@ -210,6 +240,9 @@ func (b *bench) stop() error {
 	}
 	if b.system != nil {
 		errs = append(errs, b.system.Stop())
+	}
+	if b.profiles != "" {
+		errs = append(errs, os.RemoveAll(b.profiles))
 	}
 	return errors.Join(append(errs, b.edge.Stop())...)
 }

@@ -75,6 +75,8 @@ func (g *growth) run(ctx context.Context) error {
 			return err
 		}
 	}
+	// Where the sales have grown to is where the products begin.
+	g.curves.Continue("products")
 	for _, n := range o.Products[1:] {
 		if err := g.products(ctx, n); err != nil {
 			return err
@@ -148,7 +150,7 @@ const auditMost = 200_000
 
 // point measures at the size that is reached.
 func (g *growth) point(ctx context.Context, curve string) error {
-	selected := []measure.Measurement{shop.Measurement{Shop: &g.shop, Scenario: shop.Uniform()}}
+	selected := []measure.Measurement{shop.Measurement{Shop: &g.shop, Scenario: shop.Over(g.now.Products)}}
 	if curve != "replicas" {
 		selected = append(selected, shop.Reads(&g.shop, g.now.Products, g.firstSale, g.lastSale)...)
 	}

@@ -42,6 +42,8 @@ type options struct {
 	Env     []string `help:"KEY=VALUE for the environment of the services." sep:"none"`
 	Out     string   `help:"Folder of the results." default:"_out/bench"`
 
+	Profile bool `help:"Take CPU profiles of the services while they are measured, in the folder of the results. They cost a little."`
+
 	Growth   bool    `help:"Measure at growing sizes instead: the first of each, then more past sales, then more products, then more replicas."`
 	Products []int64 `help:"Products, with --growth." default:"1000,100000,1000000" sep:","`
 	Sales    []int64 `help:"Past sales, with --growth; 10000000 take about 40 GiB and an hour to fill in." default:"10000,1000000" sep:","`

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 
 	"ecommerce-stack.dev/hack/bench/internal/child"
+	"ecommerce-stack.dev/hack/bench/internal/profile"
 	"ecommerce-stack.dev/hack/bench/internal/wire"
 )
 
@@ -36,6 +37,8 @@ type peer interface {
 type Edge struct {
 	// Root of the repository, Bin where programs are built to and kept.
 	Root, Bin string
+	// Profiles takes CPU profiles of the gateway, unless it is nil.
+	Profiles *profile.Taker
 
 	dir       string
 	origin    string // its address

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 
 	"ecommerce-stack.dev/hack/bench/internal/child"
+	"ecommerce-stack.dev/hack/bench/internal/profile"
 	"ecommerce-stack.dev/hack/bench/internal/shop"
 	"ecommerce-stack.dev/hack/internal/local"
 )
@@ -58,5 +59,6 @@ func (gateway) spec(ctx context.Context, e *Edge, dir, address string) (child.Sp
 		"JWT_KEYS_FILE=" + keysFile, "JWT_ISSUER=" + local.Issuer, "JWT_AUDIENCE=" + local.Audience,
 		"AUTH_URL=" + url, "SALES_URL=" + url, "STOCK_URL=" + url,
 		"RATE_LIMIT_RPS=1000000", "RATE_LIMIT_BURST=1000000", "LOGIN_RATE_PER_MINUTE=0",
+		profile.Variable + "=" + os.Getenv(profile.Variable),
 	}}, nil
 }

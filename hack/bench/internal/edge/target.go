@@ -2,6 +2,7 @@ package edge
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -57,7 +58,7 @@ func (t Target) Measure(ctx context.Context, d time.Duration) ([]measure.Figure,
 	if err != nil {
 		return nil, err
 	}
-	r, err := t.edge.wrk(ctx, t, d)
+	r, err := t.load(ctx, pid, d)
 	if err != nil {
 		return nil, err
 	}
@@ -71,4 +72,17 @@ func (t Target) Measure(ctx context.Context, d time.Duration) ([]measure.Figure,
 		{Name: "p99", Unit: "ms", Value: r.p99 / 1000},
 		{Name: "CPU", Unit: "µs/request", Value: float64((after.CPU - before.CPU).Microseconds()) / max(1, r.requests)},
 	}, nil
+}
+
+// load runs the client, and takes a profile of our gateway meanwhile if that is wanted.
+func (t Target) load(ctx context.Context, pid int, d time.Duration) (result, error) {
+	taker := t.edge.Profiles
+	if taker == nil || t.peer != (gateway{}).name() {
+		return t.edge.wrk(ctx, t, d)
+	}
+	if err := taker.Begin(pid); err != nil {
+		return result{}, err
+	}
+	r, err := t.edge.wrk(ctx, t, d)
+	return r, errors.Join(err, taker.End(ctx, pid, t.Name(), t.peer))
 }

@@ -15,9 +15,14 @@ const Products = 1000
 // Mix draws the items of one order, ordered by product.
 type Mix func(*rand.Rand) []event.Item
 
-// Uniform is one product of all, each as likely.
-func Uniform(r *rand.Rand) []event.Item {
-	return []event.Item{{ProductID: 1 + r.Int64N(Products), Quantity: 1}}
+// Uniform is one product of Products, each as likely.
+func Uniform(r *rand.Rand) []event.Item { return Over(Products)(r) }
+
+// Over is one of so many products, each as likely.
+func Over(products int64) Mix {
+	return func(r *rand.Rand) []event.Item {
+		return []event.Item{{ProductID: 1 + r.Int64N(products), Quantity: 1}}
+	}
 }
 
 // Hot is always the same product.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"ecommerce-stack.dev/hack/bench/internal/measure"
@@ -32,8 +33,10 @@ func (p Point) X() float64 {
 }
 
 func (p Point) String() string {
-	return fmt.Sprintf("%s products, %s past sales, %d replicas", Number(float64(p.Products)), Number(float64(p.Sales)), p.Replicas)
+	return fmt.Sprintf("%s products, %s past sales, %d of each consumer", whole(float64(p.Products)), whole(float64(p.Sales)), p.Replicas)
 }
+
+func whole(v float64) string { return thousands(strconv.FormatFloat(v, 'f', 0, 64)) }
 
 // Curves are the figures at growing sizes.
 type Curves struct {
@@ -56,6 +59,15 @@ func (c *Curves) Add(p Point, samples []measure.Sample) {
 	c.Points = append(c.Points, At{p, samples, rowsOf(samples)})
 }
 
+// Continue begins another curve at the last point.
+func (c *Curves) Continue(curve string) {
+	if n := len(c.Points); n > 0 {
+		first := c.Points[n-1]
+		first.Curve = curve
+		c.Points = append(c.Points, first)
+	}
+}
+
 // figures that curves are drawn of: what is read, and what is ordered.
 var curveFigures = []string{"orders", "decided p99", "POST /sales p99", "read p50", "read p99"}
 
@@ -69,7 +81,7 @@ func (c *Curves) Print(w io.Writer) {
 		for _, p := range c.Points {
 			if p.Curve == curve {
 				points = append(points, p)
-				head = append(head, Number(p.X())+" "+curve)
+				head = append(head, whole(p.X())+" "+curve)
 			}
 		}
 		if len(points) == 0 {

@@ -68,9 +68,11 @@ func (m Measurement) closed(ctx context.Context, d time.Duration) (outcome, []me
 	}
 	var visits int64
 	var took time.Duration
-	door, err := m.phase(ctx, lookClosed, saga.Window, func(visit load.Visit) (err error) {
-		visits, err = load.Closed(ctx, saga.Clients, d, visit)
-		return err
+	door, err := m.phase(ctx, lookClosed, saga.Window, func(visit load.Visit) error {
+		return m.Shop.profiled(ctx, m.Name(), func() (err error) {
+			visits, err = load.Closed(ctx, saga.Clients, d, visit)
+			return err
+		})
 	}, &took)
 	if err != nil {
 		return outcome{}, nil, err

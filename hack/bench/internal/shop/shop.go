@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ecommerce-stack.dev/hack/bench/internal/fill"
+	"ecommerce-stack.dev/hack/bench/internal/profile"
 	"ecommerce-stack.dev/hack/bench/internal/wire"
 	"ecommerce-stack.dev/hack/internal/local"
 )
@@ -26,6 +27,8 @@ type Shop struct {
 	// NoAudit leaves out the system's own audit, which reads the whole ledger; what has
 	// left the stock is still compared with what was sold.
 	NoAudit bool
+	// Profiles takes CPU profiles of the services in closed loops, unless it is nil.
+	Profiles *profile.Taker
 	// Customers' Authorization header lines, and the manager's.
 	tokens  []string
 	manager string
@@ -87,4 +90,23 @@ func (s *Shop) marks(ctx context.Context) (m marks, err error) {
 		fill.Shop.Sales+".timeline), (SELECT CAST(COALESCE(SUM(removed), 0) AS SIGNED) FROM "+fill.Shop.Stock+".stocks)").
 		Scan(&m.sale, &m.entry, &m.removed)
 	return m, err
+}
+
+// profiled takes a profile of every service while do runs.
+func (s *Shop) profiled(ctx context.Context, measurement string, do func() error) error {
+	if s.Profiles == nil {
+		return do()
+	}
+	for _, name := range Services {
+		if err := s.Profiles.Begin(s.System.PID(name)); err != nil {
+			return err
+		}
+	}
+	err := do()
+	for _, name := range Services {
+		if endErr := s.Profiles.End(ctx, s.System.PID(name), measurement, name); err == nil {
+			err = endErr
+		}
+	}
+	return err
 }

@@ -6,3 +6,8 @@ import "ecommerce-stack.dev/hack/bench/internal/mix"
 func Uniform() Scenario {
 	return orders{"uniform", "orders of one product, uniform over 1,000", mix.Uniform}
 }
+
+// Over orders one product of so many.
+func Over(products int64) Scenario {
+	return orders{"uniform", "orders of one product, uniform over all", mix.Over(products)}
+}
