@@ -215,7 +215,8 @@ func (b *bench) furnish(ctx context.Context) error {
 	}
 	info := b.system.RabbitMQ.Info
 	info.VHost = "bench"
-	b.place = saga.Place{DSN: b.system.MySQL.DSN, Sales: baseline.Sales, Stock: baseline.Stock, AMQP: info.URL()}
+	b.place = saga.Place{DSN: b.system.MySQL.DSN, Sales: baseline.Sales, Stock: baseline.Stock, AMQP: info.URL(),
+		Servers: map[string]int{"MariaDB": b.system.MySQL.PID, "RabbitMQ": b.system.RabbitMQ.PID}}
 	client, err := info.Management()
 	if err != nil {
 		return err

@@ -21,6 +21,7 @@ func (b *bench) settings(ctx context.Context) []report.Setting {
 	all := []report.Setting{
 		{Name: "machine", Value: fmt.Sprintf("%d processors, %s, %s, %s, load %s", runtime.NumCPU(), field("/proc/cpuinfo", "model name"),
 			"Linux "+strings.TrimSpace(text("/proc/sys/kernel/osrelease")), field("/proc/meminfo", "MemTotal"), firstWords(text("/proc/loadavg"), 3))},
+		{Name: "data", Value: disk(os.TempDir(), text("/proc/mounts"))},
 		{Name: "program", Value: fmt.Sprintf("%s, commit %s", runtime.Version(), b.commit(ctx))},
 	}
 	if b.system == nil {
@@ -79,6 +80,27 @@ func (b *bench) commit(ctx context.Context) string {
 		commit += " with changes"
 	}
 	return commit
+}
+
+// disk says which file system of a table of mounts (proc(5)) holds a folder. One in
+// memory has no syncs to wait for.
+func disk(dir, mounts string) string {
+	found, longest := "unknown", -1
+	for line := range strings.Lines(mounts) {
+		fields := strings.Fields(line)
+		if len(fields) < 3 {
+			continue
+		}
+		device, at, kind := fields[0], fields[1], fields[2]
+		inside := dir == at || at == "/" || strings.HasPrefix(dir, at+"/")
+		if inside && len(at) > longest {
+			found, longest = kind+" on "+device, len(at)
+			if kind == "tmpfs" || kind == "ramfs" {
+				found += ", in MEMORY: syncs cost nothing and the figures are not those of a disk"
+			}
+		}
+	}
+	return dir + ", " + found
 }
 
 func text(file string) string {

@@ -112,7 +112,7 @@ func (r *Report) headlines(w io.Writer) {
 	t.add("", "median", "min .. max", "", "ratio", "to")
 	for _, row := range r.Rows {
 		group, _, _ := strings.Cut(row.Measurement, "/")
-		if group == "rest" || group == "http" || group == "shop" && row.Figure != "orders" && row.Figure != "reads" {
+		if group == "rest" || group == "http" || (group == "shop" || group == "saga") && row.Figure != "orders" && row.Figure != "reads" {
 			continue
 		}
 		t.add(row.Measurement+" "+row.Figure, Number(row.Median), spread(row.Summary), row.Unit, ratioOf(row.Ratio), row.Of)
@@ -150,6 +150,9 @@ func (r *Report) median(measurement, figure string) string {
 	return ""
 }
 
+// rawSaga has a column beside the scenarios: what an order costs without our services.
+const rawSaga = "saga/together-uniform"
+
 // scenarios has a column for each.
 func (r *Report) scenarios(w io.Writer) {
 	var names, figures []string
@@ -157,6 +160,9 @@ func (r *Report) scenarios(w io.Writer) {
 	cells := map[[2]string]string{}
 	for _, row := range r.Rows {
 		name, ok := strings.CutPrefix(row.Measurement, "shop/")
+		if row.Measurement == rawSaga {
+			name, ok = "raw saga", true
+		}
 		if !ok {
 			continue
 		}
@@ -172,7 +178,7 @@ func (r *Report) scenarios(w io.Writer) {
 	if len(names) == 0 {
 		return
 	}
-	section(w, "Scenarios through the gateway (medians)")
+	section(w, "Scenarios through the gateway, and the raw saga (B4, uniform, accepted together); medians")
 	t := &table{}
 	t.add(append([]string{""}, append(names, "")...)...)
 	for _, f := range figures {

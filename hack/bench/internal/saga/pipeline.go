@@ -4,6 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/mix"
+	"ecommerce-stack.dev/hack/bench/internal/procfs"
 	"ecommerce-stack.dev/services/event"
 )
 
@@ -91,11 +95,41 @@ func (m Pipeline) Measure(ctx context.Context, d time.Duration) (_ []measure.Fig
 		return nil, err
 	}
 	defer func() { err = firstOf(err, r.stock.close(ctx)) }()
+	before, err := m.Place.cpu()
+	if err != nil {
+		return nil, err
+	}
 	took, err := r.run(ctx, d)
 	if err != nil {
 		return nil, err
 	}
-	return []measure.Figure{{Name: "orders", Unit: "/s", Value: float64(r.ended.Load()) / took.Seconds()}}, nil
+	after, err := m.Place.cpu()
+	if err != nil {
+		return nil, err
+	}
+	orders := float64(r.ended.Load())
+	figures := []measure.Figure{{Name: "orders", Unit: "/s", Value: orders / took.Seconds()}}
+	for _, name := range slices.Sorted(maps.Keys(after)) {
+		figures = append(figures, measure.Figure{Name: "CPU " + name, Unit: "ms/order", Value: (after[name] - before[name]).Seconds() * 1000 / max(1, orders)})
+	}
+	return figures, nil
+}
+
+// cpu is what the servers and this process have used so far.
+func (p Place) cpu() (map[string]time.Duration, error) {
+	own, err := procfs.Alone(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]time.Duration{"bench": own.CPU}
+	for name, pid := range p.Servers {
+		u, err := procfs.Of(pid)
+		if err != nil {
+			return nil, err
+		}
+		used[name] = u.CPU
+	}
+	return used, nil
 }
 
 // run lets clients place orders for d, waits until all sagas have ended, and returns

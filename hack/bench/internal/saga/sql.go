@@ -33,6 +33,8 @@ type Place struct {
 	DSN, Sales, Stock string
 	// AMQP is the address of a virtual host of its own.
 	AMQP string
+	// Servers are the process ids of the database and the broker by name.
+	Servers map[string]int
 }
 
 // Name implements measure.Measurement.
