@@ -21,7 +21,7 @@ func (b *bench) settings(ctx context.Context) []report.Setting {
 	all := []report.Setting{
 		{Name: "machine", Value: fmt.Sprintf("%d processors, %s, %s, %s, load %s", runtime.NumCPU(), field("/proc/cpuinfo", "model name"),
 			"Linux "+strings.TrimSpace(text("/proc/sys/kernel/osrelease")), field("/proc/meminfo", "MemTotal"), firstWords(text("/proc/loadavg"), 3))},
-		{Name: "data", Value: disk(os.TempDir(), text("/proc/mounts"))},
+		{Name: "data", Value: fileSystem(os.TempDir(), text("/proc/mounts"))},
 		{Name: "program", Value: fmt.Sprintf("%s, commit %s", runtime.Version(), b.commit(ctx))},
 	}
 	if b.system == nil {
@@ -82,9 +82,9 @@ func (b *bench) commit(ctx context.Context) string {
 	return commit
 }
 
-// disk says which file system of a table of mounts (proc(5)) holds a folder. One in
+// fileSystem says which file system of a table of mounts (proc(5)) holds a folder. One in
 // memory has no syncs to wait for.
-func disk(dir, mounts string) string {
+func fileSystem(dir, mounts string) string {
 	found, longest := "unknown", -1
 	for line := range strings.Lines(mounts) {
 		fields := strings.Fields(line)

@@ -10,7 +10,7 @@ func TestTheDiskIsTheInnermostMount(t *testing.T) {
 	for dir, want := range map[string]string{
 		"/var/tmp": "ext4 on /dev/vda", "/tmp/data/x": "xfs on /dev/vdb", "/tmp/database": "in MEMORY", "/tmp": "in MEMORY",
 	} {
-		if got := disk(dir, mounts); !strings.Contains(got, want) {
+		if got := fileSystem(dir, mounts); !strings.Contains(got, want) {
 			t.Errorf("%s is on %q, want %q", dir, got, want)
 		}
 	}
