@@ -1,7 +1,7 @@
 // Command auth keeps the accounts of the store: it answers the REST contract under
 // /auth and signs the tokens that every service verifies.
 //
-// Usage: auth [serve | migrate]. The settings are environment variables; see
+// Usage: auth [serve | migrate | openapi]. The settings are environment variables; see
 // docs/contracts.md.
 package main
 
@@ -26,7 +26,10 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-const name = "auth"
+const (
+	name  = "auth"
+	title = "Auth: accounts and sessions"
+)
 
 // sweepInterval is how often what has no effect any more is deleted.
 const sweepInterval = 10 * time.Minute
@@ -61,7 +64,8 @@ func (s settings) Check() error {
 }
 
 func main() {
-	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": command.Migrate(name, mysql.Migrations())})
+	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": command.Migrate(name, mysql.Migrations()),
+		"openapi": server.Print(name, title, new(httpapi.API).Register)})
 }
 
 func serve(ctx context.Context) error {
@@ -93,7 +97,7 @@ func serve(ctx context.Context) error {
 	accounts := &account.Service{Store: mysql.NewStore(db), Signer: signer, Hasher: hasher,
 		RefreshTTL: c.RefreshTTL, Log: log, Now: database.Now}
 
-	srv := server.New(server.Options{Name: name, Title: "Auth: accounts and sessions", DefaultAddr: ":5004",
+	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5004",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
 	api := httpapi.API{Accounts: accounts, PublicKeys: verifier.PublicKeys}
 	api.Register(srv.API())

@@ -1,7 +1,7 @@
 // Command sales takes orders: it answers the REST contract under /sales and follows
 // what stock says of them.
 //
-// Usage: sales [serve | migrate]. The settings are environment variables; see
+// Usage: sales [serve | migrate | openapi]. The settings are environment variables; see
 // docs/contracts.md.
 package main
 
@@ -30,7 +30,10 @@ import (
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-const name = "sales"
+const (
+	name  = "sales"
+	title = "Sales: orders"
+)
 
 const (
 	// expireInterval is how often held sales whose time has passed are canceled.
@@ -62,7 +65,8 @@ func (s settings) Check() error {
 }
 
 func main() {
-	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": command.Migrate(name, mysql.Migrations())})
+	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": command.Migrate(name, mysql.Migrations()),
+		"openapi": server.Print(name, title, new(httpapi.API).Register)})
 }
 
 func serve(ctx context.Context) error {
@@ -96,7 +100,7 @@ func serve(ctx context.Context) error {
 		Help: "Messages that were set aside and wait for a manager; the same at every replica."})
 	metrics.MustRegister(deadLetters)
 
-	srv := server.New(server.Options{Name: name, Title: "Sales: orders", DefaultAddr: ":5002",
+	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5002",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
 	api := httpapi.API{Store: store, Letters: store, Redrive: publisher.Redrive, Watch: &watch, Currency: c.Currency, HoldTTL: c.HoldTTL,
 		Draining: srv.Draining(), Now: database.Now, Log: log}

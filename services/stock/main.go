@@ -1,7 +1,7 @@
 // Command stock keeps the catalogue and the inventory: it answers the REST contract
 // under /products and /stock and decides sales by the events it consumes.
 //
-// Usage: stock [serve | migrate]. The settings are environment variables; see
+// Usage: stock [serve | migrate | openapi]. The settings are environment variables; see
 // docs/contracts.md.
 package main
 
@@ -26,7 +26,10 @@ import (
 	"ecommerce-stack.dev/services/stock/internal/mysql"
 )
 
-const name = "stock"
+const (
+	name  = "stock"
+	title = "Stock: catalogue and inventory"
+)
 
 // purgeInterval is how often what is past its retention is deleted.
 const purgeInterval = time.Hour
@@ -48,7 +51,8 @@ func (s settings) Check() error {
 }
 
 func main() {
-	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": command.Migrate(name, mysql.Migrations())})
+	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": command.Migrate(name, mysql.Migrations()),
+		"openapi": server.Print(name, title, new(httpapi.API).Register)})
 }
 
 func serve(ctx context.Context) error {
@@ -75,7 +79,7 @@ func serve(ctx context.Context) error {
 		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.StockQueue, Unavailable: database.MayPass,
 	}, messaging.Handler{Store: store}, log, metrics)
 
-	srv := server.New(server.Options{Name: name, Title: "Stock: catalogue and inventory", DefaultAddr: ":5003",
+	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5003",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
 	api := httpapi.API{Catalogue: store, Inventory: store, Currency: c.Currency}
 	api.Register(srv.API())

@@ -1,17 +1,23 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/buildinfo"
+	"ecommerce-stack.dev/services/internal/health"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
@@ -40,10 +46,7 @@ func newDocument(title string) *huma.OpenAPI {
 // document serves the OpenAPI document, which is complete once the first request
 // comes.
 func document(api huma.API) http.HandlerFunc {
-	body := sync.OnceValues(func() ([]byte, error) {
-		complete(api.OpenAPI())
-		return json.Marshal(api.OpenAPI())
-	})
+	body := sync.OnceValues(func() ([]byte, error) { return render(api) })
 	return func(w http.ResponseWriter, r *http.Request) {
 		doc, err := body()
 		if err != nil {
@@ -52,6 +55,32 @@ func document(api huma.API) http.HandlerFunc {
 		}
 		w.Header().Set("Content-Type", documentType)
 		_, _ = w.Write(doc) // the client may be gone
+	}
+}
+
+// render gives the whole document, once.
+func render(api huma.API) ([]byte, error) {
+	complete(api.OpenAPI())
+	body, err := json.Marshal(api.OpenAPI())
+	if err != nil {
+		return nil, fmt.Errorf("write the OpenAPI document: %w", err)
+	}
+	return body, nil
+}
+
+// Print is the subcommand that prints the OpenAPI document of the operations that
+// register registers. It needs no settings: nothing is called.
+func Print(name, title string, register func(huma.API)) func(context.Context) error {
+	return func(context.Context) error {
+		s := New(Options{Name: name, Title: title, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+			Health: health.New(), Verifier: new(authn.Verifier)})
+		register(s.api)
+		body, err := render(s.api)
+		if err != nil {
+			return err
+		}
+		_, err = os.Stdout.Write(append(body, '\n'))
+		return err
 	}
 }
 

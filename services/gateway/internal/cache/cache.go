@@ -279,11 +279,7 @@ func (res Result) Write(w http.ResponseWriter, r *http.Request) {
 	if res.packed == nil {
 		res.packed = compression.NewBody(res.Body)
 	}
-	body := res.packed.Choose(res.Answer.Status, h, compression.Accepted(r))
-	w.WriteHeader(res.Answer.Status)
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client may be gone
-	}
+	res.packed.Send(w, r, res.Answer.Status)
 }
 
 // matches compares weakly (RFC 9110, section 8.8.3.2).

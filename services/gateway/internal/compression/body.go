@@ -30,12 +30,11 @@ func (b *Body) compressed() []byte {
 	return b.packed
 }
 
-// Choose gives the bytes to answer with, to a client that accepts gzip or not, and
-// sets the headers that say which they are: Content-Length, and for the compressed
-// ones Content-Encoding and the Etag.
-func (b *Body) Choose(status int, h http.Header, accepted bool) []byte {
-	body := b.plain
-	if accepted && len(body) >= MinSize && eligible(status, h) {
+// Send answers r with the body, in the form that the client wants, and sets the headers
+// that say which one it is.
+func (b *Body) Send(w http.ResponseWriter, r *http.Request, status int) {
+	h, body := w.Header(), b.plain
+	if len(body) >= MinSize && Accepted(r) && eligible(status, h) {
 		body = b.compressed()
 		h["Content-Encoding"] = []string{Encoding}
 		if tag := h.Get("Etag"); tag != "" {
@@ -43,5 +42,8 @@ func (b *Body) Choose(status int, h http.Header, accepted bool) []byte {
 		}
 	}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	return body
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(body) // the client may be gone
+	}
 }

@@ -45,8 +45,7 @@ func (d *Documents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/openapi+json")
 	w.Header().Set("Cache-Control", "no-cache")
-	chosen := body.Choose(http.StatusOK, w.Header(), compression.Accepted(r))
-	_, _ = w.Write(chosen) // the client may be gone
+	body.Send(w, r, http.StatusOK)
 }
 
 func (d *Documents) document(ctx context.Context) (*compression.Body, error) {

@@ -34,7 +34,8 @@ const headerRefs = "#/components/headers/"
 // exampleTrace is the trace of the problems shown.
 const exampleTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-var limitHeaders = []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+// everywhere are the headers of every answer.
+var everywhere = []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-Id"}
 
 // ownHeaders are those that the gateway sets.
 func ownHeaders() object {
@@ -42,9 +43,10 @@ func ownHeaders() object {
 		return object{"description": description, "schema": object{"type": kind}, "example": example}
 	}
 	return object{
-		limitHeaders[0]: header("integer", "How many calls the caller may make at once", 200),
-		limitHeaders[1]: header("integer", "How many of them are left", 199),
-		limitHeaders[2]: header("integer", "Seconds until all of them are there again", 1),
+		everywhere[0]:   header("integer", "How many calls the caller may make at once", 200),
+		everywhere[1]:   header("integer", "How many of them are left", 199),
+		everywhere[2]:   header("integer", "Seconds until all of them are there again", 1),
+		everywhere[3]:   header("string", "The request's id: the client's own if it sent a usable one. Logs have it, too.", "01JD9Z3T8M5Q2V7KX4N6B0CWER"),
 		"Retry-After":   header("integer", "Seconds to wait before the next try (RFC 9110, section 10.2.3)", 1),
 		"Age":           header("integer", "Seconds since the answer was made (RFC 9111, section 5.1)", 3),
 		"Cache-Status":  header("string", "How the gateway's cache came by the answer (RFC 9211)", "ecommerce-gateway; hit; ttl=27"),
@@ -64,7 +66,7 @@ func complete(op object, path string, r *route.Route) {
 	refuse(responses, path, problem.Unavailable(time.Second))
 	for status, v := range responses {
 		res, _ := v.(object)
-		for _, name := range limitHeaders {
+		for _, name := range everywhere {
 			refer(res, name)
 		}
 		if r.Cache != nil && (status == "200" || status == "304") {
