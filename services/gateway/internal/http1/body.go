@@ -2,6 +2,7 @@ package http1
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net/http/httputil"
@@ -12,8 +13,8 @@ import (
 type body struct {
 	conn      *conn
 	transport *Transport
-	stop      func() bool // of the watch over the request's context
-	left      int64       // -1 without a length
+	watch     watch
+	left      int64 // -1 without a length
 	chunked   io.Reader
 	reuse     bool
 	ended     bool
@@ -45,12 +46,10 @@ func (b *body) Read(p []byte) (int, error) {
 	case b.left < 0 && errors.Is(err, io.EOF):
 		b.end()
 		return n, io.EOF
+	case errors.Is(err, io.EOF):
+		return n, b.fail(io.ErrUnexpectedEOF)
 	case err != nil:
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		b.err = err
-		return n, err
+		return n, b.fail(err)
 	}
 	if b.left >= 0 {
 		if b.left -= int64(n); b.left == 0 {
@@ -77,8 +76,16 @@ func (b *body) readChunked(p []byte) (int, error) {
 		b.end()
 		return n, io.EOF
 	}
+	return n, b.fail(err)
+}
+
+// fail keeps why the body cannot be read further.
+func (b *body) fail(err error) error {
+	if err != nil && b.watch.over(err) {
+		err = context.Cause(b.watch.ctx)
+	}
 	b.err = err
-	return n, err
+	return err
 }
 
 // emptyLine reads the end of a chunked body, which has no trailers: no service of ours
@@ -95,7 +102,7 @@ func (b *body) end() {
 		return
 	}
 	b.ended = true
-	if b.stop() && b.reuse {
+	if b.watch.end() && b.reuse {
 		b.transport.keep(b.conn)
 		return
 	}

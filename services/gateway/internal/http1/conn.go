@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -30,7 +31,7 @@ type conn struct {
 	keep    bool
 
 	raw   syscall.RawConn // nil when it is no socket
-	peek  func(fd uintptr) bool
+	peek  func(fd uintptr)
 	quiet bool
 }
 
@@ -41,11 +42,10 @@ func newConn(nc net.Conn) *conn {
 			c.raw = raw
 		}
 	}
-	c.peek = func(fd uintptr) bool {
+	c.peek = func(fd uintptr) {
 		var one [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		c.quiet = errors.Is(err, syscall.EAGAIN)
-		return true
 	}
 	return c
 }
@@ -69,7 +69,7 @@ func (c *conn) alive() bool {
 		return true
 	}
 	c.quiet = false
-	return c.raw.Read(c.peek) == nil && c.quiet
+	return c.raw.Control(c.peek) == nil && c.quiet
 }
 
 // buffers for requests: a header, and a body that is not larger than smallBody.
@@ -77,12 +77,30 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b
 
 const smallBody = 64 << 10
 
-// exchange writes a request and reads the header of the final answer.
-func (c *conn) exchange(r *http.Request, maxHeader int) (*http.Response, error) {
+// exchange writes a request and reads the header of the final answer. It begins the
+// watch when that takes longer than patience.
+func (c *conn) exchange(r *http.Request, maxHeader int, w *watch) (*http.Response, error) {
+	until := time.Now().Add(patience)
+	d, bounded := w.ctx.Deadline()
+	if bounded && d.Before(until) || r.ContentLength > smallBody {
+		w.begin()
+	} else if err := errors.Join(c.SetWriteDeadline(d), c.SetReadDeadline(until)); err != nil {
+		return nil, err
+	}
 	if err := c.write(r); err != nil {
 		return nil, err
 	}
 	for {
+		if _, err := c.in.Peek(1); err != nil {
+			if w.begun || !errors.Is(err, os.ErrDeadlineExceeded) {
+				return nil, err
+			}
+			w.begin()
+			continue
+		}
+		if buffered, _ := c.in.Peek(c.in.Buffered()); endOf(buffered, 0) == 0 {
+			w.begin() // More has to arrive.
+		}
 		res, err := c.readHeader(r, maxHeader)
 		if err != nil {
 			return nil, err

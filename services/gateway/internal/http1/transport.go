@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 )
@@ -38,29 +39,69 @@ var (
 	errTooLarge  = errors.New("the header of the upstream's answer is too large")
 )
 
-// RoundTrip implements http.RoundTripper. When the request's context ends, the
-// connection breaks, also while the answer's body is read.
+// patience is how long an answer may take before the request's context is watched: most
+// are there long before, and a watch costs as much as the rest of a call.
+const patience = 50 * time.Millisecond
+
+// RoundTrip implements http.RoundTripper. It keeps to the deadline of the request's
+// context; when that ends otherwise, the connection breaks, also while the answer's
+// body is read.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	c, err := t.connection(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	stop := context.AfterFunc(r.Context(), c.abort)
-	res, err := c.exchange(r, t.MaxHeader)
+	w := watch{ctx: r.Context(), conn: c}
+	res, err := c.exchange(r, t.MaxHeader, &w)
 	if err != nil {
-		stop()
+		w.end()
 		c.close()
-		if r.Context().Err() != nil {
+		if w.over(err) {
 			return nil, context.Cause(r.Context())
 		}
 		return nil, fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, err)
 	}
-	b := &body{conn: c, transport: t, stop: stop, left: c.length, chunked: c.chunks(), reuse: c.keep}
+	b := &body{conn: c, transport: t, watch: w, left: c.length, chunked: c.chunks(), reuse: c.keep}
 	res.Body = b
-	if b.left == 0 && b.chunked == nil {
+	switch {
+	case b.left == 0 && b.chunked == nil:
 		b.end()
+	case b.left < 0 || int64(c.in.Buffered()) < b.left:
+		b.watch.begin() // More has to arrive.
 	}
 	return res, nil
+}
+
+// watch breaks a connection when a context ends.
+type watch struct {
+	ctx   context.Context
+	conn  *conn
+	stop  func() bool // nil until begin
+	begun bool
+}
+
+func (w *watch) begin() {
+	if !w.begun {
+		w.begun = true
+		if d, ok := w.ctx.Deadline(); ok {
+			_ = w.conn.SetDeadline(d) // A connection that is broken says so when it is used.
+		} else {
+			_ = w.conn.SetDeadline(time.Time{})
+		}
+		w.stop = context.AfterFunc(w.ctx, w.conn.abort)
+	}
+}
+
+// end says whether the connection is as it was.
+func (w *watch) end() bool { return w.stop == nil || w.stop() }
+
+// over says whether err comes from the end of the context. A connection's deadline may
+// be over a moment before the context's timer has run.
+func (w *watch) over(err error) bool {
+	if d, ok := w.ctx.Deadline(); ok && errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(d) {
+		<-w.ctx.Done()
+	}
+	return w.ctx.Err() != nil
 }
 
 // CloseIdleConnections closes what is not in use.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"time"
 
+	"ecommerce-stack.dev/services/gateway/internal/http1"
 	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
@@ -33,10 +34,8 @@ func (u *Upstream) Fetch(ctx context.Context, path, query string, timeout time.D
 		return Answer{}, err
 	}
 	defer leave()
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	timer := time.AfterFunc(timeout, func() { cancel(errTimeout) })
-	defer timer.Stop()
+	ctx, cancel := http1.WithTimeout(ctx, timeout, errTimeout)
+	defer cancel()
 	req := (&http.Request{
 		Method: http.MethodGet, Host: u.base.Host,
 		URL: &url.URL{Scheme: u.base.Scheme, Host: u.base.Host, Path: path, RawQuery: query},

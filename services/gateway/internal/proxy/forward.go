@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/services/gateway/internal/compression"
+	"ecommerce-stack.dev/services/gateway/internal/http1"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
@@ -57,26 +58,43 @@ func (u *Upstream) Forward(w http.ResponseWriter, r *http.Request, c Call) error
 		// The time that the body took is not taken from the answer's.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.Timeout + clientWrite))
 	}
+	if c.Stream {
+		return u.stream(w, r, body, c)
+	}
+	ctx, cancel := http1.WithTimeout(r.Context(), c.Timeout, errTimeout)
+	defer cancel()
+	return u.pass(ctx, w, u.outgoing(ctx, r, body, c.Client), c, nil)
+}
+
+// stream passes an answer on whose end nobody foresees: it has to begin in time.
+func (u *Upstream) stream(w http.ResponseWriter, r *http.Request, b body, c Call) error {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
 	timer := time.AfterFunc(c.Timeout, func() { cancel(errTimeout) })
 	defer timer.Stop()
+	return u.pass(ctx, w, u.outgoing(ctx, r, b, c.Client), c, func() {
+		timer.Stop()
+		go endWith(ctx, cancel, c.Draining)
+	})
+}
 
-	res, err := u.send(u.outgoing(ctx, r, body, c.Client), c.Long)
+// pass makes a call and gives its answer; begun is called when that begins, unless it
+// is nil.
+func (u *Upstream) pass(ctx context.Context, w http.ResponseWriter, out *http.Request, c Call, begun func()) error {
+	res, err := u.send(out, c.Long)
 	if err != nil {
 		return err
 	}
 	defer res.Body.Close()
-	if c.Stream {
-		timer.Stop()
-		go endWith(ctx, cancel, c.Draining)
+	if begun != nil {
+		begun()
 	}
 	if c.Succeeded != nil && res.StatusCode < http.StatusMultipleChoices {
 		c.Succeeded()
 	}
 	copyHeader(w.Header(), res.Header)
 	w.WriteHeader(res.StatusCode)
-	if r.Method != http.MethodHead {
+	if out.Method != http.MethodHead {
 		u.copyBody(ctx, w, res.Body, c.Stream)
 	}
 	return nil
