@@ -14,6 +14,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 
+	"ecommerce-stack.dev/hack/bench/internal/child"
 	"ecommerce-stack.dev/hack/bench/internal/disk"
 	"ecommerce-stack.dev/hack/bench/internal/edge"
 	"ecommerce-stack.dev/hack/bench/internal/fill"
@@ -125,7 +126,7 @@ func (b *bench) prepareProfiles() (err error) {
 	if !b.options.Profile {
 		return nil
 	}
-	if b.profiles, err = os.MkdirTemp("", "ecommerce-bench-profiles-"); err != nil {
+	if b.profiles, err = child.Folder("profiles"); err != nil {
 		return err
 	}
 	flags, err := profile.Flags(b.root, b.profiles, shop.Services)

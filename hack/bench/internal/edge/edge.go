@@ -55,7 +55,10 @@ func peers() []peer {
 
 // Start builds, starts and tries everything. tell is called with what is done.
 func (e *Edge) Start(ctx context.Context, tell func(string)) (err error) {
-	if e.dir, err = os.MkdirTemp("", "ecommerce-bench-edge-"); err != nil {
+	if e.dir, err = child.Folder("edge"); err != nil {
+		return err
+	}
+	if err := os.Chmod(e.dir, 0o755); err != nil { // A server's workers may be another user.
 		return err
 	}
 	e.addresses, e.children = map[string]string{}, map[string]*child.Child{}
@@ -84,7 +87,7 @@ func (e *Edge) start(ctx context.Context, p peer) error {
 		return err
 	}
 	dir := filepath.Join(e.dir, p.name())
-	if err := os.Mkdir(dir, 0o755); err != nil { // A server's workers may be another user.
+	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
 	if p.name() == (origin{}).name() {
