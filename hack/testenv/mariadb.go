@@ -75,7 +75,7 @@ func (s *MySQLServer) start(ctx context.Context, mariadbd, install string, flags
 	if err := os.WriteFile(initFile, []byte(sql), 0o600); err != nil {
 		return err
 	}
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -118,21 +119,30 @@ func find(debianPackage string, names ...string) (string, error) {
 		strings.Join(names, " or "), debianPackage)
 }
 
-// handedOut keeps one process from offering a port twice.
+// Ports that FreePort gives are below those that the kernel gives to whoever asks for
+// any (net.ipv4.ip_local_port_range begins at 32768): until its new owner listens on it,
+// nobody gets one by chance.
+const (
+	firstPort = 15000
+	ports     = 17000
+)
+
+// handedOut are the ports that this process has given, so that none is given twice.
 var handedOut sync.Map
 
-// freePort asks the kernel for a loopback port that nobody listens on.
-func freePort() (int, error) {
+// FreePort is a loopback port that nobody listens on.
+func FreePort() (int, error) {
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port := firstPort + rand.IntN(ports)
+		if _, taken := handedOut.LoadOrStore(port, true); taken {
+			continue
+		}
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err != nil {
-			return 0, fmt.Errorf("find a free port: %w", err)
+			continue
 		}
-		port := l.Addr().(*net.TCPAddr).Port
 		_ = l.Close()
-		if _, taken := handedOut.LoadOrStore(port, true); !taken {
-			return port, nil
-		}
+		return port, nil
 	}
 	return 0, errors.New("find a free port: none after 100 tries")
 }

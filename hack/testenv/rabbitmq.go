@@ -73,7 +73,7 @@ func (s *RabbitMQServer) start(ctx context.Context) error {
 	}
 	var ports [4]int // AMQP, management, distribution, epmd
 	for i := range ports {
-		if ports[i], err = freePort(); err != nil {
+		if ports[i], err = FreePort(); err != nil {
 			return err
 		}
 	}

@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/hack/testenv"
 )
 
 // process is a running service. It dies with this program, however that one ends.
@@ -197,10 +199,6 @@ func (s *System) tail(name string) string {
 
 // freeAddress is a loopback address that nobody listens on.
 func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	port, err := testenv.FreePort()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err
 }

@@ -11,10 +11,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"ecommerce-stack.dev/hack/testenv"
 )
 
 // build the services, which are in another module, into a directory.
@@ -97,12 +100,11 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := testenv.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
 func TestTheMergedDocumentKeepsEveryRule(t *testing.T) {
