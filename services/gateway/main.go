@@ -7,7 +7,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"log/slog"
+	"net/http"
 	"net/url"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"ecommerce-stack.dev/services/gateway/internal/client"
 	"ecommerce-stack.dev/services/gateway/internal/docs"
 	"ecommerce-stack.dev/services/gateway/internal/edge"
+	"ecommerce-stack.dev/services/gateway/internal/http1"
 	"ecommerce-stack.dev/services/gateway/internal/invalidation"
 	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
@@ -23,6 +27,7 @@ import (
 	"ecommerce-stack.dev/services/internal/command"
 	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/reload"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
@@ -101,7 +106,7 @@ func serve(ctx context.Context) error {
 		proxy.NewUpstream("stock", &c.Stock, callMetrics)
 	answers := cache.New(c.CacheTTL, metrics)
 
-	srv := server.New(server.Options{Name: name, DefaultAddr: ":5001", Config: c.Server, Log: log, Metrics: metrics, Health: checks})
+	srv := server.New(server.Options{Name: name, DefaultAddr: ":5001", Config: c.Server, Log: log, Metrics: metrics, Health: checks, Engine: engine})
 	front := edge.New(edge.Options{
 		Table: table, Upstreams: map[string]*proxy.Upstream{"auth": auth, "sales": sales, "stock": stock},
 		Verifier: verifier, Limits: c.limits(), Proxies: c.Proxies, Origins: c.Origins, Cache: answers,
@@ -132,4 +137,15 @@ func serve(ctx context.Context) error {
 		srv.Background("changes", changes.Run)
 	}
 	return srv.Run(ctx)
+}
+
+// engine takes the gateway's connections.
+func engine(h http.Handler, l server.Limits, log *slog.Logger) server.Engine {
+	return &http1.Server{Handler: h, Limits: http1.Limits(l), Log: log, Refuse: func(status int) (string, []byte) {
+		body, err := json.Marshal(problem.New(status, "", "This is no request that can be read."))
+		if err != nil {
+			log.Error("describe a refusal", "error", err)
+		}
+		return problem.ContentType, body
+	}}
 }

@@ -50,6 +50,8 @@ type Options struct {
 	Health      *health.Checks
 	// Verifier checks tokens; without one (the gateway) there is no huma API.
 	Verifier *authn.Verifier
+	// Engine takes the connections; nil is net/http's.
+	Engine func(h http.Handler, l Limits, log *slog.Logger) Engine
 	// MaxBody bounds a request's body in bytes, 1 MiB when zero.
 	MaxBody int64
 	// Timeout bounds the work for one request, 15 s when zero. Slow sets another one
@@ -161,7 +163,7 @@ func (s *Server) Addr(ctx context.Context) (net.Addr, error) {
 // takes requests for ShutdownDelay, lets those in flight finish for up to
 // ShutdownTimeout, and runs the stop functions. It returns nil after a clean end.
 func (s *Server) Run(ctx context.Context) error {
-	main, metrics := s.httpServer(), s.metricsServer()
+	main, metrics := s.engine(), s.metricsServer()
 	failed := make(chan error, 2)
 	addr, err := listen(ctx, main, s.opts.Config.HTTPAddr, failed)
 	if err != nil {
@@ -180,7 +182,7 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(s.end(ctx, err, main), metrics.Close())
 }
 
-func listen(ctx context.Context, srv *http.Server, addr string, failed chan<- error) (net.Addr, error) {
+func listen(ctx context.Context, srv Engine, addr string, failed chan<- error) (net.Addr, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
@@ -195,7 +197,7 @@ func listen(ctx context.Context, srv *http.Server, addr string, failed chan<- er
 }
 
 // end drains servers and runs the stop functions, after cause or none.
-func (s *Server) end(ctx context.Context, cause error, servers ...*http.Server) error {
+func (s *Server) end(ctx context.Context, cause error, servers ...Engine) error {
 	ctx = context.WithoutCancel(ctx)
 	errs := []error{cause}
 	s.opts.Health.Drain()
@@ -217,21 +219,13 @@ func (s *Server) end(ctx context.Context, cause error, servers ...*http.Server) 
 	return errors.Join(errs...)
 }
 
-func (s *Server) shutdown(ctx context.Context, srv *http.Server) error {
+func (s *Server) shutdown(ctx context.Context, srv Engine) error {
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Config.ShutdownTimeout)
 	defer cancel()
 	if err := srv.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("requests in flight were cut off after %s: %w", s.opts.Config.ShutdownTimeout, err), srv.Close())
 	}
 	return nil
-}
-
-func (s *Server) httpServer() *http.Server {
-	return &http.Server{
-		Handler: s.router, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
-	}
 }
 
 func (s *Server) metricsServer() *http.Server {

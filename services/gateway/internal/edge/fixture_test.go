@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"ecommerce-stack.dev/services/gateway/internal/cache"
 	"ecommerce-stack.dev/services/gateway/internal/client"
 	"ecommerce-stack.dev/services/gateway/internal/edge"
+	"ecommerce-stack.dev/services/gateway/internal/http1"
 	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/gateway/internal/route"
@@ -124,10 +126,23 @@ func start(t testing.TB, s setup) *gateway {
 	})
 	g.srv.Fallback(g.edge)
 	g.srv.Refuse(g.edge.Refuse)
-	ts := httptest.NewServer(g.srv.Handler())
-	t.Cleanup(ts.Close)
-	g.url = ts.URL
+	g.url = listen(t, g.srv.Handler())
 	return g
+}
+
+// listen serves h as the gateway does.
+func listen(t testing.TB, h http.Handler) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &http1.Server{Handler: h, Log: slog.New(slog.DiscardHandler), Limits: http1.Limits{
+		Header: 5 * time.Second, Read: 30 * time.Second, Write: 60 * time.Second, Idle: 2 * time.Minute, HeaderBytes: 32 << 10}}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close(); <-ended })
+	return "http://" + l.Addr().String()
 }
 
 // asItIs asks for no encoding of its own and undoes none.

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"bufio"
 	"bytes"
 	"net/http"
 	"net/textproto"
@@ -11,7 +12,7 @@ import (
 // readHeader reads one header (RFC 9112, sections 4 to 6) and what it says of the body
 // and of the connection.
 func (c *conn) readHeader(r *http.Request, limit int) (*http.Response, error) {
-	block, err := c.readBlock(limit)
+	block, err := readBlock(c.in, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -35,17 +36,17 @@ func (c *conn) readHeader(r *http.Request, limit int) (*http.Response, error) {
 
 // readBlock reads up to the empty line that ends a header, which is left out. It is
 // valid until the next read.
-func (c *conn) readBlock(limit int) ([]byte, error) {
+func readBlock(in *bufio.Reader, limit int) ([]byte, error) {
 	for seen := 0; ; {
-		buffered, err := c.in.Peek(max(c.in.Buffered(), seen+1))
+		buffered, err := in.Peek(max(in.Buffered(), seen+1))
 		// The end of a header may lie where the last look ended.
 		if end := endOf(buffered, max(0, seen-3)); end > 0 {
-			_, err := c.in.Discard(end)
+			_, err := in.Discard(end)
 			return buffered[:end], err
 		}
 		if err != nil {
-			if len(buffered) == c.in.Size() {
-				return c.readLong(limit)
+			if len(buffered) == in.Size() {
+				return readLong(in, limit)
 			}
 			return nil, err
 		}
@@ -64,10 +65,10 @@ func endOf(b []byte, from int) int {
 }
 
 // readLong reads a header that is larger than the buffer.
-func (c *conn) readLong(limit int) ([]byte, error) {
+func readLong(in *bufio.Reader, limit int) ([]byte, error) {
 	var block []byte
 	for len(block) < limit {
-		line, err := c.in.ReadSlice('\n')
+		line, err := in.ReadSlice('\n')
 		if err != nil {
 			return nil, errTooLarge // One line fills the buffer, or nothing follows.
 		}

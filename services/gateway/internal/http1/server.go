@@ -1,0 +1,160 @@
+package http1
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Server answers HTTP/1.1 with a handler that is written for net/http, at about half of
+// the price of its server: it reads and writes each connection in one goroutine,
+// builds headers in one buffer, and looks whether a client has left only for requests
+// whose context somebody watches.
+//
+// It is stricter than net/http: a request that two readers could understand in two ways
+// is refused (RFC 9112, sections 2.2, 5.2 and 6.3). It speaks no TLS, which ends before
+// it, and no HTTP/2.
+type Server struct {
+	Handler http.Handler
+	Limits  Limits
+	Log     *slog.Logger
+	// Refuse makes the body of an answer to a request that cannot be read, and its media
+	// type.
+	Refuse func(status int) (kind string, body []byte)
+
+	mu        sync.Mutex
+	listeners map[net.Listener]struct{}
+	conns     map[*serverConn]struct{}
+	closing   bool
+	empty     chan struct{} // closed by the last connection, once Shutdown waits
+}
+
+// Limits of a connection.
+type Limits struct {
+	// Header and Read are until the header and the whole request have arrived, Write
+	// until the answer is written, Idle between requests.
+	Header, Read, Write, Idle time.Duration
+	// HeaderBytes bounds a request's line and header.
+	HeaderBytes int
+}
+
+// Serve takes connections until the listener ends. Its error is http.ErrServerClosed
+// after Shutdown or Close.
+func (s *Server) Serve(l net.Listener) error {
+	if !s.adopt(l) {
+		_ = l.Close()
+		return http.ErrServerClosed
+	}
+	for {
+		nc, err := l.Accept()
+		if err != nil {
+			if s.isClosing() {
+				return http.ErrServerClosed
+			}
+			if passes(err) {
+				time.Sleep(acceptPause)
+				continue
+			}
+			return err
+		}
+		if c := s.admit(nc); c != nil {
+			go c.serve()
+		}
+	}
+}
+
+// acceptPause is how long a server that is out of descriptors waits for one.
+const acceptPause = 5 * time.Millisecond
+
+// passes says that an error of Accept is of the moment.
+func passes(err error) bool {
+	e, ok := errors.AsType[*net.OpError](err)
+	return ok && !errors.Is(e, net.ErrClosed) && e.Temporary() //nolint:staticcheck // Accept documents no other way.
+}
+
+func (s *Server) adopt(l net.Listener) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	if s.listeners == nil {
+		s.listeners, s.conns = map[net.Listener]struct{}{}, map[*serverConn]struct{}{}
+	}
+	s.listeners[l] = struct{}{}
+	return true
+}
+
+func (s *Server) isClosing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closing
+}
+
+// admit takes a connection in, or closes it when the server ends.
+func (s *Server) admit(nc net.Conn) *serverConn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		_ = nc.Close()
+		return nil
+	}
+	c := newServerConn(s, nc)
+	s.conns[c] = struct{}{}
+	return c
+}
+
+func (s *Server) forget(c *serverConn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+	if len(s.conns) == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
+}
+
+// Shutdown takes no more connections and requests, and waits until those in hand are
+// answered or ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.stop()
+	for c := range s.conns {
+		c.closeIfIdle()
+	}
+	empty := make(chan struct{})
+	if len(s.conns) == 0 {
+		close(empty)
+	} else {
+		s.empty = empty
+	}
+	s.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends everything at once.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop()
+	for c := range s.conns {
+		_ = c.Close()
+	}
+	return nil
+}
+
+func (s *Server) stop() {
+	s.closing = true
+	for l := range s.listeners {
+		_ = l.Close()
+	}
+}

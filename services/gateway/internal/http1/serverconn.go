@@ -1,0 +1,205 @@
+package http1
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// States of a connection: one that waits for a request may be closed by Shutdown.
+const (
+	idle int32 = iota
+	busy
+	closed
+)
+
+// serverConn is a client's connection.
+type serverConn struct {
+	net.Conn
+	server *Server
+	remote string
+	in     *bufio.Reader
+	state  atomic.Int32
+
+	// out and head are the buffers of answers: the whole, and the fields that a handler
+	// has set.
+	out, head []byte
+	broken    bool // nothing more can be written
+
+	// readBy and writeBy are the deadlines that are set. They are moved only when half of
+	// their time is over: that is cheaper, and as good.
+	readBy, writeBy time.Time
+}
+
+func newServerConn(s *Server, nc net.Conn) *serverConn {
+	return &serverConn{Conn: nc, server: s, remote: nc.RemoteAddr().String(), in: bufio.NewReaderSize(nc, readBuffer)}
+}
+
+func (c *serverConn) serve() {
+	defer c.server.forget(c)
+	defer c.Close()
+	for c.next() {
+	}
+}
+
+func (c *serverConn) closeIfIdle() {
+	if c.state.CompareAndSwap(idle, closed) {
+		_ = c.Close()
+	}
+}
+
+// next answers one request and says whether another may come.
+func (c *serverConn) next() bool {
+	c.state.CompareAndSwap(busy, idle)
+	if c.server.isClosing() && c.in.Buffered() == 0 {
+		return false
+	}
+	c.readUntil(time.Now(), c.server.Limits.Idle)
+	if _, err := c.in.Peek(1); err != nil || !c.state.CompareAndSwap(idle, busy) {
+		return false
+	}
+	began := time.Now()
+	ex, status := c.readRequest(began)
+	if status != 0 {
+		c.refuse(status)
+		return false
+	}
+	if ex == nil {
+		return false
+	}
+	again := c.answer(ex)
+	if !again && !ex.body.ended && !c.broken {
+		c.linger()
+	}
+	return again
+}
+
+// answer runs the handler.
+func (c *serverConn) answer(ex *exchange) (again bool) {
+	defer func() {
+		ex.ctx.finish()
+		if p := recover(); p != nil {
+			again = false
+			if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+				c.server.Log.Error("panic in a handler", "reason", fmt.Sprint(p), "stack", string(debug.Stack()))
+			}
+		}
+	}()
+	r := ex.request.WithContext(&ex.ctx)
+	c.server.Handler.ServeHTTP(&ex.response, r)
+	ex.response.finish()
+	ex.ctx.finish()
+	return !ex.response.last && !c.broken && ex.body.discard()
+}
+
+// readUntil sets the deadline of reading, unless the one that is set is good enough.
+func (c *serverConn) readUntil(now time.Time, d time.Duration) {
+	if left := c.readBy.Sub(now); left < d/2 || left > d {
+		c.readBy = now.Add(d)
+		_ = c.SetReadDeadline(c.readBy) // A connection that is broken says so when it is read.
+	}
+}
+
+func (c *serverConn) writeUntil(now time.Time, d time.Duration) {
+	if left := c.writeBy.Sub(now); left < d/2 || left > d {
+		c.writeBy = now.Add(d)
+		_ = c.SetWriteDeadline(c.writeBy)
+	}
+}
+
+// write sends b, unless an earlier write has failed.
+func (c *serverConn) write(b ...[]byte) error {
+	if c.broken {
+		return net.ErrClosed
+	}
+	var err error
+	if len(b) == 1 {
+		_, err = c.Write(b[0])
+	} else {
+		_, err = (*net.Buffers)(&b).WriteTo(c.Conn)
+	}
+	c.broken = err != nil
+	return err
+}
+
+// refuse answers a request that cannot be read, and ends the connection: nobody knows
+// where the next one would begin.
+func (c *serverConn) refuse(status int) {
+	kind, body := "text/plain; charset=utf-8", []byte(http.StatusText(status)+"\n")
+	if c.server.Refuse != nil {
+		kind, body = c.server.Refuse(status)
+	}
+	c.writeUntil(time.Now(), c.server.Limits.Header)
+	_ = c.write(fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nDate: %s\r\nConnection: close\r\n"+
+		"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
+		status, http.StatusText(status), kind, len(body), date(time.Now()), body))
+	c.linger()
+}
+
+// linger reads on for a moment: to close a connection with bytes that were not read
+// takes the answer away from the client (RFC 9112, section 9.6), who first learns from
+// it that the rest is not wanted.
+func (c *serverConn) linger() {
+	if t, ok := c.Conn.(interface{ CloseWrite() error }); !ok || t.CloseWrite() != nil {
+		return
+	}
+	until := time.Now().Add(lingerTime)
+	_ = c.SetReadDeadline(until)
+	if _, err := io.CopyN(io.Discard, c.in, lingerBytes); err == nil {
+		time.Sleep(time.Until(until)) // It sends on; the connection's buffers fill, and it stops.
+	}
+}
+
+const (
+	lingerTime  = 500 * time.Millisecond
+	lingerBytes = 4 << 20
+)
+
+// readRequest reads a request's header. It returns the status to refuse it with, or
+// neither that nor a request when there is nobody to answer.
+func (c *serverConn) readRequest(now time.Time) (*exchange, int) {
+	if buffered, _ := c.in.Peek(c.in.Buffered()); endOf(buffered, 0) == 0 {
+		c.readUntil(now, c.server.Limits.Header)
+	}
+	block, err := readBlock(c.in, c.server.Limits.HeaderBytes)
+	switch {
+	case errors.Is(err, errTooLarge):
+		return nil, http.StatusRequestHeaderFieldsTooLarge
+	case err != nil:
+		return nil, 0
+	}
+	return c.parse(string(block), now)
+}
+
+// date is the time for the field Date, which changes once a second.
+func date(now time.Time) string {
+	d := lastDate.Load()
+	if second := now.Unix(); d == nil || d.second != second {
+		d = &dateText{second, now.UTC().Format(http.TimeFormat)}
+		lastDate.Store(d)
+	}
+	return d.text
+}
+
+type dateText struct {
+	second int64
+	text   string
+}
+
+var lastDate atomic.Pointer[dateText]
+
+// appendStatus writes the first line of an answer.
+func appendStatus(b []byte, status int) []byte {
+	if status == http.StatusOK {
+		return append(b, "HTTP/1.1 200 OK\r\n"...)
+	}
+	b = strconv.AppendInt(append(b, "HTTP/1.1 "...), int64(status), 10)
+	return append(append(append(b, ' '), http.StatusText(status)...), "\r\n"...)
+}
