@@ -281,5 +281,5 @@ func (w *response) SetWriteDeadline(t time.Time) error {
 // SetReadDeadline is for http.ResponseController.
 func (w *response) SetReadDeadline(t time.Time) error {
 	w.conn.readBy = time.Time{}
-	return w.conn.Conn.SetReadDeadline(t)
+	return w.conn.SetReadDeadline(t)
 }

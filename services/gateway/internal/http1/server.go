@@ -73,7 +73,7 @@ const acceptPause = 5 * time.Millisecond
 // passes says that an error of Accept is of the moment.
 func passes(err error) bool {
 	e, ok := errors.AsType[*net.OpError](err)
-	return ok && !errors.Is(e, net.ErrClosed) && e.Temporary() //nolint:staticcheck // Accept documents no other way.
+	return ok && !errors.Is(e, net.ErrClosed) && e.Temporary()
 }
 
 func (s *Server) adopt(l net.Listener) bool {

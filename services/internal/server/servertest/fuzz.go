@@ -40,7 +40,7 @@ func Fuzz(f *testing.F, h http.Handler, bearers ...string) {
 		o := operations[int(operation)%len(operations)]
 		ctx, cancel := context.WithTimeout(t.Context(), fuzzPatience)
 		defer cancel()
-		r := httptest.NewRequest(o.method, "/", bytes.NewReader(body)).WithContext(ctx)
+		r := httptest.NewRequestWithContext(ctx, o.method, "/", bytes.NewReader(body))
 		r.URL = &url.URL{Path: o.at(path), RawQuery: query}
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", bearers[int(bearer)%len(bearers)])
@@ -97,7 +97,7 @@ func (o operation) at(text string) string {
 func documented(f *testing.F, h http.Handler) []operation {
 	f.Helper()
 	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
+	h.ServeHTTP(rec, httptest.NewRequestWithContext(f.Context(), http.MethodGet, "/openapi.json", nil))
 	var document struct {
 		Paths map[string]map[string]struct {
 			Parameters  []struct{ Name, In string }
