@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"gorm.io/gorm"
 
 	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/auth/internal/account"
@@ -52,6 +53,7 @@ type auth struct {
 	t        testing.TB
 	url      string
 	serves   http.Handler
+	db       *gorm.DB
 	accounts *account.Service
 	keys     *authntest.Keys
 	clock    *clock
@@ -83,7 +85,7 @@ func serve(t testing.TB, dsn, manager string) *auth {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = database.Close(db) })
-	a := &auth{t: t, keys: authntest.New(t), clock: &clock{now: database.Now()}, metrics: telemetry.NewRegistry("auth"), manager: manager}
+	a := &auth{t: t, db: db, keys: authntest.New(t), clock: &clock{now: database.Now()}, metrics: telemetry.NewRegistry("auth"), manager: manager}
 	signer, err := token.NewSigner(token.Config{SigningFile: a.keys.SigningFile, ActiveFile: a.keys.ActiveFile, TTL: 15 * time.Minute},
 		authntest.Issuer, authntest.Audience)
 	if err != nil {

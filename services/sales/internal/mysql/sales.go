@@ -32,9 +32,21 @@ func one(db *gorm.DB, id, customerID int64, suffix string) (sale.Sale, error) {
 	return rows[0].domain()
 }
 
+// source names the index that a list is read by. Left to choose, the server looks up what
+// must be equal and passes by all sales that are newer than the page, one by one.
+func source(f sale.Filter) string {
+	switch {
+	case f.CustomerID != 0:
+		return "sales FORCE INDEX (sales_by_customer)"
+	case f.Status != "":
+		return "sales FORCE INDEX (sales_by_status)"
+	}
+	return "sales"
+}
+
 // Sales lists sales, newest first.
 func (s *Store) Sales(ctx context.Context, f sale.Filter) ([]sale.Sale, error) {
-	q := s.db.WithContext(ctx).Model(&row{})
+	q := s.db.WithContext(ctx).Table(source(f))
 	if f.CustomerID != 0 {
 		q = q.Where("customer_id = ?", f.CustomerID)
 	}

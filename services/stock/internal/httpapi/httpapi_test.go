@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"gorm.io/gorm"
 
 	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/internal/authn"
@@ -32,6 +33,8 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 type shop struct {
 	*servertest.Client
 	serves          http.Handler
+	db              *gorm.DB
+	store           *mysql.Store
 	manager, client string
 }
 
@@ -57,7 +60,7 @@ func over(t testing.TB, dsn string) shop {
 		Verifier: keys.Verifier(t)})
 	api := httpapi.API{Catalogue: store, Inventory: store, Currency: "USD"}
 	api.Register(srv.API())
-	return shop{servertest.New(t, srv.Handler()), srv.Handler(), keys.Bearer(t, 1, authn.Manager), keys.Bearer(t, 2, authn.Client)}
+	return shop{servertest.New(t, srv.Handler()), srv.Handler(), db, store, keys.Bearer(t, 1, authn.Manager), keys.Bearer(t, 2, authn.Client)}
 }
 
 // product adds one and returns its id.

@@ -86,7 +86,7 @@ func sumLedger(tx *gorm.DB, after, last int64) (map[int64]ledger, error) {
 		Number    int64
 	}
 	err := tx.Raw("SELECT product_id, kind, sale_id IS NOT NULL AS by_sale, CAST(SUM(quantity) AS SIGNED) AS total, "+
-		"COUNT(*) AS number FROM movements WHERE product_id > ? AND product_id <= ? "+
+		"COUNT(*) AS number FROM movements FORCE INDEX (movements_by_product) WHERE product_id > ? AND product_id <= ? "+
 		"GROUP BY product_id, kind, sale_id IS NOT NULL", after, last).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("sum the ledger: %w", err)

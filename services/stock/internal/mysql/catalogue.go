@@ -135,7 +135,7 @@ func (s *Store) Delete(ctx context.Context, id int64, versions []int64) error {
 
 // Products lists products of the catalogue.
 func (s *Store) Products(ctx context.Context, f catalogue.Filter) ([]catalogue.Product, error) {
-	q := s.db.WithContext(ctx).Where("deleted_at IS NULL")
+	q := s.db.WithContext(ctx).Table(source(f)).Where("deleted_at IS NULL")
 	if f.Text != "" {
 		pattern := "%" + escapeLike(f.Text) + "%"
 		q = q.Where("(name LIKE ? OR description LIKE ?)", pattern, pattern)
@@ -147,11 +147,8 @@ func (s *Store) Products(ctx context.Context, f catalogue.Filter) ([]catalogue.P
 		q = q.Where("price <= ?", *f.MaxPrice)
 	}
 	if f.InStock != nil {
-		having := "EXISTS"
-		if !*f.InStock {
-			having = "NOT EXISTS"
-		}
-		q = q.Where(having + " (SELECT 1 FROM stocks WHERE stocks.product_id = products.id AND stocks.available > 0)")
+		// The server may begin an EXISTS with all stocks; this it looks up.
+		q = q.Where("(SELECT available > 0 FROM stocks WHERE stocks.product_id = products.id) = ?", *f.InStock)
 	}
 	var rows []product
 	if err := order(q, f).Limit(f.Limit).Find(&rows).Error; err != nil {
@@ -162,6 +159,23 @@ func (s *Store) Products(ctx context.Context, f catalogue.Filter) ([]catalogue.P
 		products[i] = row.domain()
 	}
 	return products, nil
+}
+
+// inOrder are the indexes that have the products in the order of a list.
+var inOrder = map[catalogue.Sort]string{
+	catalogue.ByID: "PRIMARY", catalogue.ByName: "products_by_name", catalogue.ByNewest: "products_by_creation",
+	catalogue.ByPrice: "products_by_price", catalogue.ByPriceDesc: "products_by_price",
+}
+
+// source names the index that a list is read by. Left to choose, the server looks up what
+// must be equal, which is that no product is deleted, and passes by all that come before
+// the page, one by one. Only where prices bound the list it may know a shorter way.
+func source(f catalogue.Filter) string {
+	byPrice := inOrder[catalogue.ByPrice]
+	if index := inOrder[f.Sort]; index == byPrice || f.MinPrice == nil && f.MaxPrice == nil {
+		return "products FORCE INDEX (" + index + ")"
+	}
+	return "products"
 }
 
 // order sorts and begins behind the last product of the page before, so that rows

@@ -255,7 +255,7 @@ func (s *Store) Movements(ctx context.Context, productID, after int64, limit int
 	}
 	var movements []inventory.Movement
 	err := s.db.WithContext(ctx).Raw("SELECT id, product_id, kind, quantity, COALESCE(sale_id, 0) AS sale_id, "+
-		"COALESCE(actor_id, 0) AS actor_id, at FROM movements WHERE product_id = ? AND id > ? ORDER BY id LIMIT ?",
+		"COALESCE(actor_id, 0) AS actor_id, at FROM movements FORCE INDEX (movements_by_product) WHERE product_id = ? AND id > ? ORDER BY id LIMIT ?",
 		productID, after, limit).Scan(&movements).Error
 	if err != nil {
 		return nil, database.Classify(fmt.Errorf("read the ledger of product %d: %w", productID, err))
