@@ -7,12 +7,12 @@ package authn
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -69,8 +69,9 @@ const (
 	maxToken = 4 << 10
 	// maxKeysFile bounds what is read of a keys file.
 	maxKeysFile = 1 << 20
-	// knownTokens that were verified are remembered: a signature costs more than all the
-	// rest of a request. Their expiry and the keys are looked at each time.
+	// knownTokens that were verified are remembered, some 4 MiB of them: a signature costs
+	// more than all the rest of a request. Their expiry and the keys are looked at each
+	// time.
 	knownTokens = 8192
 )
 
@@ -79,7 +80,7 @@ type Verifier struct {
 	file   string
 	parser *jwt.Parser
 	keys   atomic.Pointer[keys]
-	known  *otter.Cache[[sha256.Size]byte, known]
+	known  *otter.Cache[string, known]
 }
 
 // known is what a verified token said, and by which keys.
@@ -108,7 +109,7 @@ func NewVerifier(c Config) (*Verifier, error) {
 		return nil, err
 	}
 	var err error
-	v.known, err = otter.New(&otter.Options[[sha256.Size]byte, known]{MaximumSize: knownTokens})
+	v.known, err = otter.New(&otter.Options[string, known]{MaximumSize: knownTokens})
 	if err != nil {
 		return nil, fmt.Errorf("make room for tokens: %w", err)
 	}
@@ -121,13 +122,13 @@ func (v *Verifier) Verify(token string) (Principal, error) {
 	if len(token) > maxToken {
 		return Principal{}, fmt.Errorf("%w: it has more than %d bytes", ErrToken, maxToken)
 	}
-	hash, keys := sha256.Sum256([]byte(token)), v.keys.Load()
-	if k, ok := v.known.GetIfPresent(hash); ok && k.keys == keys && time.Now().Before(k.expires) {
+	keys := v.keys.Load()
+	if k, ok := v.known.GetIfPresent(token); ok && k.keys == keys && time.Now().Before(k.expires) {
 		return k.caller, nil
 	}
 	caller, expires, err := v.verify(token)
 	if err == nil {
-		v.known.Set(hash, known{caller: caller, expires: expires, keys: keys})
+		v.known.Set(strings.Clone(token), known{caller: caller, expires: expires, keys: keys})
 	}
 	return caller, err
 }

@@ -26,30 +26,31 @@ const (
 	TraceParentHeader = "Traceparent"
 )
 
-// identify accepts or makes the request id and the trace, and returns the id.
+// identify accepts or makes the request id and the trace, and returns both.
 func identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(RequestIDHeader)
 		if !telemetry.ValidRequestID(id) {
 			id = telemetry.NewRequestID()
 		}
-		w.Header().Set(RequestIDHeader, id)
-		ctx := telemetry.WithRequestID(r.Context(), id)
-		ctx = telemetry.WithTraceParent(ctx, telemetry.ChildTraceParent(r.Header.Get(TraceParentHeader)))
-		next.ServeHTTP(w, r.WithContext(ctx))
+		trace := telemetry.ChildTraceParent(r.Header.Get(TraceParentHeader))
+		h := w.Header()
+		h[RequestIDHeader], h[TraceParentHeader] = []string{id}, []string{trace}
+		next.ServeHTTP(w, r.WithContext(telemetry.Begin(r.Context(), id, trace)))
 	})
 }
 
 // observer logs and counts each request, and survives its panic.
 type observer struct {
 	log      *slog.Logger
+	requests telemetry.RequestLog
 	duration *prometheus.HistogramVec
 	inFlight prometheus.Gauge
 }
 
 func newObserver(log *slog.Logger, reg prometheus.Registerer) observer {
 	o := observer{
-		log: log,
+		log: log, requests: telemetry.NewRequestLog(log),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "http_request_duration_seconds", Help: "Time to answer a request, by route.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
@@ -106,14 +107,20 @@ func (o observer) record(r *http.Request, ww middleware.WrapResponseWriter, took
 	case probe(route):
 		level = slog.LevelDebug
 	}
-	o.duration.WithLabelValues(method(r.Method), route, strconv.Itoa(status)).Observe(took.Seconds())
-	if !o.log.Enabled(r.Context(), level) {
-		return
+	o.duration.WithLabelValues(method(r.Method), route, statusText(status)).Observe(took.Seconds())
+	o.requests.Log(r.Context(), level, telemetry.Request{Method: method(r.Method), Route: route, Path: clip(r.URL.Path),
+		Status: status, Bytes: ww.BytesWritten(), Took: took, Client: r.RemoteAddr})
+}
+
+// statusText is a status as a label.
+func statusText(status int) string {
+	switch status {
+	case http.StatusOK:
+		return "200"
+	case http.StatusAccepted:
+		return "202"
 	}
-	o.log.LogAttrs(r.Context(), level, "request",
-		slog.String("method", method(r.Method)), slog.String("route", route), slog.String("path", clip(r.URL.Path)),
-		slog.Int("status", status), slog.Int("bytes", ww.BytesWritten()), slog.Float64("seconds", took.Seconds()),
-		slog.String("client", r.RemoteAddr))
+	return strconv.Itoa(status)
 }
 
 func probe(route string) bool {
@@ -139,15 +146,21 @@ func clip(s string) string {
 
 var errUnreadableURL = problem.New(http.StatusBadRequest, "", "The URL is not valid UTF-8.")
 
+// Values that every answer shares; whoever wants another puts its own in their place.
+var (
+	nosniff    = []string{"nosniff"}
+	noContent  = []string{"default-src 'none'; frame-ancestors 'none'"}
+	noReferrer = []string{"no-referrer"}
+	noStore    = []string{"no-store"}
+)
+
 // harden sets the headers that are right for every answer of an API, unless a
 // handler sets others, and refuses a URL whose text no handler could use.
 func (s *Server) harden(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-		h.Set("Referrer-Policy", "no-referrer")
-		h.Set("Cache-Control", "no-store")
+		h["X-Content-Type-Options"], h["Content-Security-Policy"] = nosniff, noContent
+		h["Referrer-Policy"], h["Cache-Control"] = noReferrer, noStore
 		if !readable(r.URL) {
 			s.refuse(w, r, errUnreadableURL)
 			return
@@ -179,7 +192,9 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 			s.refuse(w, r, problem.From(&http.MaxBytesError{Limit: s.opts.MaxBody}))
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, s.opts.MaxBody)
+		if r.Body != http.NoBody {
+			r.Body = http.MaxBytesReader(w, r.Body, s.opts.MaxBody)
+		}
 		next.ServeHTTP(w, r)
 	})
 }

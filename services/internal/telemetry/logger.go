@@ -21,11 +21,12 @@ func NewLogger(w io.Writer, service string, level slog.Leveler) *slog.Logger {
 	if b, ok := w.(*Buffer); ok {
 		flush = b.Flush
 	}
-	return slog.New(contextHandler{h, flush}).With(
-		slog.String("service", service),
-		slog.String("version", buildinfo.Version),
-		slog.String("commit", buildinfo.Commit),
-	)
+	of := []slog.Attr{slog.String("service", service), slog.String("version", buildinfo.Version), slog.String("commit", buildinfo.Commit)}
+	var said []byte
+	for _, a := range of {
+		said = appendText(said, a.Key, a.Value.String())
+	}
+	return slog.New(contextHandler{h.WithAttrs(of), flush, w, said})
 }
 
 var (
@@ -51,6 +52,10 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 type contextHandler struct {
 	slog.Handler
 	flush func()
+	// w and said are where lines go and what is in each; said is nil for a handler with
+	// attributes of its own.
+	w    io.Writer
+	said []byte
 }
 
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
@@ -68,9 +73,9 @@ func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h contextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return contextHandler{h.Handler.WithAttrs(attrs), h.flush}
+	return contextHandler{h.Handler.WithAttrs(attrs), h.flush, h.w, nil}
 }
 
 func (h contextHandler) WithGroup(name string) slog.Handler {
-	return contextHandler{h.Handler.WithGroup(name), h.flush}
+	return contextHandler{h.Handler.WithGroup(name), h.flush, h.w, nil}
 }

@@ -17,7 +17,7 @@ func TestALogLineCarriesTheIdsOfItsContextAndNoSecret(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := telemetry.NewLogger(&out, "auth", slog.LevelInfo)
-	ctx := telemetry.WithTraceParent(telemetry.WithRequestID(t.Context(), "req-1"), parent)
+	ctx := telemetry.Begin(t.Context(), "req-1", parent)
 	log.DebugContext(ctx, "too low")
 	log.With("refresh_token", "hunter2").InfoContext(ctx, "hello",
 		slog.Group("login", slog.String("Password", "hunter2")), slog.Any("mysqlDSN", []string{"hunter2"}))

@@ -2,22 +2,46 @@ package telemetry
 
 import (
 	"context"
-	"crypto/rand"
+	"encoding/binary"
 	"encoding/hex"
+	"math/rand/v2"
 
 	"github.com/google/uuid"
 )
 
-type (
-	requestIDKey   struct{}
-	traceParentKey struct{}
-)
+// ids is a context with what ties the work for one request together.
+type ids struct {
+	context.Context
+	requestID, traceParent string
+}
+
+type idsKey struct{}
+
+// Value implements context.Context.
+func (c *ids) Value(key any) any {
+	if key == (idsKey{}) {
+		return c
+	}
+	return c.Context.Value(key)
+}
+
+func idsOf(ctx context.Context) *ids {
+	c, _ := ctx.Value(idsKey{}).(*ids)
+	return c
+}
 
 // maxRequestID bounds what is accepted from outside; a UUID has 36.
 const maxRequestID = 128
 
-// NewRequestID makes an id for a request that came without a usable one.
-func NewRequestID() string { return uuid.NewString() }
+// NewRequestID makes an id for a request that came without a usable one. It is no
+// secret, and neither is a trace: they have to be unique.
+func NewRequestID() string {
+	var id uuid.UUID
+	binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80 // version 4, RFC 9562, section 5.4
+	return id.String()
+}
 
 // ValidRequestID says whether an id from outside may be logged and passed on: 1 to
 // 128 letters, digits and "-_.:".
@@ -36,15 +60,17 @@ func ValidRequestID(id string) bool {
 	return true
 }
 
-// WithRequestID gives ctx the id of the request it serves.
-func WithRequestID(ctx context.Context, id string) context.Context {
-	return context.WithValue(ctx, requestIDKey{}, id)
+// Begin gives ctx the ids of the request it serves.
+func Begin(ctx context.Context, requestID, traceParent string) context.Context {
+	return &ids{ctx, requestID, traceParent}
 }
 
 // RequestID of ctx, or "".
 func RequestID(ctx context.Context) string {
-	id, _ := ctx.Value(requestIDKey{}).(string)
-	return id
+	if c := idsOf(ctx); c != nil {
+		return c.requestID
+	}
+	return ""
 }
 
 // WithTraceParent gives ctx a traceparent (W3C Trace Context). One that is not
@@ -53,13 +79,15 @@ func WithTraceParent(ctx context.Context, traceParent string) context.Context {
 	if !ValidTraceParent(traceParent) {
 		traceParent = NewTraceParent()
 	}
-	return context.WithValue(ctx, traceParentKey{}, traceParent)
+	return &ids{ctx, RequestID(ctx), traceParent}
 }
 
 // TraceParent of ctx, to be passed on to whoever works for the same trace, or "".
 func TraceParent(ctx context.Context) string {
-	tp, _ := ctx.Value(traceParentKey{}).(string)
-	return tp
+	if c := idsOf(ctx); c != nil {
+		return c.traceParent
+	}
+	return ""
 }
 
 // TraceID of ctx: 32 hex digits, or "".
@@ -73,9 +101,11 @@ func TraceID(ctx context.Context) string {
 
 // NewTraceParent begins a trace.
 func NewTraceParent() string {
-	var b [24]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return "00-" + hex.EncodeToString(b[:16]) + "-" + hex.EncodeToString(b[16:]) + "-01"
+	b := make([]byte, 0, 55)
+	b = appendHex(append(b, "00-"...), rand.Uint64()|1) // not all zeros
+	b = appendHex(b, rand.Uint64())
+	b = appendHex(append(b, '-'), rand.Uint64()|1)
+	return string(append(b, "-01"...))
 }
 
 // ChildTraceParent continues the trace of parent in a span of its own; it begins
@@ -84,9 +114,16 @@ func ChildTraceParent(parent string) string {
 	if !ValidTraceParent(parent) {
 		return NewTraceParent()
 	}
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	return "00" + parent[2:36] + hex.EncodeToString(b[:]) + parent[52:55]
+	b := make([]byte, 0, 55)
+	b = append(append(b, "00"...), parent[2:36]...)
+	b = appendHex(b, rand.Uint64()|1)
+	return string(append(b, parent[52:55]...))
+}
+
+func appendHex(b []byte, n uint64) []byte {
+	var raw [8]byte
+	binary.BigEndian.PutUint64(raw[:], n)
+	return hex.AppendEncode(b, raw[:])
 }
 
 // ValidTraceParent says whether tp is a traceparent: version 00 exactly, or the

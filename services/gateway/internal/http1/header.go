@@ -136,13 +136,19 @@ func fields(text string) (http.Header, error) {
 // token says that s is a field's name (RFC 9110, section 5.6.2).
 func token(s string) bool {
 	for i := range len(s) {
-		c := s[i]
-		if c <= ' ' || c >= 0x7f || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+		if !tokenByte[s[i]] {
 			return false
 		}
 	}
 	return s != ""
 }
+
+var tokenByte = func() (table [256]bool) {
+	for c := byte('!'); c <= '~'; c++ {
+		table[c] = !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, rune(c))
+	}
+	return table
+}()
 
 // frame says how long the body is and whether the connection goes on after it (RFC
 // 9112, sections 6.3 and 9.3).

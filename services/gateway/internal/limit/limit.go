@@ -107,7 +107,7 @@ func (s *shard) makeRoom(now int64) {
 // Write tells the caller in the header fields of draft-ietf-httpapi-ratelimit-
 // headers-03. Times are in seconds, rounded up.
 func (d Decision) Write(h http.Header) {
-	h["Ratelimit-Limit"] = []string{strconv.FormatInt(d.Limit, 10)}
-	h["Ratelimit-Remaining"] = []string{strconv.FormatInt(d.Remaining, 10)}
-	h["Ratelimit-Reset"] = []string{strconv.FormatInt(int64((d.Reset+time.Second-1)/time.Second), 10)}
+	v := []string{strconv.FormatInt(d.Limit, 10), strconv.FormatInt(d.Remaining, 10),
+		strconv.FormatInt(int64((d.Reset+time.Second-1)/time.Second), 10)}
+	h["Ratelimit-Limit"], h["Ratelimit-Remaining"], h["Ratelimit-Reset"] = v[0:1:1], v[1:2:2], v[2:3:3]
 }
