@@ -48,7 +48,8 @@ func (l RequestLog) Log(ctx context.Context, level slog.Level, r Request) {
 	}
 	pooled := requestLines.Get().(*[]byte)
 	defer requestLines.Put(pooled)
-	b := append((*pooled)[:0], `{"time":"`...)
+	b := (*pooled)[:0]
+	b = append(b, `{"time":"`...)
 	b = time.Now().AppendFormat(b, time.RFC3339Nano)
 	b = append(append(append(b, `","level":"`...), level.String()...), `","msg":"request"`...)
 	b = append(b, l.ours.said...)
