@@ -19,6 +19,8 @@ type problem struct {
 var (
 	codeForm  = regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 	traceForm = regexp.MustCompile(`^[0-9a-f]{32}$`)
+
+	traceParentForm = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 )
 
 // conventions gives what an answer breaks of what every answer keeps.
@@ -30,6 +32,7 @@ func conventions(req *http.Request, res *http.Response, body []byte) []string {
 		}
 	}
 	check(res.Header.Get("X-Request-Id") != "", "no X-Request-Id")
+	check(traceParentForm.MatchString(res.Header.Get("Traceparent")), "Traceparent %q", res.Header.Get("Traceparent"))
 	check(res.StatusCode < 500 || res.StatusCode == http.StatusServiceUnavailable, "a 5xx that no client should see")
 	switch res.StatusCode {
 	case http.StatusUnauthorized:

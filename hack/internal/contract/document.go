@@ -46,6 +46,7 @@ type Operation struct {
 	// Responses by status.
 	Responses map[string]struct {
 		Content map[string]any `json:"content"`
+		Headers map[string]any `json:"headers"`
 	} `json:"responses"`
 }
 
@@ -53,6 +54,19 @@ type Operation struct {
 type Parameter struct {
 	Name string `json:"name"`
 	In   string `json:"in"`
+}
+
+// headers of all answers.
+func (d *Document) headers() map[string]bool {
+	headers := map[string]bool{}
+	for _, op := range d.Operations {
+		for _, res := range op.Responses {
+			for name := range res.Headers {
+				headers[name] = true
+			}
+		}
+	}
+	return headers
 }
 
 // Read makes a Document of an OpenAPI document in JSON.

@@ -22,15 +22,7 @@ func wireRules() []rule {
 		{"wire/a wrong method is 405", nil, wrongMethods},
 		{"wire/HEAD is GET without the body", nil, heads},
 		{"wire/X-Request-Id is accepted or made", nil, requestIDs},
-		{"wire/traceparent is continued", nil, func(w *world) {
-			const trace = "4bf92f3577b34da6a3ce929d0e0e4736"
-			a := w.must("GET /products/{productId}", http.StatusNotFound, call{
-				args: []any{nowhere + 10}, header: []string{"Traceparent", "00-" + trace + "-00f067aa0ba902b7-01"},
-			})
-			if got := a.field(w, "traceId"); got != trace {
-				w.t.Errorf("traceId is %s, want that of the traceparent, %s", got, trace)
-			}
-		}},
+		{"wire/traceparent is continued and returned", nil, traces},
 		{"wire/identity is in the token alone", nil, identities},
 		{"wire/scripts of the origin may call", []need{scripts}, origins},
 		{"wire/health", nil, healthy},
@@ -99,6 +91,32 @@ func requestIDs(w *world) {
 	}
 }
 
+// traces follows a trace through a problem, a passed on call, and answers of the cache,
+// which are of other traces.
+func traces(w *world) {
+	const trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+	mine := []string{"Traceparent", "00-" + trace + "-" + span + "-01"}
+	a := w.must("GET /products/{productId}", http.StatusNotFound, call{args: []any{nowhere + 10}, header: mine})
+	if got := a.field(w, "traceId"); got != trace {
+		w.t.Errorf("traceId is %s, want that of the traceparent, %s", got, trace)
+	}
+	for _, a := range []*answer{a, w.send("GET /products", call{header: mine}), w.send("GET /sales", call{as: w.ann, header: mine})} {
+		if got := a.header.Values("Traceparent"); len(got) != 1 || !strings.HasPrefix(got[0], "00-"+trace+"-") || strings.Contains(got[0], span) {
+			w.t.Errorf("Traceparent is %q, want one with trace %s and another span than %s", got, trace, span)
+		}
+	}
+	for _, unusable := range []string{"00-" + trace, "00-" + strings.Repeat("0", 32) + "-" + span + "-01"} {
+		a := w.send("GET /products", call{header: []string{"Traceparent", unusable}})
+		if got := a.header.Get("Traceparent"); !traceParentForm.MatchString(got) || strings.Contains(got, trace) {
+			w.t.Errorf("Traceparent %q became %q, want a new trace", unusable, got)
+		}
+	}
+	first, second := w.send("GET /products", call{}), w.send("GET /products", call{})
+	if first.header.Get("Traceparent") == second.header.Get("Traceparent") {
+		w.t.Error("two requests got one Traceparent")
+	}
+}
+
 // identities sends the headers by which other gateways name the caller.
 func identities(w *world) {
 	forged := []string{"X-User-Id", itoa(w.bob.id), "X-User-Role", "Manager", "X-Auth-Role", "Manager", "X-Remote-User", "1",
@@ -133,7 +151,12 @@ func origins(w *world) {
 	}
 	a = w.send("GET /products", call{header: []string{"Origin", w.Origin}})
 	header("Access-Control-Allow-Origin", w.Origin)(w, a)
-	sends("Access-Control-Expose-Headers")(w, a)
+	exposed := strings.Split(a.header.Get("Access-Control-Expose-Headers"), ", ")
+	for name := range w.document.headers() {
+		if name != "Cache-Control" && !slices.Contains(exposed, name) { // which Fetch shows every script
+			w.t.Errorf("%s is documented, and no script sees it", name)
+		}
+	}
 	a = w.send("GET /products", call{header: []string{"Origin", "https://elsewhere.example.com"}})
 	header("Access-Control-Allow-Origin", "")(w, a)
 }

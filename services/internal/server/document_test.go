@@ -116,7 +116,7 @@ func TestExamplesAreMadeOfTheFieldsOwn(t *testing.T) {
 	if diff := cmp.Diff([]any{map[string]any{"location": "body.kind", "message": "is required"}}, invalid["errors"]); diff != "" {
 		t.Errorf("422 (-want +got):\n%s", diff)
 	}
-	for status, header := range map[string]string{"401": "WWW-Authenticate", "503": "Retry-After", "200": "X-Request-Id"} {
+	for status, header := range map[string]string{"401": "WWW-Authenticate", "503": "Retry-After", "200": "X-Request-Id", "409": "Traceparent"} {
 		if put.Responses[status].Headers[header] == nil {
 			t.Errorf("%s lacks %s", status, header)
 		}

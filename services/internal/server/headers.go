@@ -14,7 +14,8 @@ func commonHeaders() map[string]*huma.Header {
 		return &huma.Header{Description: description, Schema: &huma.Schema{Type: huma.TypeString}, Example: example}
 	}
 	return map[string]*huma.Header{
-		RequestIDHeader: text("The request's id: the client's own X-Request-Id if it sent a usable one. Logs have it, too.", "01JD9Z3T8M5Q2V7KX4N6B0CWER"),
+		RequestIDHeader:   text("The request's id: the client's own X-Request-Id if it sent a usable one. Logs have it, too.", "01JD9Z3T8M5Q2V7KX4N6B0CWER"),
+		TraceParentHeader: text("The trace, which is the client's own if it sent one, and the span in it that answered (W3C Trace Context)", exampleTrace),
 		"Retry-After": {
 			Description: "Seconds to wait before the next try (RFC 9110, section 10.2.3)",
 			Schema:      &huma.Schema{Type: huma.TypeInteger}, Example: 1,
@@ -47,6 +48,7 @@ func documentHeaders(op *huma.Operation) {
 		}
 		for name, has := range map[string]bool{
 			RequestIDHeader:    true,
+			TraceParentHeader:  true,
 			"Retry-After":      status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable,
 			"WWW-Authenticate": status == http.StatusUnauthorized,
 			"ETag":             status == http.StatusNotModified || tagged && success(status),

@@ -323,7 +323,14 @@ func TestRequestsCarryTheirIds(t *testing.T) {
 	if res.Header.Get("X-Request-Id") != "shop-1" || body["traceId"] != trace {
 		t.Errorf("X-Request-Id %q, traceId %v", res.Header.Get("X-Request-Id"), body["traceId"])
 	}
-	res, _ = f.do(t, "GET", "/nothing", "", "X-Request-Id", "a b")
+	span := res.Header.Get("Traceparent")
+	if !strings.HasPrefix(span, "00-"+trace+"-") || strings.Contains(span, "b7ad6b7169203331") || !telemetry.ValidTraceParent(span) {
+		t.Errorf("Traceparent %q, want the trace and another span", span)
+	}
+	res, _ = f.do(t, "GET", "/nothing", "", "X-Request-Id", "a b", "Traceparent", "00-"+trace)
+	if span := res.Header.Get("Traceparent"); !telemetry.ValidTraceParent(span) || strings.Contains(span, trace) {
+		t.Errorf("an unusable trace became %q", span)
+	}
 	if id := res.Header.Get("X-Request-Id"); id == "a b" || id == "" {
 		t.Errorf("an unusable id became %q", id)
 	}

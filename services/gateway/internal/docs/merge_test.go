@@ -135,8 +135,10 @@ func TestTheGatewaySaysWhatItAdds(t *testing.T) {
 			if at(t, res.(object), "headers", "RateLimit-Remaining", "$ref") != "#/components/headers/RateLimit-Remaining" {
 				t.Errorf("%s %s has no RateLimit headers", c.path, status)
 			}
-			if at(t, res.(object), "headers", "X-Request-Id", "$ref") == nil {
-				t.Errorf("%s %s has no X-Request-Id", c.path, status)
+			for _, name := range []string{"X-Request-Id", "Traceparent"} {
+				if at(t, res.(object), "headers", name, "$ref") == nil {
+					t.Errorf("%s %s has no %s", c.path, status, name)
+				}
 			}
 			cached := at(t, res.(object), "headers", "Cache-Status") != nil
 			if want := c.method == "get" && (status == "200" || status == "304"); cached != want {

@@ -35,7 +35,7 @@ const headerRefs = "#/components/headers/"
 const exampleTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 // everywhere are the headers of every answer.
-var everywhere = []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-Id"}
+var everywhere = []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-Id", "Traceparent"}
 
 // ownHeaders are those that the gateway sets.
 func ownHeaders() object {
@@ -47,6 +47,7 @@ func ownHeaders() object {
 		everywhere[1]:   header("integer", "How many of them are left", 199),
 		everywhere[2]:   header("integer", "Seconds until all of them are there again", 1),
 		everywhere[3]:   header("string", "The request's id: the client's own if it sent a usable one. Logs have it, too.", "01JD9Z3T8M5Q2V7KX4N6B0CWER"),
+		everywhere[4]:   header("string", "The trace, which is the client's own if it sent one, and the gateway's span in it (W3C Trace Context)", exampleTrace),
 		"Retry-After":   header("integer", "Seconds to wait before the next try (RFC 9110, section 10.2.3)", 1),
 		"Age":           header("integer", "Seconds since the answer was made (RFC 9111, section 5.1)", 3),
 		"Cache-Status":  header("string", "How the gateway's cache came by the answer (RFC 9211)", "ecommerce-gateway; hit; ttl=27"),

@@ -60,6 +60,7 @@ func TestARequestArrivesAsItWasWithoutForgedHeaders(t *testing.T) {
 	g := start(t, setup{})
 	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", "/sales/7")
+		w.Header().Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-00000000000000aa-01")
 		w.Header().Set("Connection", "X-Private")
 		w.Header().Set("X-Private", "1")
 		w.WriteHeader(http.StatusAccepted)
@@ -87,8 +88,12 @@ func TestARequestArrivesAsItWasWithoutForgedHeaders(t *testing.T) {
 			t.Errorf("%s arrived as %q, want %q", name, v, want)
 		}
 	}
-	if tp := got.Header.Get("Traceparent"); !strings.HasPrefix(tp, "00-"+trace) || strings.Contains(tp, "b7ad6b7169203331") {
+	tp := got.Header.Get("Traceparent")
+	if !strings.HasPrefix(tp, "00-"+trace) || strings.Contains(tp, "b7ad6b7169203331") {
 		t.Errorf("Traceparent %q", tp)
+	}
+	if returned := a.header.Values("Traceparent"); len(returned) != 1 || returned[0] != tp {
+		t.Errorf("Traceparent %q came back, want the gateway's own, %q", returned, tp)
 	}
 	if got.URL.RequestURI() != "/sales?a=b%20c" {
 		t.Errorf("URI %q", got.URL.RequestURI())
@@ -545,8 +550,14 @@ func TestPublicReadsAreAnsweredFromTheCache(t *testing.T) {
 	if first.raw != "v1" || first.header.Get("ETag") != `"v1"` || first.header.Get("Cache-Control") != "no-cache" {
 		t.Errorf("answer %q %v", first.raw, first.header)
 	}
-	if a := expect("GET", "/products/7?utm=x", "hit", "Authorization", g.client(7)); a.raw != "v1" {
-		t.Errorf("answer %q", a.raw)
+	hit := expect("GET", "/products/7?utm=x", "hit", "Authorization", g.client(7))
+	if hit.raw != "v1" {
+		t.Errorf("answer %q", hit.raw)
+	}
+	for _, name := range []string{"Traceparent", "X-Request-Id"} {
+		if v := hit.header.Get(name); v == "" || v == first.header.Get(name) {
+			t.Errorf("%s %q, want one of this request, not of the first, %q", name, v, first.header.Get(name))
+		}
 	}
 	if a := expect("GET", "/products/7", "hit", "If-None-Match", `"v1"`); a.status != 304 || a.raw != "" {
 		t.Errorf("answer %d %q", a.status, a.raw)
@@ -641,6 +652,12 @@ func TestScriptsOfListedOriginsMayCall(t *testing.T) {
 	a := g.do("GET", "/sales", "", "Origin", "https://shop.example")
 	if a.status != 401 || a.header.Get("Access-Control-Allow-Origin") == "" || a.header.Get("Access-Control-Allow-Credentials") != "" {
 		t.Errorf("an error is hidden from scripts: %d %v", a.status, a.header)
+	}
+	exposed := strings.Split(a.header.Get("Access-Control-Expose-Headers"), ", ")
+	for _, name := range []string{"X-Request-Id", "Traceparent", "Preference-Applied", "Age"} {
+		if !slices.Contains(exposed, name) {
+			t.Errorf("scripts see %v, want %s among it", exposed, name)
+		}
 	}
 	if a := start(t, setup{}).do("GET", "/products", "", "Origin", "https://shop.example"); a.header.Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("without origins: %v", a.header)

@@ -163,7 +163,8 @@ func dropNamed(h http.Header, connection []string) {
 func copyHeader(to, from http.Header) {
 	for name, values := range from {
 		switch name {
-		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", server.RequestIDHeader:
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
+			server.RequestIDHeader, server.TraceParentHeader:
 			continue
 		case "Vary":
 			to[name] = append(slices.Clip(to[name]), values...)
