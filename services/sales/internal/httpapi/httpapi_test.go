@@ -349,6 +349,34 @@ func TestARequestThatNobodyWaitsForAnyMoreHasEnded(t *testing.T) {
 	}
 }
 
+func TestOfConfirmationsAndCancellationsAtOnceOneWins(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	for range 5 {
+		id := d.place(t, `{"hold":true,"items":[{"productId":7,"quantity":2}]}`)
+		d.hear(t, reserved(id))
+		var mu sync.Mutex
+		got := map[string]int{}
+		var wg sync.WaitGroup
+		for i := range 16 {
+			method := []string{"PATCH", "DELETE"}[i%2]
+			wg.Go(func() {
+				a := d.Call(t, method, path(id), d.ann, "")
+				mu.Lock()
+				defer mu.Unlock()
+				got[fmt.Sprintf("%s %d %s", method, a.Status, a.Code())]++
+			})
+		}
+		wg.Wait()
+		confirmed := got["PATCH 200 "] == 1 && got["PATCH 409 sale_not_pending"] == 7 && got["DELETE 409 sale_not_pending"] == 8
+		canceled := got["DELETE 204 "] == 8 && got["PATCH 409 sale_not_pending"] == 8
+		timeline := d.timeline(t, id)
+		if !confirmed && !canceled || strings.Count(timeline, "SaleConfirmed")+strings.Count(timeline, "SaleCanceled") != 1 {
+			t.Errorf("%v with the timeline %s, want one winner", got, timeline)
+		}
+	}
+}
+
 func TestConcurrentRepeatsAtTwoReplicasMakeOneSaleAKey(t *testing.T) {
 	t.Parallel()
 	dsn := testenv.Schema(t)

@@ -40,6 +40,7 @@ type Store struct {
 	outbox    *outbox.Outbox
 	changed   func(saleID int64)
 	creations *groupcommit.Committer[*creation]
+	moves     *groupcommit.Committer[*move]
 	step      atomic.Int64 // of ids; 0 until it is known
 }
 
@@ -47,7 +48,7 @@ type Store struct {
 // changed, which must not block, after each commit that adds to a sale's timeline.
 func New(db *gorm.DB, o *outbox.Outbox, changed func(saleID int64)) *Store {
 	s := &Store{db: db, outbox: o, changed: changed}
-	s.creations = s.newCreations()
+	s.creations, s.moves = s.newCreations(), s.newMoves()
 	return s
 }
 

@@ -77,58 +77,6 @@ func (s *Store) Timeline(ctx context.Context, id, customerID, after int64, limit
 	return entries, nil
 }
 
-// Confirm is the customer's yes to a held sale.
-func (s *Store) Confirm(ctx context.Context, id, customerID int64) (sale.Sale, error) {
-	return s.move(ctx, id, customerID, func(found *sale.Sale, now time.Time) (event.Data, error) {
-		return found.Confirm(now)
-	})
-}
-
-// Cancel is the customer's no.
-func (s *Store) Cancel(ctx context.Context, id, customerID int64) error {
-	_, err := s.move(ctx, id, customerID, func(found *sale.Sale, now time.Time) (event.Data, error) {
-		return cancel(found, event.ReasonCustomer, now)
-	})
-	return err
-}
-
-// cancel turns the domain's pointer into an event or nil.
-func cancel(found *sale.Sale, reason string, now time.Time) (event.Data, error) {
-	canceled, err := found.Cancel(reason, now)
-	if err != nil || canceled == nil {
-		return nil, err
-	}
-	return *canceled, nil
-}
-
-// move makes one transition of one sale under the lock of its row.
-func (s *Store) move(ctx context.Context, id, customerID int64,
-	transition func(*sale.Sale, time.Time) (event.Data, error)) (sale.Sale, error) {
-	var moved sale.Sale
-	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
-		found, err := one(tx.DB, id, customerID, "FOR UPDATE")
-		if err != nil {
-			return err
-		}
-		now := database.Now()
-		said, err := transition(&found, now)
-		moved = found
-		if err != nil || said == nil {
-			return err
-		}
-		c := newChange([]sale.Sale{found})
-		if err := c.happened(id, said, now); err != nil {
-			return err
-		}
-		tx.Say(said)
-		return c.write(tx.DB)
-	})
-	if err == nil {
-		s.changed(id)
-	}
-	return moved, err
-}
-
 // expireBatch bounds the sales that one transaction expires.
 const expireBatch = 100
 
