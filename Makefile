@@ -113,7 +113,7 @@ unit: tools ## Tests that need no server, in seconds
 .PHONY: integration
 integration: tools deps ## Tests on a private MariaDB and RabbitMQ, started for them
 	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,integration,./services/...)
-	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract/... ./hack/browser/...)
+	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract/... ./hack/bench/... ./hack/fuzz/... ./hack/browser/...)
 
 .PHONY: fuzz
 fuzz: deps ## Every fuzz target for FUZZTIME (10s), with real servers behind the services
