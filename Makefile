@@ -141,7 +141,7 @@ assets: ## Print the folder with kube-apiserver, etcd, kubectl and helm, built i
 
 .PHONY: deps
 deps: ## Install the Debian packages that the tests need (root; elsewhere it says which)
-	@$(WITH_GO) $(GO) run ./hack/deps integration
+	@$(WITH_GO) $(GO) run ./hack/deps integration bench
 
 .PHONY: tools
 tools: $(TOOL_DIR)/golangci-lint $(TOOL_DIR)/gotestsum $(TOOL_DIR)/controller-gen ## Build linters and test runner from hack/tools

@@ -464,8 +464,9 @@ func whole(t *testing.T, address string, raw []byte) string {
 	t.Helper()
 	c, err := net.Dial("tcp", address)
 	if err != nil {
-		t.Skip("no connection")
+		t.Fatal(err)
 	}
+	_ = c.(*net.TCPConn).SetLinger(0) // or thousands of closed connections would take all ports
 	defer c.Close()
 	_, _ = c.Write(raw)
 	_ = c.(*net.TCPConn).CloseWrite()
