@@ -131,7 +131,7 @@ e2e: tools up ## Through the gateway of a stack on the cluster
 
 .PHONY: bench
 bench: deps ## Orders and requests against what the machine can do, about 25 minutes (BENCH=--quick for two)
-	@$(WITH_GO) $(GO) run ./hack/deps bench && $(GO) build -o $(TOOL_DIR)/bench ./hack/bench && exec $(TOOL_DIR)/bench $(BENCH)
+	@$(WITH_GO) $(GO) build -o $(TOOL_DIR)/bench ./hack/bench && exec $(TOOL_DIR)/bench $(BENCH)
 
 ##@ Set up
 
