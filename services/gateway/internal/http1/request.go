@@ -55,7 +55,8 @@ func (c *serverConn) parse(text string, now time.Time) (*exchange, int) {
 		Host: host, RemoteAddr: c.remote, RequestURI: target,
 	}
 	ex.ctx.conn = c
-	ex.response = response{conn: c, header: make(http.Header, 16), began: now, declared: -1, head: method == http.MethodHead,
+	clear(c.header)
+	ex.response = response{conn: c, header: c.header, began: now, declared: -1, head: method == http.MethodHead,
 		last: minor == 0 || names(header["Connection"], "close")}
 	return ex, ex.frame(c, now)
 }

@@ -31,7 +31,8 @@ type serverConn struct {
 	// out and head are the buffers of answers: the whole, and the fields that a handler
 	// has set.
 	out, head []byte
-	broken    bool // nothing more can be written
+	header    http.Header // of the answer; a handler does not keep it
+	broken    bool        // nothing more can be written
 
 	// readBy and writeBy are the deadlines that are set. They are moved only when half of
 	// their time is over: that is cheaper, and as good.
@@ -39,7 +40,8 @@ type serverConn struct {
 }
 
 func newServerConn(s *Server, nc net.Conn) *serverConn {
-	return &serverConn{Conn: nc, server: s, remote: nc.RemoteAddr().String(), in: bufio.NewReaderSize(nc, readBuffer)}
+	return &serverConn{Conn: nc, server: s, remote: nc.RemoteAddr().String(), in: bufio.NewReaderSize(nc, readBuffer),
+		header: make(http.Header, 16)}
 }
 
 func (c *serverConn) serve() {
