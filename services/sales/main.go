@@ -95,7 +95,7 @@ func serve(ctx context.Context) error {
 	}, messaging.Handler{Store: store}, log, metrics)
 
 	letters := broker.Collector{URL: c.AMQP.Reveal(), Name: name + " dead letters", Keep: store.KeepLetter,
-		Unavailable: database.IsUnavailable, Log: log}
+		Unavailable: database.MayPass, Log: log}
 	deadLetters := prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_dead_letters",
 		Help: "Messages that were set aside and wait for a manager; the same at every replica."})
 	metrics.MustRegister(deadLetters)

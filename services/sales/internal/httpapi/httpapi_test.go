@@ -416,6 +416,37 @@ func TestConcurrentRepeatsAtTwoReplicasMakeOneSaleAKey(t *testing.T) {
 	}
 }
 
+// A cluster with several writers changes the distance of ids when one joins or leaves.
+func TestSalesThatAreCommittedTogetherKnowTheirIds(t *testing.T) {
+	t.Parallel()
+	d := open(t)
+	pool, err := d.db.DB()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool.SetMaxOpenConns(1) // whose session has the distance
+	for _, distance := range []int{1, 7, 3} {
+		if err := d.db.Exec("SET SESSION auto_increment_increment = ?", distance).Error; err != nil {
+			t.Fatal(err)
+		}
+		var all sync.WaitGroup
+		for customer := range int64(60) {
+			all.Go(func() {
+				fresh := sale.Sale{CustomerID: customer + 1, Status: sale.Pending, Currency: "USD", CreatedAt: database.Now(), UpdatedAt: database.Now()}
+				made, _, err := d.store.Create(t.Context(), fresh, sale.Request{})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, err := d.store.Sale(t.Context(), made.ID, customer+1); err != nil {
+					t.Errorf("distance %d: sale %d is not that of customer %d: %v", distance, made.ID, customer+1, err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
 func TestConcurrentRepeatsOfAnAnsweredRequestAllGetTheAnswer(t *testing.T) {
 	t.Parallel()
 	d := open(t)

@@ -64,7 +64,7 @@ func (s *Store) createAll(ctx context.Context, batch []*creation) error {
 		if err != nil || len(fresh) == 0 {
 			return err
 		}
-		if err := s.insert(ctx, tx.DB, fresh); err != nil {
+		if err := insert(ctx, tx.DB, fresh); err != nil {
 			return err
 		}
 		entries := make([]sale.Entry, len(fresh))
@@ -84,8 +84,8 @@ func (s *Store) createAll(ctx context.Context, batch []*creation) error {
 
 // insert makes the rows and learns their ids, which one statement gets at equal
 // distances: https://dev.mysql.com/doc/refman/8.4/en/innodb-auto-increment-handling.html
-func (s *Store) insert(ctx context.Context, tx *gorm.DB, fresh []*creation) error {
-	step, err := s.idStep(tx)
+func insert(ctx context.Context, tx *gorm.DB, fresh []*creation) error {
+	step, err := idStep(tx, len(fresh))
 	if err != nil {
 		return err
 	}
@@ -115,16 +115,15 @@ func (s *Store) insert(ctx context.Context, tx *gorm.DB, fresh []*creation) erro
 }
 
 // idStep is the distance of two ids that the server gives: above 1 on a cluster with
-// several writers.
-func (s *Store) idStep(tx *gorm.DB) (int64, error) {
-	if step := s.step.Load(); step != 0 {
-		return step, nil
+// several writers, which changes it as writers come and go.
+func idStep(tx *gorm.DB, rows int) (int64, error) {
+	if rows == 1 {
+		return 0, nil
 	}
 	var step int64
 	if err := tx.Raw("SELECT @@auto_increment_increment").Scan(&step).Error; err != nil {
 		return 0, fmt.Errorf("read the distance of ids: %w", err)
 	}
-	s.step.Store(step)
 	return step, nil
 }
 

@@ -10,7 +10,6 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
-	"sync/atomic"
 	"time"
 
 	"gorm.io/gorm"
@@ -41,7 +40,6 @@ type Store struct {
 	changed   func(saleID int64)
 	creations *groupcommit.Committer[*creation]
 	moves     *groupcommit.Committer[*move]
-	step      atomic.Int64 // of ids; 0 until it is known
 }
 
 // New returns a store over the schema of db that says its events through o. It calls
