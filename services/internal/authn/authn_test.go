@@ -71,6 +71,7 @@ func TestForgedAndForeignTokensAreRefused(t *testing.T) {
 		"HS512":                   sealed(jwt.SigningMethodHS512, public, "h"),
 		"EdDSA under kid of HMAC": with(nil, map[string]any{"kid": "h"}),
 		"unknown kid":             with(nil, map[string]any{"kid": "other"}),
+		"critical extension":      with(nil, map[string]any{"crit": []string{"b64"}, "b64": false}),
 		"no kid":                  with(nil, map[string]any{"kid": nil}),
 		"kid is a number":         with(nil, map[string]any{"kid": 7}),
 		"foreign issuer":          with(map[string]any{"iss": "urn:other"}, nil),

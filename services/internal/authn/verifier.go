@@ -148,6 +148,9 @@ func (v *Verifier) verify(token string) (Principal, time.Time, error) {
 // key finds the key a token names and refuses it for an algorithm that is not the
 // key's own (RFC 8725, sections 3.1 and 3.2).
 func (v *Verifier) key(token *jwt.Token) (any, error) {
+	if token.Header["crit"] != nil {
+		return nil, errors.New("it demands what we do not know") // RFC 7515, section 4.1.11
+	}
 	kid, ok := token.Header["kid"].(string)
 	if !ok {
 		return nil, errors.New("it names no key")
