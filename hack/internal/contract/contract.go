@@ -66,17 +66,25 @@ func Run(t *testing.T, target Target) *Coverage {
 	slow := s.slow(t)
 	t.Run("rows", func(t *testing.T) {
 		for _, c := range s.rows() {
-			t.Run(c.name(), func(t *testing.T) { t.Parallel(); s.run(t, c) })
+			if s.has(t, c.name(), c.needs...) {
+				t.Run(c.name(), func(t *testing.T) { t.Parallel(); s.run(t, c) })
+			}
 		}
 	})
 	t.Run("rules", func(t *testing.T) {
 		for _, r := range rules() {
-			t.Run(r.name, func(t *testing.T) { t.Parallel(); s.prove(t, r) })
+			if s.has(t, r.name, r.needs...) {
+				t.Run(r.name, func(t *testing.T) { t.Parallel(); r.prove(s.world(t)) })
+			}
 		}
 	})
-	t.Run("limits", s.limits)
+	if s.has(t, "limits", addresses, keys) {
+		t.Run("limits", s.limits)
+	}
 	t.Run("slow bodies", slow)
-	t.Run("faults", s.faults)
+	if s.has(t, "faults", breakable) {
+		t.Run("faults", s.faults)
+	}
 	return s.coverage
 }
 

@@ -8,7 +8,6 @@ import (
 // faults proves for every operation that what the store needs may be away: the
 // answer is 503, and the same call succeeds afterwards.
 func (s *suite) faults(t *testing.T) {
-	needs(t, s.Target, []need{breakable})
 	s.unreserved(t)
 	type prepared struct {
 		row  row

@@ -10,7 +10,6 @@ import (
 // limits proves for every operation that too many calls get 429. Each class of the
 // rate limit is kept exhausted while the operations that it holds are called.
 func (s *suite) limits(t *testing.T) {
-	needs(t, s.Target, []need{addresses, keys})
 	w := s.world(t)
 	w.ctx = impolitely(w.ctx)
 	ctx, stop := context.WithCancel(w.ctx)
