@@ -197,6 +197,11 @@ func TestAServiceReadsOnlyItsOwnQueueAndSalesTheDeadLetters(t *testing.T) {
 	if diff := cmp.Diff(want, readers); diff != "" {
 		t.Errorf("readers of each queue (-want +got):\n%s", diff)
 	}
+	for _, q := range event.Queues {
+		if limit, _ := q.DeadArguments()["x-delivery-limit"].(int64); limit < 1e6 {
+			t.Errorf("%s drops a message after %d deliveries, with nowhere to go", q.Dead(), limit)
+		}
+	}
 	if slices.ContainsFunc(event.Queues, func(q event.Queue) bool { return q.Arguments()["x-queue-type"] != "quorum" }) {
 		t.Error("a queue is not a quorum queue")
 	}

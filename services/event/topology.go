@@ -55,9 +55,15 @@ func (q Queue) Arguments() map[string]any {
 	}
 }
 
+// deadDeliveryLimit of a queue that keeps what was refused. RabbitMQ 4 drops a message
+// after 20 deliveries where there is no limit of one's own
+// (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling), and from here it
+// would be lost.
+const deadDeliveryLimit = 1_000_000_000
+
 // DeadArguments of the queue that keeps what was refused from q.
 func (q Queue) DeadArguments() map[string]any {
-	return map[string]any{"x-queue-type": "quorum"}
+	return map[string]any{"x-queue-type": "quorum", "x-delivery-limit": int64(deadDeliveryLimit)}
 }
 
 // Queues of a stack.

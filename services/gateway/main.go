@@ -7,7 +7,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -27,7 +26,6 @@ import (
 	"ecommerce-stack.dev/services/internal/command"
 	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/health"
-	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/reload"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
@@ -140,12 +138,6 @@ func serve(ctx context.Context) error {
 }
 
 // engine takes the gateway's connections.
-func engine(h http.Handler, l server.Limits, log *slog.Logger) server.Engine {
-	return &http1.Server{Handler: h, Limits: http1.Limits(l), Log: log, Refuse: func(status int) (string, []byte) {
-		body, err := json.Marshal(problem.New(status, "", "This is no request that can be read."))
-		if err != nil {
-			log.Error("describe a refusal", "error", err)
-		}
-		return problem.ContentType, body
-	}}
+func engine(h http.Handler, malformed func(http.ResponseWriter, *http.Request, int), l server.Limits, log *slog.Logger) server.Engine {
+	return &http1.Server{Handler: h, Limits: http1.Limits(l), Log: log, Refuse: malformed}
 }

@@ -1,24 +1,14 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
-	"errors"
-	"io"
-	"log/slog"
 	"maps"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"ecommerce-stack.dev/services/gateway/internal/route"
 	"ecommerce-stack.dev/services/internal/config"
-	"ecommerce-stack.dev/services/internal/problem"
-	"ecommerce-stack.dev/services/internal/server"
 )
 
 func environment(with map[string]string) map[string]string {
@@ -57,43 +47,6 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), variable) {
 			t.Errorf("%s=%s: got %v", variable, value, err)
 		}
-	}
-}
-
-func TestARequestThatCannotBeReadIsAProblem(t *testing.T) {
-	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := engine(http.NotFoundHandler(), server.Limits{Header: time.Second, Read: time.Second, Write: time.Second, Idle: time.Second, HeaderBytes: 1 << 10},
-		slog.New(slog.DiscardHandler))
-	ended := make(chan error)
-	go func() { ended <- s.Serve(l) }()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nX : no host\r\n\r\n")
-	res, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	var p struct {
-		Status int
-		Code   string
-	}
-	if err := json.NewDecoder(res.Body).Decode(&p); err != nil || res.StatusCode != 400 || p.Status != 400 || p.Code == "" ||
-		res.Header.Get("Content-Type") != problem.ContentType || !res.Close {
-		t.Errorf("%d %v %+v, %v; want a problem and the end of the connection", res.StatusCode, res.Header, p, err)
-	}
-	if err := s.Close(); err != nil {
-		t.Error(err)
-	}
-	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
-		t.Error(err)
 	}
 }
 

@@ -116,6 +116,9 @@ func letterOf(queue string, d amqp.Delivery) event.DeadLetter {
 			}
 		}
 	}
+	if l.DiedAt.IsZero() {
+		l.DiedAt = time.Now() // Somebody put it into the queue, not the broker.
+	}
 	return l
 }
 

@@ -112,11 +112,26 @@ func (c *Committer[T]) take() []*entry[T] {
 func (c *Committer[T]) settle(batch []*entry[T]) {
 	err := c.commit(batch)
 	if err != nil && len(batch) > 1 && c.settings.Alone(err) {
-		for _, e := range batch {
-			c.settle([]*entry[T]{e})
-		}
+		c.settleAlone(batch)
 		return
 	}
+	end(batch, err)
+}
+
+// settleAlone tries each work by itself, until one meets what is everybody's trouble.
+func (c *Committer[T]) settleAlone(batch []*entry[T]) {
+	for i := range batch {
+		err := c.commit(batch[i : i+1])
+		if err != nil && !c.settings.Alone(err) {
+			end(batch[i:], err)
+			return
+		}
+		end(batch[i:i+1], err)
+	}
+}
+
+// end answers the callers.
+func end[T any](batch []*entry[T], err error) {
 	for _, e := range batch {
 		e.err = err
 		close(e.done)

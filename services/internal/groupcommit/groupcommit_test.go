@@ -110,6 +110,35 @@ func TestWhatIsAwayIsEverybodysErrorAtOnce(t *testing.T) {
 	})
 }
 
+func TestWhatIsAwayMeanwhileIsNotWaitedForByEachAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tries := 0
+		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, Most: 100, Timeout: time.Minute,
+			Alone: func(err error) bool { return errors.Is(err, errBad) },
+			Commit: func(_ context.Context, batch []int) error {
+				time.Sleep(time.Second)
+				tries++
+				if len(batch) > 1 {
+					return errBad
+				}
+				return context.DeadlineExceeded
+			}})
+		var wg sync.WaitGroup
+		for n := range 51 {
+			wg.Go(func() {
+				if err := c.Do(t.Context(), n); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%d: %v", n, err)
+				}
+			})
+		}
+		wg.Wait()
+		if tries > 3 {
+			t.Errorf("%d transactions, want the first, the batch and one alone", tries)
+		}
+	})
+}
+
 func TestWorkIsDoneOrItsCallerLeftInTime(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

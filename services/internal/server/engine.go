@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"ecommerce-stack.dev/services/internal/problem"
 )
 
 // Engine takes connections and has a handler answer their requests, as *http.Server
@@ -29,11 +31,19 @@ type Limits struct {
 func (s *Server) engine() Engine {
 	limits := Limits{Header: readHeaderTimeout, Read: readTimeout, Write: writeTimeout, Idle: idleTimeout, HeaderBytes: maxHeaderBytes}
 	if s.opts.Engine != nil {
-		return s.opts.Engine(s.router, limits, s.opts.Log)
+		return s.opts.Engine(s.router, s.Malformed, limits, s.opts.Log)
 	}
 	return &http.Server{
 		Handler: s.router, ReadHeaderTimeout: limits.Header, ReadTimeout: limits.Read,
 		WriteTimeout: limits.Write, IdleTimeout: limits.Idle, MaxHeaderBytes: limits.HeaderBytes,
 		ErrorLog: slog.NewLogLogger(s.opts.Log.Handler(), slog.LevelDebug),
 	}
+}
+
+// Malformed answers a request that cannot be read, of which only the client's address is
+// known.
+func (s *Server) Malformed(w http.ResponseWriter, r *http.Request, status int) {
+	identify(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.refuse(w, r, problem.New(status, "", "This is no request that can be read."))
+	})).ServeHTTP(w, r)
 }

@@ -50,8 +50,9 @@ type Options struct {
 	Health      *health.Checks
 	// Verifier checks tokens; without one (the gateway) there is no huma API.
 	Verifier *authn.Verifier
-	// Engine takes the connections; nil is net/http's.
-	Engine func(h http.Handler, l Limits, log *slog.Logger) Engine
+	// Engine takes the connections; nil is net/http's. malformed answers what cannot be
+	// read as a request.
+	Engine func(h http.Handler, malformed func(http.ResponseWriter, *http.Request, int), l Limits, log *slog.Logger) Engine
 	// MaxBody bounds a request's body in bytes, 1 MiB when zero.
 	MaxBody int64
 	// Timeout bounds the work for one request, 15 s when zero. Slow sets another one

@@ -126,18 +126,18 @@ func start(t testing.TB, s setup) *gateway {
 	})
 	g.srv.Fallback(g.edge)
 	g.srv.Refuse(g.edge.Refuse)
-	g.url = listen(t, g.srv.Handler())
+	g.url = listen(t, g.srv)
 	return g
 }
 
-// listen serves h as the gateway does.
-func listen(t testing.TB, h http.Handler) string {
+// listen serves as the gateway does.
+func listen(t testing.TB, srv *server.Server) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http1.Server{Handler: h, Log: slog.New(slog.DiscardHandler), Limits: http1.Limits{
+	s := &http1.Server{Handler: srv.Handler(), Refuse: srv.Malformed, Log: slog.New(slog.DiscardHandler), Limits: http1.Limits{
 		Header: 5 * time.Second, Read: 30 * time.Second, Write: 60 * time.Second, Idle: 2 * time.Minute, HeaderBytes: 32 << 10}}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = s.Serve(l) }()

@@ -42,7 +42,7 @@ func (c *serverConn) parse(text string, now time.Time) (*exchange, int) {
 	if err != nil {
 		return nil, http.StatusBadRequest
 	}
-	ex := &exchange{}
+	ex := c.newExchange(now)
 	host, ok := hostOf(header, minor)
 	if !ok || !ex.locate(method, target) {
 		return nil, http.StatusBadRequest
@@ -54,11 +54,16 @@ func (c *serverConn) parse(text string, now time.Time) (*exchange, int) {
 		Method: method, URL: &ex.url, Proto: proto, ProtoMajor: 1, ProtoMinor: minor, Header: header,
 		Host: host, RemoteAddr: c.remote, RequestURI: target,
 	}
-	ex.ctx.conn = c
-	clear(c.header)
-	ex.response = response{conn: c, header: c.header, began: now, declared: -1, head: method == http.MethodHead,
-		last: minor == 0 || names(header["Connection"], "close")}
+	ex.response.head = method == http.MethodHead
+	ex.response.last = minor == 0 || names(header["Connection"], "close")
 	return ex, ex.frame(c, now)
+}
+
+func (c *serverConn) newExchange(now time.Time) *exchange {
+	clear(c.header)
+	ex := &exchange{response: response{conn: c, header: c.header, began: now, declared: -1}}
+	ex.ctx.conn = c
+	return ex
 }
 
 // hostOf takes the field Host out of a header.

@@ -250,10 +250,10 @@ func (w *response) finish() {
 	w.last = w.last || !w.head && w.declared > w.written
 }
 
-// arm sets the deadline of writing, unless the handler did.
+// arm sets the deadline of writing, from now on, unless the handler did.
 func (w *response) arm() {
 	if !w.moveWrite {
-		w.conn.writeUntil(w.began, w.conn.server.Limits.Write)
+		w.conn.writeUntil(time.Now(), w.conn.server.Limits.Write)
 	}
 }
 

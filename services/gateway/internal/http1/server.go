@@ -22,9 +22,9 @@ type Server struct {
 	Handler http.Handler
 	Limits  Limits
 	Log     *slog.Logger
-	// Refuse makes the body of an answer to a request that cannot be read, and its media
-	// type.
-	Refuse func(status int) (kind string, body []byte)
+	// Refuse answers a request that cannot be read, of which nothing but the client's
+	// address is known. Without it the answer is the status.
+	Refuse func(w http.ResponseWriter, r *http.Request, status int)
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}

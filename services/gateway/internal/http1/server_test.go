@@ -384,6 +384,24 @@ func TestSlowClientsAreLetGo(t *testing.T) {
 	}
 }
 
+func TestAnAnswerThatComesLateMayStillBeWritten(t *testing.T) {
+	t.Parallel()
+	short := limits
+	short.Write = 200 * time.Millisecond
+	ours, _ := listen(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/late" {
+			<-time.After(300 * time.Millisecond)
+		}
+		_, _ = io.WriteString(w, "ok")
+	}), short)
+	raw := strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n\r\nGET /late HTTP/1.1\r\nHost: x\r\n\r\n", 3)
+	for i, got := range answers(t, ours, raw, 6) {
+		if got != "200 close=false ok" {
+			t.Errorf("answer %d: %q", i, got)
+		}
+	}
+}
+
 func TestShutdownAnswersWhatIsInHand(t *testing.T) {
 	t.Parallel()
 	begun, release := make(chan struct{}), make(chan struct{})

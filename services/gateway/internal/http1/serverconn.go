@@ -134,14 +134,18 @@ func (c *serverConn) write(b ...[]byte) error {
 // refuse answers a request that cannot be read, and ends the connection: nobody knows
 // where the next one would begin.
 func (c *serverConn) refuse(status int) {
-	kind, body := "text/plain; charset=utf-8", []byte(http.StatusText(status)+"\n")
+	ex := c.newExchange(time.Now())
+	ex.body.ended, ex.response.last = true, true
+	ex.request = http.Request{Method: http.MethodGet, URL: &ex.url, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Body: http.NoBody, RemoteAddr: c.remote}
+	ex.url.Path = "/"
 	if c.server.Refuse != nil {
-		kind, body = c.server.Refuse(status)
+		c.server.Refuse(&ex.response, ex.request.WithContext(&ex.ctx), status)
+	} else {
+		http.Error(&ex.response, http.StatusText(status), status)
 	}
-	c.writeUntil(time.Now(), c.server.Limits.Header)
-	_ = c.write(fmt.Appendf(nil, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nDate: %s\r\nConnection: close\r\n"+
-		"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n%s",
-		status, http.StatusText(status), kind, len(body), date(time.Now()), body))
+	ex.response.finish()
+	ex.ctx.finish()
 	c.linger()
 }
 
