@@ -28,12 +28,12 @@ type shop struct {
 	product         int64
 }
 
-func open(t *testing.T, stock int64) shop {
+func open(t *testing.T, stock int64, env ...string) shop {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs servers; not part of a -short run")
 	}
-	s, err := local.Start(t.Context(), local.Options{Root: "../../..", Env: []string{"RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0", "BCRYPT_COST=4"}})
+	s, err := local.Start(t.Context(), local.Options{Root: "../../..", Env: append(env, "RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0", "BCRYPT_COST=4")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,6 +201,27 @@ func retryAfter(p *store.Problem) string {
 
 // TestCrashesUnderLoadLoseAndDoubleNothing kills services while orders come in,
 // repeats each order until it is acknowledged, and counts what became of them.
+func TestAHeldSaleExpiresAlsoWhileItsServiceIsAway(t *testing.T) {
+	t.Parallel()
+	s := open(t, 10, "HOLD_TTL=2s")
+	held, err := s.Place(t.Context(), s.client, true, "", store.Item{ProductID: s.product, Quantity: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Kill("sales")
+	<-time.After(3 * time.Second) // its hold ends meanwhile
+	if err := s.Restart(t.Context(), "sales"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	expired := func(now store.Sale) bool { return now.Status == "Canceled" && now.Reason == "expired" }
+	if _, err := s.Await(ctx, s.client, held.ID, "Canceled because it expired", expired); err != nil {
+		t.Error(err)
+	}
+	s.settled(t, store.Stock{Available: 10})
+}
+
 func TestCrashesUnderLoadLoseAndDoubleNothing(t *testing.T) {
 	t.Parallel()
 	const workers, each = 6, 25

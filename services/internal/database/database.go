@@ -79,7 +79,7 @@ func openPool(dsn string, timeout time.Duration) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	pool := sql.OpenDB(connector{inner})
+	pool := sql.OpenDB(connector{inner, timeout})
 	pool.SetMaxOpenConns(maxOpen)
 	pool.SetMaxIdleConns(maxIdle)
 	pool.SetConnMaxLifetime(maxLifetime)
@@ -87,7 +87,15 @@ func openPool(dsn string, timeout time.Duration) (*sql.DB, error) {
 }
 
 // connector makes the session settings on every new connection.
-type connector struct{ driver.Connector }
+type connector struct {
+	driver.Connector
+	// timeout of a statement, after which the server ends it, too: one that nobody waits
+	// for any more would go on.
+	timeout time.Duration
+}
+
+// unknownVariable is the server's error for a variable of the other kind of server.
+const unknownVariable = 1193
 
 // Connect dials and prepares one connection.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
@@ -95,11 +103,26 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := conn.(driver.ExecerContext).ExecContext(ctx, sessionSettings, nil); err != nil {
+	execer := conn.(driver.ExecerContext)
+	_, err = execer.ExecContext(ctx, sessionSettings, nil)
+	if err == nil {
+		err = c.limitStatements(ctx, execer)
+	}
+	if err != nil {
 		_ = conn.Close()
 		return nil, err
 	}
 	return conn, nil
+}
+
+// limitStatements sets MariaDB's bound in seconds, or MySQL's, which is for SELECT
+// alone, in milliseconds.
+func (c connector) limitStatements(ctx context.Context, conn driver.ExecerContext) error {
+	_, err := conn.ExecContext(ctx, fmt.Sprintf("SET SESSION max_statement_time = %g", c.timeout.Seconds()), nil)
+	if number(err) == unknownVariable {
+		_, err = conn.ExecContext(ctx, fmt.Sprintf("SET SESSION max_execution_time = %d", c.timeout.Milliseconds()), nil)
+	}
+	return err
 }
 
 // Ping says whether the database answers.
