@@ -71,7 +71,10 @@ func TestAComponentWaitsForThoseBeforeIt(t *testing.T) {
 	mu.Lock()
 	firstReady = true
 	mu.Unlock()
-	await(t, "the second is ready", func() bool { return status(t, dir, "second").Ready })
+	await(t, "the second is ready and has begun", func() bool {
+		_, err := os.Stat(dir.Path("second-began"))
+		return err == nil && status(t, dir, "second").Ready
+	})
 }
 
 func TestStoppingEndsTheProcess(t *testing.T) {

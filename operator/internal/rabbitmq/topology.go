@@ -1,8 +1,10 @@
 package rabbitmq
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
@@ -79,17 +81,17 @@ func (a *Admin) ensureQueues(vhost VHost) ([]string, error) {
 	return changes, nil
 }
 
-// same compares arguments as they are written: JSON knows one kind of number.
+// same compares arguments as JSON, which knows one kind of number.
 func same(have, want map[string]any) bool {
-	if len(have) != len(want) {
+	raw, err := json.Marshal(want)
+	if err != nil {
 		return false
 	}
-	for key, value := range want {
-		if fmt.Sprint(have[key]) != fmt.Sprint(value) {
-			return false
-		}
+	var read map[string]any
+	if err := json.Unmarshal(raw, &read); err != nil {
+		return false
 	}
-	return true
+	return reflect.DeepEqual(have, read)
 }
 
 // ensureBindings makes what is missing, then removes what brings a queue other events.
