@@ -121,7 +121,7 @@ func (c *conn) write(r *http.Request) error {
 	out := (*pooled)[:0]
 	target := r.URL.RequestURI()
 	if !printable(target) || !printable(r.Method) {
-		return errors.New("the request's target is malformed")
+		return fmt.Errorf("%w: its target", ErrRequest)
 	}
 	out = append(append(append(out, r.Method...), ' '), target...)
 	out = append(append(append(out, " HTTP/1.1\r\nHost: "...), r.Host...), "\r\n"...)
@@ -131,7 +131,7 @@ func (c *conn) write(r *http.Request) error {
 				continue
 			}
 			if !fieldValue(v) || !printable(name) {
-				return fmt.Errorf("the request's header %.40q is malformed", name)
+				return fmt.Errorf("%w: its field %.40q", ErrRequest, name)
 			}
 			out = append(append(append(append(out, name...), ": "...), v...), "\r\n"...)
 		}

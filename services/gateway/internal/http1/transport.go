@@ -33,6 +33,10 @@ type Transport struct {
 	idle []*conn // the last is the one that was used last
 }
 
+// ErrRequest is wrapped by the refusal of a request that cannot be written, because it
+// would be read as something else.
+var ErrRequest = errors.New("the request is malformed")
+
 // Errors of an answer that cannot be read. They say nothing of what it held.
 var (
 	errMalformed = errors.New("the upstream's answer is not HTTP/1.1")

@@ -223,6 +223,8 @@ func TestMalformedRequestsAreNotSent(t *testing.T) {
 		if res, err := u.RoundTrip(r); err == nil {
 			_ = res.Body.Close()
 			t.Errorf("%s was sent", name)
+		} else if !errors.Is(err, http1.ErrRequest) {
+			t.Errorf("%s: %v, want ErrRequest", name, err)
 		}
 	}
 }

@@ -233,6 +233,9 @@ func (u *Upstream) settle(failed bool) {
 // explain turns the error of a call into what the client is told, and says whether
 // it is the upstream's fault.
 func (u *Upstream) explain(ctx context.Context, err error) (told error, ours bool) {
+	if errors.Is(err, http1.ErrRequest) {
+		return problem.New(http.StatusBadRequest, "", "This is no request that can be passed on."), false
+	}
 	reason := "connection"
 	told = problem.Unavailable(time.Second).Because(fmt.Errorf("call %s: %w", u.name, err))
 	switch cause := context.Cause(ctx); {
