@@ -21,7 +21,21 @@
 - name: TRUSTED_PROXIES
   value: {{ join "," . | quote }}
 {{- end }}
+{{- if .Values.routes }}
+- name: ROUTES_FILE
+  value: /etc/ecommerce/routes/routes.yaml
+{{- end }}
 {{- end -}}
 
-{{- define "service.mounts" -}}{{- end -}}
-{{- define "service.volumes" -}}{{- end -}}
+{{- define "service.mounts" -}}
+{{- if .Values.routes }}
+- {name: routes, mountPath: /etc/ecommerce/routes, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{- define "service.volumes" -}}
+{{- if .Values.routes }}
+- name: routes
+  configMap: {name: {{ include "ecommerce.fullname" . }}}
+{{- end }}
+{{- end -}}
