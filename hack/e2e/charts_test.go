@@ -1,9 +1,12 @@
 package e2e
 
 import (
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestAServiceChartInstallsAlone installs each service with plain Helm, against
@@ -45,6 +48,53 @@ func TestAServiceChartInstallsAlone(t *testing.T) {
 			}
 			must(t, "get", "--raw", "/api/v1/namespaces/"+namespace+"/services/"+release+"-"+c.name+"-"+c.name+":"+c.port+"/proxy/"+c.path)
 		})
+	}
+}
+
+// TestRoutesOfAReleaseAreChangedWithoutARestart overrides the gateway's routes file by
+// the chart, and changes it while the pod runs.
+func TestRoutesOfAReleaseAreChangedWithoutARestart(t *testing.T) {
+	open(t)
+	version := must(t, "-n", namespace, "get", "estack", stack, "-o", "jsonpath={.status.version}")
+	const release = "routed"
+	helm := func(arguments ...string) {
+		t.Helper()
+		if out, err := exec.Command("helm", append([]string{"--namespace", namespace}, arguments...)...).CombinedOutput(); err != nil {
+			t.Fatalf("helm %v: %v\n%s\n%s", arguments, err, out, must(t, "-n", namespace, "get", "pods,events"))
+		}
+	}
+	with := func(routes string) {
+		t.Helper()
+		file := filepath.Join(t.TempDir(), "routes.yaml")
+		if err := os.WriteFile(file, []byte("routes:\n"+routes), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		helm("upgrade", "--install", release, "../../charts/gateway", "--wait", "--timeout", "2m", "--set-file", "routes="+file,
+			"--set", "image.tag="+version, "--set", "jwt.secretName=demo-jwt", "--set", "rabbitmq.secretName=demo-gateway-rabbitmq")
+	}
+	pod := func() string {
+		return must(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/instance="+release, "-o",
+			"jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount}{end}")
+	}
+	// What has no route is 404, what has one and wants a token is 401.
+	me := func() string {
+		out, _ := kubectl(t, "", "get", "--raw", "/api/v1/namespaces/"+namespace+"/services/"+release+"-gateway:5001/proxy/auth/me")
+		return out
+	}
+	t.Cleanup(func() { helm("uninstall", release, "--wait") })
+	const catalogue = "  - {path: /products, methods: [GET], upstream: stock, access: public}\n"
+	with(catalogue)
+	if got := me(); !strings.Contains(got, "NotFound") && !strings.Contains(got, "could not find") {
+		t.Fatalf("a path without a route: %s, want that there is nothing", got)
+	}
+	before := pod()
+	with(catalogue + "  - {path: /auth/me, methods: [GET], upstream: auth, access: any}\n")
+	eventually(t, 4*time.Minute, func() (bool, any) {
+		got := me()
+		return strings.Contains(got, "nauthorized") || strings.Contains(got, "logged in"), got
+	})
+	if after := pod(); after != before {
+		t.Errorf("pods and restarts were %q and are %q, want the same pod", before, after)
 	}
 }
 
