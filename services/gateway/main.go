@@ -11,12 +11,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"runtime"
 	"time"
 
 	"ecommerce-stack.dev/services/gateway/internal/cache"
 	"ecommerce-stack.dev/services/gateway/internal/client"
 	"ecommerce-stack.dev/services/gateway/internal/docs"
 	"ecommerce-stack.dev/services/gateway/internal/edge"
+	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 	"ecommerce-stack.dev/services/gateway/internal/http1"
 	"ecommerce-stack.dev/services/gateway/internal/invalidation"
 	"ecommerce-stack.dev/services/gateway/internal/limit"
@@ -99,13 +101,21 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	loops, err := eventloop.Start(runtime.GOMAXPROCS(0))
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
 	callMetrics := proxy.NewMetrics(metrics)
-	auth, sales, stock := proxy.NewUpstream("auth", &c.Auth, callMetrics), proxy.NewUpstream("sales", &c.Sales, callMetrics),
-		proxy.NewUpstream("stock", &c.Stock, callMetrics)
+	auth, sales, stock := proxy.NewUpstream("auth", &c.Auth, loops, callMetrics), proxy.NewUpstream("sales", &c.Sales, loops, callMetrics),
+		proxy.NewUpstream("stock", &c.Stock, loops, callMetrics)
 	answers := cache.New(c.CacheTTL, metrics)
 
+	var front *edge.Edge
+	engine := func(h http.Handler, malformed func(http.ResponseWriter, *http.Request, int), l server.Limits, log *slog.Logger) server.Engine {
+		return &http1.Server{Handler: h, Limits: http1.Limits(l), Log: log, Refuse: malformed, Loops: loops, Quick: front.Quick}
+	}
 	srv := server.New(server.Options{Name: name, DefaultAddr: ":5001", Config: c.Server, Log: log, Metrics: metrics, Health: checks, Engine: engine})
-	front := edge.New(edge.Options{
+	front = edge.New(edge.Options{
 		Table: table, Upstreams: map[string]*proxy.Upstream{"auth": auth, "sales": sales, "stock": stock},
 		Verifier: verifier, Limits: c.limits(), Proxies: c.Proxies, Origins: c.Origins, Cache: answers,
 		Draining: srv.Draining(), Log: log, Metrics: metrics,
@@ -135,9 +145,4 @@ func serve(ctx context.Context) error {
 		srv.Background("changes", changes.Run)
 	}
 	return srv.Run(ctx)
-}
-
-// engine takes the gateway's connections.
-func engine(h http.Handler, malformed func(http.ResponseWriter, *http.Request, int), l server.Limits, log *slog.Logger) server.Engine {
-	return &http1.Server{Handler: h, Limits: http1.Limits(l), Log: log, Refuse: malformed}
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ecommerce-stack.dev/services/gateway/internal/compression"
+	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 )
 
 const (
@@ -180,6 +181,7 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 		reason = "stale"
 	}
 	f, shared := c.join(ctx, k, fetch)
+	eventloop.Of(ctx).Leave()
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -237,7 +239,7 @@ func (c *Cache) join(ctx context.Context, k Key, fetch Fetch) (f *flight, shared
 	}
 	f = &flight{done: make(chan struct{})}
 	c.flights[k] = f
-	go c.fly(context.WithoutCancel(ctx), k, f, fetch)
+	go c.fly(eventloop.Beside(ctx), k, f, fetch)
 	return f, false
 }
 

@@ -36,7 +36,7 @@ func TestTheDocumentIsThereOnceEveryServiceHasAnswered(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		u := proxy.NewUpstream(name, base, metrics)
+		u := proxy.NewUpstream(name, base, nil, metrics)
 		t.Cleanup(u.Close)
 		upstreams = append(upstreams, u)
 	}

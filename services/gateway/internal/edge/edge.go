@@ -188,6 +188,14 @@ func (e *Edge) find(r *http.Request) (*page, route.Match, error) {
 	return nil, m, nil
 }
 
+// Quick says whether a request is answered by waiting for nothing but connections,
+// or by leaving its event loop before: all that are passed on are, but streams and those
+// that wait by contract. It may say no to others.
+func (e *Edge) Quick(r *http.Request) bool {
+	m, _ := e.table.Load().Match(r.Method, r.URL.Path)
+	return m.Route != nil && !m.Route.Stream && !waits(r.Header)
+}
+
 // answer takes a request that is admitted to where its route leads.
 func (e *Edge) answer(w http.ResponseWriter, r *http.Request, to *route.Route, caller limit.Key, addr netip.Addr) error {
 	upstream := e.Upstreams[to.Upstream]

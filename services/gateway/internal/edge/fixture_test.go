@@ -16,6 +16,8 @@ import (
 	"ecommerce-stack.dev/services/gateway/internal/cache"
 	"ecommerce-stack.dev/services/gateway/internal/client"
 	"ecommerce-stack.dev/services/gateway/internal/edge"
+	"ecommerce-stack.dev/services/gateway/internal/eventloop"
+	"ecommerce-stack.dev/services/gateway/internal/eventloop/eventlooptest"
 	"ecommerce-stack.dev/services/gateway/internal/http1"
 	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
@@ -112,9 +114,10 @@ func start(t testing.TB, s setup) *gateway {
 	}
 	reg, log := telemetry.NewRegistry("gateway"), slog.New(slog.DiscardHandler)
 	calls := proxy.NewMetrics(reg)
+	loops := eventlooptest.Start(t)
 	upstreams := map[string]*proxy.Upstream{}
 	for _, name := range route.Upstreams {
-		upstreams[name] = proxy.NewUpstream(name, base, calls)
+		upstreams[name] = proxy.NewUpstream(name, base, loops, calls)
 		t.Cleanup(upstreams[name].Close)
 	}
 	g.cache = cache.New(30*time.Second, reg)
@@ -126,18 +129,18 @@ func start(t testing.TB, s setup) *gateway {
 	})
 	g.srv.Fallback(g.edge)
 	g.srv.Refuse(g.edge.Refuse)
-	g.url = listen(t, g.srv)
+	g.url = listen(t, g.srv, loops, g.edge.Quick)
 	return g
 }
 
 // listen serves as the gateway does.
-func listen(t testing.TB, srv *server.Server) string {
+func listen(t testing.TB, srv *server.Server, loops *eventloop.Group, quick func(*http.Request) bool) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http1.Server{Handler: srv.Handler(), Refuse: srv.Malformed, Log: slog.New(slog.DiscardHandler), Limits: http1.Limits{
+	s := &http1.Server{Handler: srv.Handler(), Refuse: srv.Malformed, Log: slog.New(slog.DiscardHandler), Loops: loops, Quick: quick, Limits: http1.Limits{
 		Header: 5 * time.Second, Read: 30 * time.Second, Write: 60 * time.Second, Idle: 2 * time.Minute, HeaderBytes: 32 << 10}}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = s.Serve(l) }()

@@ -11,14 +11,13 @@ import (
 // body of an answer. Its connection goes back to the others when it was read to its
 // end, and is closed when it was not.
 type body struct {
-	conn      *conn
-	transport *Transport
-	watch     watch
-	left      int64 // -1 without a length
-	chunked   io.Reader
-	reuse     bool
-	ended     bool
-	err       error
+	conn    *conn
+	watch   watch
+	left    int64 // -1 without a length
+	chunked io.Reader
+	reuse   bool
+	ended   bool
+	err     error
 }
 
 // chunks reads a chunked body (RFC 9112, section 7.1); nil for another.
@@ -103,7 +102,7 @@ func (b *body) end() {
 	}
 	b.ended = true
 	if b.watch.end() && b.reuse {
-		b.transport.keep(b.conn)
+		b.conn.from.keep(b.conn)
 		return
 	}
 	b.conn.close()

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 )
 
 // readBuffer is what one read can take of an answer.
@@ -22,6 +24,7 @@ const readBuffer = 8 << 10
 type conn struct {
 	net.Conn
 	in   *bufio.Reader
+	from *pool
 	used time.Time // when the last answer had been read
 
 	// Of the answer that is being read: the length of its body, -1 when that ends with
@@ -35,8 +38,8 @@ type conn struct {
 	quiet bool
 }
 
-func newConn(nc net.Conn) *conn {
-	c := &conn{Conn: nc, in: bufio.NewReaderSize(nc, readBuffer)}
+func newConn(nc net.Conn, from *pool) *conn {
+	c := &conn{Conn: nc, from: from, in: bufio.NewReaderSize(nc, readBuffer)}
 	if s, ok := nc.(syscall.Conn); ok {
 		if raw, err := s.SyscallConn(); err == nil {
 			c.raw = raw
@@ -61,9 +64,14 @@ func (c *conn) abort() { _ = c.SetDeadline(past) }
 // alive says whether the upstream has neither closed the connection nor said anything
 // that nobody asked for. A request that is written to a connection as it closes may or
 // may not have been read.
-func (c *conn) alive() bool {
+//
+// On a loop the word of that is enough for a request that may be made again.
+func (c *conn) alive(again bool) bool {
 	if c.in.Buffered() > 0 {
 		return false
+	}
+	if quiet, known := eventloop.Quiet(c.Conn); known && (again || !quiet) {
+		return quiet
 	}
 	if c.raw == nil {
 		return true

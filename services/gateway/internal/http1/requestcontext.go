@@ -6,6 +6,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 )
 
 // requestContext ends with its request, or when the client leaves. It looks whether the
@@ -26,8 +28,13 @@ type requestContext struct {
 // Deadline implements context.Context.
 func (*requestContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-// Value implements context.Context.
-func (*requestContext) Value(any) any { return nil }
+// Value implements context.Context; it has the connection's task.
+func (c *requestContext) Value(key any) any {
+	if key == eventloop.Key && c.conn.task != nil {
+		return c.conn.task
+	}
+	return nil
+}
 
 // Err implements context.Context.
 func (c *requestContext) Err() error {
@@ -87,6 +94,7 @@ func (c *requestContext) look() {
 	if c.looking != nil || c.unread || c.finished || c.err != nil {
 		return
 	}
+	c.conn.task.Leave() // Two are going to use the connection.
 	c.looking = make(chan struct{})
 	go c.watch(c.looking)
 }

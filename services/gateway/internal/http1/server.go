@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 )
 
 // Server answers HTTP/1.1 with a handler that is written for net/http, at about half of
@@ -25,6 +27,12 @@ type Server struct {
 	// Refuse answers a request that cannot be read, of which nothing but the client's
 	// address is known. Without it the answer is the status.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int)
+	// Loops run the connections, unless it is nil. On them the handler answers requests of
+	// which Quick says that it will wait for nothing but connections; before anything else
+	// it calls Leave of the request's task (package eventloop). All others it answers in
+	// goroutines.
+	Loops *eventloop.Group
+	Quick func(*http.Request) bool
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
@@ -61,9 +69,16 @@ func (s *Server) Serve(l net.Listener) error {
 			}
 			return err
 		}
-		if c := s.admit(nc); c != nil {
-			go c.serve()
+		if s.Loops == nil || s.Loops.Go(nc, s.serve) != nil {
+			go s.serve(nil, nc)
 		}
+	}
+}
+
+// serve answers a connection's requests, in a task or, without one, in a goroutine.
+func (s *Server) serve(t *eventloop.Task, nc net.Conn) {
+	if c := s.admit(t, nc); c != nil {
+		c.serve()
 	}
 }
 
@@ -96,14 +111,14 @@ func (s *Server) isClosing() bool {
 }
 
 // admit takes a connection in, or closes it when the server ends.
-func (s *Server) admit(nc net.Conn) *serverConn {
+func (s *Server) admit(t *eventloop.Task, nc net.Conn) *serverConn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
 		_ = nc.Close()
 		return nil
 	}
-	c := newServerConn(s, nc)
+	c := newServerConn(s, t, nc)
 	s.conns[c] = struct{}{}
 	return c
 }

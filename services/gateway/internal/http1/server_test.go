@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"ecommerce-stack.dev/services/gateway/internal/eventloop/eventlooptest"
 	"ecommerce-stack.dev/services/gateway/internal/http1"
 )
 
@@ -31,7 +32,7 @@ func listen(t testing.TB, h http.Handler, l http1.Limits) (string, *http1.Server
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http1.Server{Handler: h, Limits: l, Log: slog.New(slog.DiscardHandler)}
+	s := &http1.Server{Handler: h, Limits: l, Log: slog.New(slog.DiscardHandler), Loops: eventlooptest.Start(t)}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Serve(listener) }()
 	t.Cleanup(func() {

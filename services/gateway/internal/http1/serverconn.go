@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 )
 
 // States of a connection: one that waits for a request may be closed by Shutdown.
@@ -23,6 +25,7 @@ const (
 // serverConn is a client's connection.
 type serverConn struct {
 	net.Conn
+	task   *eventloop.Task // nil in a goroutine
 	server *Server
 	remote string
 	in     *bufio.Reader
@@ -39,8 +42,8 @@ type serverConn struct {
 	readBy, writeBy time.Time
 }
 
-func newServerConn(s *Server, nc net.Conn) *serverConn {
-	return &serverConn{Conn: nc, server: s, remote: nc.RemoteAddr().String(), in: bufio.NewReaderSize(nc, readBuffer),
+func newServerConn(s *Server, t *eventloop.Task, nc net.Conn) *serverConn {
+	return &serverConn{Conn: nc, task: t, server: s, remote: nc.RemoteAddr().String(), in: bufio.NewReaderSize(nc, readBuffer),
 		header: make(http.Header, 16)}
 }
 
@@ -59,6 +62,7 @@ func (c *serverConn) closeIfIdle() {
 
 // next answers one request and says whether another may come.
 func (c *serverConn) next() bool {
+	c.task.Join()
 	c.state.CompareAndSwap(busy, idle)
 	if c.server.isClosing() && c.in.Buffered() == 0 {
 		return false
@@ -95,6 +99,9 @@ func (c *serverConn) answer(ex *exchange) (again bool) {
 		}
 	}()
 	r := ex.request.WithContext(&ex.ctx)
+	if c.task.On() && (c.server.Quick == nil || !c.server.Quick(r)) {
+		c.task.Leave()
+	}
 	c.server.Handler.ServeHTTP(&ex.response, r)
 	ex.response.finish()
 	ex.ctx.finish()
@@ -156,6 +163,7 @@ func (c *serverConn) linger() {
 	if t, ok := c.Conn.(interface{ CloseWrite() error }); !ok || t.CloseWrite() != nil {
 		return
 	}
+	c.task.Leave()
 	until := time.Now().Add(lingerTime)
 	_ = c.SetReadDeadline(until)
 	if _, err := io.CopyN(io.Discard, c.in, lingerBytes); err == nil {

@@ -15,7 +15,10 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 )
 
 // Transport implements http.RoundTripper for requests to one host. It is safe for
@@ -28,9 +31,12 @@ type Transport struct {
 	IdleTimeout time.Duration
 	// MaxHeader bounds the header of an answer in bytes.
 	MaxHeader int
+	// Loops run the connections, unless it is nil.
+	Loops *eventloop.Group
 
-	mu   sync.Mutex
-	idle []*conn // the last is the one that was used last
+	prepare sync.Once
+	pools   []pool // one for each loop, or one
+	turn    atomic.Uint32
 }
 
 // ErrRequest is wrapped by the refusal of a request that cannot be written, because it
@@ -51,7 +57,7 @@ const patience = 50 * time.Millisecond
 // context; when that ends otherwise, the connection breaks, also while the answer's
 // body is read.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	c, err := t.connection(r.Context())
+	c, err := t.connection(r)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +71,7 @@ func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, err)
 	}
-	b := &body{conn: c, transport: t, watch: w, left: c.length, chunked: c.chunks(), reuse: c.keep}
+	b := &body{conn: c, watch: w, left: c.length, chunked: c.chunks(), reuse: c.keep}
 	res.Body = b
 	switch {
 	case b.left == 0 && b.chunked == nil:
@@ -86,6 +92,7 @@ type watch struct {
 
 func (w *watch) begin() {
 	if !w.begun {
+		eventloop.Of(w.ctx).Leave() // It takes long, and somebody else is going to use the connection.
 		w.begun = true
 		if d, ok := w.ctx.Deadline(); ok {
 			_ = w.conn.SetDeadline(d) // A connection that is broken says so when it is used.
@@ -110,59 +117,56 @@ func (w *watch) over(err error) bool {
 
 // CloseIdleConnections closes what is not in use.
 func (t *Transport) CloseIdleConnections() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, c := range t.idle {
-		c.close()
+	for i := range t.all() {
+		t.pools[i].closeAll()
 	}
-	t.idle = nil
 }
 
-// connection is a kept one that still lives, or a new one.
-func (t *Transport) connection(ctx context.Context) (*conn, error) {
-	for {
-		c := t.pop()
-		if c == nil {
-			break
+// all are the pools, made when they are first needed.
+func (t *Transport) all() []pool {
+	t.prepare.Do(func() {
+		n := 1
+		if t.Loops != nil {
+			n = t.Loops.Len()
 		}
-		if time.Since(c.used) < t.IdleTimeout && c.alive() {
+		t.pools = make([]pool, n)
+		for i := range t.pools {
+			t.pools[i] = pool{number: i, most: max(1, t.MaxIdle/n), timeout: t.IdleTimeout}
+		}
+	})
+	return t.pools
+}
+
+// connection is a kept one that still lives, or a new one. A task gets one of its own
+// loop, anybody else of the loops in turn.
+func (t *Transport) connection(r *http.Request) (*conn, error) {
+	task := eventloop.Of(r.Context())
+	pools := t.all()
+	p := &pools[0]
+	switch {
+	case len(pools) == 1:
+	case task != nil:
+		p = &pools[task.Loop()]
+	default:
+		p = &pools[int(t.turn.Add(1))%len(pools)]
+	}
+	for c := p.pop(); c != nil; c = p.pop() {
+		if time.Since(c.used) < t.IdleTimeout && c.alive(r.Method == http.MethodGet || r.Method == http.MethodHead) {
+			eventloop.Bind(c.Conn, task)
 			return c, nil
 		}
 		c.close()
 	}
-	nc, err := t.Dial(ctx)
+	task.Leave() // To connect takes long.
+	nc, err := t.Dial(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	return newConn(nc), nil
-}
-
-func (t *Transport) pop() *conn {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if len(t.idle) == 0 {
-		return nil
+	if t.Loops != nil {
+		if adopted, err := t.Loops.Adopt(p.number, nc); err == nil {
+			nc = adopted
+			eventloop.Bind(nc, task)
+		}
 	}
-	last := len(t.idle) - 1
-	c := t.idle[last]
-	t.idle[last] = nil
-	t.idle = t.idle[:last]
-	return c
-}
-
-// keep takes a connection back whose answer was read to its end. With the newest on
-// top, the others grow old: the oldest goes when its time is over.
-func (t *Transport) keep(c *conn) {
-	c.used = time.Now()
-	var old *conn
-	t.mu.Lock()
-	if len(t.idle) > 0 && (len(t.idle) >= t.MaxIdle || c.used.Sub(t.idle[0].used) > t.IdleTimeout) {
-		old = t.idle[0]
-		t.idle = append(t.idle[:0], t.idle[1:]...)
-	}
-	t.idle = append(t.idle, c)
-	t.mu.Unlock()
-	if old != nil {
-		old.close()
-	}
+	return newConn(nc, p), nil
 }

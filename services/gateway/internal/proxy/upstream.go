@@ -18,6 +18,7 @@ import (
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 	"ecommerce-stack.dev/services/gateway/internal/http1"
 	"ecommerce-stack.dev/services/internal/problem"
 )
@@ -114,9 +115,10 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 	return m
 }
 
-// NewUpstream makes an upstream of an http or https URL without a path.
-func NewUpstream(name string, base *url.URL, m *Metrics) *Upstream {
-	u := &Upstream{name: name, base: base, metrics: m, round: newTransport(base)}
+// NewUpstream makes an upstream of an http or https URL without a path. Loops run its
+// connections over http, unless it is nil.
+func NewUpstream(name string, base *url.URL, loops *eventloop.Group, m *Metrics) *Upstream {
+	u := &Upstream{name: name, base: base, metrics: m, round: newTransport(base, loops)}
 	u.ordinary.most, u.long.most, u.large.most = maxInFlight, maxLong, largeBodies
 	open := m.open.WithLabelValues(name)
 	u.breaker = circuitbreaker.NewBuilder[any]().
@@ -137,7 +139,7 @@ type transport interface {
 	CloseIdleConnections()
 }
 
-func newTransport(base *url.URL) transport {
+func newTransport(base *url.URL, loops *eventloop.Group) transport {
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 	if base.Scheme == "https" {
 		return &http.Transport{
@@ -152,7 +154,7 @@ func newTransport(base *url.URL) transport {
 	}
 	return &http1.Transport{
 		Dial:    func(ctx context.Context) (net.Conn, error) { return dialer.DialContext(ctx, "tcp", address) },
-		MaxIdle: idlePerHost, IdleTimeout: idleTimeout, MaxHeader: maxHeader,
+		MaxIdle: idlePerHost, IdleTimeout: idleTimeout, MaxHeader: maxHeader, Loops: loops,
 	}
 }
 
@@ -252,6 +254,7 @@ func (u *Upstream) explain(ctx context.Context, err error) (told error, ours boo
 
 // pause waits between two attempts, a random part of d.
 func pause(ctx context.Context, d time.Duration) bool {
+	eventloop.Of(ctx).Leave()
 	timer := time.NewTimer(d/2 + rand.N(d/2))
 	defer timer.Stop()
 	select {

@@ -36,7 +36,7 @@ func fine(*http.Request) (*http.Response, error) {
 }
 
 func upstreamOf(f roundTrip) *Upstream {
-	u := NewUpstream("sales", &url.URL{Scheme: "http", Host: "sales"}, NewMetrics(prometheus.NewRegistry()))
+	u := NewUpstream("sales", &url.URL{Scheme: "http", Host: "sales"}, nil, NewMetrics(prometheus.NewRegistry()))
 	u.round = f
 	return u
 }
