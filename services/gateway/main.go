@@ -112,13 +112,13 @@ func serve(ctx context.Context) error {
 
 	var front *edge.Edge
 	engine := func(h http.Handler, malformed func(http.ResponseWriter, *http.Request, int), l server.Limits, log *slog.Logger) server.Engine {
-		return &http1.Server{Handler: h, Limits: http1.Limits(l), Log: log, Refuse: malformed, Loops: loops, Quick: front.Quick}
+		return &http1.Server{Handler: h, Limits: http1.Limits(l), Log: log, Refuse: malformed, Loops: loops, Fast: front.Fast}
 	}
 	srv := server.New(server.Options{Name: name, DefaultAddr: ":5001", Config: c.Server, Log: log, Metrics: metrics, Health: checks, Engine: engine})
 	front = edge.New(edge.Options{
 		Table: table, Upstreams: map[string]*proxy.Upstream{"auth": auth, "sales": sales, "stock": stock},
 		Verifier: verifier, Limits: c.limits(), Proxies: c.Proxies, Origins: c.Origins, Cache: answers,
-		Draining: srv.Draining(), Log: log, Metrics: metrics,
+		Draining: srv.Draining(), Log: log, Metrics: metrics, Observer: srv,
 	})
 	srv.Fallback(front)
 	srv.Refuse(front.Refuse)

@@ -125,7 +125,12 @@ func (v *Verifier) Authenticate(r *http.Request) (Principal, error) {
 // for any. The error is the 401 or 403 to answer with; with a 403 the caller is
 // given, too.
 func (v *Verifier) Authorize(r *http.Request, roles ...Role) (Principal, error) {
-	p, err := v.Authenticate(r)
+	return v.AuthorizeHeader(r.Header.Get("Authorization"), roles...)
+}
+
+// AuthorizeHeader is Authorize for the value of the Authorization header, "" for none.
+func (v *Verifier) AuthorizeHeader(authorization string, roles ...Role) (Principal, error) {
+	p, err := v.authenticate(authorization)
 	if err == nil && !allowed(roles, p.Role) {
 		err = forbidden(roles)
 	}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -95,21 +96,35 @@ func (o observer) survive(ww middleware.WrapResponseWriter, r *http.Request, rea
 }
 
 func (o observer) record(r *http.Request, ww middleware.WrapResponseWriter, took time.Duration) {
-	route := chi.RouteContext(r.Context()).RoutePattern()
 	status := ww.Status()
 	if status == 0 {
 		status = http.StatusOK
 	}
+	o.write(r.Context(), telemetry.Request{Method: method(r.Method), Route: chi.RouteContext(r.Context()).RoutePattern(),
+		Path: r.URL.Path, Status: status, Bytes: ww.BytesWritten(), Took: took, Client: r.RemoteAddr})
+}
+
+func (o observer) write(ctx context.Context, r telemetry.Request) {
 	level := slog.LevelInfo
 	switch {
-	case route == "":
-		route = "unmatched"
-	case probe(route):
+	case r.Route == "":
+		r.Route = "unmatched"
+	case probe(r.Route):
 		level = slog.LevelDebug
 	}
-	o.duration.WithLabelValues(method(r.Method), route, statusText(status)).Observe(took.Seconds())
-	o.requests.Log(r.Context(), level, telemetry.Request{Method: method(r.Method), Route: route, Path: clip(r.URL.Path),
-		Status: status, Bytes: ww.BytesWritten(), Took: took, Client: r.RemoteAddr})
+	r.Path = clip(r.Path)
+	o.duration.WithLabelValues(r.Method, r.Route, statusText(r.Status)).Observe(r.Took.Seconds())
+	o.requests.Log(ctx, level, r)
+}
+
+// Began counts a request that is answered beside the server's handler, until Answered.
+func (s *Server) Began() { s.observer.inFlight.Inc() }
+
+// Answered logs and counts a request that was answered beside the server's handler. Its
+// ids are those of ctx.
+func (s *Server) Answered(ctx context.Context, r telemetry.Request) {
+	s.observer.inFlight.Dec()
+	s.observer.write(ctx, r)
 }
 
 // statusText is a status as a label.
@@ -146,21 +161,35 @@ func clip(s string) string {
 
 var errUnreadableURL = problem.New(http.StatusBadRequest, "", "The URL is not valid UTF-8.")
 
-// Values that every answer shares; whoever wants another puts its own in their place.
-var (
-	nosniff    = []string{"nosniff"}
-	noContent  = []string{"default-src 'none'; frame-ancestors 'none'"}
-	noReferrer = []string{"no-referrer"}
-	noStore    = []string{"no-store"}
-)
+// Hardening is what is right for every answer of an API that does not say otherwise.
+var Hardening = [...]struct{ Name, Value string }{
+	{"X-Content-Type-Options", "nosniff"},
+	{"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
+	{"Referrer-Policy", "no-referrer"},
+	{"Cache-Control", "no-store"},
+}
+
+// hardened are the values that every answer shares; whoever wants another puts its own
+// in their place.
+var hardened = func() (values [len(Hardening)][]string) {
+	for i, field := range Hardening {
+		values[i] = []string{field.Value}
+	}
+	return values
+}()
+
+// Harden sets Hardening.
+func Harden(h http.Header) {
+	for i := range Hardening {
+		h[Hardening[i].Name] = hardened[i]
+	}
+}
 
 // harden sets the headers that are right for every answer of an API, unless a
 // handler sets others, and refuses a URL whose text no handler could use.
 func (s *Server) harden(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h := w.Header()
-		h["X-Content-Type-Options"], h["Content-Security-Policy"] = nosniff, noContent
-		h["Referrer-Policy"], h["Cache-Control"] = noReferrer, noStore
+		Harden(w.Header())
 		if !readable(r.URL) {
 			s.refuse(w, r, errUnreadableURL)
 			return

@@ -76,6 +76,7 @@ const (
 type Server struct {
 	opts     Options
 	router   *chi.Mux
+	observer observer
 	api      huma.API
 	stops    []stop
 	draining chan struct{}
@@ -100,8 +101,8 @@ func New(o Options) *Server {
 		o.Config.HTTPAddr = o.DefaultAddr
 	}
 	s := &Server{opts: o, router: chi.NewMux(), draining: make(chan struct{}), bound: make(chan net.Addr, 1),
-		refuse: problem.Write}
-	s.router.Use(identify, newObserver(o.Log, o.Metrics).observe, s.harden, s.limitBody)
+		refuse: problem.Write, observer: newObserver(o.Log, o.Metrics)}
+	s.router.Use(identify, s.observer.observe, s.harden, s.limitBody)
 	s.router.NotFound(notFound)
 	s.router.MethodNotAllowed(s.methodNotAllowed)
 	s.Get("/health", http.HandlerFunc(o.Health.Health))

@@ -22,6 +22,7 @@ import (
 
 	"ecommerce-stack.dev/services/gateway/internal/compression"
 	"ecommerce-stack.dev/services/gateway/internal/eventloop"
+	"ecommerce-stack.dev/services/gateway/internal/http1"
 )
 
 const (
@@ -78,6 +79,7 @@ type Cache struct {
 	items   *otter.Cache[string, *entry]
 	lists   *otter.Cache[string, *entry]
 	results *prometheus.CounterVec
+	hits    prometheus.Counter
 
 	mu      sync.Mutex
 	flights map[Key]*flight
@@ -97,6 +99,7 @@ func New(ttl time.Duration, reg prometheus.Registerer) *Cache {
 			Name: "gateway_cache_results_total", Help: "Reads of what is cached: hit, miss, shared (another's call), stale or error.",
 		}, []string{"result"}),
 	}
+	c.hits = c.results.WithLabelValues("hit")
 	reg.MustRegister(c.results, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_cache_bytes", Help: "What the kept answers take.",
 	}, func() float64 { return float64(c.items.WeightedSize() + c.lists.WeightedSize()) }),
@@ -169,15 +172,12 @@ const name = "ecommerce-gateway"
 // Get gives the answer for a key: a fresh one that is kept, or what fetch gives.
 // Requests for the same key share one call, which goes on when ctx ends.
 func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
-	kept, ok := c.store(k).GetIfPresent(k.Text)
-	if ok {
-		if left := c.lifetime() - c.now().Sub(kept.at); left > 0 {
-			c.results.WithLabelValues("hit").Inc()
-			return c.kept(kept, name+"; hit; ttl="+seconds(left)), nil
-		}
+	if res, ok := c.Kept(k); ok {
+		c.Hit()
+		return res, nil
 	}
 	reason := "uri-miss"
-	if ok {
+	if _, ok := c.store(k).GetIfPresent(k.Text); ok {
 		reason = "stale"
 	}
 	f, shared := c.join(ctx, k, fetch)
@@ -203,6 +203,22 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 	c.results.WithLabelValues("miss").Inc()
 	return Result{Answer: f.answer, Status: status, packed: f.packed}, nil
 }
+
+// Kept gives the answer for a key if a fresh one is kept. Whoever uses it calls Hit.
+func (c *Cache) Kept(k Key) (Result, bool) {
+	kept, ok := c.store(k).GetIfPresent(k.Text)
+	if !ok {
+		return Result{}, false
+	}
+	left := c.lifetime() - c.now().Sub(kept.at)
+	if left <= 0 {
+		return Result{}, false
+	}
+	return c.kept(kept, name+"; hit; ttl="+seconds(left)), true
+}
+
+// Hit counts a read of what is kept.
+func (c *Cache) Hit() { c.hits.Inc() }
 
 // spare is the answer in place of one that failed. It is looked up after the call,
 // because a change in the meantime makes the answer from before wrong.
@@ -259,18 +275,44 @@ func (c *Cache) fly(ctx context.Context, k Key, f *flight, fetch Fetch) {
 	}
 }
 
+// passedOn are the fields of an answer that a client is given.
+var passedOn = [...]string{"Content-Type", "Etag", "Retry-After", "Last-Modified"}
+
+// Append writes the fields that Write sets for a fresh answer of status 200 to a header
+// that is text, and returns the body for a client that accepts gzip or not.
+func (res Result) Append(b []byte, accepted bool) (header, body []byte) {
+	body, tag, encoded := res.packed.For(accepted, res.Answer.Status, res.Header)
+	for _, field := range passedOn {
+		if v := res.Header[field]; len(v) > 0 && field != "Etag" {
+			b = http1.AppendField(b, field, v[0])
+		}
+	}
+	if tag != "" {
+		b = http1.AppendField(b, "Etag", tag)
+	}
+	if encoded {
+		b = http1.AppendField(b, "Content-Encoding", compression.Encoding)
+	}
+	b = http1.AppendField(b, "Cache-Status", res.Status)
+	b = http1.AppendField(b, "Cache-Control", revalidate)
+	return http1.AppendField(b, "Age", seconds(res.Age)), body
+}
+
+// revalidate lets clients keep an answer, if they ask before they use it.
+const revalidate = "no-cache"
+
 // Write answers a request with a result: the whole answer, or 304 if the client has
 // it already (RFC 9110, section 13.1.2). Clients may keep it, but have to ask.
 func (res Result) Write(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	for _, field := range []string{"Content-Type", "Etag", "Retry-After", "Last-Modified"} {
+	for _, field := range passedOn {
 		if v, ok := res.Header[field]; ok {
 			h[field] = v
 		}
 	}
 	h["Cache-Status"] = []string{res.Status}
 	if res.Answer.Status == http.StatusOK {
-		h["Cache-Control"] = []string{"no-cache"}
+		h["Cache-Control"] = []string{revalidate}
 		h["Age"] = []string{seconds(res.Age)}
 	}
 	if res.Answer.Status == http.StatusOK && matches(compression.Plain(r.Header.Get("If-None-Match")), h.Get("Etag")) {

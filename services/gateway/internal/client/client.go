@@ -49,11 +49,14 @@ func (p Proxies) Addr(r *http.Request) netip.Addr {
 	if err != nil {
 		return netip.Addr{}
 	}
-	addr := peer.Addr().Unmap()
+	return p.Behind(peer.Addr().Unmap(), r.Header["X-Forwarded-For"])
+}
+
+// Behind is Addr of a peer that sends these values of X-Forwarded-For.
+func (p Proxies) Behind(addr netip.Addr, hops []string) netip.Addr {
 	if len(p) == 0 || !p.trust(addr) {
 		return addr
 	}
-	hops := r.Header.Values("X-Forwarded-For")
 	for i, seen := len(hops)-1, 0; i >= 0; i-- {
 		for line := hops[i]; line != "" && seen < maxHops; seen++ {
 			comma := strings.LastIndexByte(line, ',')

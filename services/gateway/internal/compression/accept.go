@@ -23,13 +23,13 @@ const MinSize = 1 << 10
 // request's answer. A request for no body gets none compressed.
 func Accepted(r *http.Request) bool {
 	lines := r.Header["Accept-Encoding"]
-	return len(lines) > 0 && r.Method != http.MethodHead && prefersGzip(lines)
+	return len(lines) > 0 && r.Method != http.MethodHead && Preferred(lines...)
 }
 
-// prefersGzip weighs gzip against identity (RFC 9110, section 12.5.3): what is not
+// Preferred weighs gzip against identity in the lines of Accept-Encoding (RFC 9110, section 12.5.3): what is not
 // named has the weight of "*", and without that gzip is refused and identity is
 // taken, if nothing else is.
-func prefersGzip(lines []string) bool {
+func Preferred(lines ...string) bool {
 	gzip, identity, rest := -1.0, -1.0, -1.0
 	for _, line := range lines {
 		for item := range strings.SplitSeq(line, ",") {

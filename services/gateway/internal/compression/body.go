@@ -30,15 +30,25 @@ func (b *Body) compressed() []byte {
 	return b.packed
 }
 
+// For is the form of the body for a client that accepts gzip or not, and the entity tag
+// of that form of an answer with a header.
+func (b *Body) For(accepted bool, status int, h http.Header) (body []byte, tag string, encoded bool) {
+	tag = h.Get("Etag")
+	if !accepted || len(b.plain) < MinSize || !eligible(status, h) {
+		return b.plain, tag, false
+	}
+	return b.compressed(), tagged(tag), true
+}
+
 // Send answers r with the body, in the form that the client wants, and sets the headers
 // that say which one it is.
 func (b *Body) Send(w http.ResponseWriter, r *http.Request, status int) {
-	h, body := w.Header(), b.plain
-	if len(body) >= MinSize && Accepted(r) && eligible(status, h) {
-		body = b.compressed()
+	h := w.Header()
+	body, tag, encoded := b.For(Accepted(r), status, h)
+	if encoded {
 		h["Content-Encoding"] = []string{Encoding}
-		if tag := h.Get("Etag"); tag != "" {
-			h["Etag"] = []string{tagged(tag)}
+		if tag != "" {
+			h["Etag"] = []string{tag}
 		}
 	}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}

@@ -23,6 +23,7 @@ import (
 	"ecommerce-stack.dev/services/gateway/internal/route"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/problem"
+	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 // Options of an Edge.
@@ -39,6 +40,14 @@ type Options struct {
 	Draining <-chan struct{}
 	Log      *slog.Logger
 	Metrics  prometheus.Registerer
+	// Observer counts and logs what Fast answers.
+	Observer Observer
+}
+
+// Observer is told of requests that are answered beside the server's handler.
+type Observer interface {
+	Began()
+	Answered(ctx context.Context, r telemetry.Request)
 }
 
 // Edge answers every request of the contract.
@@ -188,14 +197,6 @@ func (e *Edge) find(r *http.Request) (*page, route.Match, error) {
 	return nil, m, nil
 }
 
-// Quick says whether a request is answered by waiting for nothing but connections,
-// or by leaving its event loop before: all that are passed on are, but streams and those
-// that wait by contract. It may say no to others.
-func (e *Edge) Quick(r *http.Request) bool {
-	m, _ := e.table.Load().Match(r.Method, r.URL.Path)
-	return m.Route != nil && !m.Route.Stream && !waits(r.Header)
-}
-
 // answer takes a request that is admitted to where its route leads.
 func (e *Edge) answer(w http.ResponseWriter, r *http.Request, to *route.Route, caller limit.Key, addr netip.Addr) error {
 	upstream := e.Upstreams[to.Upstream]
@@ -287,17 +288,10 @@ func (e *Edge) fromCache(w http.ResponseWriter, r *http.Request, to *route.Route
 // cacheKey is how an answer is kept, and the query to ask for it with: the
 // parameters that matter, in one order. It is not ok for what is never kept.
 func cacheKey(to *route.Route, r *http.Request) (key cache.Key, query string, ok bool) {
+	if key, ok = simpleKey(to, r.URL.Path, r.URL.RawQuery); ok || to.Cache == nil || to.Cache.Kind == route.Item {
+		return key, "", ok
+	}
 	c := to.Cache
-	if c == nil {
-		return cache.Key{}, "", false
-	}
-	if c.Kind == route.Item {
-		id := r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
-		return cache.Key{Text: r.URL.Path}, "", canonicalID(id)
-	}
-	if r.URL.RawQuery == "" {
-		return cache.Key{List: true, Text: r.URL.Path}, "", true
-	}
 	given, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return cache.Key{}, "", false
@@ -318,6 +312,17 @@ func cacheKey(to *route.Route, r *http.Request) (key cache.Key, query string, ok
 	}
 	query = strings.TrimPrefix(b.String(), "&")
 	return cache.Key{List: true, Text: r.URL.Path + "?" + query}, query, true
+}
+
+// simpleKey is cacheKey where there is no query to read.
+func simpleKey(to *route.Route, path, query string) (key cache.Key, ok bool) {
+	switch {
+	case to.Cache == nil:
+		return cache.Key{}, false
+	case to.Cache.Kind == route.Item:
+		return cache.Key{Text: path}, canonicalID(path[strings.LastIndexByte(path, '/')+1:])
+	}
+	return cache.Key{List: true, Text: path}, query == ""
 }
 
 // canonicalID says whether an event about the id would name it in the same way.

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -87,6 +88,7 @@ type gateway struct {
 	cache *cache.Cache
 	edge  *edge.Edge
 	srv   *server.Server
+	fast  atomic.Int64 // requests that the fast path has answered
 }
 
 type setup struct {
@@ -95,6 +97,11 @@ type setup struct {
 	origins edge.Origins
 	proxies client.Proxies
 	drain   chan struct{}
+
+	upstream string          // URL of another one than a server of the test's own
+	keys     *authntest.Keys // the gateway's own if nil
+	log      *slog.Logger    // none if nil
+	handler  bool            // answers everything with the handler
 }
 
 func start(t testing.TB, s setup) *gateway {
@@ -107,12 +114,21 @@ func start(t testing.TB, s setup) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &gateway{t: t, up: newUpstream(t), keys: authntest.New(t)}
-	base, err := url.Parse(g.up.URL)
+	g := &gateway{t: t, up: newUpstream(t), keys: s.keys}
+	if g.keys == nil {
+		g.keys = authntest.New(t)
+	}
+	if s.upstream == "" {
+		s.upstream = g.up.URL
+	}
+	base, err := url.Parse(s.upstream)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reg, log := telemetry.NewRegistry("gateway"), slog.New(slog.DiscardHandler)
+	reg, log := telemetry.NewRegistry("gateway"), s.log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
 	calls := proxy.NewMetrics(reg)
 	loops := eventlooptest.Start(t)
 	upstreams := map[string]*proxy.Upstream{}
@@ -125,22 +141,33 @@ func start(t testing.TB, s setup) *gateway {
 	g.srv = server.New(server.Options{Name: "gateway", Log: log, Metrics: reg, Health: health.New()})
 	g.edge = edge.New(edge.Options{
 		Table: table, Upstreams: upstreams, Verifier: g.keys.Verifier(t), Limits: s.limits, Origins: s.origins,
-		Proxies: s.proxies, Cache: g.cache, Draining: s.drain, Log: log, Metrics: reg,
+		Proxies: s.proxies, Cache: g.cache, Draining: s.drain, Log: log, Metrics: reg, Observer: g.srv,
 	})
 	g.srv.Fallback(g.edge)
 	g.srv.Refuse(g.edge.Refuse)
-	g.url = listen(t, g.srv, loops, g.edge.Quick)
+	fast := func(p *http1.Plain) bool {
+		g.fast.Add(1)
+		taken := g.edge.Fast(p)
+		if !taken {
+			g.fast.Add(-1)
+		}
+		return taken
+	}
+	if s.handler {
+		fast = nil
+	}
+	g.url = listen(t, g.srv, loops, fast)
 	return g
 }
 
 // listen serves as the gateway does.
-func listen(t testing.TB, srv *server.Server, loops *eventloop.Group, quick func(*http.Request) bool) string {
+func listen(t testing.TB, srv *server.Server, loops *eventloop.Group, fast func(*http1.Plain) bool) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http1.Server{Handler: srv.Handler(), Refuse: srv.Malformed, Log: slog.New(slog.DiscardHandler), Loops: loops, Quick: quick, Limits: http1.Limits{
+	s := &http1.Server{Handler: srv.Handler(), Refuse: srv.Malformed, Log: slog.New(slog.DiscardHandler), Loops: loops, Fast: fast, Limits: http1.Limits{
 		Header: 5 * time.Second, Read: 30 * time.Second, Write: 60 * time.Second, Idle: 2 * time.Minute, HeaderBytes: 32 << 10}}
 	ended := make(chan struct{})
 	go func() { defer close(ended); _ = s.Serve(l) }()

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Conn is a connection of a loop. It implements net.Conn, for one reader and one writer
-// at a time, which may be the task that it is bound to, wherever that runs, or any
-// goroutine while there is none or it has left the loop.
+// Conn is a connection of a loop. It implements net.Conn. Only the task that it is bound
+// to reads and writes it while that is on the loop; while it is not, or there is none,
+// any goroutine may. Deadlines and Close are for any goroutine at any time.
 type Conn struct {
 	loop          *Loop
 	fd            int
@@ -36,10 +36,9 @@ type half struct {
 	expired      bool
 	closed       bool
 
-	// Who waits: a task on the loop, or somebody elsewhere.
-	task    *Task
-	waiting bool
-	bell    chan struct{}
+	// Who waits: a task on the loop, and, until the bell is closed, anybody elsewhere.
+	task *Task
+	bell chan struct{}
 }
 
 // Bind says which task of its loop uses a connection from now on, nil for none. It does
@@ -70,11 +69,11 @@ func (c *Conn) await(h *half) error {
 			continue
 		}
 		if h.bell == nil {
-			h.bell = make(chan struct{}, 1)
+			h.bell = make(chan struct{})
 		}
-		h.waiting = true
+		bell := h.bell
 		h.mu.Unlock()
-		<-h.bell
+		<-bell
 		h.mu.Lock()
 	}
 }
@@ -82,9 +81,9 @@ func (c *Conn) await(h *half) error {
 // rouse lets who waits look again. It returns the task that the loop has to go on with.
 // The caller holds the lock of h.
 func (h *half) rouse() *Task {
-	if h.waiting {
-		h.waiting = false
-		h.bell <- struct{}{}
+	if h.bell != nil {
+		close(h.bell)
+		h.bell = nil
 	}
 	t := h.task
 	h.task = nil
@@ -209,14 +208,16 @@ func (c *Conn) setDeadline(h *half, t time.Time) error {
 		h.mu.Unlock()
 		return c.wrap("set", net.ErrClosed)
 	}
-	h.deadline, h.expired = at, at <= now()
+	// What has just been is left to the loop, for which it is still to come.
+	over := at <= c.loop.clock.Load()
+	h.deadline, h.expired = at, over
 	var waits *Task
-	if h.expired {
+	if over {
 		waits = h.rouse()
 	}
 	h.mu.Unlock()
 	c.wake(waits)
-	if at != never && !h.expired {
+	if at != never && !over {
 		c.loop.schedule(c, at)
 	}
 	return nil

@@ -49,7 +49,7 @@ func (g *Group) Go(nc net.Conn, body func(*Task, net.Conn)) error {
 	}
 	l.tasks.Add(1)
 	t := newTask(l, func(t *Task) {
-		defer l.tasks.Add(-1)
+		defer l.finished()
 		Bind(c, t)
 		body(t, c)
 	})
@@ -61,7 +61,7 @@ func (g *Group) Go(nc net.Conn, body func(*Task, net.Conn)) error {
 // an error nc is as it was.
 func (g *Group) Adopt(loop int, nc net.Conn) (net.Conn, error) { return g.loops[loop].adopt(nc) }
 
-// Close ends the loops. No task may be on one any more.
+// Close ends each loop as soon as it has no task and no connection any more.
 func (g *Group) Close() {
 	for _, l := range g.loops {
 		l.end()
@@ -74,9 +74,11 @@ type Loop struct {
 	epoll int
 	bell  int // an eventfd that ends the wait
 	tasks atomic.Int64
+	clock atomic.Int64 // the time of the round
 
 	mu     sync.Mutex
 	conns  []*Conn // by descriptor
+	open   int
 	serial int32
 	posted []*Task
 	timers timers
@@ -145,7 +147,7 @@ func (l *Loop) run() {
 func (l *Loop) sleep(events []syscall.EpollEvent, busy bool) int {
 	timeout := 0
 	l.mu.Lock()
-	if !busy && len(l.posted) == 0 && !l.ended {
+	if !busy && len(l.posted) == 0 && !l.drained() {
 		timeout = -1
 		l.until = never
 		if len(l.timers) > 0 {
@@ -181,12 +183,21 @@ func (l *Loop) collect(events []syscall.EpollEvent, ready []happened, tasks []*T
 	tasks = append(tasks, l.posted...)
 	clear(l.posted)
 	l.posted = l.posted[:0]
-	if len(l.timers) > 0 {
-		for at := now(); len(l.timers) > 0 && l.timers[0].due <= at; {
-			expired = append(expired, l.timers.pop())
-		}
+	at := now()
+	l.clock.Store(at)
+	for len(l.timers) > 0 && l.timers[0].due <= at {
+		expired = append(expired, l.timers.pop())
 	}
 	return ready, tasks, expired
+}
+
+// finished counts a task that has ended.
+func (l *Loop) finished() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.tasks.Add(-1) == 0 && l.ended {
+		l.ring()
+	}
 }
 
 // post has the loop go on with a task.
@@ -262,6 +273,7 @@ func (l *Loop) watch(c *Conn) error {
 		l.conns[c.fd] = nil
 		return fmt.Errorf("watch a connection: %w", err)
 	}
+	l.open++
 	return nil
 }
 
@@ -271,9 +283,12 @@ func (l *Loop) forget(c *Conn) {
 	defer l.mu.Unlock()
 	l.conns[c.fd] = nil
 	l.timers.remove(c)
+	if l.open--; l.ended {
+		l.ring()
+	}
 }
 
-// end lets the loop end when it has nothing to do.
+// end lets the loop end.
 func (l *Loop) end() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -281,10 +296,15 @@ func (l *Loop) end() {
 	l.ring()
 }
 
+// drained says that the loop has to end and nothing keeps it. The caller holds the lock.
+func (l *Loop) drained() bool {
+	return l.ended && len(l.posted) == 0 && l.open == 0 && l.tasks.Load() == 0
+}
+
 func (l *Loop) over() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.ended || len(l.posted) > 0 {
+	if !l.drained() {
 		return false
 	}
 	_ = errors.Join(syscall.Close(l.epoll), syscall.Close(l.bell)) // Nobody could do anything about it.

@@ -12,12 +12,23 @@ import (
 // end, and is closed when it was not.
 type body struct {
 	conn    *conn
-	watch   watch
 	left    int64 // -1 without a length
 	chunked io.Reader
 	reuse   bool
 	ended   bool
 	err     error
+}
+
+// body is that of the answer whose header was read.
+func (c *conn) body() *body {
+	b := &body{conn: c, left: c.length, chunked: c.chunks(), reuse: c.keep}
+	switch {
+	case b.left == 0 && b.chunked == nil:
+		b.end()
+	case b.left < 0 || int64(c.in.Buffered()) < b.left:
+		c.watch.begin() // More has to arrive.
+	}
+	return b
 }
 
 // chunks reads a chunked body (RFC 9112, section 7.1); nil for another.
@@ -80,8 +91,8 @@ func (b *body) readChunked(p []byte) (int, error) {
 
 // fail keeps why the body cannot be read further.
 func (b *body) fail(err error) error {
-	if err != nil && b.watch.over(err) {
-		err = context.Cause(b.watch.ctx)
+	if err != nil && b.conn.watch.over(err) {
+		err = context.Cause(b.conn.watch.of.Context())
 	}
 	b.err = err
 	return err
@@ -101,7 +112,7 @@ func (b *body) end() {
 		return
 	}
 	b.ended = true
-	if b.watch.end() && b.reuse {
+	if b.conn.watch.end() && b.reuse {
 		b.conn.from.keep(b.conn)
 		return
 	}

@@ -27,8 +27,12 @@ type conn struct {
 	from *pool
 	used time.Time // when the last answer had been read
 
-	// Of the answer that is being read: the length of its body, -1 when that ends with
-	// chunks or with the connection, and whether another request may follow.
+	// Of the answer that is being read: its header, the length of its body, -1 when that
+	// ends with chunks or with the connection, and whether another request may follow.
+	Reply
+	watch   watch
+	status  string // with its reason
+	minor   int
 	length  int64
 	chunked bool
 	keep    bool
@@ -45,6 +49,7 @@ func newConn(nc net.Conn, from *pool) *conn {
 			c.raw = raw
 		}
 	}
+	c.Reply.conn = c
 	c.peek = func(fd uintptr) {
 		var one [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
@@ -85,23 +90,25 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b
 
 const smallBody = 64 << 10
 
-// exchange writes a request and reads the header of the final answer. It begins the
-// watch when that takes longer than patience.
-func (c *conn) exchange(r *http.Request, maxHeader int, w *watch) (*http.Response, error) {
+// arm sets the deadlines of a call: it is watched from the beginning if that has little
+// time or a large body, else when its answer takes longer than patience.
+func (c *conn) arm(large bool) error {
+	w := &c.watch
 	until := time.Now().Add(patience)
-	d, bounded := w.ctx.Deadline()
-	if bounded && d.Before(until) || r.ContentLength > smallBody {
+	if large || !w.deadline.IsZero() && w.deadline.Before(until) {
 		w.begin()
-	} else if err := errors.Join(c.SetWriteDeadline(d), c.SetReadDeadline(until)); err != nil {
-		return nil, err
+		return nil
 	}
-	if err := c.write(r); err != nil {
-		return nil, err
-	}
+	return errors.Join(c.SetWriteDeadline(w.deadline), c.SetReadDeadline(until))
+}
+
+// await reads the header of the final answer.
+func (c *conn) await(method string, maxHeader int) error {
+	w := &c.watch
 	for {
 		if _, err := c.in.Peek(1); err != nil {
 			if w.begun || !errors.Is(err, os.ErrDeadlineExceeded) {
-				return nil, err
+				return err
 			}
 			w.begin()
 			continue
@@ -109,15 +116,14 @@ func (c *conn) exchange(r *http.Request, maxHeader int, w *watch) (*http.Respons
 		if buffered, _ := c.in.Peek(c.in.Buffered()); endOf(buffered, 0) == 0 {
 			w.begin() // More has to arrive.
 		}
-		res, err := c.readHeader(r, maxHeader)
-		if err != nil {
-			return nil, err
+		if err := c.readHeader(method, maxHeader); err != nil {
+			return err
 		}
-		if res.StatusCode >= http.StatusOK {
-			return res, nil
+		if c.Status >= http.StatusOK {
+			return nil
 		}
-		if res.StatusCode == http.StatusSwitchingProtocols {
-			return nil, errMalformed // We asked for none.
+		if c.Status == http.StatusSwitchingProtocols {
+			return errMalformed // We asked for none.
 		}
 	}
 }
@@ -166,24 +172,4 @@ func (c *conn) write(r *http.Request) error {
 		}
 	}
 	return nil
-}
-
-// printable says that s can stand in the first line, or be a field's name.
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// fieldValue says that s can be a field's value (RFC 9110, section 5.5).
-func fieldValue(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' && s[i] != '\t' || s[i] == 0x7f {
-			return false
-		}
-	}
-	return true
 }

@@ -4,34 +4,31 @@ import (
 	"bufio"
 	"bytes"
 	"net/http"
-	"net/textproto"
 	"strconv"
 	"strings"
 )
 
-// readHeader reads one header (RFC 9112, sections 4 to 6) and what it says of the body
-// and of the connection.
-func (c *conn) readHeader(r *http.Request, limit int) (*http.Response, error) {
+// readHeader reads one header of an answer (RFC 9112, sections 4 to 6) and what it says
+// of the body and of the connection.
+func (c *conn) readHeader(method string, limit int) error {
 	block, err := readBlock(c.in, limit)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// One string holds all: the fields are parts of it.
 	text := string(block)
 	line, text, _ := strings.Cut(text, "\n")
 	line, ok := strings.CutSuffix(line, "\r")
 	if !ok || !fieldValue(line) {
-		return nil, errMalformed
+		return errMalformed
 	}
-	res, err := statusLine(line)
-	if err != nil {
-		return nil, err
+	if err := c.statusLine(line); err != nil {
+		return err
 	}
-	res.Request = r
-	if res.Header, err = fields(text); err != nil {
-		return nil, err
+	if c.Fields, err = appendFields(c.Fields[:0], text); err != nil {
+		return err
 	}
-	return res, c.frame(r, res)
+	return c.frame(method)
 }
 
 // readBlock reads up to the empty line that ends a header, which is left out. It is
@@ -80,113 +77,58 @@ func readLong(in *bufio.Reader, limit int) ([]byte, error) {
 	return nil, errTooLarge
 }
 
-func statusLine(line string) (*http.Response, error) {
+func (c *conn) statusLine(line string) error {
 	proto, rest, _ := strings.Cut(line, " ")
 	code, _, _ := strings.Cut(rest, " ")
 	status, err := strconv.Atoi(code)
 	if err != nil || len(code) != 3 || status < 100 {
-		return nil, errMalformed
+		return errMalformed
 	}
-	res := &http.Response{StatusCode: status, Status: rest, Proto: proto, ProtoMajor: 1, ProtoMinor: 1}
+	c.Status, c.status, c.minor = status, rest, 1
 	switch proto {
 	case "HTTP/1.1":
 	case "HTTP/1.0":
-		res.ProtoMinor = 0
+		c.minor = 0
 	default:
-		return nil, errMalformed
+		return errMalformed
 	}
-	return res, nil
+	return nil
 }
-
-// fields reads the lines after the first, up to the empty one. A line that continues
-// the one before, a name with a space or a control character in a value are malformed:
-// another reader might see other fields.
-func fields(text string) (http.Header, error) {
-	lines := strings.Count(text, "\n")
-	header := make(http.Header, lines)
-	slab := make([]string, 0, lines)
-	for text != "" {
-		line, rest, _ := strings.Cut(text, "\n")
-		text = rest
-		line, ok := strings.CutSuffix(line, "\r")
-		if !ok {
-			return nil, errMalformed
-		}
-		if line == "" {
-			break
-		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || !token(name) {
-			return nil, errMalformed
-		}
-		if value = strings.Trim(value, " \t"); !fieldValue(value) {
-			return nil, errMalformed
-		}
-		name = textproto.CanonicalMIMEHeaderKey(name)
-		if before, again := header[name]; again {
-			header[name] = append(before, value)
-			continue
-		}
-		slab = append(slab, value)
-		header[name] = slab[len(slab)-1 : len(slab) : len(slab)]
-	}
-	return header, nil
-}
-
-// token says that s is a field's name (RFC 9110, section 5.6.2).
-func token(s string) bool {
-	for i := range len(s) {
-		if !tokenByte[s[i]] {
-			return false
-		}
-	}
-	return s != ""
-}
-
-var tokenByte = func() (table [256]bool) {
-	for c := byte('!'); c <= '~'; c++ {
-		table[c] = !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, rune(c))
-	}
-	return table
-}()
 
 // frame says how long the body is and whether the connection goes on after it (RFC
 // 9112, sections 6.3 and 9.3).
-func (c *conn) frame(r *http.Request, res *http.Response) error {
+func (c *conn) frame(method string) error {
+	var coding, length, closes string
+	var codings, lengths int
+	for _, f := range c.Fields {
+		switch f.Name {
+		case "Transfer-Encoding":
+			coding, codings = f.Value, codings+1
+		case "Content-Length":
+			length, lengths = f.Value, lengths+1
+		case "Connection":
+			closes += "," + f.Value
+		}
+	}
 	c.length, c.chunked = -1, false
-	c.keep = res.ProtoMinor == 1 && !names(res.Header["Connection"], "close")
-	coding, lengths := res.Header["Transfer-Encoding"], res.Header["Content-Length"]
+	c.keep = c.minor == 1 && (closes == "" || !names([]string{closes}, "close"))
 	switch {
-	case r.Method == http.MethodHead || res.StatusCode < http.StatusOK ||
-		res.StatusCode == http.StatusNoContent || res.StatusCode == http.StatusNotModified:
+	case method == http.MethodHead || c.Status < http.StatusOK ||
+		c.Status == http.StatusNoContent || c.Status == http.StatusNotModified:
 		c.length = 0
-	case len(coding) > 0:
-		if res.ProtoMinor == 0 || len(coding) > 1 || !strings.EqualFold(coding[0], "chunked") || len(lengths) > 0 {
+	case codings > 0:
+		if c.minor == 0 || codings > 1 || !strings.EqualFold(coding, "chunked") || lengths > 0 {
 			return errMalformed
 		}
 		c.chunked = true
-		delete(res.Header, "Transfer-Encoding")
-	case len(lengths) > 0:
-		n, err := strconv.ParseUint(lengths[0], 10, 63)
-		if err != nil || len(lengths) > 1 || lengths[0][0] == '+' {
+	case lengths > 0:
+		n, err := strconv.ParseUint(length, 10, 63)
+		if err != nil || lengths > 1 || length[0] == '+' {
 			return errMalformed
 		}
 		c.length = int64(n)
 	default:
 		c.keep = false // Its end is the connection's.
 	}
-	res.ContentLength = c.length
 	return nil
-}
-
-// names says whether a list has a token.
-func names(lines []string, token string) bool {
-	for _, line := range lines {
-		for part := range strings.SplitSeq(line, ",") {
-			if strings.EqualFold(strings.TrimSpace(part), token) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -20,42 +20,56 @@ type exchange struct {
 	response response
 }
 
-// parse reads a request (RFC 9112, sections 3 to 6), or says with which status to
-// refuse it.
-func (c *serverConn) parse(text string, now time.Time) (*exchange, int) {
+// head is the first line of a request and its fields.
+type head struct {
+	method, target, proto string
+	minor                 int
+	fields                []Field
+}
+
+// parse reads a request's head (RFC 9112, sections 3 and 5).
+func (h *head) parse(text string) bool {
 	line, rest, _ := strings.Cut(text, "\n")
 	line, ok := strings.CutSuffix(line, "\r")
-	method, target, ok2 := strings.Cut(line, " ")
-	target, proto, ok3 := strings.Cut(target, " ")
-	if !ok || !ok2 || !ok3 || !token(method) || !printable(target) {
-		return nil, http.StatusBadRequest
+	if !ok {
+		return false
 	}
-	minor := 1
-	switch proto {
+	h.method, line, _ = strings.Cut(line, " ")
+	h.target, h.proto, ok = strings.Cut(line, " ")
+	if !ok || !token(h.method) || !printable(h.target) {
+		return false
+	}
+	switch h.proto {
 	case "HTTP/1.1":
+		h.minor = 1
 	case "HTTP/1.0":
-		minor = 0
+		h.minor = 0
 	default:
-		return nil, http.StatusBadRequest
+		return false
 	}
-	header, err := fields(rest)
-	if err != nil {
-		return nil, http.StatusBadRequest
-	}
+	var err error
+	h.fields, err = appendFields(h.fields[:0], rest)
+	return err == nil
+}
+
+// exchange makes what net/http knows of the request whose head was read, or says with
+// which status to refuse it.
+func (c *serverConn) exchange(h *head, now time.Time) (*exchange, int) {
+	header := headerOf(h.fields)
 	ex := c.newExchange(now)
-	host, ok := hostOf(header, minor)
-	if !ok || !ex.locate(method, target) {
+	host, ok := hostOf(header, h.minor)
+	if !ok || !ex.locate(h.method, h.target) {
 		return nil, http.StatusBadRequest
 	}
 	if ex.url.Host != "" {
 		host = ex.url.Host // The absolute form goes before the field (section 3.2.2).
 	}
 	ex.request = http.Request{
-		Method: method, URL: &ex.url, Proto: proto, ProtoMajor: 1, ProtoMinor: minor, Header: header,
-		Host: host, RemoteAddr: c.remote, RequestURI: target,
+		Method: h.method, URL: &ex.url, Proto: h.proto, ProtoMajor: 1, ProtoMinor: h.minor, Header: header,
+		Host: host, RemoteAddr: c.remote, RequestURI: h.target,
 	}
-	ex.response.head = method == http.MethodHead
-	ex.response.last = minor == 0 || names(header["Connection"], "close")
+	ex.response.head = h.method == http.MethodHead
+	ex.response.last = h.minor == 0 || names(header["Connection"], "close")
 	return ex, ex.frame(c, now)
 }
 

@@ -49,7 +49,7 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	w.status = status
-	w.conn.head = w.fields(w.conn.head[:0])
+	w.conn.set = w.fields(w.conn.set[:0])
 }
 
 // inform sends a header that is not the last one.
@@ -139,7 +139,7 @@ func (w *response) Write(p []byte) (int, error) {
 	if w.head {
 		if !w.typed && !w.sent {
 			w.typed = true
-			w.conn.head = appendField(w.conn.head, "Content-Type", []string{http.DetectContentType(p)})
+			w.conn.set = appendField(w.conn.set, "Content-Type", []string{http.DetectContentType(p)})
 		}
 		return len(p), nil
 	}
@@ -201,7 +201,7 @@ func (w *response) chunk(out, part []byte) []byte {
 // begin writes the header; sample is the beginning of the body if nothing was gathered.
 func (w *response) begin(out, sample []byte) []byte {
 	w.sent = true
-	out = append(appendStatus(out, w.status), w.conn.head...)
+	out = append(appendStatus(out, w.status), w.conn.set...)
 	if len(w.gathered) > 0 {
 		sample = w.gathered
 	}

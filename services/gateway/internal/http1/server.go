@@ -27,12 +27,12 @@ type Server struct {
 	// Refuse answers a request that cannot be read, of which nothing but the client's
 	// address is known. Without it the answer is the status.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int)
-	// Loops run the connections, unless it is nil. On them the handler answers requests of
-	// which Quick says that it will wait for nothing but connections; before anything else
-	// it calls Leave of the request's task (package eventloop). All others it answers in
-	// goroutines.
+	// Loops run the connections, unless it is nil.
 	Loops *eventloop.Group
-	Quick func(*http.Request) bool
+	// Fast is asked to answer a plain request before Handler is. It answers on the event
+	// loop, so it waits for connections only, or leaves the loop before (package
+	// eventloop). When it says no, it has done nothing, and Handler answers in a goroutine.
+	Fast func(*Plain) bool
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}

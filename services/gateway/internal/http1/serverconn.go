@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"strconv"
 	"sync/atomic"
@@ -28,14 +29,19 @@ type serverConn struct {
 	task   *eventloop.Task // nil in a goroutine
 	server *Server
 	remote string
+	peer   netip.Addr
 	in     *bufio.Reader
 	state  atomic.Int32
 
-	// out and head are the buffers of answers: the whole, and the fields that a handler
+	// head and plain are the request that is being answered.
+	head  head
+	plain Plain
+
+	// out and set are the buffers of answers: the whole, and the fields that a handler
 	// has set.
-	out, head []byte
-	header    http.Header // of the answer; a handler does not keep it
-	broken    bool        // nothing more can be written
+	out, set []byte
+	header   http.Header // of the answer; a handler does not keep it
+	broken   bool        // nothing more can be written
 
 	// readBy and writeBy are the deadlines that are set. They are moved only when half of
 	// their time is over: that is cheaper, and as good.
@@ -43,8 +49,13 @@ type serverConn struct {
 }
 
 func newServerConn(s *Server, t *eventloop.Task, nc net.Conn) *serverConn {
-	return &serverConn{Conn: nc, task: t, server: s, remote: nc.RemoteAddr().String(), in: bufio.NewReaderSize(nc, readBuffer),
+	c := &serverConn{Conn: nc, task: t, server: s, remote: nc.RemoteAddr().String(), in: bufio.NewReaderSize(nc, readBuffer),
 		header: make(http.Header, 16)}
+	c.plain.conn = c
+	if tcp, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.peer = tcp.AddrPort().Addr().Unmap()
+	}
+	return c
 }
 
 func (c *serverConn) serve() {
@@ -72,12 +83,22 @@ func (c *serverConn) next() bool {
 		return false
 	}
 	began := time.Now()
-	ex, status := c.readRequest(began)
+	status, err := c.readHead(began)
+	if err != nil {
+		return false // There is nobody to answer.
+	}
+	if status == 0 && c.server.Fast != nil && c.plain.read(&c.head, began) {
+		if answered, again := c.fast(); answered {
+			return again
+		}
+	}
+	c.task.Leave()
+	var ex *exchange
+	if status == 0 {
+		ex, status = c.exchange(&c.head, began)
+	}
 	if status != 0 {
 		c.refuse(status)
-		return false
-	}
-	if ex == nil {
 		return false
 	}
 	again := c.answer(ex)
@@ -87,25 +108,44 @@ func (c *serverConn) next() bool {
 	return again
 }
 
-// answer runs the handler.
+// fast has the fast path answer, or says that it has not.
+func (c *serverConn) fast() (answered, again bool) {
+	p := &c.plain
+	defer func() {
+		if reason := recover(); reason != nil {
+			p.end(false)
+			c.broke(reason)
+			answered, again = true, false
+		}
+	}()
+	if !c.server.Fast(p) {
+		return false, false
+	}
+	p.end(true)
+	return true, !p.last && !c.broken
+}
+
+// answer has the handler answer.
 func (c *serverConn) answer(ex *exchange) (again bool) {
 	defer func() {
 		ex.ctx.finish()
-		if p := recover(); p != nil {
+		if reason := recover(); reason != nil {
+			c.broke(reason)
 			again = false
-			if err, ok := p.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
-				c.server.Log.Error("panic in a handler", "reason", fmt.Sprint(p), "stack", string(debug.Stack()))
-			}
 		}
 	}()
 	r := ex.request.WithContext(&ex.ctx)
-	if c.task.On() && (c.server.Quick == nil || !c.server.Quick(r)) {
-		c.task.Leave()
-	}
 	c.server.Handler.ServeHTTP(&ex.response, r)
 	ex.response.finish()
 	ex.ctx.finish()
 	return !ex.response.last && !c.broken && ex.body.discard()
+}
+
+// broke logs a panic, unless it is the way of a handler to end.
+func (c *serverConn) broke(reason any) {
+	if err, ok := reason.(error); !ok || !errors.Is(err, http.ErrAbortHandler) {
+		c.server.Log.Error("panic in a handler", "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
+	}
 }
 
 // readUntil sets the deadline of reading, unless the one that is set is good enough.
@@ -163,7 +203,6 @@ func (c *serverConn) linger() {
 	if t, ok := c.Conn.(interface{ CloseWrite() error }); !ok || t.CloseWrite() != nil {
 		return
 	}
-	c.task.Leave()
 	until := time.Now().Add(lingerTime)
 	_ = c.SetReadDeadline(until)
 	if _, err := io.CopyN(io.Discard, c.in, lingerBytes); err == nil {
@@ -176,20 +215,22 @@ const (
 	lingerBytes = 4 << 20
 )
 
-// readRequest reads a request's header. It returns the status to refuse it with, or
-// neither that nor a request when there is nobody to answer.
-func (c *serverConn) readRequest(now time.Time) (*exchange, int) {
+// readHead reads a request's head, or says with which status to refuse it. An error says
+// that there is nobody to answer.
+func (c *serverConn) readHead(now time.Time) (status int, err error) {
 	if buffered, _ := c.in.Peek(c.in.Buffered()); endOf(buffered, 0) == 0 {
 		c.readUntil(now, c.server.Limits.Header)
 	}
 	block, err := readBlock(c.in, c.server.Limits.HeaderBytes)
 	switch {
 	case errors.Is(err, errTooLarge):
-		return nil, http.StatusRequestHeaderFieldsTooLarge
+		return http.StatusRequestHeaderFieldsTooLarge, nil
 	case err != nil:
-		return nil, 0
+		return 0, err
+	case !c.head.parse(string(block)):
+		return http.StatusBadRequest, nil
 	}
-	return c.parse(string(block), now)
+	return 0, nil
 }
 
 // date is the time for the field Date, which changes once a second.

@@ -10,10 +10,8 @@ package http1
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -57,62 +55,23 @@ const patience = 50 * time.Millisecond
 // context; when that ends otherwise, the connection breaks, also while the answer's
 // body is read.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	c, err := t.connection(r)
+	ctx := r.Context()
+	c, err := t.connection(eventloop.Of(ctx), r, r.Method)
 	if err != nil {
 		return nil, err
 	}
-	w := watch{ctx: r.Context(), conn: c}
-	res, err := c.exchange(r, t.MaxHeader, &w)
+	deadline, _ := ctx.Deadline()
+	c.watch = watch{conn: c, of: r, deadline: deadline}
+	if err = c.arm(r.ContentLength > smallBody); err == nil {
+		err = c.write(r)
+	}
+	if err == nil {
+		err = c.await(r.Method, t.MaxHeader)
+	}
 	if err != nil {
-		w.end()
-		c.close()
-		if w.over(err) {
-			return nil, context.Cause(r.Context())
-		}
-		return nil, fmt.Errorf("%s %s: %w", r.Method, r.URL.Path, err)
+		return nil, c.watch.fail(r.Method, r.URL.Path, err)
 	}
-	b := &body{conn: c, watch: w, left: c.length, chunked: c.chunks(), reuse: c.keep}
-	res.Body = b
-	switch {
-	case b.left == 0 && b.chunked == nil:
-		b.end()
-	case b.left < 0 || int64(c.in.Buffered()) < b.left:
-		b.watch.begin() // More has to arrive.
-	}
-	return res, nil
-}
-
-// watch breaks a connection when a context ends.
-type watch struct {
-	ctx   context.Context
-	conn  *conn
-	stop  func() bool // nil until begin
-	begun bool
-}
-
-func (w *watch) begin() {
-	if !w.begun {
-		eventloop.Of(w.ctx).Leave() // It takes long, and somebody else is going to use the connection.
-		w.begun = true
-		if d, ok := w.ctx.Deadline(); ok {
-			_ = w.conn.SetDeadline(d) // A connection that is broken says so when it is used.
-		} else {
-			_ = w.conn.SetDeadline(time.Time{})
-		}
-		w.stop = context.AfterFunc(w.ctx, w.conn.abort)
-	}
-}
-
-// end says whether the connection is as it was.
-func (w *watch) end() bool { return w.stop == nil || w.stop() }
-
-// over says whether err comes from the end of the context. A connection's deadline may
-// be over a moment before the context's timer has run.
-func (w *watch) over(err error) bool {
-	if d, ok := w.ctx.Deadline(); ok && errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(d) {
-		<-w.ctx.Done()
-	}
-	return w.ctx.Err() != nil
+	return c.Response(r), nil
 }
 
 // CloseIdleConnections closes what is not in use.
@@ -139,8 +98,7 @@ func (t *Transport) all() []pool {
 
 // connection is a kept one that still lives, or a new one. A task gets one of its own
 // loop, anybody else of the loops in turn.
-func (t *Transport) connection(r *http.Request) (*conn, error) {
-	task := eventloop.Of(r.Context())
+func (t *Transport) connection(task *eventloop.Task, of caller, method string) (*conn, error) {
 	pools := t.all()
 	p := &pools[0]
 	switch {
@@ -151,14 +109,14 @@ func (t *Transport) connection(r *http.Request) (*conn, error) {
 		p = &pools[int(t.turn.Add(1))%len(pools)]
 	}
 	for c := p.pop(); c != nil; c = p.pop() {
-		if time.Since(c.used) < t.IdleTimeout && c.alive(r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		if time.Since(c.used) < t.IdleTimeout && c.alive(method == http.MethodGet || method == http.MethodHead) {
 			eventloop.Bind(c.Conn, task)
 			return c, nil
 		}
 		c.close()
 	}
 	task.Leave() // To connect takes long.
-	nc, err := t.Dial(r.Context())
+	nc, err := t.Dial(of.Context())
 	if err != nil {
 		return nil, err
 	}

@@ -29,11 +29,10 @@ const maxAnswer = 4 << 20
 // Fetch gets path for the gateway itself, in the name of no client. The error is
 // what to tell a client.
 func (u *Upstream) Fetch(ctx context.Context, path, query string, timeout time.Duration) (Answer, error) {
-	leave, err := u.enter(false)
-	if err != nil {
+	if err := u.enter(false); err != nil {
 		return Answer{}, err
 	}
-	defer leave()
+	defer u.leave(false)
 	ctx, cancel := http1.WithTimeout(ctx, timeout, errTimeout)
 	defer cancel()
 	req := (&http.Request{

@@ -49,11 +49,10 @@ func (u *Upstream) Forward(w http.ResponseWriter, r *http.Request, c Call) error
 		return err
 	}
 	defer release()
-	leave, err := u.enter(c.Long)
-	if err != nil {
+	if err := u.enter(c.Long); err != nil {
 		return err
 	}
-	defer leave()
+	defer u.leave(c.Long)
 	if len(body) > 0 {
 		// The time that the body took is not taken from the answer's.
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.Timeout + clientWrite))
@@ -92,12 +91,17 @@ func (u *Upstream) pass(ctx context.Context, w http.ResponseWriter, out *http.Re
 	if c.Succeeded != nil && res.StatusCode < http.StatusMultipleChoices {
 		c.Succeeded()
 	}
+	u.give(ctx, w, out.Method, res, c.Stream)
+	return nil
+}
+
+// give passes the answer to a request of a method on.
+func (u *Upstream) give(ctx context.Context, w http.ResponseWriter, method string, res *http.Response, stream bool) {
 	copyHeader(w.Header(), res.Header)
 	w.WriteHeader(res.StatusCode)
-	if out.Method != http.MethodHead {
-		u.copyBody(ctx, w, res.Body, c.Stream)
+	if method != http.MethodHead {
+		u.copyBody(ctx, w, res.Body, stream)
 	}
-	return nil
 }
 
 func endWith(ctx context.Context, cancel context.CancelCauseFunc, draining <-chan struct{}) {

@@ -68,6 +68,7 @@ type Upstream struct {
 	// would leave none for anything else.
 	ordinary, long, large places
 	metrics               *Metrics
+	inFlight              prometheus.Gauge
 }
 
 // places are taken by at most so many at once.
@@ -118,7 +119,7 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 // NewUpstream makes an upstream of an http or https URL without a path. Loops run its
 // connections over http, unless it is nil.
 func NewUpstream(name string, base *url.URL, loops *eventloop.Group, m *Metrics) *Upstream {
-	u := &Upstream{name: name, base: base, metrics: m, round: newTransport(base, loops)}
+	u := &Upstream{name: name, base: base, metrics: m, round: newTransport(base, loops), inFlight: m.inFlight.WithLabelValues(name)}
 	u.ordinary.most, u.long.most, u.large.most = maxInFlight, maxLong, largeBodies
 	open := m.open.WithLabelValues(name)
 	u.breaker = circuitbreaker.NewBuilder[any]().
@@ -165,18 +166,25 @@ func (u *Upstream) Name() string { return u.name }
 func (u *Upstream) Close() { u.round.CloseIdleConnections() }
 
 // enter takes a place among the calls in flight, until leave.
-func (u *Upstream) enter(long bool) (leave func(), err error) {
-	among := &u.ordinary
-	if long {
-		among = &u.long
-	}
-	if !among.take() {
+func (u *Upstream) enter(long bool) error {
+	if !u.among(long).take() {
 		u.metrics.failures.WithLabelValues(u.name, "full").Inc()
-		return nil, problem.Unavailable(time.Second)
+		return problem.Unavailable(time.Second)
 	}
-	inFlight := u.metrics.inFlight.WithLabelValues(u.name)
-	inFlight.Inc()
-	return func() { among.free(); inFlight.Dec() }, nil
+	u.inFlight.Inc()
+	return nil
+}
+
+func (u *Upstream) leave(long bool) {
+	u.among(long).free()
+	u.inFlight.Dec()
+}
+
+func (u *Upstream) among(long bool) *places {
+	if long {
+		return &u.long
+	}
+	return &u.ordinary
 }
 
 // send makes a call, and again when it is a read that got no answer. A call that
@@ -184,26 +192,21 @@ func (u *Upstream) enter(long bool) (leave func(), err error) {
 // carried out. The error is what to tell the client.
 func (u *Upstream) send(req *http.Request, long bool) (*http.Response, error) {
 	for attempt := 0; ; attempt++ {
-		if !u.breaker.TryAcquirePermit() {
-			u.metrics.failures.WithLabelValues(u.name, "breaker").Inc()
-			return nil, problem.Unavailable(u.breaker.RemainingDelay())
+		began, told := u.permit()
+		if told != nil {
+			return nil, told
 		}
-		began := time.Now()
 		res, err := u.round.RoundTrip(req)
 		if err == nil {
 			u.breaker.RecordSuccess()
 			return res, nil
 		}
-		told, ours := u.explain(req.Context(), err)
-		u.settle(ours || !long && time.Since(began) > clientImpact)
-		read := req.Method == http.MethodGet || req.Method == http.MethodHead
-		if !read || !ours || attempt == retries || !pause(req.Context(), retryPause<<attempt) {
+		if again, told := u.failed(req.Context(), req.Method, err, began, long, attempt); !again {
 			return nil, told
 		}
 		if req, err = anew(req); err != nil {
 			return nil, err
 		}
-		u.metrics.retries.WithLabelValues(u.name).Inc()
 	}
 }
 
@@ -219,6 +222,28 @@ func anew(req *http.Request) (*http.Request, error) {
 	again := *req
 	again.Body = body
 	return &again, nil
+}
+
+// permit asks the breaker, and says when the attempt began.
+func (u *Upstream) permit() (began time.Time, told error) {
+	if !u.breaker.TryAcquirePermit() {
+		u.metrics.failures.WithLabelValues(u.name, "breaker").Inc()
+		return time.Time{}, problem.Unavailable(u.breaker.RemainingDelay())
+	}
+	return time.Now(), nil
+}
+
+// failed tells the breaker of an attempt without an answer, and says whether there is to
+// be another one, for which it has waited, or what to tell the client.
+func (u *Upstream) failed(ctx context.Context, method string, err error, began time.Time, long bool, attempt int) (again bool, told error) {
+	told, ours := u.explain(ctx, err)
+	u.settle(ours || !long && time.Since(began) > clientImpact)
+	read := method == http.MethodGet || method == http.MethodHead
+	if !read || !ours || attempt == retries || !pause(ctx, retryPause<<attempt) {
+		return false, told
+	}
+	u.metrics.retries.WithLabelValues(u.name).Inc()
+	return true, nil
 }
 
 // settle tells the breaker of a call without an answer. Clients that give up after

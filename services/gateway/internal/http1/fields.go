@@ -1,0 +1,129 @@
+package http1
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// Field is one line of a header: its name in canonical form, and its value.
+type Field struct{ Name, Value string }
+
+// appendFields reads the lines after the first, up to the empty one. A line that
+// continues the one before, a name with a space or a control character in a value are
+// malformed: another reader might see other fields.
+func appendFields(to []Field, text string) ([]Field, error) {
+	for text != "" {
+		line, rest, _ := strings.Cut(text, "\n")
+		text = rest
+		line, ok := strings.CutSuffix(line, "\r")
+		if !ok {
+			return nil, errMalformed
+		}
+		if line == "" {
+			break
+		}
+		name, value, ok := strings.Cut(line, ":")
+		if !ok || !token(name) {
+			return nil, errMalformed
+		}
+		if value = trim(value); !fieldValue(value) {
+			return nil, errMalformed
+		}
+		to = append(to, Field{textproto.CanonicalMIMEHeaderKey(name), value})
+	}
+	return to, nil
+}
+
+// trim takes off the white space around a value.
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+// headerOf is what net/http makes of fields.
+func headerOf(fields []Field) http.Header {
+	header := make(http.Header, len(fields))
+	slab := make([]string, 0, len(fields))
+	for _, f := range fields {
+		if before, again := header[f.Name]; again {
+			header[f.Name] = append(before, f.Value)
+			continue
+		}
+		slab = append(slab, f.Value)
+		header[f.Name] = slab[len(slab)-1 : len(slab) : len(slab)]
+	}
+	return header
+}
+
+// valuesOf are the values of a name.
+func valuesOf(fields []Field, name string) (values []string) {
+	for _, f := range fields {
+		if f.Name == name {
+			values = append(values, f.Value)
+		}
+	}
+	return values
+}
+
+// token says that s is a field's name (RFC 9110, section 5.6.2).
+func token(s string) bool {
+	for i := range len(s) {
+		if !tokenByte[s[i]] {
+			return false
+		}
+	}
+	return s != ""
+}
+
+var tokenByte = func() (table [256]bool) {
+	for c := byte('!'); c <= '~'; c++ {
+		table[c] = !strings.ContainsRune(`"(),/:;<=>?@[\]{}`, rune(c))
+	}
+	return table
+}()
+
+// printable says that s can stand in the first line, or be a field's name.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// fieldValue says that s can be a field's value (RFC 9110, section 5.5).
+func fieldValue(s string) bool {
+	for i := range len(s) {
+		if notOfValue[s[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+var notOfValue = func() (table [256]bool) {
+	for c := range byte(' ') {
+		table[c] = c != '\t'
+	}
+	table[0x7f] = true
+	return table
+}()
+
+// names says whether a list has a token.
+func names(lines []string, token string) bool {
+	for _, line := range lines {
+		for part := range strings.SplitSeq(line, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
