@@ -14,6 +14,7 @@ type Request struct {
 	Method, Route, Path string
 	Status, Bytes       int
 	Took                time.Duration
+	At                  time.Time // when it was answered; zero is now
 	Client              string
 }
 
@@ -50,7 +51,10 @@ func (l RequestLog) Log(ctx context.Context, level slog.Level, r Request) {
 	defer requestLines.Put(pooled)
 	b := (*pooled)[:0]
 	b = append(b, `{"time":"`...)
-	b = time.Now().AppendFormat(b, time.RFC3339Nano)
+	if r.At.IsZero() {
+		r.At = time.Now()
+	}
+	b = r.At.AppendFormat(b, time.RFC3339Nano)
 	b = append(append(append(b, `","level":"`...), level.String()...), `","msg":"request"`...)
 	b = append(b, l.ours.said...)
 	b = appendText(b, "method", r.Method)

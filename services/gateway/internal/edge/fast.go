@@ -47,16 +47,20 @@ func (e *Edge) Fast(p *http1.Plain) bool {
 	}
 	f.trace = telemetry.ChildTraceParent(f.trace)
 	e.Observer.Began()
-	defer func() {
-		e.Observer.Answered(telemetry.Begin(context.Background(), f.requestID, f.trace), telemetry.Request{Method: p.Method, Route: f.route.Path,
-			Path: p.Path, Status: f.status, Bytes: f.bytes, Took: time.Since(p.Began), Client: p.Remote()})
-	}()
+	defer f.answered()
 	if f.route.Cache != nil {
 		f.recall()
 		return true
 	}
 	f.pass()
 	return true
+}
+
+// answered tells the observer.
+func (f *fast) answered() {
+	now := time.Now()
+	f.edge.Observer.Answered(telemetry.Begin(context.Background(), f.requestID, f.trace), telemetry.Request{Method: f.Method, Route: f.route.Path,
+		Path: f.Path, Status: f.status, Bytes: f.bytes, Took: now.Sub(f.Began), At: now, Client: f.Remote()})
 }
 
 // find looks for a route whose answers begin soon.

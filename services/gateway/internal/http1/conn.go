@@ -25,7 +25,7 @@ type conn struct {
 	net.Conn
 	in   *bufio.Reader
 	from *pool
-	used time.Time // when the last answer had been read
+	used time.Time // when the last call began
 
 	// Of the answer that is being read: its header, the length of its body, -1 when that
 	// ends with chunks or with the connection, and whether another request may follow.
@@ -90,11 +90,12 @@ var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 4<<10); return &b
 
 const smallBody = 64 << 10
 
-// arm sets the deadlines of a call: it is watched from the beginning if that has little
-// time or a large body, else when its answer takes longer than patience.
-func (c *conn) arm(large bool) error {
+// arm sets the deadlines of a call that begins: it is watched from the beginning if that
+// has little time or a large body, else when its answer takes longer than patience.
+func (c *conn) arm(now time.Time, large bool) error {
 	w := &c.watch
-	until := time.Now().Add(patience)
+	c.used = now
+	until := now.Add(patience)
 	if large || !w.deadline.IsZero() && w.deadline.Before(until) {
 		w.begin()
 		return nil

@@ -188,8 +188,11 @@ func (p *Plain) Finish(b []byte, dated bool, body []byte) []byte {
 
 // Send sends an answer that is finished.
 func (p *Plain) Send(b []byte) {
-	c := p.conn
-	c.writeUntil(time.Now(), c.server.Limits.Write)
+	c, now := p.conn, p.Began
+	if p.made != nil {
+		now = time.Now() // It took long.
+	}
+	c.writeUntil(now, c.server.Limits.Write)
 	_ = c.write(b) // conn.broken says whether it failed
 	if cap(b) <= 4*maxGathered {
 		c.out = b[:0]

@@ -34,7 +34,7 @@ func (p *pool) pop() *conn {
 // top, the others grow old: the oldest goes when its time is over.
 func (p *pool) keep(c *conn) {
 	eventloop.Bind(c.Conn, nil)
-	c.used, c.watch = time.Now(), watch{}
+	c.watch = watch{}
 	var old *conn
 	p.mu.Lock()
 	if len(p.idle) > 0 && (len(p.idle) >= p.most || c.used.Sub(p.idle[0].used) > p.timeout) {

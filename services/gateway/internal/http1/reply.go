@@ -1,6 +1,9 @@
 package http1
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // Reply is an answer whose header has been read. It ends with Done, or with the body of
 // its Response.
@@ -12,14 +15,14 @@ type Reply struct {
 }
 
 // Relay sends a request that is written out, for a plain one of a client, and reads the
-// header of its answer. It fails as RoundTrip does.
-func (t *Transport) Relay(p *Plain, request []byte) (*Reply, error) {
-	c, err := t.connection(p.conn.task, p, p.Method)
+// header of its answer. It fails as RoundTrip does. now is when it is called.
+func (t *Transport) Relay(p *Plain, request []byte, now time.Time) (*Reply, error) {
+	c, err := t.connection(p.conn.task, p, p.Method, now)
 	if err != nil {
 		return nil, err
 	}
 	c.watch = watch{conn: c, of: p, deadline: p.deadline}
-	if err = c.arm(len(request) > smallBody); err == nil {
+	if err = c.arm(now, len(request) > smallBody); err == nil {
 		_, err = c.Write(request)
 	}
 	if err == nil {

@@ -43,6 +43,8 @@ type serverConn struct {
 	header   http.Header // of the answer; a handler does not keep it
 	broken   bool        // nothing more can be written
 
+	answered time.Time // about when the last answer was sent, if that is known
+
 	// readBy and writeBy are the deadlines that are set. They are moved only when half of
 	// their time is over: that is cheaper, and as good.
 	readBy, writeBy time.Time
@@ -78,7 +80,11 @@ func (c *serverConn) next() bool {
 	if c.server.isClosing() && c.in.Buffered() == 0 {
 		return false
 	}
-	c.readUntil(time.Now(), c.server.Limits.Idle)
+	if c.answered.IsZero() {
+		c.answered = time.Now()
+	}
+	c.readUntil(c.answered, c.server.Limits.Idle)
+	c.answered = time.Time{}
 	if _, err := c.in.Peek(1); err != nil || !c.state.CompareAndSwap(idle, busy) {
 		return false
 	}
@@ -121,7 +127,9 @@ func (c *serverConn) fast() (answered, again bool) {
 	if !c.server.Fast(p) {
 		return false, false
 	}
-	p.end(true)
+	if p.end(true); p.made == nil {
+		c.answered = p.Began // A moment ago.
+	}
 	return true, !p.last && !c.broken
 }
 

@@ -24,7 +24,7 @@ import (
 type Transport struct {
 	// Dial opens a connection to the upstream.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// MaxIdle connections are kept, each until IdleTimeout after its last answer.
+	// MaxIdle connections are kept, each until IdleTimeout after its last call.
 	MaxIdle     int
 	IdleTimeout time.Duration
 	// MaxHeader bounds the header of an answer in bytes.
@@ -56,13 +56,14 @@ const patience = 50 * time.Millisecond
 // body is read.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
-	c, err := t.connection(eventloop.Of(ctx), r, r.Method)
+	now := time.Now()
+	c, err := t.connection(eventloop.Of(ctx), r, r.Method, now)
 	if err != nil {
 		return nil, err
 	}
 	deadline, _ := ctx.Deadline()
 	c.watch = watch{conn: c, of: r, deadline: deadline}
-	if err = c.arm(r.ContentLength > smallBody); err == nil {
+	if err = c.arm(now, r.ContentLength > smallBody); err == nil {
 		err = c.write(r)
 	}
 	if err == nil {
@@ -98,7 +99,7 @@ func (t *Transport) all() []pool {
 
 // connection is a kept one that still lives, or a new one. A task gets one of its own
 // loop, anybody else of the loops in turn.
-func (t *Transport) connection(task *eventloop.Task, of caller, method string) (*conn, error) {
+func (t *Transport) connection(task *eventloop.Task, of caller, method string, now time.Time) (*conn, error) {
 	pools := t.all()
 	p := &pools[0]
 	switch {
@@ -109,7 +110,7 @@ func (t *Transport) connection(task *eventloop.Task, of caller, method string) (
 		p = &pools[int(t.turn.Add(1))%len(pools)]
 	}
 	for c := p.pop(); c != nil; c = p.pop() {
-		if time.Since(c.used) < t.IdleTimeout && c.alive(method == http.MethodGet || method == http.MethodHead) {
+		if now.Sub(c.used) < t.IdleTimeout && c.alive(method == http.MethodGet || method == http.MethodHead) {
 			eventloop.Bind(c.Conn, task)
 			return c, nil
 		}

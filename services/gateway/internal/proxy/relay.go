@@ -62,7 +62,7 @@ func (u *Upstream) relay(p *http1.Plain, request []byte) (*http1.Reply, error) {
 		if told != nil {
 			return nil, told
 		}
-		reply, err := transport.Relay(p, request)
+		reply, err := transport.Relay(p, request, began)
 		if err == nil {
 			u.breaker.RecordSuccess()
 			return reply, nil
