@@ -1,9 +1,12 @@
 package edge_test
 
 import (
+	"bytes"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -39,6 +42,81 @@ func benchmarkPage(b *testing.B, g *gateway) {
 				sent = rec.Body.Len()
 			}
 			b.ReportMetric(float64(sent), "sent_B")
+		})
+	}
+}
+
+// plain is a client's connection to a gateway before an upstream that answers without
+// allocating anything.
+type plain struct {
+	*gateway
+	c                net.Conn
+	buffer           []byte
+	cached, passedOn string
+}
+
+func newPlain(t testing.TB) *plain {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				answer, in := []byte(plainAnswer), make([]byte, 16<<10)
+				for {
+					if _, err := c.Read(in); err != nil { // one small request
+						return
+					}
+					if _, err := c.Write(answer); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	p := &plain{buffer: make([]byte, 16<<10), gateway: start(t, setup{upstream: "http://" + l.Addr().String(),
+		limits: map[string]*limit.Limiter{route.LimitDefault: limit.New(1e9, time.Second, 1e6)}})}
+	p.c, err = net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.c.Close() })
+	p.cached = "GET /products/7 HTTP/1.1\r\nHost: shop\r\n\r\n"
+	p.passedOn = "GET /sales/7 HTTP/1.1\r\nHost: shop\r\nAuthorization: " + p.client(7) + "\r\n\r\n"
+	p.do(t, p.cached) // From now on it is kept.
+	return p
+}
+
+// do sends a request and reads its answer, which comes in one piece.
+func (p *plain) do(t testing.TB, request string) {
+	n := copy(p.buffer, request)
+	if _, err := p.c.Write(p.buffer[:n]); err != nil {
+		t.Fatal(err)
+	}
+	n, err := p.c.Read(p.buffer)
+	if err != nil || !bytes.HasPrefix(p.buffer[:n], []byte("HTTP/1.1 200 ")) {
+		t.Fatalf("%q, %v", p.buffer[:n], err)
+	}
+}
+
+// BenchmarkPlain measures a request on a connection of its own, with both ends of it and
+// an upstream in this process.
+func BenchmarkPlain(b *testing.B) {
+	p := newPlain(b)
+	for name, request := range map[string]string{"cached": p.cached, "passed on": p.passedOn} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				p.do(b, request)
+			}
 		})
 	}
 }

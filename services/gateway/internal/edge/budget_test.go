@@ -39,6 +39,27 @@ func TestARequestStaysWithinItsBudget(t *testing.T) { //nolint:paralleltest // s
 	}
 }
 
+// TestAPlainRequestStaysWithinItsBudget counts it on a connection, through the fast path. The
+// client and the upstream of the test allocate nothing.
+func TestAPlainRequestStaysWithinItsBudget(t *testing.T) { //nolint:paralleltest // see above
+	p := newPlain(t)
+	for _, c := range []struct {
+		name, request string
+		budget        float64
+	}{
+		{"cached", p.cached, 7},
+		{"passed on", p.passedOn, 8},
+	} {
+		before := p.fast.Load()
+		if got := testing.AllocsPerRun(500, func() { p.do(t, c.request) }); got > c.budget {
+			t.Errorf("%s: %.0f allocations a request, the budget is %.0f", c.name, got, c.budget)
+		}
+		if taken := p.fast.Load() - before; taken < 500 {
+			t.Errorf("%s: the fast path answered %d of 501", c.name, taken)
+		}
+	}
+}
+
 // discarded is an answer that costs nothing.
 type discarded struct{ header http.Header }
 

@@ -26,7 +26,7 @@ type fast struct {
 	*http1.Plain
 	edge    *Edge
 	route   *route.Route
-	decided *limit.Decision // nil without a limit
+	decided limit.Decision // its Limit is 0 without one
 	address netip.Addr
 	kept    cache.Result // if the answer is kept
 
@@ -142,9 +142,8 @@ func (f *fast) admit() bool {
 		}
 	}
 	if limiter := f.edge.Limits[f.route.Limit]; limiter != nil {
-		d := limiter.Allow(key)
-		f.decided = &d
-		return d.Allowed // A call that is refused does not count, so it may be refused again.
+		f.decided = limiter.Allow(key)
+		return f.decided.Allowed // A call that is refused does not count, so it may be refused again.
 	}
 	return true
 }
@@ -245,7 +244,7 @@ func (f *fast) own(b []byte, theirs uint) []byte {
 			b = http1.AppendField(b, server.Hardening[i].Name, server.Hardening[i].Value)
 		}
 	}
-	if f.decided != nil {
+	if f.decided.Limit > 0 {
 		b = f.decided.Append(b)
 	}
 	return b
@@ -292,7 +291,7 @@ func (f *fast) answer() (http.ResponseWriter, *http.Request) {
 		h["Vary"] = varies
 	}
 	f.edge.Origins.allow(h, r, "")
-	if f.decided != nil {
+	if f.decided.Limit > 0 {
 		f.decided.Write(h)
 	}
 	return counted{w, f}, r

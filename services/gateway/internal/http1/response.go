@@ -175,7 +175,7 @@ func (w *response) send(p []byte) error {
 		if w.chunked {
 			tail = "\r\n"
 		}
-		err = w.conn.write(out, p, []byte(tail))
+		err = w.conn.writeAll(out, p, []byte(tail))
 	} else {
 		out = append(out, p...)
 		if w.chunked && len(p) > 0 {

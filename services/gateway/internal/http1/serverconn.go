@@ -172,16 +172,21 @@ func (c *serverConn) writeUntil(now time.Time, d time.Duration) {
 }
 
 // write sends b, unless an earlier write has failed.
-func (c *serverConn) write(b ...[]byte) error {
+func (c *serverConn) write(b []byte) error {
 	if c.broken {
 		return net.ErrClosed
 	}
-	var err error
-	if len(b) == 1 {
-		_, err = c.Write(b[0])
-	} else {
-		_, err = (*net.Buffers)(&b).WriteTo(c.Conn)
+	_, err := c.Write(b)
+	c.broken = err != nil
+	return err
+}
+
+// writeAll is write for what is in several places.
+func (c *serverConn) writeAll(b ...[]byte) error {
+	if c.broken {
+		return net.ErrClosed
 	}
+	_, err := (*net.Buffers)(&b).WriteTo(c.Conn)
 	c.broken = err != nil
 	return err
 }
