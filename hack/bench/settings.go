@@ -69,7 +69,9 @@ func (b *bench) rabbitmq() string {
 
 func (b *bench) commit(ctx context.Context) string {
 	git := func(arguments ...string) string {
-		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", b.root}, arguments...)...).Output()
+		// Without the locks that status may do without: it is killed when the run is
+		// interrupted, and would leave one in the checkout.
+		out, err := exec.CommandContext(ctx, "git", append([]string{"--no-optional-locks", "-C", b.root}, arguments...)...).Output()
 		if err != nil {
 			return "unknown"
 		}
