@@ -46,7 +46,7 @@ type options struct {
 
 	Growth   bool    `help:"Measure at growing sizes instead: the first of each, then more past sales, then more products, then more replicas."`
 	Products []int64 `help:"Products, with --growth." default:"1000,100000,1000000" sep:","`
-	Sales    []int64 `help:"Past sales, with --growth; 10000000 take about 40 GiB and an hour to fill in." default:"10000,1000000" sep:","`
+	Sales    []int64 `help:"Past sales, with --growth; 10000000 need about 40 GiB free in the temporary folder and an hour to fill in, --sales 10000,1000000 do without." default:"10000,1000000,10000000" sep:","`
 	Replicas []int64 `help:"Replicas of each consumer, with --growth." default:"1,2,4" sep:","`
 }
 
@@ -118,20 +118,21 @@ func run(ctx context.Context, o options) (err error) {
 	return b.measure(ctx, selected)
 }
 
-// room on the disk that a run of this many measurements takes at most: mostly the
-// binary log.
-func room(o options, n int) uint64 {
+// room on the disk that a run of this many measurements takes at most, mostly for
+// the binary log, and what would need less.
+func room(o options, measurements int) (bytes uint64, less string) {
 	if o.Growth {
-		return o.growthRoom()
+		return o.growthRoom(), "end --sales and --products with less, such as --sales 10000,1000000"
 	}
-	return 2<<30 + uint64(float64(n*o.Rounds)*o.Seconds*8*(1<<20))
+	return 2<<30 + uint64(float64(measurements*o.Rounds)*o.Seconds*8*(1<<20)), "measure less with --only, --rounds or --seconds"
 }
 
 func (b *bench) preflight(selected []measure.Measurement) error {
 	if err := preflight.RaiseFiles(); err != nil {
 		return err
 	}
-	if err := preflight.Space(os.TempDir(), room(b.options, len(selected))); err != nil {
+	bytes, less := room(b.options, len(selected))
+	if err := preflight.Space(os.TempDir(), bytes, less); err != nil {
 		return err
 	}
 	if b.options.Addr != "" {
