@@ -18,7 +18,7 @@ func TestGrowthReachesTenMillionSalesAndSaysWhatNeedsLess(t *testing.T) {
 	if _, err := parser.Parse([]string{"--growth"}); err != nil {
 		t.Fatal(err)
 	}
-	bytes, less := room(o, 1)
+	bytes, less := room(o, 1, 1)
 	if last := o.Sales[len(o.Sales)-1]; last != 10_000_000 || bytes < 40<<30 {
 		t.Errorf("up to %d sales in %d MiB, want 10,000,000 in 40 GiB at least", last, bytes>>20)
 	}

@@ -24,6 +24,9 @@ func (b *bench) settings(ctx context.Context) []report.Setting {
 		{Name: "data", Value: fileSystem(os.TempDir(), text("/proc/mounts"))},
 		{Name: "program", Value: fmt.Sprintf("%s, commit %s", runtime.Version(), b.commit(ctx))},
 	}
+	for _, r := range b.revisions() {
+		all = append(all, report.Setting{Name: "against", Value: fmt.Sprintf("%s (%s), %s", r.Commit, r.Asked, r.About)})
+	}
 	if b.system == nil {
 		return all
 	}

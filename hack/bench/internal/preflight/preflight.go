@@ -28,6 +28,9 @@ var Peers = []Program{
 	{"wrk", "wrk"}, {"/usr/sbin/nginx", "nginx-light"}, {"/usr/sbin/haproxy", "haproxy"}, {"/usr/sbin/varnishd", "varnish"},
 }
 
+// History is what reads earlier revisions.
+var History = []Program{{"git", "git"}}
+
 // Installed fails when programs are missing.
 func Installed(programs []Program) error {
 	var names, packages []string
