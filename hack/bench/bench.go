@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -11,7 +10,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/go-sql-driver/mysql"
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 
 	"ecommerce-stack.dev/hack/bench/internal/child"
@@ -27,14 +25,6 @@ import (
 	"ecommerce-stack.dev/hack/internal/progress"
 )
 
-// mysqlFlags are the durability of production (charts/mysql/files/my.cnf), with the
-// binary log, and a buffer pool that holds what is ordered in a run.
-var mysqlFlags = []string{
-	"--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=ON", "--sync-binlog=1", "--log-bin=binlog", "--server-id=1",
-	"--binlog-format=ROW", "--transaction-isolation=READ-COMMITTED", "--default-time-zone=+00:00",
-	"--innodb-buffer-pool-size=1G", "--innodb-log-file-size=512M", "--performance-schema=OFF",
-}
-
 // serviceEnv switches off what would refuse the load, which comes from one address.
 var serviceEnv = []string{"RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0"}
 
@@ -47,11 +37,11 @@ type bench struct {
 	root    string
 	show    *progress.Printer
 
-	system *local.System
-	db     *sql.DB
-	shop   shop.Shop
-	place  saga.Place
-	edge   edge.Edge
+	store
+	// against are the earlier revisions beside it.
+	against []*past
+	place   saga.Place
+	edge    edge.Edge
 	// profiles is the folder that services write profiles to, "" without --profile.
 	profiles string
 	taker    *profile.Taker
@@ -105,11 +95,17 @@ func needsPeers(selected []measure.Measurement) bool { return inGroup(selected, 
 
 // start starts what the selected measurements need.
 func (b *bench) start(ctx context.Context, selected []measure.Measurement) error {
+	if err := b.extract(ctx); err != nil {
+		return err
+	}
 	if err := b.prepareProfiles(); err != nil {
 		return err
 	}
 	if needsPeers(selected) {
 		b.edge.Root, b.edge.Bin = b.root, filepath.Join(b.root, "_out", "bench", "bin")
+		if hasTwins(selected, "http") {
+			b.edge.Against = b.revisions()
+		}
 		err := b.show.Run("Build and start the proxies", func(detail func(string)) error { return b.edge.Start(ctx, detail) })
 		if err != nil {
 			return err
@@ -118,7 +114,10 @@ func (b *bench) start(ctx context.Context, selected []measure.Measurement) error
 	if !needsServers(selected) {
 		return nil
 	}
-	return b.startSystem(ctx)
+	if err := b.startSystem(ctx); err != nil || !hasTwins(selected, "shop") {
+		return err
+	}
+	return b.startPast(ctx)
 }
 
 // prepareProfiles lets everything that is built from now on take profiles of itself.
@@ -129,7 +128,11 @@ func (b *bench) prepareProfiles() (err error) {
 	if b.profiles, err = child.Folder("profiles"); err != nil {
 		return err
 	}
-	flags, err := profile.Flags(b.root, b.profiles, shop.Services)
+	roots := []string{b.root}
+	for _, r := range b.revisions() {
+		roots = append(roots, r.Root)
+	}
+	flags, err := profile.Flags(roots, b.profiles, shop.Services)
 	if err != nil {
 		return err
 	}
@@ -139,51 +142,27 @@ func (b *bench) prepareProfiles() (err error) {
 }
 
 func (b *bench) startSystem(ctx context.Context) error {
-	env := append(slices.Clone(serviceEnv), b.options.Env...)
-	if b.profiles != "" {
-		env = append(env, profile.Variable+"="+b.profiles)
-	}
-	err := b.show.Run("Start MariaDB, RabbitMQ and the services", func(detail func(string)) (err error) {
-		b.system, err = local.Start(ctx, local.Options{Root: b.root, GatewayAddr: b.options.Addr, MySQLFlags: mysqlFlags, Direct: true,
-			Env: env, Log: details(detail)})
-		return err
+	err := b.show.Run("Start MariaDB, RabbitMQ and the services", func(detail func(string)) error {
+		return b.open(ctx, local.Options{Root: b.root, GatewayAddr: b.options.Addr, Env: b.env(), Log: details(detail)})
 	})
 	if err != nil {
 		return err
 	}
-	if b.db, err = connect(b.system.MySQL.DSN, fill.Shop.Stock); err != nil {
-		return err
-	}
 	return b.show.Run(fmt.Sprintf("Stock %d products", mix.Products), func(func(string)) error {
-		if err := fill.Products(ctx, b.db, fill.Shop, 1, mix.Products, nil); err != nil {
+		if err := b.stock(ctx, b.taker); err != nil {
 			return err
 		}
-		opened, err := shop.Open(b.system, b.db)
-		if err != nil {
-			return err
-		}
-		b.shop = *opened
-		b.shop.Profiles = b.taker
 		return b.furnish(ctx)
 	})
 }
 
-// within is an administrator's DSN with a schema.
-func within(dsn, schema string) (string, error) {
-	config, err := mysql.ParseDSN(dsn)
-	if err != nil {
-		return "", fmt.Errorf("read the address of the database: %w", err)
+// env of every service that is measured.
+func (b *bench) env() []string {
+	env := append(slices.Clone(serviceEnv), b.options.Env...)
+	if b.profiles != "" {
+		env = append(env, profile.Variable+"="+b.profiles)
 	}
-	config.DBName = schema
-	return config.FormatDSN(), nil
-}
-
-func connect(dsn, schema string) (*sql.DB, error) {
-	dsn, err := within(dsn, schema)
-	if err != nil {
-		return nil, err
-	}
-	return sql.Open("mysql", dsn)
+	return env
 }
 
 // details passes lines on as what a step does now.
@@ -236,15 +215,16 @@ func (b *bench) furnish(ctx context.Context) error {
 
 // stop ends all that was started and removes its data.
 func (b *bench) stop() error {
-	var errs []error
-	if b.db != nil {
-		errs = append(errs, b.db.Close())
-	}
-	if b.system != nil {
-		errs = append(errs, b.system.Stop())
+	errs := []error{b.close()}
+	for _, p := range b.against {
+		errs = append(errs, p.close())
 	}
 	if b.profiles != "" {
 		errs = append(errs, os.RemoveAll(b.profiles))
 	}
-	return errors.Join(append(errs, b.edge.Stop())...)
+	errs = append(errs, b.edge.Stop())
+	for _, r := range b.revisions() {
+		errs = append(errs, r.Remove())
+	}
+	return errors.Join(errs...)
 }

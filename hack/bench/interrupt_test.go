@@ -27,15 +27,20 @@ func TestAnInterruptedRunLeavesNothingBehind(t *testing.T) {
 		// it is time.
 		process, said string
 		only          string
+		against       string
 	}{
-		"while MariaDB starts":        {os.Interrupt, "/data", "", "sql/batch-1"},
-		"while orders are placed":     {syscall.SIGTERM, "/bin/gateway", "✓ Stock", "shop/uniform"},
-		"while proxies are measured":  {os.Interrupt, "script.lua", "", "http/nginx"},
-		"while the raw saga goes on":  {os.Interrupt, "/bin/gateway", "✓ Stock", "saga/together-uniform"},
-		"while messages are consumed": {syscall.SIGTERM, "/bin/gateway", "✓ Stock", "broker/in-flight-200"},
+		"while MariaDB starts":        {os.Interrupt, "/data", "", "sql/batch-1", ""},
+		"while orders are placed":     {syscall.SIGTERM, "/bin/gateway", "✓ Stock", "shop/uniform", ""},
+		"while proxies are measured":  {os.Interrupt, "script.lua", "", "http/nginx", ""},
+		"while the raw saga goes on":  {os.Interrupt, "/bin/gateway", "✓ Stock", "saga/together-uniform", ""},
+		"while messages are consumed": {syscall.SIGTERM, "/bin/gateway", "✓ Stock", "broker/in-flight-200", ""},
+		"while a revision is built":   {os.Interrupt, "/gateway@", "", "http/gateway-token", "HEAD"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if c.against != "" && exec.Command("git", "rev-parse", "--verify", c.against).Run() != nil {
+				t.Skip("needs the history of a clone")
+			}
 			// The name of a socket must be short, and those of t.TempDir are not.
 			dir, err := os.MkdirTemp("", "bench-")
 			if err != nil {
@@ -52,6 +57,9 @@ func TestAnInterruptedRunLeavesNothingBehind(t *testing.T) {
 				return string(text)
 			}
 			cmd := exec.Command(program, "--seconds", "30", "--only", c.only, "--out", t.TempDir())
+			if c.against != "" {
+				cmd.Args = append(cmd.Args, "--against", c.against)
+			}
 			cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), "TMPDIR="+dir), log, log
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)

@@ -5,10 +5,12 @@
 //	go run ./hack/bench --quick     # everything once, shortly: does it work?
 //	go run ./hack/bench --list
 //	go run ./hack/bench --only shop/uniform,saga
+//	go run ./hack/bench --against HEAD~3 --only http/gateway,shop/uniform
 //
 // Baselines and scenarios are short and follow each other in every round, so that what
-// the machine does meanwhile hits all alike. The tables are printed; the same with all
-// samples is written as JSON and plots.
+// the machine does meanwhile hits all alike. Earlier revisions of the gateway and the
+// services are measured in the same rounds, too, because figures of two runs do not
+// compare. The tables are printed; the same with all samples is written as JSON and plots.
 package main
 
 import (
@@ -18,6 +20,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -42,11 +45,13 @@ type options struct {
 	Env     []string `help:"KEY=VALUE for the environment of the services." sep:"none"`
 	Out     string   `help:"Folder of the results." default:"_out/bench"`
 
+	Against []string `help:"Earlier revisions, as git names them, whose gateway and services are measured beside the present ones; HEAD shows what is not committed yet." placeholder:"REV" sep:","`
+
 	Profile bool `help:"Take CPU profiles of the services while they are measured, in the folder of the results. They cost a little."`
 
 	Growth   bool    `help:"Measure at growing sizes instead: the first of each, then more past sales, then more products, then more replicas."`
 	Products []int64 `help:"Products, with --growth." default:"1000,100000,1000000" sep:","`
-	Sales    []int64 `help:"Past sales, with --growth; 10000000 take about 40 GiB and an hour to fill in." default:"10000,1000000" sep:","`
+	Sales    []int64 `help:"Past sales, with --growth; 10000000 need about 40 GiB free in the temporary folder and an hour to fill in, --sales 10000,1000000 do without." default:"10000,1000000,10000000" sep:","`
 	Replicas []int64 `help:"Replicas of each consumer, with --growth." default:"1,2,4" sep:","`
 }
 
@@ -62,6 +67,12 @@ func (o *options) Validate() error {
 		if name, _, ok := strings.Cut(e, "="); !ok || name == "" {
 			return fmt.Errorf("--env %s is not KEY=VALUE", e)
 		}
+	}
+	if slices.Contains(o.Against, "") {
+		return errors.New("--against names no revision: give it what git knows, such as HEAD~3, a tag or a commit")
+	}
+	if o.Growth && len(o.Against) > 0 {
+		return errors.New("--against and --growth are two different runs: one compares revisions, the other sizes")
 	}
 	return o.checkSizes()
 }
@@ -92,13 +103,17 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	b := &bench{options: o, root: root, show: progress.New(os.Stderr)}
+	if err := b.resolve(ctx); err != nil {
+		return err
+	}
 	selected, err := measure.Select(b.measurements(), o.Only)
 	if err != nil {
 		return err
 	}
+	selected = b.withTwins(selected)
 	if o.List {
 		for _, m := range selected {
-			fmt.Printf("%-24s %s\n", m.Name(), m.About())
+			fmt.Printf("%-28s %s\n", m.Name(), m.About())
 		}
 		return nil
 	}
@@ -118,20 +133,28 @@ func run(ctx context.Context, o options) (err error) {
 	return b.measure(ctx, selected)
 }
 
-// room on the disk that a run of this many measurements takes at most: mostly the
-// binary log.
-func room(o options, n int) uint64 {
+// room on the disk that a run of this many measurements of this many systems takes at
+// most, mostly for the binary log, and what would need less.
+func room(o options, measurements, systems int) (bytes uint64, less string) {
 	if o.Growth {
-		return o.growthRoom()
+		return o.growthRoom(), "end --sales and --products with less, such as --sales 10000,1000000"
 	}
-	return 2<<30 + uint64(float64(n*o.Rounds)*o.Seconds*8*(1<<20))
+	return uint64(systems)<<31 + uint64(float64(measurements*o.Rounds)*o.Seconds*8*(1<<20)), "measure less with --only, --rounds or --seconds"
 }
 
 func (b *bench) preflight(selected []measure.Measurement) error {
+	if err := b.compared(selected); err != nil {
+		return err
+	}
 	if err := preflight.RaiseFiles(); err != nil {
 		return err
 	}
-	if err := preflight.Space(os.TempDir(), room(b.options, len(selected))); err != nil {
+	systems := 1
+	if hasTwins(selected, "shop") {
+		systems += len(b.against)
+	}
+	bytes, less := room(b.options, len(selected), systems)
+	if err := preflight.Space(os.TempDir(), bytes, less); err != nil {
 		return err
 	}
 	if b.options.Addr != "" {

@@ -24,6 +24,9 @@ func (b *bench) settings(ctx context.Context) []report.Setting {
 		{Name: "data", Value: fileSystem(os.TempDir(), text("/proc/mounts"))},
 		{Name: "program", Value: fmt.Sprintf("%s, commit %s", runtime.Version(), b.commit(ctx))},
 	}
+	for _, r := range b.revisions() {
+		all = append(all, report.Setting{Name: "against", Value: fmt.Sprintf("%s (%s), %s", r.Commit, r.Asked, r.About)})
+	}
 	if b.system == nil {
 		return all
 	}
@@ -69,7 +72,9 @@ func (b *bench) rabbitmq() string {
 
 func (b *bench) commit(ctx context.Context) string {
 	git := func(arguments ...string) string {
-		out, err := exec.CommandContext(ctx, "git", append([]string{"-C", b.root}, arguments...)...).Output()
+		// Without the locks that status may do without: it is killed when the run is
+		// interrupted, and would leave one in the checkout.
+		out, err := exec.CommandContext(ctx, "git", append([]string{"--no-optional-locks", "-C", b.root}, arguments...)...).Output()
 		if err != nil {
 			return "unknown"
 		}

@@ -23,7 +23,7 @@ var groups = map[string][]debian.Package{
 	"integration": append(debian.Packages("mariadb-server-core", "mariadb-client-core", "rabbitmq-server"),
 		debian.Package{Name: "chromium", Has: []string{"chromium"}}),
 	"cluster": bare.Packages,
-	"bench":   debian.Packages("wrk", "nginx-light", "haproxy", "varnish"),
+	"bench":   append(debian.Packages("wrk", "nginx-light", "haproxy", "varnish"), debian.Package{Name: "git", Has: []string{"git"}}),
 }
 
 func main() {

@@ -23,7 +23,7 @@ import (
 
 // Options of a system.
 type Options struct {
-	// Root of the repository, where the services are built from.
+	// Root of the source tree that the services are built from.
 	Root string
 	// GatewayAddr is where the gateway listens; a free port on loopback when empty.
 	GatewayAddr string

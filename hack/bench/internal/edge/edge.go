@@ -14,6 +14,7 @@ import (
 
 	"ecommerce-stack.dev/hack/bench/internal/child"
 	"ecommerce-stack.dev/hack/bench/internal/profile"
+	"ecommerce-stack.dev/hack/bench/internal/revision"
 	"ecommerce-stack.dev/hack/bench/internal/wire"
 )
 
@@ -37,6 +38,8 @@ type peer interface {
 type Edge struct {
 	// Root of the repository, Bin where programs are built to and kept.
 	Root, Bin string
+	// Against are earlier revisions whose gateway stands beside the present one.
+	Against []*revision.Revision
 	// Profiles takes CPU profiles of the gateway, unless it is nil.
 	Profiles *profile.Taker
 
@@ -45,6 +48,7 @@ type Edge struct {
 	addresses map[string]string
 	children  map[string]*child.Child
 	order     []string
+	keysFile  string // of all gateways
 	tokens    []string
 }
 
@@ -67,6 +71,9 @@ func (e *Edge) Start(ctx context.Context, tell func(string)) (err error) {
 			err = errors.Join(err, e.Stop())
 		}
 	}()
+	if err := e.writeKeys(); err != nil {
+		return err
+	}
 	for _, p := range peers() {
 		tell(p.name())
 		if err := e.start(ctx, p); err != nil {
@@ -76,6 +83,12 @@ func (e *Edge) Start(ctx context.Context, tell func(string)) (err error) {
 	for _, t := range Targets() {
 		if err := e.try(ctx, t); err != nil {
 			return fmt.Errorf("%s does not answer as it should: %w", t.Title, err)
+		}
+	}
+	for _, r := range e.Against {
+		tell(gateway{r}.name())
+		if err := e.startTwins(ctx, r); err != nil {
+			return r.Old(err)
 		}
 	}
 	return e.writeScript()
@@ -109,19 +122,24 @@ func (e *Edge) start(ctx context.Context, p peer) error {
 	return c.Listening(ctx, address)
 }
 
-// build compiles a program of a module and returns its path.
+// build compiles a program of a module and returns its path, at which it is kept.
 func (e *Edge) build(ctx context.Context, module, what string, env ...string) (string, error) {
 	out := filepath.Join(e.Bin, filepath.Base(what))
 	if what == "." {
 		out = filepath.Join(e.Bin, filepath.Base(module))
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", out, what)
-	cmd.Dir, cmd.Env = filepath.Join(e.Root, module), append(append(os.Environ(), "CGO_ENABLED=0"), env...)
+	return out, compile(ctx, filepath.Join(e.Root, module), what, out, env...)
+}
+
+// compile compiles a program of the module in a folder to a file.
+func compile(ctx context.Context, dir, what, file string, env ...string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", file, what)
+	cmd.Dir, cmd.Env = dir, append(append(os.Environ(), "CGO_ENABLED=0"), env...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // It removes what it has begun.
 	if said, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s in %s: %w\n%s", what, module, err, said)
+		return fmt.Errorf("build %s in %s: %w\n%s", what, dir, err, said)
 	}
-	return out, nil
+	return nil
 }
 
 // try makes one call and looks at the answer.

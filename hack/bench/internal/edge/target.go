@@ -77,12 +77,13 @@ func (t Target) Measure(ctx context.Context, d time.Duration) ([]measure.Figure,
 // load runs the client, and takes a profile of our gateway meanwhile if that is wanted.
 func (t Target) load(ctx context.Context, pid int, d time.Duration) (result, error) {
 	taker := t.edge.Profiles
-	if taker == nil || t.peer != (gateway{}).name() {
+	program, _ := measure.Present(t.peer)
+	if taker == nil || program != (gateway{}).name() {
 		return t.edge.wrk(ctx, t, d)
 	}
 	if err := taker.Begin(pid); err != nil {
 		return result{}, err
 	}
 	r, err := t.edge.wrk(ctx, t, d)
-	return r, errors.Join(err, taker.End(ctx, pid, t.Name(), t.peer))
+	return r, errors.Join(err, taker.End(ctx, pid, t.Name(), program))
 }

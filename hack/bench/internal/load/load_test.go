@@ -5,52 +5,65 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
-	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
 func TestClosedNeverHasMoreThanItsVisitors(t *testing.T) {
-	var under, most, counted atomic.Int64
-	n, err := Closed(t.Context(), 4, 50*time.Millisecond, func(context.Context, *rand.Rand, time.Time) error {
-		if u := under.Add(1); u > most.Load() {
-			most.Store(u)
+	synctest.Test(t, func(t *testing.T) {
+		var under, most, counted atomic.Int64
+		n, err := Closed(t.Context(), 4, 50*time.Millisecond, func(context.Context, *rand.Rand, time.Time) error {
+			if u := under.Add(1); u > most.Load() {
+				most.Store(u)
+			}
+			defer under.Add(-1)
+			time.Sleep(time.Millisecond)
+			counted.Add(1)
+			return nil
+		})
+		if err != nil || n != 4*50 || n != counted.Load() || most.Load() > 4 {
+			t.Errorf("%d visits (%d seen), %d at once, %v; want 50 of each of 4 visitors, at most 4 at once", n, counted.Load(), most.Load(), err)
 		}
-		defer under.Add(-1)
-		time.Sleep(time.Millisecond)
-		counted.Add(1)
-		return nil
 	})
-	if err != nil || n != counted.Load() || n == 0 || most.Load() > 4 {
-		t.Errorf("%d visits (%d seen), %d at once, %v; want some, all counted, at most 4 at once", n, counted.Load(), most.Load(), err)
-	}
 }
 
 func TestOpenCountsLatencyFromTheIntendedTime(t *testing.T) {
-	// The visits queue up for one place: the later ones wait long, and must say so.
-	var mu sync.Mutex
-	var worst time.Duration
-	n, err := Open(t.Context(), 1000, 100*time.Millisecond, func(_ context.Context, _ *rand.Rand, began time.Time) error {
-		mu.Lock()
-		defer mu.Unlock()
-		time.Sleep(2 * time.Millisecond)
-		worst = max(worst, time.Since(began))
-		return nil
+	synctest.Test(t, func(t *testing.T) {
+		// The visits queue up for one place: the later ones wait long, and must say so.
+		place := make(chan struct{}, 1)
+		var worst time.Duration
+		n, err := Open(t.Context(), 1000, 100*time.Millisecond, func(_ context.Context, _ *rand.Rand, began time.Time) error {
+			place <- struct{}{}
+			defer func() { <-place }()
+			time.Sleep(2 * time.Millisecond)
+			worst = max(worst, time.Since(began))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := time.Duration(n)*2*time.Millisecond - 100*time.Millisecond; worst < want {
+			t.Errorf("%d visits of 2 ms one after another: the worst took %s, want at least %s", n, worst, want)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := time.Duration(n)*2*time.Millisecond - 110*time.Millisecond; worst < want {
-		t.Errorf("%d visits of 2 ms one after another: the worst took %s, want at least %s", n, worst, want)
-	}
 }
 
 func TestOpenKeepsItsRate(t *testing.T) {
-	n, err := Open(t.Context(), 2000, 500*time.Millisecond, func(context.Context, *rand.Rand, time.Time) error { return nil })
-	if err != nil || math.Abs(float64(n)-1000) > 150 {
-		t.Errorf("%d visits, %v; want about 1000", n, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		var other atomic.Int64
+		n, err := Open(t.Context(), 2000, 500*time.Millisecond, func(_ context.Context, _ *rand.Rand, began time.Time) error {
+			if !time.Now().Equal(began) {
+				other.Add(1)
+			}
+			return nil
+		})
+		// Visits at random times: a thousand, give or take three times the square root.
+		if err != nil || math.Abs(float64(n)-1000) > 95 || other.Load() > 0 {
+			t.Errorf("%d visits, %d at another time than was meant, %v; want about 1000, each at its time", n, other.Load(), err)
+		}
+	})
 }
 
 func TestTheFirstErrorEndsBoth(t *testing.T) {

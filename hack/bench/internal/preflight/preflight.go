@@ -28,6 +28,9 @@ var Peers = []Program{
 	{"wrk", "wrk"}, {"/usr/sbin/nginx", "nginx-light"}, {"/usr/sbin/haproxy", "haproxy"}, {"/usr/sbin/varnishd", "varnish"},
 }
 
+// History is what reads earlier revisions.
+var History = []Program{{"git", "git"}}
+
 // Installed fails when programs are missing.
 func Installed(programs []Program) error {
 	var names, packages []string
@@ -73,14 +76,16 @@ func raised(limit syscall.Rlimit) (syscall.Rlimit, error) {
 	return limit, nil
 }
 
-// Space fails when the disk that holds a folder has too little room.
-func Space(dir string, bytes uint64) error {
+// Space fails when the disk that holds a folder has too little room. less is how to ask
+// for a run that needs not so much.
+func Space(dir string, bytes uint64, less string) error {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {
 		return fmt.Errorf("look for room in %s: %w", dir, err)
 	}
 	if free := fs.Bavail * uint64(fs.Bsize); free < bytes {
-		return fmt.Errorf("%s has %d MiB free, this run needs about %d: make room, or set TMPDIR to a folder of a disk that has it", dir, free>>20, bytes>>20)
+		return fmt.Errorf("%s has %d MiB free, this run needs about %d: make room, set TMPDIR to a folder of a disk that has it, or %s",
+			dir, free>>20, bytes>>20, less)
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func TestRefusalsSayWhatToDo(t *testing.T) {
 		"a missing program": {Installed([]Program{{"no-such-server", "some-server"}, {"sh", "dash"}}), "apt-get install -y --no-install-recommends some-server"},
 		"too few files":     {files, "ulimit -Hn"},
 		"a busy port":       {Free(busy.Addr().String()), "leave out --addr"},
-		"a full disk":       {Space(t.TempDir(), 1<<60), "TMPDIR"},
+		"a full disk":       {Space(t.TempDir(), 1<<60, "measure less"), "set TMPDIR to a folder of a disk that has it, or measure less"},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
 			t.Errorf("%s: %v; want an error with %q", what, c.err, c.want)
@@ -43,7 +43,7 @@ func TestWhatIsThereIsTaken(t *testing.T) {
 	for what, err := range map[string]error{
 		"an installed program": Installed([]Program{{"sh", "dash"}}),
 		"a free port":          Free("127.0.0.1:0"),
-		"a disk with room":     Space(t.TempDir(), 1),
+		"a disk with room":     Space(t.TempDir(), 1, ""),
 	} {
 		if err != nil {
 			t.Errorf("%s: %v", what, err)

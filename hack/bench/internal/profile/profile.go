@@ -22,16 +22,18 @@ const Variable = "BENCH_PROFILES"
 //go:embed overlay.go.txt
 var source []byte
 
-// Flags writes an overlay for services to dir and returns the GOFLAGS that build with
-// it.
-func Flags(root, dir string, services []string) (string, error) {
+// Flags writes an overlay for the services of source trees to dir and returns the GOFLAGS
+// that build with it.
+func Flags(roots []string, dir string, services []string) (string, error) {
 	file := filepath.Join(dir, "profile.go")
 	if err := os.WriteFile(file, source, 0o600); err != nil {
 		return "", err
 	}
 	replace := map[string]string{}
-	for _, s := range services {
-		replace[filepath.Join(root, "services", s, "profile_of_bench.go")] = file
+	for _, root := range roots {
+		for _, s := range services {
+			replace[filepath.Join(root, "services", s, "profile_of_bench.go")] = file
+		}
 	}
 	raw, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {

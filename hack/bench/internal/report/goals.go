@@ -36,7 +36,10 @@ func ceilings(find byRound, label string) map[int]float64 {
 // reference is what a figure is compared with, and what to call it.
 func reference(find byRound, measurement, figure string) (name string, values map[int]float64) {
 	group, rest, _ := strings.Cut(measurement, "/")
+	present, commit := measure.Present(measurement)
 	switch {
+	case commit != "":
+		return "now", find(present, figure)
 	case group == "http" && figure == "requests" && measurement != "http/origin":
 		if strings.HasSuffix(rest, "-cached") {
 			return "nginx-cached", find("http/nginx-cached", figure)

@@ -26,6 +26,8 @@ type Report struct {
 	Samples []measure.Sample  `json:"samples"`
 	Rows    []Row             `json:"rows"`
 	Goals   []Goal            `json:"goals"`
+	// Against compares the present figures with those of earlier revisions.
+	Against []Pair `json:"against,omitempty"`
 }
 
 // Setting is a fact about the run.
@@ -45,13 +47,14 @@ type Row struct {
 	Ratio *statistics.Summary `json:"ratio,omitempty"`
 }
 
-// Digest computes rows and goals from the samples.
+// Digest computes rows, goals and pairs from the samples.
 func (r *Report) Digest() {
 	r.Rows = rowsOf(r.Samples)
 	for i := range r.Rows {
 		compare(&r.Rows[i], r.Samples)
 	}
 	r.Goals = goalsOf(r.Samples)
+	r.Against = pairsOf(r.Rows, r.Samples)
 }
 
 // rowsOf is in the order in which figures first came.

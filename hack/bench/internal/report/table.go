@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/statistics"
 )
 
@@ -98,9 +99,13 @@ func (r *Report) Print(w io.Writer) {
 	facts.write(w)
 	r.headlines(w)
 	r.proxies(w)
-	r.scenarios(w)
+	r.scenarios(w, "", "Scenarios through the gateway, and the raw saga (B4, uniform, accepted together); medians")
+	for _, commit := range commits(r.Rows) {
+		r.scenarios(w, commit, "Scenarios as they were at "+commit+"; medians")
+	}
 	r.rest(w)
 	r.goals(w)
+	r.against(w)
 }
 
 func section(w io.Writer, title string) { fmt.Fprintf(w, "\n%s\n", title) }
@@ -142,28 +147,28 @@ func (r *Report) proxies(w io.Writer) {
 
 // median of a figure, as text.
 func (r *Report) median(measurement, figure string) string {
-	for _, row := range r.Rows {
-		if row.Measurement == measurement && row.Figure == figure {
-			return Number(row.Median)
-		}
+	row, ok := find(r.Rows, measurement, figure)
+	if !ok {
+		return ""
 	}
-	return ""
+	return Number(row.Median)
 }
 
 // rawSaga has a column beside the scenarios: what an order costs without our services.
 const rawSaga = "saga/together-uniform"
 
-// scenarios has a column for each.
-func (r *Report) scenarios(w io.Writer) {
+// scenarios has a column for each of a commit, which is "" for the present.
+func (r *Report) scenarios(w io.Writer, commit, title string) {
 	var names, figures []string
 	units := map[string]string{}
 	cells := map[[2]string]string{}
 	for _, row := range r.Rows {
-		name, ok := strings.CutPrefix(row.Measurement, "shop/")
-		if row.Measurement == rawSaga {
+		present, of := measure.Present(row.Measurement)
+		name, ok := strings.CutPrefix(present, "shop/")
+		if present == rawSaga {
 			name, ok = "raw saga", true
 		}
-		if !ok {
+		if !ok || of != commit {
 			continue
 		}
 		if !slices.Contains(names, name) {
@@ -178,7 +183,7 @@ func (r *Report) scenarios(w io.Writer) {
 	if len(names) == 0 {
 		return
 	}
-	section(w, "Scenarios through the gateway, and the raw saga (B4, uniform, accepted together); medians")
+	section(w, title)
 	t := &table{}
 	t.add(append([]string{""}, append(names, "")...)...)
 	for _, f := range figures {

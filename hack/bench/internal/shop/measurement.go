@@ -31,14 +31,20 @@ const settleTime = 2 * time.Minute
 type Measurement struct {
 	Shop     *Shop
 	Scenario Scenario
+	// Commit is what the shop's services were built from, "" for the present source tree.
+	Commit string
 }
 
 // Name implements measure.Measurement.
-func (m Measurement) Name() string { return "shop/" + m.Scenario.Name() }
+func (m Measurement) Name() string { return measure.Twin("shop/"+m.Scenario.Name(), m.Commit) }
 
 // About implements measure.Measurement.
 func (m Measurement) About() string {
-	return fmt.Sprintf("through the gateway: %s, %d clients, at most %d sagas under way; then open at half of that", m.Scenario.About(), saga.Clients, saga.Window)
+	through := "the gateway"
+	if m.Commit != "" {
+		through += " of a system built from " + m.Commit
+	}
+	return fmt.Sprintf("through %s: %s, %d clients, at most %d sagas under way; then open at half of that", through, m.Scenario.About(), saga.Clients, saga.Window)
 }
 
 // Measure implements measure.Measurement.
