@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -83,7 +84,7 @@ func Middleware(api huma.API, v *Verifier) func(huma.Context, func(huma.Context)
 			next(ctx)
 			return
 		}
-		caller, err := v.authenticate(ctx.Header("Authorization"))
+		caller, err := v.authenticate(ctx.Header("Authorization"), time.Now())
 		if err == nil && (!declared || !allowed(roles, caller.Role)) {
 			err = forbidden(roles)
 		}
@@ -115,29 +116,24 @@ func refuse(api huma.API, ctx huma.Context, p *problem.Problem) {
 	_ = api.Marshal(ctx.BodyWriter(), "application/json", p.In(ctx.Context(), u.Path)) // the client may be gone
 }
 
-// Authenticate gives the caller that an HTTP request's bearer token names, or the
-// 401 to answer with. It is for handlers outside huma.
-func (v *Verifier) Authenticate(r *http.Request) (Principal, error) {
-	return v.authenticate(r.Header.Get("Authorization"))
-}
-
-// Authorize is Authenticate for a handler that is for the given roles; with none,
-// for any. The error is the 401 or 403 to answer with; with a 403 the caller is
-// given, too.
+// Authorize gives the caller that an HTTP request's bearer token names, for a handler
+// outside huma that is for the given roles; with none, for any. The error is the 401 or
+// 403 to answer with; with a 403 the caller is given, too.
 func (v *Verifier) Authorize(r *http.Request, roles ...Role) (Principal, error) {
-	return v.AuthorizeHeader(r.Header.Get("Authorization"), roles...)
+	return v.AuthorizeAt(time.Now(), r.Header.Get("Authorization"), roles...)
 }
 
-// AuthorizeHeader is Authorize for the value of the Authorization header, "" for none.
-func (v *Verifier) AuthorizeHeader(authorization string, roles ...Role) (Principal, error) {
-	p, err := v.authenticate(authorization)
+// AuthorizeAt is Authorize of a request that came a moment ago, for the value of its
+// Authorization header, "" for none.
+func (v *Verifier) AuthorizeAt(now time.Time, authorization string, roles ...Role) (Principal, error) {
+	p, err := v.authenticate(authorization, now)
 	if err == nil && !allowed(roles, p.Role) {
 		err = forbidden(roles)
 	}
 	return p, err
 }
 
-func (v *Verifier) authenticate(header string) (Principal, error) {
+func (v *Verifier) authenticate(header string, now time.Time) (Principal, error) {
 	if header == "" {
 		return Principal{}, problem.Unauthenticated("", "Send a token: Authorization: Bearer <accessToken>.")
 	}
@@ -145,7 +141,7 @@ func (v *Verifier) authenticate(header string) (Principal, error) {
 	if !ok || !strings.EqualFold(scheme, "Bearer") {
 		return Principal{}, problem.Unauthenticated(problem.InvalidToken, "The Authorization header is not a Bearer token.")
 	}
-	p, err := v.Verify(strings.TrimSpace(token))
+	p, err := v.verifyAt(strings.TrimSpace(token), now)
 	switch {
 	case errors.Is(err, ErrExpired):
 		return Principal{}, problem.Unauthenticated(problem.InvalidToken, "The token has expired.")

@@ -118,12 +118,14 @@ func NewVerifier(c Config) (*Verifier, error) {
 
 // Verify gives the caller that token names, or ErrExpired or ErrToken wrapped
 // around what is wrong with it.
-func (v *Verifier) Verify(token string) (Principal, error) {
+func (v *Verifier) Verify(token string) (Principal, error) { return v.verifyAt(token, time.Now()) }
+
+func (v *Verifier) verifyAt(token string, now time.Time) (Principal, error) {
 	if len(token) > maxToken {
 		return Principal{}, fmt.Errorf("%w: it has more than %d bytes", ErrToken, maxToken)
 	}
 	keys := v.keys.Load()
-	if k, ok := v.known.GetIfPresent(token); ok && k.keys == keys && time.Now().Before(k.expires) {
+	if k, ok := v.known.GetIfPresent(token); ok && k.keys == keys && now.Before(k.expires) {
 		return k.caller, nil
 	}
 	caller, expires, err := v.verify(token)

@@ -55,7 +55,11 @@ func (l RequestLog) Log(ctx context.Context, level slog.Level, r Request) {
 		r.At = time.Now()
 	}
 	b = r.At.AppendFormat(b, time.RFC3339Nano)
-	b = append(append(append(b, `","level":"`...), level.String()...), `","msg":"request"`...)
+	name := "INFO"
+	if level != slog.LevelInfo {
+		name = level.String()
+	}
+	b = append(append(append(b, `","level":"`...), name...), `","msg":"request"`...)
 	b = append(b, l.ours.said...)
 	b = appendText(b, "method", r.Method)
 	b = appendText(b, "route", r.Route)

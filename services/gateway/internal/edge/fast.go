@@ -133,7 +133,7 @@ func (f *fast) look() bool {
 func (f *fast) admit() bool {
 	key := limit.Key{Addr: client.Subscriber(f.address)}
 	if !f.route.Access.Public {
-		caller, err := f.edge.Verifier.AuthorizeHeader(f.authorization, f.route.Access.Roles...)
+		caller, err := f.edge.Verifier.AuthorizeAt(f.Began, f.authorization, f.route.Access.Roles...)
 		if err != nil {
 			return false
 		}
@@ -142,7 +142,7 @@ func (f *fast) admit() bool {
 		}
 	}
 	if limiter := f.edge.Limits[f.route.Limit]; limiter != nil {
-		f.decided = limiter.Allow(key)
+		f.decided = limiter.AllowAt(f.Began, key)
 		return f.decided.Allowed // A call that is refused does not count, so it may be refused again.
 	}
 	return true

@@ -65,8 +65,11 @@ type Decision struct {
 }
 
 // Allow decides about a call and counts it if it is allowed.
-func (l *Limiter) Allow(k Key) Decision {
-	now := l.now().UnixNano()
+func (l *Limiter) Allow(k Key) Decision { return l.AllowAt(l.now(), k) }
+
+// AllowAt is Allow for a call that came a moment ago.
+func (l *Limiter) AllowAt(came time.Time, k Key) Decision {
+	now := came.UnixNano()
 	s := &l.shards[maphash.Comparable(l.seed, k)%shardCount]
 	s.mu.Lock()
 	defer s.mu.Unlock()
