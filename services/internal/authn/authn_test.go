@@ -104,12 +104,18 @@ func TestKeysAreReadAgainWhenTheFileChanges(t *testing.T) {
 	keys := authntest.New(t)
 	before := keys.Token(t, 7, authn.Client)
 	v := keys.Verifier(t)
+	if _, err := v.Verify(before); err != nil {
+		t.Fatal(err)
+	}
 	go v.Watch(t.Context(), slog.New(slog.DiscardHandler))
 
 	next := authntest.EdKey(t, "test-2")
 	keys.Write(t, next)
 	token := keys.Token(t, 7, authn.Client)
 	eventually(t, "the new key is in use", func() bool { _, err := v.Verify(token); return err == nil })
+	if _, known := v.Known(time.Now(), "Bearer "+before); known {
+		t.Error("a token of a key that was removed is known")
+	}
 	if _, err := v.Verify(before); err == nil {
 		t.Error("a token of a key that was removed is accepted")
 	}
@@ -140,6 +146,39 @@ func TestAKnownTokenExpiresLikeAnyOther(t *testing.T) {
 		time.Sleep(time.Minute) // of the test's own clock
 		if _, err := v.Verify(token); !errors.Is(err, authn.ErrExpired) {
 			t.Errorf("got %v, want ErrExpired", err)
+		}
+	})
+}
+
+func TestOnlyATokenThatWasVerifiedIsKnown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		keys := authntest.New(t)
+		v := keys.Verifier(t)
+		token := keys.TokenWith(t, 7, authn.Client, map[string]any{"exp": time.Now().Add(10 * time.Second).Unix()}, nil)
+		known := func(header string, roles ...authn.Role) bool {
+			p, ok := v.Known(time.Now(), header, roles...)
+			return ok && p.UserID == 7
+		}
+		if known("Bearer " + token) {
+			t.Error("a token is known that nobody has verified")
+		}
+		if _, err := v.Verify(token); err != nil {
+			t.Fatal(err)
+		}
+		for header, roles := range map[string][]authn.Role{"Bearer " + token: nil, "bearer  " + token: {authn.Manager, authn.Client}} {
+			if !known(header, roles...) {
+				t.Errorf("%.10q is not known for %v", header, roles)
+			}
+		}
+		for header, roles := range map[string][]authn.Role{"": nil, token: nil, "Basic " + token: nil, "Bearer " + token + "x": nil, "Bearer " + token: {authn.Manager}} {
+			if known(header, roles...) {
+				t.Errorf("%.10q is known for %v", header, roles)
+			}
+		}
+		time.Sleep(time.Minute) // of the test's own clock
+		if known("Bearer " + token) {
+			t.Error("a token is known that has expired")
 		}
 	})
 }

@@ -84,7 +84,7 @@ func Middleware(api huma.API, v *Verifier) func(huma.Context, func(huma.Context)
 			next(ctx)
 			return
 		}
-		caller, err := v.authenticate(ctx.Header("Authorization"), time.Now())
+		caller, err := v.authenticate(ctx.Header("Authorization"))
 		if err == nil && (!declared || !allowed(roles, caller.Role)) {
 			err = forbidden(roles)
 		}
@@ -120,28 +120,40 @@ func refuse(api huma.API, ctx huma.Context, p *problem.Problem) {
 // outside huma that is for the given roles; with none, for any. The error is the 401 or
 // 403 to answer with; with a 403 the caller is given, too.
 func (v *Verifier) Authorize(r *http.Request, roles ...Role) (Principal, error) {
-	return v.AuthorizeAt(time.Now(), r.Header.Get("Authorization"), roles...)
-}
-
-// AuthorizeAt is Authorize of a request that came a moment ago, for the value of its
-// Authorization header, "" for none.
-func (v *Verifier) AuthorizeAt(now time.Time, authorization string, roles ...Role) (Principal, error) {
-	p, err := v.authenticate(authorization, now)
+	p, err := v.authenticate(r.Header.Get("Authorization"))
 	if err == nil && !allowed(roles, p.Role) {
 		err = forbidden(roles)
 	}
 	return p, err
 }
 
-func (v *Verifier) authenticate(header string, now time.Time) (Principal, error) {
+// Known is Authorize of a request that came at a time, for the value of its Authorization
+// header, when its token was verified before and may do this; no more is done about
+// another one.
+func (v *Verifier) Known(came time.Time, authorization string, roles ...Role) (Principal, bool) {
+	token, ok := bearer(authorization)
+	if !ok {
+		return Principal{}, false
+	}
+	p, ok := v.remember(token, came)
+	return p, ok && allowed(roles, p.Role)
+}
+
+// bearer is the token of an Authorization header.
+func bearer(header string) (token string, ok bool) {
+	scheme, token, ok := strings.Cut(header, " ")
+	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
+}
+
+func (v *Verifier) authenticate(header string) (Principal, error) {
 	if header == "" {
 		return Principal{}, problem.Unauthenticated("", "Send a token: Authorization: Bearer <accessToken>.")
 	}
-	scheme, token, ok := strings.Cut(header, " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
+	token, ok := bearer(header)
+	if !ok {
 		return Principal{}, problem.Unauthenticated(problem.InvalidToken, "The Authorization header is not a Bearer token.")
 	}
-	p, err := v.verifyAt(strings.TrimSpace(token), now)
+	p, err := v.Verify(token)
 	switch {
 	case errors.Is(err, ErrExpired):
 		return Principal{}, problem.Unauthenticated(problem.InvalidToken, "The token has expired.")

@@ -118,21 +118,29 @@ func NewVerifier(c Config) (*Verifier, error) {
 
 // Verify gives the caller that token names, or ErrExpired or ErrToken wrapped
 // around what is wrong with it.
-func (v *Verifier) Verify(token string) (Principal, error) { return v.verifyAt(token, time.Now()) }
-
-func (v *Verifier) verifyAt(token string, now time.Time) (Principal, error) {
+func (v *Verifier) Verify(token string) (Principal, error) {
 	if len(token) > maxToken {
 		return Principal{}, fmt.Errorf("%w: it has more than %d bytes", ErrToken, maxToken)
 	}
 	keys := v.keys.Load()
-	if k, ok := v.known.GetIfPresent(token); ok && k.keys == keys && now.Before(k.expires) {
-		return k.caller, nil
+	if caller, ok := v.remember(token, time.Now()); ok {
+		return caller, nil
 	}
 	caller, expires, err := v.verify(token)
 	if err == nil {
 		v.known.Set(strings.Clone(token), known{caller: caller, expires: expires, keys: keys})
 	}
 	return caller, err
+}
+
+// remember gives the caller of a token that was verified with the keys of now, and has not
+// expired.
+func (v *Verifier) remember(token string, now time.Time) (Principal, bool) {
+	k, ok := v.known.GetIfPresent(token)
+	if !ok || k.keys != v.keys.Load() || !now.Before(k.expires) {
+		return Principal{}, false
+	}
+	return k.caller, true
 }
 
 func (v *Verifier) verify(token string) (Principal, time.Time, error) {

@@ -133,8 +133,9 @@ func (f *fast) look() bool {
 func (f *fast) admit() bool {
 	key := limit.Key{Addr: client.Subscriber(f.address)}
 	if !f.route.Access.Public {
-		caller, err := f.edge.Verifier.AuthorizeAt(f.Began, f.authorization, f.route.Access.Roles...)
-		if err != nil {
+		// Others are verified by the handler: to verify may take long, and to refuse twice.
+		caller, known := f.edge.Verifier.Known(f.Began, f.authorization, f.route.Access.Roles...)
+		if !known {
 			return false
 		}
 		if f.route.Limit != route.LimitLogin {
@@ -317,6 +318,3 @@ func (c counted) Write(p []byte) (int, error) {
 	c.of.bytes += n
 	return n, err
 }
-
-// Unwrap is for http.ResponseController.
-func (c counted) Unwrap() http.ResponseWriter { return c.ResponseWriter }

@@ -88,7 +88,7 @@ type gateway struct {
 	cache *cache.Cache
 	edge  *edge.Edge
 	srv   *server.Server
-	fast  atomic.Int64 // requests that the fast path has answered
+	taken atomic.Int64 // requests that the fast path has answered
 }
 
 type setup struct {
@@ -146,10 +146,10 @@ func start(t testing.TB, s setup) *gateway {
 	g.srv.Fallback(g.edge)
 	g.srv.Refuse(g.edge.Refuse)
 	fast := func(p *http1.Plain) bool {
-		g.fast.Add(1)
+		g.taken.Add(1)
 		taken := g.edge.Fast(p)
 		if !taken {
-			g.fast.Add(-1)
+			g.taken.Add(-1)
 		}
 		return taken
 	}

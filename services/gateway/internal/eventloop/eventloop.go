@@ -51,6 +51,14 @@ func (t *Task) Leave() {
 	}
 }
 
+// Yield lets the others of the loop go first, for a task that never has to wait.
+func (t *Task) Yield() {
+	if t.On() {
+		t.loop.post(t)
+		t.wait(struct{}{})
+	}
+}
+
 // Join brings the task back to its loop.
 func (t *Task) Join() {
 	if t != nil && !t.on {

@@ -49,7 +49,7 @@ func newConn(nc net.Conn, from *pool) *conn {
 			c.raw = raw
 		}
 	}
-	c.Reply.conn = c
+	c.conn = c
 	c.peek = func(fd uintptr) {
 		var one [1]byte
 		_, _, err := syscall.Recvfrom(int(fd), one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)

@@ -61,16 +61,6 @@ func headerOf(fields []Field) http.Header {
 	return header
 }
 
-// valuesOf are the values of a name.
-func valuesOf(fields []Field, name string) (values []string) {
-	for _, f := range fields {
-		if f.Name == name {
-			values = append(values, f.Value)
-		}
-	}
-	return values
-}
-
 // token says that s is a field's name (RFC 9110, section 5.6.2).
 func token(s string) bool {
 	for i := range len(s) {

@@ -36,6 +36,7 @@ type serverConn struct {
 	// head and plain are the request that is being answered.
 	head  head
 	plain Plain
+	burst int
 
 	// out and set are the buffers of answers: the whole, and the fields that a handler
 	// has set.
@@ -114,9 +115,16 @@ func (c *serverConn) next() bool {
 	return again
 }
 
+// maxBurst of requests are answered before the others of the loop have their turn: a client
+// that sends them without end would leave them none.
+const maxBurst = 16
+
 // fast has the fast path answer, or says that it has not.
 func (c *serverConn) fast() (answered, again bool) {
 	p := &c.plain
+	if c.burst++; c.burst%maxBurst == 0 {
+		c.task.Yield()
+	}
 	defer func() {
 		if reason := recover(); reason != nil {
 			p.end(false)

@@ -80,10 +80,7 @@ func TestLongCallsAndOrdinaryOnesTakeNoPlacesOfEachOther(t *testing.T) {
 	t.Parallel()
 	for _, long := range []bool{true, false} {
 		u := upstreamOf(fine)
-		for {
-			if u.enter(long) != nil {
-				break
-			}
+		for u.enter(long) == nil {
 		}
 		for _, of := range []bool{true, false} {
 			err := u.Forward(httptest.NewRecorder(), post(t.Context(), nil), Call{Timeout: time.Minute, Long: of})

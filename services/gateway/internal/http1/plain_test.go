@@ -1,0 +1,241 @@
+package http1_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/eventloop/eventlooptest"
+	"ecommerce-stack.dev/services/gateway/internal/http1"
+)
+
+// fast serves plain requests with f and all others with "handler", on event loops and then
+// in goroutines.
+func fast(t *testing.T, f func(*http1.Plain) bool, test func(t *testing.T, address string, s *http1.Server)) {
+	t.Helper()
+	for _, name := range []string{"loops", "goroutines"} {
+		t.Run(name, func(t *testing.T) {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := &http1.Server{Limits: limits, Log: slog.New(slog.DiscardHandler), Fast: f,
+				Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "handler") })}
+			if name == "loops" {
+				s.Loops = eventlooptest.Start(t)
+			}
+			ended := make(chan struct{})
+			go func() { defer close(ended); _ = s.Serve(l) }()
+			t.Cleanup(func() { _ = s.Close(); <-ended })
+			test(t, l.Addr().String(), s)
+		})
+	}
+}
+
+// say answers a plain request with text.
+func say(p *http1.Plain, text string) bool {
+	p.Take()
+	p.Send(p.Finish(http1.AppendField(p.Answer(http.StatusOK), "Content-Type", "text/plain"), false, []byte(text)))
+	return true
+}
+
+func TestAPlainRequestIsWhatItsBytesSay(t *testing.T) {
+	t.Parallel()
+	fast(t, func(p *http1.Plain) bool {
+		text := fmt.Sprintf("%s %s?%s %s %v %q %v", p.Method, p.Path, p.Query, p.Host, p.Fields, p.Body, p.Peer())
+		return say(p, text)
+	}, func(t *testing.T, address string, _ *http1.Server) {
+		for raw, want := range map[string]string{
+			"GET /a/b-c?x=1&y=~ HTTP/1.1\r\nhost: shop:1\r\naccept:  */* \r\nAccept: b\r\n\r\n":    `GET /a/b-c?x=1&y=~ shop:1 [{Accept */*} {Accept b}] "" 127.0.0.1`,
+			"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: Keep-Alive\r\n\r\nhi": `POST /a? x [] "hi" 127.0.0.1`,
+			"DELETE / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n":                            `DELETE /? x [] "" 127.0.0.1`,
+		} {
+			for i, got := range answers(t, address, raw+raw, 2) { // the next one is read where this one ends
+				if got != "200 close=false "+want {
+					t.Errorf("%q, answer %d: %q", raw, i, got)
+				}
+			}
+		}
+		for name, raw := range map[string]string{
+			"HEAD": "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS": "OPTIONS / HTTP/1.1\r\nHost: x\r\n\r\n",
+			"an unknown method": "BREW / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.0": "GET / HTTP/1.0\r\nHost: x\r\n\r\n",
+			"an escape": "GET /%61 HTTP/1.1\r\nHost: x\r\n\r\n", "an escape in the query": "GET /?a=%20 HTTP/1.1\r\nHost: x\r\n\r\n",
+			"an empty query": "GET /? HTTP/1.1\r\nHost: x\r\n\r\n", "the absolute form": "GET http://x/ HTTP/1.1\r\nHost: x\r\n\r\n",
+			"chunks":      "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+			"Expect":      "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nExpect: 100-continue\r\n\r\na",
+			"Upgrade":     "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\n\r\n",
+			"Connection":  "GET / HTTP/1.1\r\nHost: x\r\nConnection: x-a\r\n\r\n",
+			"a long body": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" + strings.Repeat("a", 20000),
+		} {
+			if got := answers(t, address, raw, 1); len(got) != 1 || strings.Contains(got[0], "127.0.0.1") {
+				t.Errorf("%s is plain: %q", name, got)
+			}
+		}
+		for _, raw := range []string{"GET / HTTP/1.1\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+			"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na", "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\na"} {
+			if got := answers(t, address, raw, 1); len(got) != 1 || !strings.HasPrefix(got[0], "400 close=true") {
+				t.Errorf("%q: %q, want 400", raw, got)
+			}
+		}
+	})
+}
+
+func TestTheFastPathMayDecline(t *testing.T) {
+	t.Parallel()
+	fast(t, func(p *http1.Plain) bool { return p.Path == "/fast" && say(p, "fast") }, func(t *testing.T, address string, _ *http1.Server) {
+		raw := "POST /slow HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\naGET /fast HTTP/1.1\r\nHost: x\r\n\r\n"
+		for i, got := range answers(t, address, raw+raw, 4) {
+			if want := []string{"200 close=false handler", "200 close=false fast"}[i%2]; got != want {
+				t.Errorf("answer %d: %q, want %q", i, got, want)
+			}
+		}
+	})
+}
+
+func TestAPlainRequestCanBeAnsweredAsAHandlerDoes(t *testing.T) {
+	t.Parallel()
+	type key struct{}
+	cause := errors.New("over")
+	fast(t, func(p *http1.Plain) bool {
+		p.Take()
+		p.Within(time.Minute, cause, func(ctx context.Context) context.Context { return context.WithValue(ctx, key{}, "value") })
+		p.Leave()
+		w, r := p.HTTP()
+		deadline, ok := p.Context().Deadline()
+		fmt.Fprintf(w, "%s %s %s %v %v", r.Method, r.URL, r.Header.Get("X-A"), r.Context().Value(key{}), ok && time.Until(deadline) > 50*time.Second)
+		return true
+	}, func(t *testing.T, address string, _ *http1.Server) {
+		raw := "PUT /a?b=c HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nContent-Length: 3\r\n\r\nabc"
+		for i, got := range answers(t, address, raw+raw, 2) {
+			if got != "200 close=false PUT /a?b=c 1 value true" {
+				t.Errorf("answer %d: %q", i, got)
+			}
+		}
+		last := strings.Replace(raw, "X-A: 1", "X-A: 1\r\nConnection: close", 1)
+		if got := answers(t, address, last, 2); len(got) != 2 || got[0] != "200 close=true PUT /a?b=c 1 value true" || got[1] != "end" {
+			t.Errorf("the last one: %q", got)
+		}
+	})
+}
+
+func TestTheContextOfAPlainRequestEndsWithItsClient(t *testing.T) {
+	t.Parallel()
+	left := make(chan error, 1)
+	fast(t, func(p *http1.Plain) bool {
+		p.Leave()
+		<-p.Context().Done()
+		left <- p.Context().Err()
+		return say(p, "")
+	}, func(t *testing.T, address string, _ *http1.Server) {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		_ = c.Close()
+		select {
+		case err := <-left:
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("it ended with %v", err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Error("it did not end")
+		}
+	})
+}
+
+func TestAPanicOnTheFastPathEndsItsConnectionOnly(t *testing.T) {
+	t.Parallel()
+	fast(t, func(p *http1.Plain) bool {
+		if p.Path == "/panic" {
+			panic("on purpose")
+		}
+		return say(p, "fine")
+	}, func(t *testing.T, address string, _ *http1.Server) {
+		if got := answers(t, address, "GET /panic HTTP/1.1\r\nHost: x\r\n\r\n", 1); len(got) != 1 || got[0] != "end" {
+			t.Errorf("a panic: %q", got)
+		}
+		if got := answers(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1); len(got) != 1 || got[0] != "200 close=false fine" {
+			t.Errorf("after it: %q", got)
+		}
+	})
+}
+
+func TestAStoppingServerTellsPlainRequestsThatTheyAreTheLast(t *testing.T) {
+	t.Parallel()
+	begun, release := make(chan struct{}, 1), make(chan struct{}, 1)
+	fast(t, func(p *http1.Plain) bool {
+		p.Leave()
+		begun <- struct{}{}
+		<-release
+		return say(p, "done")
+	}, func(t *testing.T, address string, s *http1.Server) {
+		var group sync.WaitGroup
+		group.Go(func() {
+			if got := answers(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 2); len(got) != 2 || got[0] != "200 close=true done" || got[1] != "end" {
+				t.Errorf("in hand: %q", got)
+			}
+		})
+		<-begun
+		down := make(chan error)
+		go func() { down <- s.Shutdown(t.Context()) }()
+		for { // until Shutdown has begun
+			c, err := net.Dial("tcp", address)
+			if err != nil {
+				break
+			}
+			_ = c.Close()
+		}
+		release <- struct{}{}
+		if err := <-down; err != nil {
+			t.Error(err)
+		}
+		group.Wait()
+	})
+}
+
+// TestAClientThatNeverPausesLeavesOthersTheirTurn has a client on each loop that sends
+// request after request without waiting for an answer.
+func TestAClientThatNeverPausesLeavesOthersTheirTurn(t *testing.T) {
+	t.Parallel()
+	fast(t, func(p *http1.Plain) bool { return say(p, "fine") }, func(t *testing.T, address string, _ *http1.Server) {
+		var stop atomic.Bool
+		var group sync.WaitGroup
+		defer group.Wait()
+		defer stop.Store(true)
+		flood := strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1000)
+		for range 2 {
+			c, err := net.Dial("tcp", address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			group.Go(func() {
+				for !stop.Load() {
+					if _, err := io.WriteString(c, flood); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+				_ = c.(*net.TCPConn).CloseWrite()
+			})
+			group.Go(func() {
+				defer c.Close()
+				_, _ = io.Copy(io.Discard, c)
+			})
+		}
+		for range 20 {
+			if got := answers(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1); len(got) != 1 || got[0] != "200 close=false fine" {
+				t.Fatalf("beside the flood: %q", got)
+			}
+		}
+	})
+}
