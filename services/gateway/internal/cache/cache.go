@@ -181,7 +181,6 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 		reason = "stale"
 	}
 	f, shared := c.join(ctx, k, fetch)
-	eventloop.Of(ctx).Leave()
 	select {
 	case <-f.done:
 	case <-ctx.Done():

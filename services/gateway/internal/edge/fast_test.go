@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"ecommerce-stack.dev/services/gateway/internal/client"
 	"ecommerce-stack.dev/services/gateway/internal/limit"
@@ -324,6 +325,65 @@ func TestTheFastPathAnswersAsTheHandlerDoes(t *testing.T) {
 				t.Errorf("the fast path has answered: %v, want %v", taken, x.fast)
 			}
 		})
+	}
+}
+
+func TestAChangeOnTheFastPathDropsWhatIsKept(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.up.answers(text("1"))
+	manager := g.manager(1)
+	change := func() { g.expect(g.do(http.MethodPut, "/products", "{}", "Authorization", manager), 200, "") }
+	change() // From now on the token is known.
+	for range 2 {
+		g.expect(g.do(http.MethodGet, "/products/7", ""), 200, "")
+	}
+	before := g.taken.Load()
+	change()
+	if a := g.do(http.MethodGet, "/products/7", ""); !strings.Contains(a.header.Get("Cache-Status"), "uri-miss") {
+		t.Errorf("after a change an answer was kept: %s", a.header.Get("Cache-Status"))
+	}
+	if g.taken.Load() != before+1 {
+		t.Errorf("the fast path answered %d, want the change alone", g.taken.Load()-before)
+	}
+	want := "# HELP gateway_cache_results_total Reads of what is cached: hit, miss, shared (another's call), stale or error.\n" +
+		"# TYPE gateway_cache_results_total counter\n" +
+		"gateway_cache_results_total{result=\"hit\"} 1\ngateway_cache_results_total{result=\"miss\"} 2\n"
+	if err := testutil.GatherAndCompare(g.metrics, strings.NewReader(want), "gateway_cache_results_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheFastPathTakesAPlaceForEachCallAndGivesItBack(t *testing.T) {
+	t.Parallel()
+	p := newPlain(t)
+	for range 1100 { // more than there are places
+		p.do(t, p.passedOn)
+	}
+}
+
+func TestALimitOfAddressesHoldsOnTheFastPath(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{
+		routes: `routes:
+  - {path: /sales, methods: [GET], upstream: sales, access: any, limit: login}
+  - {path: "/sales/{id}", methods: [GET], upstream: sales, access: any}
+`,
+		limits: map[string]*limit.Limiter{route.LimitLogin: limit.New(1, time.Hour, 2)},
+	})
+	g.up.answers(text("1"))
+	users := []string{g.client(1), g.client(2), g.client(3)}
+	for _, bearer := range users { // From now on the tokens are known.
+		g.expect(g.do(http.MethodGet, "/sales/1", "", "Authorization", bearer), 200, "")
+	}
+	before := g.taken.Load()
+	for i, want := range []int{200, 200, 429} {
+		if a := g.do(http.MethodGet, "/sales", "", "Authorization", users[i]); a.status != want {
+			t.Errorf("user %d of an address: %d, want %d", i+1, a.status, want)
+		}
+	}
+	if taken := g.taken.Load() - before; taken != 2 {
+		t.Errorf("the fast path answered %d, want those that are within the limit", taken)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"ecommerce-stack.dev/services/gateway/internal/cache"
 	"ecommerce-stack.dev/services/gateway/internal/client"
 	"ecommerce-stack.dev/services/gateway/internal/edge"
@@ -81,14 +83,15 @@ func (u *upstream) last() *http.Request {
 
 // gateway in front of one upstream, which plays all three.
 type gateway struct {
-	t     testing.TB
-	url   string
-	up    *upstream
-	keys  *authntest.Keys
-	cache *cache.Cache
-	edge  *edge.Edge
-	srv   *server.Server
-	taken atomic.Int64 // requests that the fast path has answered
+	t       testing.TB
+	url     string
+	up      *upstream
+	keys    *authntest.Keys
+	cache   *cache.Cache
+	edge    *edge.Edge
+	srv     *server.Server
+	metrics *prometheus.Registry
+	taken   atomic.Int64 // requests that the fast path has answered
 }
 
 type setup struct {
@@ -129,6 +132,7 @@ func start(t testing.TB, s setup) *gateway {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	g.metrics = reg
 	calls := proxy.NewMetrics(reg)
 	loops := eventlooptest.Start(t)
 	upstreams := map[string]*proxy.Upstream{}

@@ -159,10 +159,10 @@ func (c *Conn) wrap(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.local.Network(), Source: c.local, Addr: c.remote, Err: err}
 }
 
-// Quiet says whether nothing has come that was not read, not even the end; known is
-// false when it does not know without asking the kernel. What came since the loop has
-// looked it does not know of.
-func Quiet(nc net.Conn) (quiet, known bool) {
+// Quiet says whether nothing has come that was not read, not even the end. What has come
+// since the loop has looked it knows only if it asks the kernel, with sure. It is not ok
+// for a connection of no loop.
+func Quiet(nc net.Conn, sure bool) (quiet, ok bool) {
 	c, ok := nc.(*Conn)
 	if !ok {
 		return false, false
@@ -170,7 +170,16 @@ func Quiet(nc net.Conn) (quiet, known bool) {
 	h := &c.in
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return !h.ready, !h.ready || h.ended || h.closed
+	switch {
+	case h.closed || h.ended:
+		return false, true
+	case !h.ready && !sure:
+		return true, true
+	}
+	var one [1]byte
+	_, _, err := syscall.Recvfrom(c.fd, one[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	h.ready = !errors.Is(err, syscall.EAGAIN)
+	return !h.ready, true
 }
 
 // deliver takes an event from the loop, on the loop.

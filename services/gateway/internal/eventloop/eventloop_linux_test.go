@@ -168,6 +168,28 @@ func TestATaskThatHasLeftHoldsNobodyUp(t *testing.T) {
 	}
 }
 
+func TestATaskThatYieldsLeavesOthersTheirTurn(t *testing.T) {
+	t.Parallel()
+	g := eventlooptest.Start(t)
+	var others atomic.Int64
+	var ends []<-chan struct{}
+	for range 2 { // one on each loop
+		_, ended := task(t, g, func(task *eventloop.Task, _ net.Conn) {
+			for others.Load() < 2 {
+				task.Yield()
+			}
+		})
+		ends = append(ends, ended)
+	}
+	for range 2 {
+		_, ended := task(t, g, func(*eventloop.Task, net.Conn) { others.Add(1) })
+		ends = append(ends, ended)
+	}
+	for _, ended := range ends {
+		wait(t, "the end of tasks that take turns", ended)
+	}
+}
+
 func TestADeadlineWakesATask(t *testing.T) {
 	t.Parallel()
 	g := eventlooptest.Start(t)
@@ -229,14 +251,16 @@ func TestAConnectionIsQuietUntilSomethingComes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if quiet, known := eventloop.Quiet(c); !quiet || !known {
-			t.Errorf("%s: before anything came: quiet %v, known %v", name, quiet, known)
+		for _, sure := range []bool{false, true} {
+			if quiet, ok := eventloop.Quiet(c, sure); !quiet || !ok {
+				t.Errorf("%s: before anything came: quiet %v, %v", name, quiet, ok)
+			}
 		}
 		if err := say(theirs); err != nil {
 			t.Fatal(err)
 		}
 		for until := time.Now().Add(10 * time.Second); ; {
-			if quiet, _ := eventloop.Quiet(c); !quiet {
+			if quiet, _ := eventloop.Quiet(c, false); !quiet {
 				break
 			}
 			if time.Now().After(until) {
@@ -246,7 +270,7 @@ func TestAConnectionIsQuietUntilSomethingComes(t *testing.T) {
 		}
 		_ = c.Close()
 	}
-	if _, known := eventloop.Quiet(struct{ net.Conn }{}); known {
+	if _, ok := eventloop.Quiet(struct{ net.Conn }{}, true); ok {
 		t.Error("something is known of a connection of no loop")
 	}
 }

@@ -34,4 +34,4 @@ func (*Group) Close() {}
 func Bind(net.Conn, *Task) {}
 
 // Quiet knows nothing.
-func Quiet(net.Conn) (quiet, known bool) { return false, false }
+func Quiet(net.Conn, bool) (quiet, ok bool) { return false, false }

@@ -75,7 +75,7 @@ func (c *conn) alive(again bool) bool {
 	if c.in.Buffered() > 0 {
 		return false
 	}
-	if quiet, known := eventloop.Quiet(c.Conn); known && (again || !quiet) {
+	if quiet, ok := eventloop.Quiet(c.Conn, !again); ok {
 		return quiet
 	}
 	if c.raw == nil {

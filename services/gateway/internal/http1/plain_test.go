@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 	"ecommerce-stack.dev/services/gateway/internal/eventloop/eventlooptest"
 	"ecommerce-stack.dev/services/gateway/internal/http1"
 )
@@ -203,39 +204,98 @@ func TestAStoppingServerTellsPlainRequestsThatTheyAreTheLast(t *testing.T) {
 	})
 }
 
-// TestAClientThatNeverPausesLeavesOthersTheirTurn has a client on each loop that sends
-// request after request without waiting for an answer.
-func TestAClientThatNeverPausesLeavesOthersTheirTurn(t *testing.T) {
+// TestAClientOfManyRequestsLeavesOthersTheirTurn has two clients on one loop. The first
+// sends many requests at once, and the second its own while the first of them is answered.
+func TestAClientOfManyRequestsLeavesOthersTheirTurn(t *testing.T) {
 	t.Parallel()
-	fast(t, func(p *http1.Plain) bool { return say(p, "fine") }, func(t *testing.T, address string, _ *http1.Server) {
-		var stop atomic.Bool
-		var group sync.WaitGroup
-		defer group.Wait()
-		defer stop.Store(true)
-		flood := strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1000)
-		for range 2 {
+	const many = 200
+	var answered atomic.Int64
+	begun, sent, before := make(chan struct{}, 1), make(chan struct{}, 1), make(chan int64, 1)
+	fast(t, func(p *http1.Plain) bool {
+		switch p.Path {
+		case "/other":
+			before <- answered.Load()
+		case "/many":
+			if answered.Add(1) == 1 {
+				begun <- struct{}{}
+				<-sent
+			}
+		}
+		return say(p, "fine")
+	}, func(t *testing.T, address string, s *http1.Server) {
+		answered.Store(0)
+		var conns []net.Conn // on the first loop, the second, and the first again
+		for range 3 {
 			c, err := net.Dial("tcp", address)
 			if err != nil {
 				t.Fatal(err)
 			}
-			group.Go(func() {
-				for !stop.Load() {
-					if _, err := io.WriteString(c, flood); err != nil {
-						t.Error(err)
-						return
-					}
-				}
-				_ = c.(*net.TCPConn).CloseWrite()
-			})
-			group.Go(func() {
-				defer c.Close()
-				_, _ = io.Copy(io.Discard, c)
-			})
-		}
-		for range 20 {
-			if got := answers(t, address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n", 1); len(got) != 1 || got[0] != "200 close=false fine" {
-				t.Fatalf("beside the flood: %q", got)
+			defer c.Close()
+			_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			if _, err := c.Read(make([]byte, 1000)); err != nil {
+				t.Fatal(err)
 			}
+			conns = append(conns, c)
+		}
+		_, _ = io.WriteString(conns[0], strings.Repeat("GET /many HTTP/1.1\r\nHost: x\r\n\r\n", many))
+		<-begun
+		_, _ = io.WriteString(conns[2], "GET /other HTTP/1.1\r\nHost: x\r\n\r\n")
+		sent <- struct{}{}
+		if n := <-before; n == many && s.Loops != nil {
+			t.Errorf("the other client came after all %d requests of the first", n)
 		}
 	})
+}
+
+// TestAReplyIsRelayed has a server pass plain requests on to another one of ours.
+func TestAReplyIsRelayed(t *testing.T) {
+	t.Parallel()
+	origin, _ := listen(t, http.HandlerFunc(echo), limits)
+	for _, looped := range []bool{true, false} {
+		transport := &http1.Transport{MaxIdle: 4, IdleTimeout: time.Minute, MaxHeader: 64 << 10}
+		var dials atomic.Int64
+		transport.Dial = func(ctx context.Context) (net.Conn, error) {
+			if eventloop.Of(ctx).On() {
+				return nil, errors.New("a loop waits for a connection that is not there yet")
+			}
+			dials.Add(1)
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", origin)
+		}
+		t.Cleanup(transport.CloseIdleConnections)
+		if looped {
+			transport.Loops = eventlooptest.Start(t)
+		}
+		relay := func(p *http1.Plain) bool {
+			request := "GET " + p.Path + " HTTP/1.1\r\nHost: origin\r\n\r\n"
+			p.Take()
+			p.Within(10*time.Second, errors.New("over"), func(ctx context.Context) context.Context { return ctx })
+			reply, err := transport.Relay(p, []byte(request), time.Now())
+			if err != nil {
+				return say(p, err.Error())
+			}
+			body, whole := reply.Whole()
+			text := fmt.Sprintf("%d %v %d %v", reply.Status, whole, len(body), len(reply.Fields))
+			reply.Done()
+			return say(p, text)
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &http1.Server{Limits: limits, Log: slog.New(slog.DiscardHandler), Fast: relay, Loops: transport.Loops}
+		ended := make(chan struct{})
+		go func() { defer close(ended); _ = s.Serve(l) }()
+		t.Cleanup(func() { _ = s.Close(); <-ended })
+		got := answers(t, l.Addr().String(), strings.Repeat("GET /abc HTTP/1.1\r\nHost: x\r\n\r\n", 5), 5)
+		for i, answer := range got {
+			if answer != got[0] || !strings.HasPrefix(answer, "200 close=false 200 true ") {
+				t.Errorf("loops %v, answer %d: %q, the first %q", looped, i, answer, got[0])
+			}
+		}
+		if n := dials.Load(); n != 1 || len(got) != 5 {
+			t.Errorf("loops %v: %d connections for %d answers", looped, n, len(got))
+		}
+	}
 }

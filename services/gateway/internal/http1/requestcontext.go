@@ -13,6 +13,9 @@ import (
 // requestContext ends with its request, or when the client leaves. It looks whether the
 // client is still there from the moment that somebody asks for Done: to look takes a
 // goroutine, and most requests are answered before anyone could have left.
+//
+// Done is for the request's own goroutine as long as that is a task on an event loop; it
+// takes the task off the loop, for whoever asks for it is going to wait.
 type requestContext struct {
 	conn *serverConn
 

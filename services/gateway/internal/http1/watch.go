@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"time"
-
-	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 )
 
 // caller is whose context a call ends with. It is asked for only when the call takes
@@ -29,7 +27,6 @@ func (w *watch) begin() {
 	}
 	w.begun = true
 	ctx := w.of.Context()
-	eventloop.Of(ctx).Leave()          // Somebody else is going to use the connection.
 	_ = w.conn.SetDeadline(w.deadline) // A connection that is broken says so when it is used.
 	w.stop = context.AfterFunc(ctx, w.conn.abort)
 }
@@ -42,7 +39,6 @@ func (w *watch) end() bool { return w.stop == nil || w.stop() }
 func (w *watch) over(err error) bool {
 	ctx := w.of.Context()
 	if !w.deadline.IsZero() && errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(w.deadline) {
-		eventloop.Of(ctx).Leave()
 		<-ctx.Done()
 	}
 	return ctx.Err() != nil

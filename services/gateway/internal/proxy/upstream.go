@@ -279,7 +279,6 @@ func (u *Upstream) explain(ctx context.Context, err error) (told error, ours boo
 
 // pause waits between two attempts, a random part of d.
 func pause(ctx context.Context, d time.Duration) bool {
-	eventloop.Of(ctx).Leave()
 	timer := time.NewTimer(d/2 + rand.N(d/2))
 	defer timer.Stop()
 	select {
