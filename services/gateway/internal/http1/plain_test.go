@@ -130,10 +130,14 @@ func TestAPlainRequestCanBeAnsweredAsAHandlerDoes(t *testing.T) {
 
 func TestTheContextOfAPlainRequestEndsWithItsClient(t *testing.T) {
 	t.Parallel()
-	left := make(chan error, 1)
+	begun, left := make(chan struct{}, 1), make(chan error, 1)
 	fast(t, func(p *http1.Plain) bool {
-		p.Leave()
+		p.Take()
+		begun <- struct{}{}
 		<-p.Context().Done()
+		if eventloop.Of(p.Context()).On() {
+			t.Error("a task waits on its loop for the end of a context")
+		}
 		left <- p.Context().Err()
 		return say(p, "")
 	}, func(t *testing.T, address string, _ *http1.Server) {
@@ -142,6 +146,7 @@ func TestTheContextOfAPlainRequestEndsWithItsClient(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+		<-begun
 		_ = c.Close()
 		select {
 		case err := <-left:
