@@ -7,9 +7,12 @@ import (
 	"time"
 )
 
-// Bounds of what waits in a Buffer, in bytes and time.
+// Bounds of what waits in a Buffer, in bytes and time. What is above bufferSize is written
+// by a goroutine of its own; whoever logs waits for that only when bufferMost would be
+// exceeded, because nobody takes what is written.
 const (
 	bufferSize = 32 << 10
+	bufferMost = 8 * bufferSize
 	bufferTime = 100 * time.Millisecond
 )
 
@@ -20,9 +23,13 @@ const (
 type Buffer struct {
 	w io.Writer
 
+	writing sync.Mutex // held while lines are written, before mu
+	spare   []byte     // the lines that were written last, to be used again
+
 	mu    sync.Mutex
 	lines []byte
-	timer *time.Timer
+	timer *time.Timer // nil when nothing waits
+	err   error       // of the last write, until it is told
 }
 
 // NewBuffer returns a buffer before w.
@@ -31,41 +38,59 @@ func NewBuffer(w io.Writer) *Buffer { return &Buffer{w: w, lines: make([]byte, 0
 // Stdout is the buffer that the services log to. Whoever ends the process flushes it.
 var Stdout = NewBuffer(os.Stdout)
 
-// Write implements io.Writer; it takes whole lines.
+// Write implements io.Writer; it takes whole lines. Its error may be that of lines before.
 func (b *Buffer) Write(line []byte) (int, error) {
+	for !b.add(line) {
+		b.Flush()
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.lines)+len(line) > bufferSize {
-		if err := b.flush(); err != nil {
-			return 0, err
-		}
-	}
-	if len(line) > bufferSize {
-		return b.w.Write(line)
-	}
-	if b.lines = append(b.lines, line...); b.timer == nil {
-		b.timer = time.AfterFunc(bufferTime, b.Flush)
+	err := b.err
+	b.err = nil
+	if err != nil {
+		return 0, err
 	}
 	return len(line), nil
+}
+
+// add adds a line, unless there is no room for it.
+func (b *Buffer) add(line []byte) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.lines) > 0 && len(b.lines)+len(line) > bufferMost {
+		return false
+	}
+	before := len(b.lines)
+	b.lines = append(b.lines, line...)
+	if b.timer == nil {
+		b.timer = time.AfterFunc(bufferTime, b.Flush)
+	}
+	if before <= bufferSize && len(b.lines) > bufferSize {
+		b.timer.Reset(0)
+	}
+	return true
 }
 
 // Flush writes what waits. An error is left to the next Write: nobody who logs could do
 // anything about it.
 func (b *Buffer) Flush() {
+	b.writing.Lock()
+	defer b.writing.Unlock()
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	_ = b.flush()
-}
-
-func (b *Buffer) flush() error {
+	lines := b.lines
+	b.lines = b.spare[:0]
 	if b.timer != nil {
 		b.timer.Stop()
 		b.timer = nil
 	}
-	if len(b.lines) == 0 {
-		return nil
+	b.mu.Unlock()
+	b.spare = lines
+	if len(lines) == 0 {
+		return
 	}
-	_, err := b.w.Write(b.lines)
-	b.lines = b.lines[:0]
-	return err
+	if _, err := b.w.Write(lines); err != nil {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.err = err
+	}
 }

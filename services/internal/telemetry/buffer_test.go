@@ -1,6 +1,7 @@
 package telemetry_test
 
 import (
+	"errors"
 	"log/slog"
 	"strings"
 	"sync"
@@ -58,15 +59,88 @@ func TestABufferIsBoundedAndKeepsTheOrder(t *testing.T) {
 	t.Parallel()
 	var w writes
 	b := telemetry.NewBuffer(&w)
-	line := func(c string, n int) []byte { return []byte(strings.Repeat(c, n-1) + "\n") }
-	for _, l := range [][]byte{line("a", 20<<10), line("b", 20<<10), line("c", 100<<10), line("d", 10)} {
-		if _, err := b.Write(l); err != nil {
-			t.Fatal(err)
+	var want strings.Builder
+	for i := range 200 {
+		line := strings.Repeat(string(rune('a'+i%26)), []int{10, 5 << 10, 100 << 10, 300 << 10}[i%4]) + "\n"
+		want.WriteString(line)
+		if n, err := b.Write([]byte(line)); n != len(line) || err != nil {
+			t.Fatalf("Write = %d, %v", n, err)
 		}
 	}
 	b.Flush()
-	got := w.list()
-	if len(got) != 4 || got[0][0] != 'a' || got[1][0] != 'b' || got[2][0] != 'c' || got[3][0] != 'd' {
-		t.Errorf("%d writes, want a, b, c and d in their order", len(got))
+	if got := strings.Join(w.list(), ""); got != want.String() {
+		t.Errorf("%d bytes are not the %d that were logged", len(got), want.Len())
+	}
+	for _, one := range w.list() {
+		if len(one) > 256<<10 && strings.Count(one, "\n") > 1 {
+			t.Errorf("%d bytes waited", len(one))
+		}
 	}
 }
+
+// stuck takes nothing until it is let go.
+type stuck struct {
+	writes
+	goOn chan struct{}
+}
+
+func (w *stuck) Write(p []byte) (int, error) {
+	<-w.goOn
+	return w.writes.Write(p)
+}
+
+func TestWhoeverLogsDoesNotWaitForWhatIsBeingWritten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := &stuck{goOn: make(chan struct{})}
+		b := telemetry.NewBuffer(w)
+		line := []byte(strings.Repeat("x", 1023) + "\n")
+		began, logged := time.Now(), make(chan int)
+		go func() {
+			for i := range 1000 {
+				if _, err := b.Write(line); err != nil {
+					t.Error(err)
+				}
+				if i == 200 {
+					logged <- i
+				}
+			}
+			close(logged)
+		}()
+		<-logged
+		if took := time.Since(began); took > 0 { // by the test's own clock
+			t.Errorf("200 lines took %s while nothing was written", took)
+		}
+		synctest.Wait()
+		select {
+		case <-logged:
+			t.Error("a megabyte waits in memory")
+		default:
+		}
+		close(w.goOn)
+		<-logged
+		b.Flush()
+		if got := len(strings.Join(w.list(), "")); got != 1000*len(line) {
+			t.Errorf("%d bytes are written, want %d", got, 1000*len(line))
+		}
+	})
+}
+
+func TestAnErrorIsToldOnce(t *testing.T) {
+	t.Parallel()
+	b := telemetry.NewBuffer(broken{})
+	if _, err := b.Write([]byte("one\n")); err != nil {
+		t.Error(err)
+	}
+	b.Flush()
+	if _, err := b.Write([]byte("two\n")); err == nil {
+		t.Error("a line was lost, and nobody was told")
+	}
+	if _, err := b.Write([]byte("three\n")); err != nil {
+		t.Errorf("it is told again: %v", err)
+	}
+}
+
+type broken struct{}
+
+func (broken) Write([]byte) (int, error) { return 0, errors.New("the disk is full") }

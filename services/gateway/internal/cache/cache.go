@@ -21,7 +21,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ecommerce-stack.dev/services/gateway/internal/compression"
-	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 	"ecommerce-stack.dev/services/gateway/internal/http1"
 )
 
@@ -254,7 +253,7 @@ func (c *Cache) join(ctx context.Context, k Key, fetch Fetch) (f *flight, shared
 	}
 	f = &flight{done: make(chan struct{})}
 	c.flights[k] = f
-	go c.fly(eventloop.Beside(ctx), k, f, fetch)
+	go c.fly(context.WithoutCancel(ctx), k, f, fetch)
 	return f, false
 }
 
@@ -276,6 +275,10 @@ func (c *Cache) fly(ctx context.Context, k Key, f *flight, fetch Fetch) {
 
 // passedOn are the fields of an answer that a client is given.
 var passedOn = [...]string{"Content-Type", "Etag", "Retry-After", "Last-Modified"}
+
+// Ready says that the body for a client that accepts gzip or not is there, so that Append
+// has nothing to compress.
+func (res Result) Ready(accepted bool) bool { return !accepted || res.packed.Ready() }
 
 // Append writes the fields that Write sets for a fresh answer of status 200 to a header
 // that is text, and returns the body for a client that accepts gzip or not.

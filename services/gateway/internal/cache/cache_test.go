@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-
-	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 )
 
 // origin counts the calls and gives what the test sets.
@@ -56,30 +54,6 @@ var (
 	other = Key{Text: "/products/8"}
 	list  = Key{List: true, Text: "/products?sort=name"}
 )
-
-// loopContext belongs to a task.
-type loopContext struct{ context.Context }
-
-func (c loopContext) Value(key any) any {
-	if key == eventloop.Key {
-		return &eventloop.Task{}
-	}
-	return c.Context.Value(key)
-}
-
-func TestACallThatMayBeSharedHasNoTask(t *testing.T) {
-	t.Parallel()
-	c := New(time.Minute, prometheus.NewRegistry())
-	_, err := c.Get(loopContext{t.Context()}, Key{Text: "/products/1"}, func(ctx context.Context) (Answer, error) {
-		if eventloop.Of(ctx) != nil {
-			t.Error("it would hand a thread back that it does not have")
-		}
-		return Answer{Status: 200}, nil
-	})
-	if err != nil {
-		t.Error(err)
-	}
-}
 
 func TestAnAnswerIsKeptUntilItIsOldOrChanges(t *testing.T) {
 	t.Parallel()

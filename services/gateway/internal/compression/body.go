@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 )
 
 // Body is a whole body that many clients are sent. It is compressed when the first
@@ -13,10 +14,14 @@ type Body struct {
 	plain  []byte
 	once   sync.Once
 	packed []byte
+	ready  atomic.Bool
 }
 
 // NewBody keeps plain, which must not change any more.
 func NewBody(plain []byte) *Body { return &Body{plain: plain} }
+
+// Ready says that nothing is left to compress for whoever wants that.
+func (b *Body) Ready() bool { return len(b.plain) < MinSize || b.ready.Load() }
 
 func (b *Body) compressed() []byte {
 	b.once.Do(func() {
@@ -26,6 +31,7 @@ func (b *Body) compressed() []byte {
 		_, _ = gz.Write(b.plain) // to memory
 		_ = gz.Close()
 		b.packed = bytes.Clone(buf.Bytes())
+		b.ready.Store(true)
 	})
 	return b.packed
 }

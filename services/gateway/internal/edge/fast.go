@@ -2,8 +2,11 @@ package edge
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net/http"
 	"net/netip"
+	"runtime/debug"
 	"time"
 
 	"ecommerce-stack.dev/services/gateway/internal/cache"
@@ -37,7 +40,7 @@ type fast struct {
 
 // Fast answers p as ServeHTTP would behind the server's middleware, or says that it has
 // done nothing.
-func (e *Edge) Fast(p *http1.Plain) bool {
+func (e *Edge) Fast(p *http1.Plain) (taken bool) {
 	f := fast{Plain: p, edge: e}
 	if !f.find() || !f.read() || f.route.Cache != nil && !f.look() || !f.admit() {
 		return false
@@ -47,20 +50,36 @@ func (e *Edge) Fast(p *http1.Plain) bool {
 	}
 	f.trace = telemetry.ChildTraceParent(f.trace)
 	e.Observer.Began()
-	defer f.answered()
+	taken = true // whatever comes
+	defer f.end()
 	if f.route.Cache != nil {
 		f.recall()
-		return true
+	} else {
+		f.pass()
 	}
-	f.pass()
-	return true
+	return taken
 }
 
-// answered tells the observer.
-func (f *fast) answered() {
+// end tells the observer, also of a panic, which it survives as the server's does.
+func (f *fast) end() {
+	reason := recover()
+	err, _ := reason.(error)
+	aborted := errors.Is(err, http.ErrAbortHandler)
+	if reason != nil && !aborted {
+		f.edge.Log.ErrorContext(f.values(context.Background()), "panic", "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
+		if aborted = f.status != 0; !aborted {
+			f.refuse(errors.New("panic"))
+		}
+	}
+	if f.status == 0 {
+		f.status = http.StatusOK // as it is when a handler sets none
+	}
 	now := time.Now()
-	f.edge.Observer.Answered(telemetry.Begin(context.Background(), f.requestID, f.trace), telemetry.Request{Method: f.Method, Route: f.route.Path,
+	f.edge.Observer.Answered(f.values(context.Background()), telemetry.Request{Method: f.Method, Route: f.route.Path,
 		Path: f.Path, Status: f.status, Bytes: f.bytes, Took: now.Sub(f.Began), At: now, Client: f.Remote()})
+	if aborted {
+		panic(http.ErrAbortHandler)
+	}
 }
 
 // find looks for a route whose answers begin soon.
@@ -76,45 +95,44 @@ func (f *fast) find() bool {
 }
 
 // read finds in the fields what the gateway looks at, and says whether all of it is for
-// this way.
+// this way. Of several lines of a name the first counts, which the handler knows.
 func (f *fast) read() bool {
 	var hops []string
+	var encodings string
+	var seen uint
+	once := func(bit uint, to *string, value string) bool {
+		first := seen&bit == 0
+		seen |= bit
+		*to = value
+		return first
+	}
 	for _, field := range f.Fields {
-		var to *string
+		ok := true
 		switch field.Name {
 		case "Authorization":
-			to = &f.authorization
+			ok = once(1, &f.authorization, field.Value)
 		case server.RequestIDHeader:
-			to = &f.requestID
+			ok = once(2, &f.requestID, field.Value)
 		case server.TraceParentHeader:
-			to = &f.trace
+			ok = once(4, &f.trace, field.Value)
 		case "Accept-Encoding":
-			if f.accepted {
-				return false
-			}
-			f.accepted = compression.Preferred(field.Value)
+			ok = once(8, &encodings, field.Value)
 		case "X-Forwarded-For":
 			if len(f.edge.Proxies) > 0 {
 				hops = append(hops, field.Value)
 			}
 		case "Origin":
-			if len(f.edge.Origins) > 0 {
-				return false
-			}
+			ok = len(f.edge.Origins) == 0
 		case "If-Match", "If-None-Match":
-			if f.route.Cache != nil || compression.Plain(field.Value) != field.Value {
-				return false
-			}
+			ok = f.route.Cache == nil && compression.Plain(field.Value) == field.Value
 		case "Prefer":
+			ok = false
+		}
+		if !ok {
 			return false
 		}
-		if to != nil {
-			if *to != "" {
-				return false // The first of several counts, but that is rare.
-			}
-			*to = field.Value
-		}
 	}
+	f.accepted = seen&8 != 0 && compression.Preferred(encodings)
 	f.address = f.edge.Proxies.Behind(f.Peer(), hops)
 	return true
 }
@@ -126,7 +144,7 @@ func (f *fast) look() bool {
 		return false
 	}
 	f.kept, ok = f.edge.Cache.Kept(key)
-	return ok
+	return ok && f.kept.Ready(f.accepted && !personal(f.Path))
 }
 
 // admit is Edge.admit where nobody is refused.
@@ -160,6 +178,7 @@ func (f *fast) pass() {
 	}
 	defer u.Release()
 	if f.route.Changes && reply.Status < http.StatusMultipleChoices {
+		f.Leave() // It may be a lot.
 		f.edge.Cache.Drop()
 	}
 	if !f.copy(reply) {
@@ -209,9 +228,9 @@ func (f *fast) copy(reply *http1.Reply) bool {
 	b = f.own(b, theirs)
 	f.status, f.bytes = reply.Status, len(body)
 	// The body is in the buffer of a connection that Done gives to others.
-	b = f.Finish(b, dated, body)
+	b = append(f.Finish(b, dated, len(body)), body...)
 	reply.Done()
-	f.Send(b)
+	f.Send(b, nil)
 	return true
 }
 
@@ -257,7 +276,7 @@ func (f *fast) recall() {
 	b, body := f.kept.Append(f.vary(f.Answer(f.kept.Answer.Status)), f.accepted && !personal(f.Path))
 	b = f.own(b, hardens("Cache-Control"))
 	f.status, f.bytes = f.kept.Answer.Status, len(body)
-	f.Send(f.Finish(b, false, body))
+	f.Send(f.Finish(b, false, len(body)), body)
 }
 
 // give answers with a reply as ServeHTTP does.

@@ -294,6 +294,12 @@ var exchanges = []struct {
 	{"limits of the service's own", "GET /sales/7 HTTP/1.1\r\nHost: shop\r\nAuthorization: <token>\r\n\r\n",
 		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nRateLimit-Limit: 5\r\nContent-Length: 2\r\n\r\n{}", true},
 	{"the last request of a connection", "GET /sales/7 HTTP/1.1\r\nHost: shop\r\nConnection: close\r\nAuthorization: <token>\r\n\r\n", plainAnswer, true},
+	{"a length with a nought", "POST /sales HTTP/1.1\r\nHost: shop\r\nAuthorization: <token>\r\nContent-Length: 02\r\n\r\n{}", plainAnswer, true},
+	{"gzip refused, then all taken", "GET /sales/7 HTTP/1.1\r\nHost: shop\r\nAuthorization: <token>\r\nAccept-Encoding: gzip;q=0\r\nAccept-Encoding: *\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2000\r\n\r\n" + strings.Repeat("0123456789", 200), false},
+	{"an empty authorization before another", "GET /sales/7 HTTP/1.1\r\nHost: shop\r\nAuthorization:\r\nAuthorization: <token>\r\n\r\n", plainAnswer, false},
+	{"two request ids", "GET /sales/7 HTTP/1.1\r\nHost: shop\r\nAuthorization: <token>\r\nX-Request-Id:\r\nX-Request-Id: abc\r\n\r\n", plainAnswer, false},
+	{"close and keep-alive", "GET /sales/7 HTTP/1.1\r\nHost: shop\r\nAuthorization: <token>\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n", plainAnswer, true},
 	{"a precondition on a compressed form", "GET /sales/7 HTTP/1.1\r\nHost: shop\r\nAuthorization: <token>\r\nIf-None-Match: \"3;gzip\"\r\n\r\n", plainAnswer, false},
 	{"no token", "GET /sales/7 HTTP/1.1\r\nHost: shop\r\n\r\n", plainAnswer, false},
 	{"a wrong token", "GET /sales/7 HTTP/1.1\r\nHost: shop\r\nAuthorization: Bearer x\r\n\r\n", plainAnswer, false},
@@ -351,6 +357,59 @@ func TestAChangeOnTheFastPathDropsWhatIsKept(t *testing.T) {
 		"gateway_cache_results_total{result=\"hit\"} 1\ngateway_cache_results_total{result=\"miss\"} 2\n"
 	if err := testutil.GatherAndCompare(g.metrics, strings.NewReader(want), "gateway_cache_results_total"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestAPanicOnTheFastPathIsAnsweredLikeAnyOther(t *testing.T) {
+	t.Parallel()
+	log := &lines{}
+	g := start(t, setup{log: telemetry.NewLogger(log, "gateway", slog.LevelInfo)})
+	g.up.answers(text("1"))
+	manager := g.manager(1)
+	g.expect(g.do(http.MethodGet, "/auth/me", "", "Authorization", manager), 200, "") // From now on the token is known.
+	g.edge.Cache = nil                                                                // What a change does now is wrong.
+	before := g.taken.Load()
+	a := g.expect(g.do(http.MethodPut, "/products", "{}", "Authorization", manager), 500, "internal")
+	g.expect(g.do(http.MethodGet, "/auth/me", "", "Authorization", manager), 200, "")
+	if g.taken.Load() != before+2 {
+		t.Errorf("the fast path answered %d", g.taken.Load()-before)
+	}
+	eventually(t, "a line that says 500", func() bool {
+		all := log.of(a.header.Get("X-Request-Id"))
+		return len(all) == 1 && all[0]["status"] == 500.0
+	})
+}
+
+func TestWhatIsCompressedOnceIsKept(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	page := productPage(50)
+	g.up.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("ETag", `"1"`)
+		_, _ = io.WriteString(w, page)
+	})
+	var bodies []string
+	for i, c := range []struct {
+		encoding string
+		taken    int64
+	}{
+		{"identity", 0}, // The answer is made,
+		{"identity", 1}, // and kept.
+		{"gzip", 1},     // The handler compresses it,
+		{"gzip", 2},     // once.
+	} {
+		a := g.expect(g.do(http.MethodGet, "/products", "", "Accept-Encoding", c.encoding), 200, "")
+		if packed := a.header.Get("Content-Encoding") == "gzip" && a.header.Get("ETag") == `"1;gzip"`; packed != (c.encoding == "gzip") {
+			t.Errorf("answer %d: %v", i, a.header)
+		}
+		if got := g.taken.Load(); got != c.taken {
+			t.Errorf("answer %d: the fast path has answered %d, want %d", i, got, c.taken)
+		}
+		bodies = append(bodies, a.raw)
+	}
+	if bodies[2] != bodies[3] || bodies[0] != bodies[1] {
+		t.Error("the fast path sends another body than the handler")
 	}
 }
 

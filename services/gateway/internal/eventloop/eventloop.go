@@ -94,19 +94,3 @@ func Of(ctx context.Context) *Task {
 
 // Loop is the number of the task's loop in its group.
 func (t *Task) Loop() int { return t.loop.index }
-
-// Beside is ctx for work in another goroutine than the one that ctx belongs to: without
-// its task, and going on when ctx ends.
-func Beside(ctx context.Context) context.Context {
-	return beside{context.WithoutCancel(ctx)}
-}
-
-type beside struct{ context.Context }
-
-// Value implements context.Context.
-func (c beside) Value(key any) any {
-	if key == Key {
-		return nil
-	}
-	return c.Context.Value(key)
-}

@@ -1,7 +1,6 @@
 package eventloop_test
 
 import (
-	"context"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -305,27 +304,4 @@ func TestDescriptorsThatAreUsedAgainGetNoOthersEvents(t *testing.T) {
 	if n := wrong.Load(); n > 0 {
 		t.Errorf("%d connections went wrong", n)
 	}
-}
-
-func TestWorkInAnotherGoroutineHasNoTask(t *testing.T) {
-	t.Parallel()
-	type key struct{}
-	ctx, cancel := context.WithCancel(context.WithValue(withTask{t.Context()}, key{}, "kept"))
-	if eventloop.Of(ctx) == nil {
-		t.Error("the context has no task")
-	}
-	beside := eventloop.Beside(ctx)
-	cancel()
-	if eventloop.Of(beside) != nil || beside.Value(key{}) != "kept" || beside.Err() != nil {
-		t.Errorf("beside: task %v, value %v, %v", eventloop.Of(beside), beside.Value(key{}), beside.Err())
-	}
-}
-
-type withTask struct{ context.Context }
-
-func (c withTask) Value(key any) any {
-	if key == eventloop.Key {
-		return &eventloop.Task{}
-	}
-	return c.Context.Value(key)
 }

@@ -35,6 +35,19 @@ func appendFields(to []Field, text string) ([]Field, error) {
 	return to, nil
 }
 
+// manyFields are more than any client of ours sends.
+const manyFields = 64
+
+// emptied lets a slice be used again, without what it has held, unless it is larger than
+// is worth keeping for each connection.
+func emptied(fields []Field) []Field {
+	if cap(fields) > manyFields {
+		return nil
+	}
+	clear(fields)
+	return fields[:0]
+}
+
 // trim takes off the white space around a value.
 func trim(s string) string {
 	for s != "" && (s[0] == ' ' || s[0] == '\t') {

@@ -25,7 +25,7 @@ func (c *conn) readHeader(method string, limit int) error {
 	if err := c.statusLine(line); err != nil {
 		return err
 	}
-	if c.Fields, err = appendFields(c.Fields[:0], text); err != nil {
+	if c.Fields, err = appendFields(emptied(c.Fields), text); err != nil {
 		return err
 	}
 	return c.frame(method)

@@ -18,7 +18,7 @@ type Plain struct {
 	Method, Path, Query, Host string
 	// Fields are those that the client sent, but Host, Connection and Content-Length.
 	Fields []Field
-	// Body is valid until Take.
+	// Body is valid until Take, which is called at the latest when the request is answered.
 	Body []byte
 	// Began is when the request was read.
 	Began time.Time
@@ -44,7 +44,7 @@ func (p *Plain) read(h *head, now time.Time) bool {
 		return false
 	}
 	c := p.conn
-	*p = Plain{Method: h.method, Path: path, Query: query, Fields: p.Fields[:0], Began: now, conn: c}
+	*p = Plain{Method: h.method, Path: path, Query: query, Fields: emptied(p.Fields), Began: now, conn: c}
 	hosts, length := 0, -1
 	for _, f := range h.fields {
 		switch f.Name {
@@ -63,9 +63,11 @@ func (p *Plain) read(h *head, now time.Time) bool {
 			length = int(n)
 			continue
 		case "Connection":
-			if p.last = strings.EqualFold(f.Value, "close"); !p.last && !strings.EqualFold(f.Value, "keep-alive") {
+			closes := strings.EqualFold(f.Value, "close")
+			if !closes && !strings.EqualFold(f.Value, "keep-alive") {
 				return false
 			}
+			p.last = p.last || closes
 			continue
 		case "Transfer-Encoding", "Expect", "Upgrade", "Te", "Trailer", "Keep-Alive", "Proxy-Connection":
 			return false
@@ -91,8 +93,7 @@ func simple(query string) bool {
 	return query != ""
 }
 
-// Peer is the address of the connection's other end, Remote the same with its port as
-// text.
+// Peer is the address of the connection's other end.
 func (p *Plain) Peer() netip.Addr { return p.conn.peer }
 
 // Remote is the address and the port of the connection's other end.
@@ -122,11 +123,11 @@ func (p *Plain) late() *late {
 	if p.made != nil {
 		return p.made
 	}
+	p.Take() // Nobody reads the body any more, and the next request begins after it.
 	ex, status := p.conn.exchange(&p.conn.head, p.Began)
 	if status != 0 {
 		panic("a plain request is none: " + strconv.Itoa(status))
 	}
-	// What was taken of the body is no longer there to be read.
 	ex.body.ended, ex.body.left = true, 0
 	ex.ctx.unread = false
 	ex.request.Body = http.NoBody
@@ -141,11 +142,11 @@ func (p *Plain) late() *late {
 	return p.made
 }
 
-// Context ends with the request, its time, or when the client leaves. It is after Take.
+// Context ends with the request, its time, or when the client leaves. It calls Take.
 func (p *Plain) Context() context.Context { return p.late().context }
 
 // HTTP is the request, with Context and without its body, and its answer as a handler
-// has them. It is after Take.
+// has them. It calls Take.
 func (p *Plain) HTTP() (http.ResponseWriter, *http.Request) {
 	l := p.late()
 	return &l.response, l.request
@@ -173,30 +174,34 @@ func AppendField(b []byte, name, value string) []byte {
 	return append(append(append(append(b, name...), ": "...), value...), "\r\n"...)
 }
 
-// Finish ends an answer that is written to its last field: with the date, unless it has
-// one, the length of the body, and the body.
-func (p *Plain) Finish(b []byte, dated bool, body []byte) []byte {
+// Finish ends the header of an answer that is written to its last field: with the date,
+// unless it has one, and the length of the body.
+func (p *Plain) Finish(b []byte, dated bool, length int) []byte {
 	if !dated {
 		b = AppendField(b, "Date", date(p.Began))
 	}
-	b = append(strconv.AppendInt(append(b, "Content-Length: "...), int64(len(body)), 10), "\r\n"...)
+	b = append(strconv.AppendInt(append(b, "Content-Length: "...), int64(length), 10), "\r\n"...)
 	if p.last = p.last || p.conn.server.isClosing(); p.last {
 		b = append(b, "Connection: close\r\n"...)
 	}
-	return append(append(b, "\r\n"...), body...)
+	return append(b, "\r\n"...)
 }
 
-// Send sends an answer that is finished.
-func (p *Plain) Send(b []byte) {
+// Send sends an answer that is finished, and what is left of its body.
+func (p *Plain) Send(b, rest []byte) {
 	c, now := p.conn, p.Began
 	if p.made != nil {
 		now = time.Now() // It took long.
 	}
 	c.writeUntil(now, c.server.Limits.Write)
-	_ = c.write(b) // conn.broken says whether it failed
-	if cap(b) <= 4*maxGathered {
-		c.out = b[:0]
+	// conn.broken says whether it failed.
+	if len(rest) > maxGathered {
+		_ = c.writeAll(b, rest)
+	} else {
+		b = append(b, rest...)
+		_ = c.write(b)
 	}
+	c.out = b[:0]
 }
 
 // Leave is that of the connection's task.

@@ -44,8 +44,7 @@ func fast(t *testing.T, f func(*http1.Plain) bool, test func(t *testing.T, addre
 
 // say answers a plain request with text.
 func say(p *http1.Plain, text string) bool {
-	p.Take()
-	p.Send(p.Finish(http1.AppendField(p.Answer(http.StatusOK), "Content-Type", "text/plain"), false, []byte(text)))
+	p.Send(p.Finish(http1.AppendField(p.Answer(http.StatusOK), "Content-Type", "text/plain"), false, len(text)), []byte(text))
 	return true
 }
 
@@ -65,6 +64,10 @@ func TestAPlainRequestIsWhatItsBytesSay(t *testing.T) {
 					t.Errorf("%q, answer %d: %q", raw, i, got)
 				}
 			}
+		}
+		both := "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n"
+		if got := answers(t, address, both, 2); len(got) != 2 || !strings.HasPrefix(got[0], "200 close=true ") || got[1] != "end" {
+			t.Errorf("a connection that is to be closed and kept: %q", got)
 		}
 		for name, raw := range map[string]string{
 			"HEAD": "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", "OPTIONS": "OPTIONS / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -90,6 +93,42 @@ func TestAPlainRequestIsWhatItsBytesSay(t *testing.T) {
 	})
 }
 
+// TestABodyIsNeverTheNextRequest has a body that reads like a request, and fast paths that
+// answer without looking at it.
+func TestABodyIsNeverTheNextRequest(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(*http1.Plain) bool{
+		"at once":      func(p *http1.Plain) bool { return say(p, p.Path) },
+		"as a handler": func(p *http1.Plain) bool { w, r := p.HTTP(); _, _ = io.WriteString(w, r.URL.Path); return true },
+		"later": func(p *http1.Plain) bool {
+			<-time.After(time.Until(p.Began.Add(time.Millisecond)))
+			_ = p.Context()
+			return say(p, p.Path)
+		},
+	} {
+		fast(t, answer, func(t *testing.T, address string, _ *http1.Server) {
+			hidden := "GET /hidden HTTP/1.1\r\nHost: x\r\n\r\n"
+			raw := fmt.Sprintf("POST /open HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%sGET /next HTTP/1.1\r\nHost: x\r\n\r\n", len(hidden), hidden)
+			got := answers(t, address, raw, 2)
+			if len(got) != 2 || got[0] != "200 close=false /open" || got[1] != "200 close=false /next" {
+				t.Errorf("%s: %q", name, got)
+			}
+		})
+	}
+}
+
+func TestALargeAnswerOfTheFastPathIsWhole(t *testing.T) {
+	t.Parallel()
+	large := strings.Repeat("0123456789", 100_000)
+	fast(t, func(p *http1.Plain) bool { return say(p, large) }, func(t *testing.T, address string, _ *http1.Server) {
+		for i, got := range answers(t, address, strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 3), 3) {
+			if got != "200 close=false "+large {
+				t.Errorf("answer %d has %d bytes: %.40q", i, len(got), got)
+			}
+		}
+	})
+}
+
 func TestTheFastPathMayDecline(t *testing.T) {
 	t.Parallel()
 	fast(t, func(p *http1.Plain) bool { return p.Path == "/fast" && say(p, "fast") }, func(t *testing.T, address string, _ *http1.Server) {
@@ -107,7 +146,6 @@ func TestAPlainRequestCanBeAnsweredAsAHandlerDoes(t *testing.T) {
 	type key struct{}
 	cause := errors.New("over")
 	fast(t, func(p *http1.Plain) bool {
-		p.Take()
 		p.Within(time.Minute, cause, func(ctx context.Context) context.Context { return context.WithValue(ctx, key{}, "value") })
 		p.Leave()
 		w, r := p.HTTP()

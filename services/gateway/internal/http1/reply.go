@@ -1,8 +1,11 @@
 package http1
 
 import (
+	"context"
 	"net/http"
 	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 )
 
 // Reply is an answer whose header has been read. It ends with Done, or with the body of
@@ -15,12 +18,14 @@ type Reply struct {
 }
 
 // Relay sends a request that is written out, for a plain one of a client, and reads the
-// header of its answer. It fails as RoundTrip does. now is when it is called.
+// header of its answer, on the loop of the client's connection or wherever that is. It
+// fails as RoundTrip does. now is when it is called.
 func (t *Transport) Relay(p *Plain, request []byte, now time.Time) (*Reply, error) {
-	c, err := t.connection(p.conn.task, p, p.Method, now)
+	c, err := t.connection(p.conn.task, lateDial{p}, p.Method, now)
 	if err != nil {
 		return nil, err
 	}
+	eventloop.Bind(c.Conn, p.conn.task)
 	c.watch = watch{conn: c, of: p, deadline: p.deadline}
 	if err = c.arm(now, len(request) > smallBody); err == nil {
 		_, err = c.Write(request)
@@ -32,6 +37,15 @@ func (t *Transport) Relay(p *Plain, request []byte, now time.Time) (*Reply, erro
 		return nil, c.watch.fail(p.Method, p.Path, err)
 	}
 	return &c.Reply, nil
+}
+
+// lateDial is a caller that leaves its loop before it connects, which takes long.
+type lateDial struct{ *Plain }
+
+// Context implements caller.
+func (d lateDial) Context() context.Context {
+	d.Leave()
+	return d.Plain.Context()
 }
 
 // Whole is the body, if it has a length and all of it is here. It is valid until Done.

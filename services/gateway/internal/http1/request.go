@@ -48,7 +48,7 @@ func (h *head) parse(text string) bool {
 		return false
 	}
 	var err error
-	h.fields, err = appendFields(h.fields[:0], rest)
+	h.fields, err = appendFields(emptied(h.fields), rest)
 	return err == nil
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 // Server answers HTTP/1.1 with a handler that is written for net/http, at about half of
-// the price of its server: it reads and writes each connection in one goroutine,
+// the price of its server: it reads and writes each connection in one goroutine or task,
 // builds headers in one buffer, and looks whether a client has left only for requests
 // whose context somebody watches.
 //

@@ -135,6 +135,7 @@ func (c *serverConn) fast() (answered, again bool) {
 	if !c.server.Fast(p) {
 		return false, false
 	}
+	p.Take()
 	if p.end(true); p.made == nil {
 		c.answered = p.Began // A moment ago.
 	}

@@ -1,5 +1,5 @@
-// Package http1 speaks HTTP/1.1 (RFC 9112) to one upstream, in the goroutine that asks
-// and over connections that are kept. net/http's Transport reads and writes each
+// Package http1 speaks HTTP/1.1 (RFC 9112) to clients, and to one upstream in the
+// goroutine or task that asks, over connections that are kept. net/http's Transport reads and writes each
 // connection in goroutines of their own; handing every request and answer over and back
 // costs a proxy more than all the rest of its work.
 //
@@ -24,7 +24,7 @@ import (
 type Transport struct {
 	// Dial opens a connection to the upstream.
 	Dial func(ctx context.Context) (net.Conn, error)
-	// MaxIdle connections are kept, each until IdleTimeout after its last call.
+	// MaxIdle connections are kept, or a few for each loop, each until IdleTimeout after its last call.
 	MaxIdle     int
 	IdleTimeout time.Duration
 	// MaxHeader bounds the header of an answer in bytes.
@@ -53,7 +53,7 @@ const patience = 50 * time.Millisecond
 
 // RoundTrip implements http.RoundTripper. It keeps to the deadline of the request's
 // context; when that ends otherwise, the connection breaks, also while the answer's
-// body is read.
+// body is read. It waits as goroutines do, so a task calls it when it has left its loop.
 func (t *Transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	now := time.Now()
@@ -82,6 +82,9 @@ func (t *Transport) CloseIdleConnections() {
 	}
 }
 
+// minIdle connections are kept for a loop, however many loops there are.
+const minIdle = 16
+
 // all are the pools, made when they are first needed.
 func (t *Transport) all() []pool {
 	t.prepare.Do(func() {
@@ -91,7 +94,7 @@ func (t *Transport) all() []pool {
 		}
 		t.pools = make([]pool, n)
 		for i := range t.pools {
-			t.pools[i] = pool{number: i, most: max(1, t.MaxIdle/n), timeout: t.IdleTimeout}
+			t.pools[i] = pool{number: i, most: max(minIdle, t.MaxIdle/n), timeout: t.IdleTimeout}
 		}
 	})
 	return t.pools
@@ -111,21 +114,20 @@ func (t *Transport) connection(task *eventloop.Task, of caller, method string, n
 	}
 	for c := p.pop(); c != nil; c = p.pop() {
 		if now.Sub(c.used) < t.IdleTimeout && c.alive(method == http.MethodGet || method == http.MethodHead) {
-			eventloop.Bind(c.Conn, task)
 			return c, nil
 		}
 		c.close()
 	}
-	task.Leave() // To connect takes long.
 	nc, err := t.Dial(of.Context())
 	if err != nil {
 		return nil, err
 	}
 	if t.Loops != nil {
-		if adopted, err := t.Loops.Adopt(p.number, nc); err == nil {
-			nc = adopted
-			eventloop.Bind(nc, task)
+		adopted, err := t.Loops.Adopt(p.number, nc)
+		if err != nil {
+			return nil, errors.Join(err, nc.Close())
 		}
+		nc = adopted
 	}
 	return newConn(nc, p), nil
 }

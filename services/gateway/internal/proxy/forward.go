@@ -145,6 +145,8 @@ func endsHere(name string) bool {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
 		"Transfer-Encoding", "Upgrade", "Expect": // RFC 9110, section 7.6.1
 		return true
+	case "Content-Length": // What is written says its own.
+		return true
 	case "Accept-Encoding": // Whoever answers behind us has no need to encode.
 		return true
 	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "Cookie":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -73,6 +74,37 @@ func TestOnlyClientsThatLeaveOrdinaryCallsOpenTheBreaker(t *testing.T) {
 				t.Errorf("%+v left after %s: breaker closed %v, want %v", c.call, c.after, got, c.closed)
 			}
 		})
+	}
+}
+
+// TestTheLengthOfABodyIsSaidOnce sends a body to an upstream that reads raw bytes.
+func TestTheLengthOfABodyIsSaidOnce(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	got := make(chan string, 1)
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer c.Close()
+		in := make([]byte, 4<<10)
+		n, _ := c.Read(in)
+		got <- string(in[:n])
+		_, _ = io.WriteString(c, "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n")
+	}()
+	u := NewUpstream("sales", &url.URL{Scheme: "http", Host: l.Addr().String()}, nil, NewMetrics(prometheus.NewRegistry()))
+	r := post(t.Context(), strings.NewReader("{}"))
+	r.Header.Set("Content-Length", "02")
+	if err := u.Forward(httptest.NewRecorder(), r, Call{Timeout: 10 * time.Second}); err != nil {
+		t.Fatal(err)
+	}
+	if raw := <-got; strings.Count(raw, "Content-Length:") != 1 || !strings.Contains(raw, "Content-Length: 2\r\n") {
+		t.Errorf("the upstream is sent\n%s", raw)
 	}
 }
 
