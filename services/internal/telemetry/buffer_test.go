@@ -78,6 +78,25 @@ func TestABufferIsBoundedAndKeepsTheOrder(t *testing.T) {
 	}
 }
 
+func TestManyLinesAreWrittenAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var w writes
+		b, began := telemetry.NewBuffer(&w), time.Now()
+		for range 40 {
+			if _, err := b.Write([]byte(strings.Repeat("x", 1023) + "\n")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Nanosecond) // of the test's own clock
+		synctest.Wait()
+		if len(w.list()) == 0 {
+			t.Errorf("40 KiB wait after %s", time.Since(began))
+		}
+		b.Flush()
+	})
+}
+
 // stuck takes nothing until it is let go.
 type stuck struct {
 	writes
