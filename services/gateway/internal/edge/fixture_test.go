@@ -104,6 +104,7 @@ type setup struct {
 	upstream string          // URL of another one than a server of the test's own
 	keys     *authntest.Keys // the gateway's own if nil
 	log      *slog.Logger    // none if nil
+	uncached bool            // there is no cache
 	handler  bool            // answers everything with the handler
 }
 
@@ -143,9 +144,13 @@ func start(t testing.TB, s setup) *gateway {
 	g.cache = cache.New(30*time.Second, reg)
 	g.cache.Hears(true)
 	g.srv = server.New(server.Options{Name: "gateway", Log: log, Metrics: reg, Health: health.New()})
+	answers := g.cache
+	if s.uncached {
+		answers = nil
+	}
 	g.edge = edge.New(edge.Options{
 		Table: table, Upstreams: upstreams, Verifier: g.keys.Verifier(t), Limits: s.limits, Origins: s.origins,
-		Proxies: s.proxies, Cache: g.cache, Draining: s.drain, Log: log, Metrics: reg, Observer: g.srv,
+		Proxies: s.proxies, Cache: answers, Draining: s.drain, Log: log, Metrics: reg, Observer: g.srv,
 	})
 	g.srv.Fallback(g.edge)
 	g.srv.Refuse(g.edge.Refuse)
