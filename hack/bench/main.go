@@ -51,7 +51,7 @@ type options struct {
 
 	Growth   bool    `help:"Measure at growing sizes instead: the first of each, then more past sales, then more products, then more replicas."`
 	Products []int64 `help:"Products, with --growth." default:"1000,100000,1000000" sep:","`
-	Sales    []int64 `help:"Past sales, with --growth; 10000000 need about 40 GiB free in the temporary folder and an hour to fill in, --sales 10000,1000000 do without." default:"10000,1000000,10000000" sep:","`
+	Sales    []int64 `help:"Past sales, with --growth; 10000000 need about 40 GiB free in the temporary folder and a quarter of an hour to fill in, --sales 10000,1000000 do without." default:"10000,1000000,10000000" sep:","`
 	Replicas []int64 `help:"Replicas of each consumer, with --growth." default:"1,2,4" sep:","`
 }
 
