@@ -292,8 +292,7 @@ func TestAnAddressIsTheClientsOnlyByTrustedProxies(t *testing.T) {
 
 func TestAnUpstreamThatIsAwayIs503(t *testing.T) {
 	t.Parallel()
-	g := start(t, setup{})
-	g.up.Close()
+	g := start(t, setup{upstream: nobody(t)})
 	for _, a := range []answer{
 		g.do("POST", "/auth/login", "{}"), g.do("GET", "/products/7", ""), g.do("GET", "/sales", "", "Authorization", g.client(7)),
 	} {
