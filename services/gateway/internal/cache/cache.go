@@ -180,6 +180,9 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 		reason = "stale"
 	}
 	f, shared := c.join(ctx, k, fetch)
+	if f == nil {
+		return c.Get(ctx, k, fetch)
+	}
 	select {
 	case <-f.done:
 	case <-ctx.Done():
@@ -244,12 +247,16 @@ func (c *Cache) lifetime() time.Duration {
 	return min(c.ttl, deafTTL)
 }
 
-// join finds the call under way for a key, or begins one.
+// join finds the call under way for a key, or begins one; nil when an answer has come since
+// nobody found one.
 func (c *Cache) join(ctx context.Context, k Key, fetch Fetch) (f *flight, shared bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f, ok := c.flights[k]; ok {
 		return f, true
+	}
+	if _, ok := c.Kept(k); ok {
+		return nil, false
 	}
 	f = &flight{done: make(chan struct{})}
 	c.flights[k] = f
