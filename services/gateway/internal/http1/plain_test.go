@@ -290,6 +290,37 @@ func TestAClientOfManyRequestsLeavesOthersTheirTurn(t *testing.T) {
 	})
 }
 
+// TestAConnectionThatCannotBeOnALoopIsNotUsed dials what has no descriptor. A loop would wait
+// in it for one, with all that are on it.
+func TestAConnectionThatCannotBeOnALoopIsNotUsed(t *testing.T) {
+	t.Parallel()
+	loops := eventlooptest.Start(t)
+	if loops == nil {
+		return // Nothing is adopted where there are no loops.
+	}
+	ours, theirs := net.Pipe()
+	defer theirs.Close()
+	_ = theirs.SetDeadline(time.Now().Add(20 * time.Second))
+	transport := &http1.Transport{MaxIdle: 4, IdleTimeout: time.Minute, MaxHeader: 64 << 10, Loops: loops,
+		Dial: func(context.Context) (net.Conn, error) { return ours, nil }}
+	defer transport.CloseIdleConnections()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://x/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res, err := transport.RoundTrip(r); !errors.Is(err, errors.ErrUnsupported) {
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		t.Errorf("it was used: %v", err)
+	}
+	if _, err := theirs.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("it is left open: %v", err)
+	}
+}
+
 // TestAReplyIsRelayed has a server pass plain requests on to another one of ours.
 func TestAReplyIsRelayed(t *testing.T) {
 	t.Parallel()
