@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"net/http"
 	"os/exec"
 	"strings"
 	"testing"
@@ -122,9 +124,24 @@ func (s shop) left(t *testing.T, product int64, want store.Stock) {
 		now, err := s.Stock(t.Context(), s.manager, product)
 		return err == nil && now == want, now
 	})
-	if violations, err := s.Audit(t.Context(), s.manager); err != nil || len(violations) > 0 {
-		t.Errorf("audit: %v %v", violations, err)
+	// A pod that was killed may have answered until here, and be gone before the next is ready.
+	var violations []string
+	eventually(t, 2*time.Minute, func() (bool, any) {
+		var err error
+		if violations, err = s.Audit(t.Context(), s.manager); err != nil && !away(err) {
+			t.Fatalf("audit: %v", err)
+		}
+		return err == nil, err
+	})
+	if len(violations) > 0 {
+		t.Errorf("audit: %v", violations)
 	}
+}
+
+// away says that a call was answered with 503, and with when to try again.
+func away(err error) bool {
+	p, ok := errors.AsType[*store.Problem](err)
+	return ok && p.Status == http.StatusServiceUnavailable && p.RetryAfter != ""
 }
 
 // eventually waits for a condition; last is shown when it never holds.

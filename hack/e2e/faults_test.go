@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -67,9 +66,8 @@ func TestADatabaseThatRestartsAnswers503Meanwhile(t *testing.T) {
 	saw503 := false
 	eventually(t, 3*time.Minute, func() (bool, any) {
 		err := s.Do(t.Context(), s.client, http.MethodGet, "/sales", nil, nil)
-		p, ok := errors.AsType[*store.Problem](err)
 		switch {
-		case ok && p.Status == http.StatusServiceUnavailable && p.RetryAfter != "":
+		case away(err):
 			saw503 = true
 		case err != nil:
 			t.Fatalf("while the database restarts: %v, want 503 with Retry-After", err)
