@@ -45,7 +45,7 @@ type boxAnswer struct {
 // it.
 func described[I any](t *testing.T, m server.Manual) []byte {
 	t.Helper()
-	srv, _, _ := newServer(t, server.Config{}, health.New())
+	srv := newServer(t, server.Config{}, health.New()).srv
 	op := authn.Require(huma.Operation{Method: "PUT", Path: "/boxes/{id}", OperationID: "put-box", Summary: "Put a box",
 		Tags: []string{"boxes"}, Errors: []int{422, 503}}, authn.Manager)
 	huma.Register(srv.API(), op, func(context.Context, *I) (*boxAnswer, error) { return nil, nil })

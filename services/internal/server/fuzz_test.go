@@ -16,7 +16,8 @@ import (
 // FuzzRequest sends any body, content type, query and path to operations: whatever
 // a client sends, the answer is never a 5xx.
 func FuzzRequest(f *testing.F) {
-	srv, keys, _ := newServer(f, server.Config{}, health.New())
+	of := newServer(f, server.Config{}, health.New())
+	srv, keys := of.srv, of.keys
 	register(srv.API())
 	manager := keys.Bearer(f, 7, authn.Manager)
 	f.Add([]byte(`{"name":"a","price":"1.99","lines":[{"productId":1,"quantity":2}]}`), "application/json", "limit=2", "1")

@@ -1,15 +1,14 @@
 package server
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -43,34 +42,27 @@ func identify(next http.Handler) http.Handler {
 
 // observer logs and counts each request, and survives its panic.
 type observer struct {
-	log      *slog.Logger
-	requests telemetry.RequestLog
-	duration *prometheus.HistogramVec
-	inFlight prometheus.Gauge
+	log       *slog.Logger
+	requests  telemetry.RequestLog
+	durations *durations
+	inFlight  atomic.Int64
 }
 
-func newObserver(log *slog.Logger, reg prometheus.Registerer) observer {
-	o := observer{
-		log: log, requests: telemetry.NewRequestLog(log),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "http_request_duration_seconds", Help: "Time to answer a request, by route.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
-		}, []string{"method", "route", "status"}),
-		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "http_requests_in_flight", Help: "Requests being answered now.",
-		}),
-	}
-	reg.MustRegister(o.duration, o.inFlight)
+func newObserver(log *slog.Logger, reg prometheus.Registerer) *observer {
+	o := &observer{log: log, requests: telemetry.NewRequestLog(log), durations: newDurations()}
+	reg.MustRegister(o.durations.vec, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "http_requests_in_flight", Help: "Requests being answered now.",
+	}, func() float64 { return float64(o.inFlight.Load()) }))
 	return o
 }
 
-func (o observer) observe(next http.Handler) http.Handler {
+func (o *observer) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		o.inFlight.Inc()
+		o.inFlight.Add(1)
 		defer func() {
-			o.inFlight.Dec()
+			o.inFlight.Add(-1)
 			reason := recover()
 			if reason != nil {
 				o.survive(ww, r, reason)
@@ -85,7 +77,7 @@ func (o observer) observe(next http.Handler) http.Handler {
 }
 
 // survive answers a request whose handler panicked, if nothing was answered yet.
-func (o observer) survive(ww middleware.WrapResponseWriter, r *http.Request, reason any) {
+func (o *observer) survive(ww middleware.WrapResponseWriter, r *http.Request, reason any) {
 	if err, ok := reason.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return
 	}
@@ -95,16 +87,18 @@ func (o observer) survive(ww middleware.WrapResponseWriter, r *http.Request, rea
 	}
 }
 
-func (o observer) record(r *http.Request, ww middleware.WrapResponseWriter, took time.Duration) {
+func (o *observer) record(r *http.Request, ww middleware.WrapResponseWriter, took time.Duration) {
 	status := ww.Status()
 	if status == 0 {
 		status = http.StatusOK
 	}
-	o.write(r.Context(), telemetry.Request{Method: method(r.Method), Route: chi.RouteContext(r.Context()).RoutePattern(),
-		Path: r.URL.Path, Status: status, Bytes: ww.BytesWritten(), Took: took, Client: r.RemoteAddr})
+	ctx := r.Context()
+	o.write(telemetry.Request{Method: method(r.Method), Route: chi.RouteContext(ctx).RoutePattern(),
+		Path: r.URL.Path, Status: status, Bytes: ww.BytesWritten(), Took: took, Client: r.RemoteAddr,
+		RequestID: telemetry.RequestID(ctx), TraceParent: telemetry.TraceParent(ctx)})
 }
 
-func (o observer) write(ctx context.Context, r telemetry.Request) {
+func (o *observer) write(r telemetry.Request) {
 	level := slog.LevelInfo
 	switch {
 	case r.Route == "":
@@ -113,29 +107,17 @@ func (o observer) write(ctx context.Context, r telemetry.Request) {
 		level = slog.LevelDebug
 	}
 	r.Path = clip(r.Path)
-	o.duration.WithLabelValues(r.Method, r.Route, statusText(r.Status)).Observe(r.Took.Seconds())
-	o.requests.Log(ctx, level, r)
+	o.durations.of(r.Method, r.Route, r.Status).Observe(r.Took.Seconds())
+	o.requests.Log(level, r)
 }
 
 // Began counts a request that is answered beside the server's handler, until Answered.
-func (s *Server) Began() { s.observer.inFlight.Inc() }
+func (s *Server) Began() { s.observer.inFlight.Add(1) }
 
-// Answered logs and counts a request that was answered beside the server's handler. Its
-// ids are those of ctx.
-func (s *Server) Answered(ctx context.Context, r telemetry.Request) {
-	s.observer.inFlight.Dec()
-	s.observer.write(ctx, r)
-}
-
-// statusText is a status as a label.
-func statusText(status int) string {
-	switch status {
-	case http.StatusOK:
-		return "200"
-	case http.StatusAccepted:
-		return "202"
-	}
-	return strconv.Itoa(status)
+// Answered logs and counts a request that was answered beside the server's handler.
+func (s *Server) Answered(r telemetry.Request) {
+	s.observer.inFlight.Add(-1)
+	s.observer.write(r)
 }
 
 func probe(route string) bool {

@@ -76,7 +76,7 @@ const (
 type Server struct {
 	opts     Options
 	router   *chi.Mux
-	observer observer
+	observer *observer
 	api      huma.API
 	stops    []stop
 	draining chan struct{}

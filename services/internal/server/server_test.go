@@ -16,6 +16,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"ecommerce-stack.dev/services/internal/authn"
@@ -72,25 +73,29 @@ type fixture struct {
 	srv  *server.Server
 	keys *authntest.Keys
 	log  *logs
+
+	metrics *prometheus.Registry
 }
 
-func newServer(t testing.TB, config server.Config, health *health.Checks) (*server.Server, *authntest.Keys, *logs) {
+// newServer returns a fixture that does not listen.
+func newServer(t testing.TB, config server.Config, health *health.Checks) fixture {
 	t.Helper()
-	keys, out := authntest.New(t), &logs{}
-	return server.New(server.Options{
-		Name: "test", Title: "Test", Config: config, Health: health, Verifier: keys.Verifier(t),
-		Log: telemetry.NewLogger(out, "test", slog.LevelDebug), Metrics: telemetry.NewRegistry("test"),
+	f := fixture{keys: authntest.New(t), log: &logs{}, metrics: telemetry.NewRegistry("test")}
+	f.srv = server.New(server.Options{
+		Name: "test", Title: "Test", Config: config, Health: health, Verifier: f.keys.Verifier(t),
+		Log: telemetry.NewLogger(f.log, "test", slog.LevelDebug), Metrics: f.metrics,
 		Timeout: 200 * time.Millisecond,
-	}), keys, out
+	})
+	return f
 }
 
 func start(t *testing.T) fixture {
 	t.Helper()
-	srv, keys, out := newServer(t, server.Config{}, health.New())
-	register(srv.API())
-	ts := httptest.NewServer(srv.Handler())
-	t.Cleanup(func() { ts.Close(); ts.Client().CloseIdleConnections() })
-	return fixture{ts, srv, keys, out}
+	f := newServer(t, server.Config{}, health.New())
+	register(f.srv.API())
+	f.Server = httptest.NewServer(f.srv.Handler())
+	t.Cleanup(func() { f.Close(); f.Client().CloseIdleConnections() })
+	return f
 }
 
 func register(api huma.API) {
@@ -336,6 +341,39 @@ func TestRequestsCarryTheirIds(t *testing.T) {
 	}
 }
 
+func TestRequestsAreCountedByMethodRouteAndStatus(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	for range 2 { // The second time they are known.
+		f.do(t, "GET", "/things", "")
+		f.do(t, "HEAD", "/things", "")
+		f.do(t, "GET", "/nothing", "")
+		f.do(t, "GET", "/things/7", "")
+		f.do(t, "GET", "/livez", "")
+		f.do(t, "POST", "/things", "")
+		f.do(t, "POST", "/things", `{"name":"a","price":1}`, "Authorization", f.keys.Bearer(t, 7, authn.Manager))
+	}
+	families, err := f.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]uint64{}
+	for _, family := range families {
+		if family.GetName() != "http_request_duration_seconds" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			labels := m.GetLabel() // in the order of their names
+			got[labels[0].GetValue()+" "+labels[1].GetValue()+" "+labels[2].GetValue()] = m.GetHistogram().GetSampleCount()
+		}
+	}
+	want := map[string]uint64{"GET /things 200": 2, "HEAD /things 200": 2, "GET /livez 200": 2, "GET unmatched 404": 2,
+		"GET /things/{id} 401": 2, "POST /things 401": 2, "POST /things 201": 2}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("counted (-want +got):\n%s", diff)
+	}
+}
+
 func TestTheDocumentSaysWhoMayDoWhat(t *testing.T) {
 	t.Parallel()
 	f := start(t)
@@ -361,7 +399,7 @@ func TestTheDocumentSaysWhoMayDoWhat(t *testing.T) {
 
 func TestAnOperationOpenToNobodyKnowsWhoStopsTheProgram(t *testing.T) {
 	t.Parallel()
-	srv, _, _ := newServer(t, server.Config{}, health.New())
+	srv := newServer(t, server.Config{}, health.New()).srv
 	defer func() {
 		if recover() == nil {
 			t.Error("an operation without Require or Public was registered")
@@ -374,9 +412,9 @@ func TestAnOperationOpenToNobodyKnowsWhoStopsTheProgram(t *testing.T) {
 func TestAStoppingServerFinishesWhatItBegan(t *testing.T) {
 	t.Parallel()
 	checks := health.New()
-	srv, _, _ := newServer(t, server.Config{
+	srv := newServer(t, server.Config{
 		HTTPAddr: "127.0.0.1:0", MetricsAddr: "127.0.0.1:0", ShutdownTimeout: 10 * time.Second, ShutdownDelay: 10 * time.Millisecond,
-	}, checks)
+	}, checks).srv
 	entered, release := make(chan struct{}), make(chan struct{})
 	huma.Register(srv.API(), server.Slow(authn.Public(huma.Operation{Method: "GET", Path: "/slow", OperationID: "slow"}), 0),
 		func(context.Context, *struct{}) (*made, error) {
@@ -434,7 +472,7 @@ func TestAnAddressInUseIsAnError(t *testing.T) {
 	t.Parallel()
 	taken := httptest.NewServer(http.NotFoundHandler())
 	defer taken.Close()
-	srv, _, _ := newServer(t, server.Config{HTTPAddr: taken.Listener.Addr().String(), MetricsAddr: "127.0.0.1:0"}, health.New())
+	srv := newServer(t, server.Config{HTTPAddr: taken.Listener.Addr().String(), MetricsAddr: "127.0.0.1:0"}, health.New()).srv
 	if err := srv.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "take requests") {
 		t.Errorf("Run = %v", err)
 	}

@@ -40,27 +40,27 @@ var Stdout = NewBuffer(os.Stdout)
 
 // Write implements io.Writer; it takes whole lines. Its error may be that of lines before.
 func (b *Buffer) Write(line []byte) (int, error) {
-	for !b.add(line) {
-		b.Flush()
+	for {
+		added, err := b.add(line)
+		switch {
+		case !added:
+			b.Flush()
+		case err != nil:
+			return 0, err
+		default:
+			return len(line), nil
+		}
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	err := b.err
-	b.err = nil
-	if err != nil {
-		return 0, err
-	}
-	return len(line), nil
 }
 
-// add adds a line, unless there is no room for it.
-func (b *Buffer) add(line []byte) bool {
+// add adds a line, unless there is no room for it, and takes the error there is to tell.
+func (b *Buffer) add(line []byte) (added bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(b.lines) > 0 && len(b.lines)+len(line) > bufferMost {
-		return false
-	}
 	before := len(b.lines)
+	if before > 0 && before+len(line) > bufferMost {
+		return false, nil
+	}
 	b.lines = append(b.lines, line...)
 	if b.timer == nil {
 		b.timer = time.AfterFunc(bufferTime, b.Flush)
@@ -68,7 +68,8 @@ func (b *Buffer) add(line []byte) bool {
 	if before <= bufferSize && len(b.lines) > bufferSize {
 		b.timer.Reset(0)
 	}
-	return true
+	err, b.err = b.err, nil
+	return true, err
 }
 
 // Flush writes what waits. An error is left to the next Write: nobody who logs could do

@@ -16,6 +16,8 @@ type Request struct {
 	Took                time.Duration
 	At                  time.Time // when it was answered; zero is now
 	Client              string
+
+	RequestID, TraceParent string
 }
 
 // RequestLog writes the line of each request. There is one for every request of every
@@ -37,11 +39,12 @@ func NewRequestLog(log *slog.Logger) RequestLog {
 var requestLines = sync.Pool{New: func() any { b := make([]byte, 0, 1<<10); return &b }}
 
 // Log writes a line, if the level is enabled.
-func (l RequestLog) Log(ctx context.Context, level slog.Level, r Request) {
-	if !l.log.Enabled(ctx, level) {
+func (l RequestLog) Log(level slog.Level, r Request) {
+	if !l.log.Enabled(context.Background(), level) {
 		return
 	}
 	if l.ours == nil {
+		ctx := Begin(context.Background(), r.RequestID, r.TraceParent)
 		l.log.LogAttrs(ctx, level, "request", slog.String("method", r.Method), slog.String("route", r.Route),
 			slog.String("path", r.Path), slog.Int("status", r.Status), slog.Int("bytes", r.Bytes),
 			slog.Float64("seconds", r.Took.Seconds()), slog.String("client", r.Client))
@@ -66,17 +69,28 @@ func (l RequestLog) Log(ctx context.Context, level slog.Level, r Request) {
 	b = appendText(b, "path", r.Path)
 	b = strconv.AppendInt(append(b, `,"status":`...), int64(r.Status), 10)
 	b = strconv.AppendInt(append(b, `,"bytes":`...), int64(r.Bytes), 10)
-	b = strconv.AppendFloat(append(b, `,"seconds":`...), r.Took.Seconds(), 'g', -1, 64)
+	b = appendSeconds(append(b, `,"seconds":`...), r.Took)
 	b = appendText(b, "client", r.Client)
-	if id := RequestID(ctx); id != "" {
-		b = appendText(b, "requestId", id)
+	if r.RequestID != "" {
+		b = appendText(b, "requestId", r.RequestID)
 	}
-	if id := TraceID(ctx); id != "" {
+	if id := traceID(r.TraceParent); id != "" {
 		b = appendText(b, "traceId", id)
 	}
 	b = append(b, "}\n"...)
 	*pooled = b[:0]
 	_, _ = l.ours.w.Write(b) // as the logger does, which nobody could tell of it either
+}
+
+// appendSeconds adds a duration as a number of seconds.
+func appendSeconds(b []byte, d time.Duration) []byte {
+	if d < 0 { // It takes a clock that does not only go on.
+		b, d = append(b, '-'), -d
+	}
+	b = append(strconv.AppendInt(b, int64(d/time.Second), 10), '.')
+	point := len(b)
+	b = strconv.AppendInt(b, int64(d%time.Second+time.Second), 10) // with all its zeros, behind a one
+	return append(b[:point], b[point+1:]...)
 }
 
 // appendText adds a field with a string.

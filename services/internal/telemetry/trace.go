@@ -91,12 +91,14 @@ func TraceParent(ctx context.Context) string {
 }
 
 // TraceID of ctx: 32 hex digits, or "".
-func TraceID(ctx context.Context) string {
-	tp := TraceParent(ctx)
-	if tp == "" {
+func TraceID(ctx context.Context) string { return traceID(TraceParent(ctx)) }
+
+// traceID is the part of a valid traceparent that all spans of the trace share.
+func traceID(traceParent string) string {
+	if traceParent == "" {
 		return ""
 	}
-	return tp[3:35]
+	return traceParent[3:35]
 }
 
 // NewTraceParent begins a trace.

@@ -47,7 +47,7 @@ type Options struct {
 // Observer is told of requests that are answered beside the server's handler.
 type Observer interface {
 	Began()
-	Answered(ctx context.Context, r telemetry.Request)
+	Answered(r telemetry.Request)
 }
 
 // Edge answers every request of the contract.

@@ -66,7 +66,7 @@ func (f *fast) end() {
 	err, _ := reason.(error)
 	aborted := errors.Is(err, http.ErrAbortHandler)
 	if reason != nil && !aborted {
-		f.edge.Log.ErrorContext(f.values(context.Background()), "panic", "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
+		f.edge.Log.ErrorContext(f.Of(context.Background()), "panic", "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
 		if aborted = f.status != 0; !aborted {
 			f.refuse(errors.New("panic"))
 		}
@@ -75,8 +75,9 @@ func (f *fast) end() {
 		f.status = http.StatusOK // as it is when a handler sets none
 	}
 	now := time.Now()
-	f.edge.Observer.Answered(f.values(context.Background()), telemetry.Request{Method: f.Method, Route: f.route.Path,
-		Path: f.Path, Status: f.status, Bytes: f.bytes, Took: now.Sub(f.Began), At: now, Client: f.Remote()})
+	f.edge.Observer.Answered(telemetry.Request{Method: f.Method, Route: f.route.Path,
+		Path: f.Path, Status: f.status, Bytes: f.bytes, Took: now.Sub(f.Began), At: now, Client: f.Remote(),
+		RequestID: f.requestID, TraceParent: f.trace})
 	if aborted {
 		panic(http.ErrAbortHandler)
 	}
@@ -171,7 +172,7 @@ func (f *fast) admit() bool {
 func (f *fast) pass() {
 	u := f.edge.Upstreams[f.route.Upstream]
 	reply, err := u.Relay(f.Plain, proxy.Relayed{Timeout: f.route.Timeout, Client: f.address, RequestID: f.requestID, TraceParent: f.trace,
-		Values: f.values})
+		Values: f})
 	if err != nil {
 		f.refuse(err)
 		return
@@ -186,8 +187,8 @@ func (f *fast) pass() {
 	}
 }
 
-// values gives the context of what takes long the ids of the request.
-func (f *fast) values(ctx context.Context) context.Context {
+// Of implements http1.Values: what takes long has the ids of the request.
+func (f *fast) Of(ctx context.Context) context.Context {
 	return telemetry.Begin(ctx, f.requestID, f.trace)
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -357,6 +358,53 @@ func TestAChangeOnTheFastPathDropsWhatIsKept(t *testing.T) {
 		"gateway_cache_results_total{result=\"hit\"} 1\ngateway_cache_results_total{result=\"miss\"} 2\n"
 	if err := testutil.GatherAndCompare(g.metrics, strings.NewReader(want), "gateway_cache_results_total"); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestRequestsInFlightAreCountedOnBothWays(t *testing.T) {
+	t.Parallel()
+	for _, handler := range []bool{false, true} {
+		g := start(t, setup{handler: handler})
+		come, goOn := make(chan struct{}), make(chan struct{})
+		release := sync.OnceFunc(func() { close(goOn) })
+		t.Cleanup(release)
+		client := g.client(7)
+		g.up.answers(text("0"))
+		g.expect(g.do(http.MethodGet, "/sales/7", "", "Authorization", client), 200, "") // From now on the token is known.
+		g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+			come <- struct{}{}
+			<-goOn
+			text("1")(w, r)
+		})
+		done := make(chan answer, 1)
+		go func() { done <- g.do(http.MethodGet, "/sales/7", "", "Authorization", client) }()
+		<-come
+		g.inFlight(t, 1)
+		release()
+		g.expect(<-done, 200, "")
+		g.inFlight(t, 0)
+		if fast := g.taken.Load() > 0; fast == handler {
+			t.Errorf("handler %v, and the fast path has answered: %v", handler, fast)
+		}
+	}
+}
+
+// inFlight waits until so many requests, and calls of sales, are counted.
+func (g *gateway) inFlight(t *testing.T, want int) {
+	t.Helper()
+	text := fmt.Sprintf("# HELP http_requests_in_flight Requests being answered now.\n# TYPE http_requests_in_flight gauge\n"+
+		"http_requests_in_flight %[1]d\n# HELP gateway_upstream_in_flight Calls in flight, streams among them.\n"+
+		"# TYPE gateway_upstream_in_flight gauge\ngateway_upstream_in_flight{upstream=\"auth\"} 0\n"+
+		"gateway_upstream_in_flight{upstream=\"sales\"} %[1]d\ngateway_upstream_in_flight{upstream=\"stock\"} 0\n", want)
+	// A client has its answer a moment before the request is over.
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		err := testutil.GatherAndCompare(g.metrics, strings.NewReader(text), "http_requests_in_flight", "gateway_upstream_in_flight")
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
 	}
 }
 

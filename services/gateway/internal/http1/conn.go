@@ -114,10 +114,15 @@ func (c *conn) await(method string, maxHeader int) error {
 			w.begin()
 			continue
 		}
-		if buffered, _ := c.in.Peek(c.in.Buffered()); endOf(buffered, 0) == 0 {
-			w.begin() // More has to arrive.
+		block := wholeBlock(c.in)
+		if block == nil { // More has to arrive.
+			w.begin()
+			var err error
+			if block, err = readBlock(c.in, maxHeader); err != nil {
+				return err
+			}
 		}
-		if err := c.readHeader(method, maxHeader); err != nil {
+		if err := c.parse(string(block), method); err != nil {
 			return err
 		}
 		if c.Status >= http.StatusOK {

@@ -13,26 +13,42 @@ type Field struct{ Name, Value string }
 // continues the one before, a name with a space or a control character in a value are
 // malformed: another reader might see other fields.
 func appendFields(to []Field, text string) ([]Field, error) {
-	for text != "" {
-		line, rest, _ := strings.Cut(text, "\n")
-		text = rest
-		line, ok := strings.CutSuffix(line, "\r")
-		if !ok {
+	for text != "" && text[0] != '\r' {
+		n, canonical := nameEnd(text)
+		end := strings.IndexByte(text, '\n')
+		if n == 0 || end < 0 || text[n] != ':' || text[end-1] != '\r' {
 			return nil, errMalformed
 		}
-		if line == "" {
-			break
-		}
-		name, value, ok := strings.Cut(line, ":")
-		if !ok || !token(name) {
+		f := Field{text[:n], trim(text[n+1 : end-1])}
+		if !fieldValue(f.Value) {
 			return nil, errMalformed
 		}
-		if value = trim(value); !fieldValue(value) {
-			return nil, errMalformed
+		if !canonical {
+			f.Name = textproto.CanonicalMIMEHeaderKey(f.Name)
 		}
-		to = append(to, Field{textproto.CanonicalMIMEHeaderKey(name), value})
+		to = append(to, f)
+		text = text[end+1:]
+	}
+	if text != "" && text != "\r\n" {
+		return nil, errMalformed
 	}
 	return to, nil
+}
+
+// nameEnd is how far a field's name goes, and whether it is in canonical form, as most
+// are: a capital at the beginning of each word, and nowhere else.
+func nameEnd(text string) (n int, canonical bool) {
+	canonical = true
+	for first := true; n < len(text) && tokenByte[text[n]]; n++ {
+		c := text[n]
+		if first {
+			canonical = canonical && (c < 'a' || c > 'z')
+		} else {
+			canonical = canonical && (c < 'A' || c > 'Z')
+		}
+		first = c == '-'
+	}
+	return n, canonical
 }
 
 // manyFields are more than any client of ours sends.

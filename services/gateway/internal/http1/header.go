@@ -8,15 +8,9 @@ import (
 	"strings"
 )
 
-// readHeader reads one header of an answer (RFC 9112, sections 4 to 6) and what it says
-// of the body and of the connection.
-func (c *conn) readHeader(method string, limit int) error {
-	block, err := readBlock(c.in, limit)
-	if err != nil {
-		return err
-	}
-	// One string holds all: the fields are parts of it.
-	text := string(block)
+// parse reads one header of an answer (RFC 9112, sections 4 to 6) and what it says of
+// the body and of the connection. The fields are parts of the text.
+func (c *conn) parse(text, method string) (err error) {
 	line, text, _ := strings.Cut(text, "\n")
 	line, ok := strings.CutSuffix(line, "\r")
 	if !ok || !fieldValue(line) {
@@ -29,6 +23,18 @@ func (c *conn) readHeader(method string, limit int) error {
 		return err
 	}
 	return c.frame(method)
+}
+
+// wholeBlock is readBlock for a header that is here already, as most are, and nil for
+// another one.
+func wholeBlock(in *bufio.Reader) []byte {
+	buffered, _ := in.Peek(in.Buffered())
+	end := endOf(buffered, 0)
+	if end == 0 {
+		return nil
+	}
+	_, _ = in.Discard(end) // It is all there.
+	return buffered[:end]
 }
 
 // readBlock reads up to the empty line that ends a header, which is left out. It is

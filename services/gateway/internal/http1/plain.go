@@ -28,7 +28,7 @@ type Plain struct {
 	deadline time.Time
 	timeout  time.Duration
 	cause    error
-	values   func(context.Context) context.Context
+	values   Values
 	made     *late // what is made when it is needed
 }
 
@@ -105,9 +105,14 @@ func (p *Plain) Take() {
 	p.Body = nil
 }
 
+// Values are what a context gets when a request needs one.
+type Values interface {
+	Of(parent context.Context) context.Context
+}
+
 // Within bounds the time for the rest of the request, and says what Context ends with
 // after it and what values it has.
-func (p *Plain) Within(d time.Duration, cause error, values func(context.Context) context.Context) {
+func (p *Plain) Within(d time.Duration, cause error, values Values) {
 	p.deadline, p.timeout, p.cause, p.values = p.Began.Add(d), d, cause, values
 }
 
@@ -133,7 +138,7 @@ func (p *Plain) late() *late {
 	ex.request.Body = http.NoBody
 	p.made = &late{exchange: ex, context: &ex.ctx, cancel: func() {}}
 	if p.values != nil {
-		p.made.context = p.values(p.made.context)
+		p.made.context = p.values.Of(p.made.context)
 	}
 	if p.timeout > 0 {
 		p.made.context, p.made.cancel = WithTimeout(p.made.context, time.Until(p.deadline), p.cause)

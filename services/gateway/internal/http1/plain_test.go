@@ -141,16 +141,22 @@ func TestTheFastPathMayDecline(t *testing.T) {
 	})
 }
 
+// valued gives a context itself as a key and a value.
+type valued struct{}
+
+func (valued) Of(ctx context.Context) context.Context {
+	return context.WithValue(ctx, valued{}, "value")
+}
+
 func TestAPlainRequestCanBeAnsweredAsAHandlerDoes(t *testing.T) {
 	t.Parallel()
-	type key struct{}
 	cause := errors.New("over")
 	fast(t, func(p *http1.Plain) bool {
-		p.Within(time.Minute, cause, func(ctx context.Context) context.Context { return context.WithValue(ctx, key{}, "value") })
+		p.Within(time.Minute, cause, valued{})
 		p.Leave()
 		w, r := p.HTTP()
 		deadline, ok := p.Context().Deadline()
-		fmt.Fprintf(w, "%s %s %s %v %v", r.Method, r.URL, r.Header.Get("X-A"), r.Context().Value(key{}), ok && time.Until(deadline) > 50*time.Second)
+		fmt.Fprintf(w, "%s %s %s %v %v", r.Method, r.URL, r.Header.Get("X-A"), r.Context().Value(valued{}), ok && time.Until(deadline) > 50*time.Second)
 		return true
 	}, func(t *testing.T, address string, _ *http1.Server) {
 		raw := "PUT /a?b=c HTTP/1.1\r\nHost: x\r\nX-A: 1\r\nContent-Length: 3\r\n\r\nabc"
@@ -343,7 +349,7 @@ func TestAReplyIsRelayed(t *testing.T) {
 		relay := func(p *http1.Plain) bool {
 			request := "GET " + p.Path + " HTTP/1.1\r\nHost: origin\r\n\r\n"
 			p.Take()
-			p.Within(10*time.Second, errors.New("over"), func(ctx context.Context) context.Context { return ctx })
+			p.Within(10*time.Second, errors.New("over"), nil)
 			reply, err := transport.Relay(p, []byte(request), time.Now())
 			if err != nil {
 				return say(p, err.Error())

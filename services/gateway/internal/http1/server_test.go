@@ -148,6 +148,8 @@ func TestRequestsThatReadersDifferOverAreRefused(t *testing.T) {
 		"coding twice":       "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
 		"space before colon": "GET / HTTP/1.1\r\nHost: x\r\nX-A : b\r\n\r\n",
 		"continued line":     "GET / HTTP/1.1\r\nHost: x\r\nX-A: a\r\n b\r\n\r\n",
+		"no name":            "GET / HTTP/1.1\r\nHost: x\r\n: b\r\n\r\n",
+		"bare return":        "GET / HTTP/1.1\r\nHost: x\r\n\rX-A: b\r\n\r\n",
 		"bare line feeds":    "GET / HTTP/1.1\nHost: x\n\r\n\r\n",
 		"two spaces":         "GET  / HTTP/1.1\r\nHost: x\r\n\r\n",
 		"space in target":    "GET /a b HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -357,18 +359,23 @@ func TestTheClientIsToldToGoOn(t *testing.T) {
 
 func TestSlowClientsAreLetGo(t *testing.T) {
 	t.Parallel()
-	short := limits
-	short.Header, short.Read, short.Idle = 100*time.Millisecond, 200*time.Millisecond, 300*time.Millisecond
 	readErr := make(chan error, 1)
-	ours, _ := listen(t, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	read := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, err := io.ReadAll(r.Body)
 		readErr <- err
-	}), short)
-	for name, raw := range map[string]string{
-		"says nothing":     "",
-		"half a header":    "GET / HTTP/1.1\r\nHos",
-		"half of the body": "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc",
+	})
+	const soon, late = 100 * time.Millisecond, time.Minute
+	for name, c := range map[string]struct {
+		raw                string
+		header, read, idle time.Duration
+	}{
+		"says nothing":     {"", late, late, soon},
+		"half a header":    {"GET / HTTP/1.1\r\nHos", soon, late, late},
+		"half of the body": {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc", late, soon, late},
 	} {
+		l, raw := limits, c.raw
+		l.Header, l.Read, l.Idle = c.header, c.read, c.idle
+		ours, _ := listen(t, read, l)
 		c, err := net.Dial("tcp", ours)
 		if err != nil {
 			t.Fatal(err)

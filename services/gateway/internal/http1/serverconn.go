@@ -240,10 +240,11 @@ const (
 // readHead reads a request's head, or says with which status to refuse it. An error says
 // that there is nobody to answer.
 func (c *serverConn) readHead(now time.Time) (status int, err error) {
-	if buffered, _ := c.in.Peek(c.in.Buffered()); endOf(buffered, 0) == 0 {
+	block := wholeBlock(c.in)
+	if block == nil {
 		c.readUntil(now, c.server.Limits.Header)
+		block, err = readBlock(c.in, c.server.Limits.HeaderBytes)
 	}
-	block, err := readBlock(c.in, c.server.Limits.HeaderBytes)
 	switch {
 	case errors.Is(err, errTooLarge):
 		return http.StatusRequestHeaderFieldsTooLarge, nil

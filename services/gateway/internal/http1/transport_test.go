@@ -192,6 +192,8 @@ func TestMalformedAnswersAreErrors(t *testing.T) {
 		"length is no number": "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
 		"continued line":      "HTTP/1.1 200 OK\r\nX-A: a\r\n b\r\nContent-Length: 0\r\n\r\n",
 		"space before colon":  "HTTP/1.1 200 OK\r\nX-A : a\r\nContent-Length: 0\r\n\r\n",
+		"no name":             "HTTP/1.1 200 OK\r\n: a\r\nContent-Length: 0\r\n\r\n",
+		"bare return":         "HTTP/1.1 200 OK\r\n\rX-A: a\r\nContent-Length: 0\r\n\r\n",
 		"bare line feed":      "HTTP/1.1 200 OK\r\nX-A: a\nX-B: b\r\nContent-Length: 0\r\n\r\n",
 		"NUL in a value":      "HTTP/1.1 200 OK\r\nX-A: \x00\r\nContent-Length: 0\r\n\r\n",
 		"endless header":      "HTTP/1.1 200 OK\r\nX-A: " + strings.Repeat("a", 100<<10) + "\r\n\r\n",

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"context"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -19,8 +18,8 @@ type Relayed struct {
 	// Client is the address to name in X-Forwarded-For.
 	Client                 netip.Addr
 	RequestID, TraceParent string
-	// Values gives the context of a call that takes long its values.
-	Values func(context.Context) context.Context
+	// Values of the context of a call that takes long.
+	Values http1.Values
 }
 
 // Relays says whether Relay can reach the upstream.
@@ -56,10 +55,9 @@ func (u *Upstream) Release() { u.leave(false) }
 
 // relay is send for a request that is written out.
 func (u *Upstream) relay(p *http1.Plain, request []byte) (*http1.Reply, error) {
-	transport := u.round.(*http1.Transport)
+	transport, began := u.round.(*http1.Transport), p.Began // A moment ago.
 	for attempt := 0; ; attempt++ {
-		began, told := u.permit()
-		if told != nil {
+		if told := u.permit(); told != nil {
 			return nil, told
 		}
 		reply, err := transport.Relay(p, request, began)
@@ -70,6 +68,7 @@ func (u *Upstream) relay(p *http1.Plain, request []byte) (*http1.Reply, error) {
 		if again, told := u.failed(p.Context(), p.Method, err, began, false, attempt); !again {
 			return nil, told
 		}
+		began = time.Now()
 	}
 }
 

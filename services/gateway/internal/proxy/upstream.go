@@ -68,7 +68,6 @@ type Upstream struct {
 	// would leave none for anything else.
 	ordinary, long, large places
 	metrics               *Metrics
-	inFlight              prometheus.Gauge
 }
 
 // places are taken by at most so many at once.
@@ -92,13 +91,13 @@ type Metrics struct {
 	failures *prometheus.CounterVec
 	retries  *prometheus.CounterVec
 	open     *prometheus.GaugeVec
-	inFlight *prometheus.GaugeVec
+	reg      prometheus.Registerer
 }
 
 // NewMetrics registers the metrics with reg.
 func NewMetrics(reg prometheus.Registerer) *Metrics {
 	label := []string{"upstream"}
-	m := &Metrics{
+	m := &Metrics{reg: reg,
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_upstream_failures_total", Help: "Calls that got no answer, by upstream and reason.",
 		}, []string{"upstream", "reason"}),
@@ -108,18 +107,18 @@ func NewMetrics(reg prometheus.Registerer) *Metrics {
 		open: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "gateway_breaker_open", Help: "1 while the circuit breaker lets no call through.",
 		}, label),
-		inFlight: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "gateway_upstream_in_flight", Help: "Calls in flight, streams among them.",
-		}, label),
 	}
-	reg.MustRegister(m.failures, m.retries, m.open, m.inFlight)
+	reg.MustRegister(m.failures, m.retries, m.open)
 	return m
 }
 
 // NewUpstream makes an upstream of an http or https URL without a path. Loops run its
 // connections over http, unless it is nil.
 func NewUpstream(name string, base *url.URL, loops *eventloop.Group, m *Metrics) *Upstream {
-	u := &Upstream{name: name, base: base, metrics: m, round: newTransport(base, loops), inFlight: m.inFlight.WithLabelValues(name)}
+	u := &Upstream{name: name, base: base, metrics: m, round: newTransport(base, loops)}
+	m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gateway_upstream_in_flight", Help: "Calls in flight, streams among them.", ConstLabels: prometheus.Labels{"upstream": name},
+	}, func() float64 { return float64(u.ordinary.taken.Load() + u.long.taken.Load()) }))
 	u.ordinary.most, u.long.most, u.large.most = maxInFlight, maxLong, largeBodies
 	open := m.open.WithLabelValues(name)
 	u.breaker = circuitbreaker.NewBuilder[any]().
@@ -171,14 +170,10 @@ func (u *Upstream) enter(long bool) error {
 		u.metrics.failures.WithLabelValues(u.name, "full").Inc()
 		return problem.Unavailable(time.Second)
 	}
-	u.inFlight.Inc()
 	return nil
 }
 
-func (u *Upstream) leave(long bool) {
-	u.among(long).free()
-	u.inFlight.Dec()
-}
+func (u *Upstream) leave(long bool) { u.among(long).free() }
 
 func (u *Upstream) among(long bool) *places {
 	if long {
@@ -192,10 +187,10 @@ func (u *Upstream) among(long bool) *places {
 // carried out. The error is what to tell the client.
 func (u *Upstream) send(req *http.Request, long bool) (*http.Response, error) {
 	for attempt := 0; ; attempt++ {
-		began, told := u.permit()
-		if told != nil {
+		if told := u.permit(); told != nil {
 			return nil, told
 		}
+		began := time.Now()
 		res, err := u.round.RoundTrip(req)
 		if err == nil {
 			u.breaker.RecordSuccess()
@@ -224,13 +219,13 @@ func anew(req *http.Request) (*http.Request, error) {
 	return &again, nil
 }
 
-// permit asks the breaker, and says when the attempt began.
-func (u *Upstream) permit() (began time.Time, told error) {
+// permit asks the breaker.
+func (u *Upstream) permit() (told error) {
 	if !u.breaker.TryAcquirePermit() {
 		u.metrics.failures.WithLabelValues(u.name, "breaker").Inc()
-		return time.Time{}, problem.Unavailable(u.breaker.RemainingDelay())
+		return problem.Unavailable(u.breaker.RemainingDelay())
 	}
-	return time.Now(), nil
+	return nil
 }
 
 // failed tells the breaker of an attempt without an answer, and says whether there is to
