@@ -54,7 +54,7 @@ type Edge struct {
 
 // peers in the order they are started: the origin is first.
 func peers() []peer {
-	return []peer{origin{}, nginx{}, haproxy{}, caddy{}, reverseProxy{}, varnish{}, gateway{}}
+	return []peer{origin{}, nginx{}, haproxy{}, caddy{}, reverseProxy{}, relay{}, varnish{}, gateway{}}
 }
 
 // Start builds, starts and tries everything. tell is called with what is done.
@@ -147,7 +147,7 @@ func (e *Edge) try(ctx context.Context, t Target) error {
 	client := wire.New(e.addresses[t.peer])
 	defer client.Close()
 	request := wire.Request{Method: http.MethodGet, Path: t.path}
-	if t.tokens {
+	if t.guarded {
 		a, err := client.Do(ctx, request)
 		if err != nil {
 			return err
@@ -155,6 +155,8 @@ func (e *Edge) try(ctx context.Context, t Target) error {
 		if a.Status != http.StatusUnauthorized {
 			return fmt.Errorf("%d without a token, want 401", a.Status)
 		}
+	}
+	if t.tokens {
 		request.Header = "Authorization: Bearer " + e.tokens[0] + "\r\n"
 	}
 	a, err := client.Do(ctx, request)

@@ -16,10 +16,15 @@ type Target struct {
 	about string
 	peer  string
 	path  string
-	// tokens says that each request has the token of one of many users.
-	tokens bool
-	edge   *Edge
+	// tokens says that each request has the token of one of many users, guarded that the
+	// peer takes none without.
+	tokens, guarded bool
+	edge            *Edge
 }
+
+// sameRequests are those of our gateway with tokens, at peers that do not look at them: a
+// token makes a request several times as long, for whoever reads and writes it.
+const sameRequests = ", the same requests as gateway-token"
 
 // Targets are all there are.
 func Targets() []Target {
@@ -30,7 +35,11 @@ func Targets() []Target {
 		{Title: "caddy", about: "caddy before the origin", peer: "caddy", path: plainPath},
 		{Title: "go-reverseproxy", about: "Go's httputil.ReverseProxy, tuned, before the origin", peer: "go-reverseproxy", path: plainPath},
 		{Title: "gateway", about: "our gateway before the origin, public and without a limit", peer: "gateway", path: plainPath},
-		{Title: "gateway-token", about: fmt.Sprintf("our gateway before the origin, tokens of %d users and their limits", users), peer: "gateway", path: tokenPath, tokens: true},
+		{Title: "gateway-token", about: fmt.Sprintf("our gateway before the origin, tokens of %d users and their limits", users), peer: "gateway", path: tokenPath, tokens: true, guarded: true},
+		{Title: "origin-token", about: "the origin directly" + sameRequests, peer: "origin", path: plainPath, tokens: true},
+		{Title: "nginx-token", about: "nginx before the origin" + sameRequests, peer: "nginx", path: plainPath, tokens: true},
+		{Title: "go-reverseproxy-token", about: "Go's httputil.ReverseProxy before the origin" + sameRequests, peer: "go-reverseproxy", path: plainPath, tokens: true},
+		{Title: "relay-token", about: "a proxy of nothing but system calls before the origin" + sameRequests, peer: "relay", path: plainPath, tokens: true},
 		{Title: "nginx-cached", about: "nginx with proxy_cache", peer: "nginx", path: cachedPath},
 		{Title: "varnish-cached", about: "varnish", peer: "varnish", path: cachedPath},
 		{Title: "gateway-cached", about: "our gateway's cached reads; without a broker they are fetched once a second", peer: "gateway", path: cachedPath},
