@@ -44,7 +44,7 @@ func reference(find byRound, measurement, figure string) (name string, values ma
 		if strings.HasSuffix(rest, "-cached") {
 			return "nginx-cached", find("http/nginx-cached", figure)
 		}
-		return "origin", find("http/origin", figure)
+		return originOf(find, rest, figure)
 	case group == "saga" && figure == "orders" && strings.HasSuffix(rest, "-hot"):
 		return "uniform", find(strings.TrimSuffix(measurement, "hot")+"uniform", figure)
 	case group == "sql" && figure == "orders" && measurement != "sql/batch-1":
@@ -55,6 +55,17 @@ func reference(find byRound, measurement, figure string) (name string, values ma
 		return "best B4 uniform", ceilings(find, "uniform")
 	}
 	return "", nil
+}
+
+// originOf is what a proxy is compared with: the origin at the same requests. Those without
+// a token stand in for those with one in a run that has no others.
+func originOf(find byRound, target, figure string) (name string, values map[int]float64) {
+	if strings.HasSuffix(target, "-token") && target != "origin-token" {
+		if same := find("http/origin-token", figure); len(same) > 0 {
+			return "origin-token", same
+		}
+	}
+	return "origin", find("http/origin", figure)
 }
 
 func compare(r *Row, samples []measure.Sample) {
@@ -80,6 +91,9 @@ func goalsOf(samples []measure.Sample) []Goal {
 		ratio("gateway with token and limits against the origin", .45, token, find("http/origin", "requests")),
 		ratio("gateway with token and limits against the best Go peer", 2, token, peers),
 		ratio("gateway with token and limits against nginx", 1, token, find("http/nginx", "requests")),
+		ratio("gateway with token and limits against the origin, same requests", .45, token, find("http/origin-token", "requests")),
+		ratio("gateway with token and limits against the best Go peer, same requests", 2, token, find("http/go-reverseproxy-token", "requests")),
+		ratio("gateway with token and limits against nginx, same requests", 1, token, find("http/nginx-token", "requests")),
 		ratio("cached reads against nginx proxy_cache", .8, find("http/gateway-cached", "requests"), find("http/nginx-cached", "requests")),
 	}
 	for _, service := range []string{"gateway", "sales", "stock", "auth"} {
