@@ -1,9 +1,13 @@
 package edge_test
 
 import (
+	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +61,49 @@ func TestAPlainRequestStaysWithinItsBudget(t *testing.T) { //nolint:paralleltest
 		if taken := p.taken.Load() - before; taken < 500 {
 			t.Errorf("%s: the fast path answered %d of 501", c.name, taken)
 		}
+	}
+}
+
+// TestALargeAnswerThatIsKeptIsNotCopiedForEachClient has connections that have had it stay
+// open, as those of clients that read slowly do.
+func TestALargeAnswerThatIsKeptIsNotCopiedForEachClient(t *testing.T) { //nolint:paralleltest // see above
+	const size, clients = 200 << 10, 40
+	g := start(t, setup{})
+	large := `{"name":"` + strings.Repeat("x", size) + `"}`
+	g.up.answers(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, large)
+	})
+	g.expect(g.do(http.MethodGet, "/products/7", ""), http.StatusOK, "") // From now on it is kept.
+	used := func() int64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc)
+	}
+	before, taken := used(), g.taken.Load()
+	for range clients {
+		c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if _, err := io.WriteString(c, "GET /products/7 HTTP/1.1\r\nHost: shop\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := io.Copy(io.Discard, res.Body); err != nil || n != int64(len(large)) {
+			t.Fatalf("%d bytes of %d, %v", n, len(large), err)
+		}
+	}
+	if taken = g.taken.Load() - taken; taken != clients {
+		t.Errorf("the fast path answered %d of %d", taken, clients)
+	}
+	if more := used() - before; more > clients*size/4 {
+		t.Errorf("%d KiB more are in use for %d clients that have had %d KiB each", more>>10, clients, size>>10)
 	}
 }
 

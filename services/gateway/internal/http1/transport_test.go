@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"ecommerce-stack.dev/services/gateway/internal/eventloop/eventlooptest"
 	"ecommerce-stack.dev/services/gateway/internal/http1"
 )
 
@@ -345,6 +346,30 @@ func TestIdleConnectionsAreBoundedInNumberAndTime(t *testing.T) {
 	u.IdleTimeout = 0
 	if _, _, err := u.do(t, "GET", "/", ""); err != nil || u.dials.Load() != 9 {
 		t.Errorf("%d connections (%v), want a new one after the idle time", u.dials.Load(), err)
+	}
+}
+
+func TestEachLoopKeepsAFewConnectionsHoweverManyLoopsThereAre(t *testing.T) {
+	t.Parallel()
+	var all sync.WaitGroup
+	u := serve(t, func(http.ResponseWriter, *http.Request) { all.Done(); all.Wait() })
+	u.Loops = eventlooptest.Start(t)
+	u.MaxIdle = u.Loops.Len() // one for each
+	calls := 4 * u.Loops.Len()
+	for range 3 {
+		all.Add(calls)
+		var done sync.WaitGroup
+		for range calls {
+			done.Go(func() {
+				if _, _, err := u.do(t, "GET", "/", ""); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		done.Wait()
+	}
+	if dials := u.dials.Load(); dials != int64(calls) {
+		t.Errorf("%d connections for three times %d calls at once on %d loops", dials, calls, u.Loops.Len())
 	}
 }
 

@@ -90,13 +90,3 @@ func TestHeadersAreInWholeSeconds(t *testing.T) {
 		t.Errorf("got %v", h)
 	}
 }
-
-func BenchmarkAllow(b *testing.B) {
-	l := New(1_000_000_000, time.Second, 1_000_000)
-	b.ReportAllocs()
-	b.RunParallel(func(pb *testing.PB) {
-		for i := int64(0); pb.Next(); i++ {
-			l.Allow(Key{User: i % 1000})
-		}
-	})
-}
