@@ -15,6 +15,7 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/cpu"
 
 	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/telemetry"
@@ -45,7 +46,10 @@ type observer struct {
 	log       *slog.Logger
 	requests  telemetry.RequestLog
 	durations *durations
-	inFlight  atomic.Int64
+
+	_        cpu.CacheLinePad // Whoever counts takes its line from the processors that read the others.
+	inFlight atomic.Int64
+	_        cpu.CacheLinePad
 }
 
 func newObserver(log *slog.Logger, reg prometheus.Registerer) *observer {

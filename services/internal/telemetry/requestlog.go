@@ -97,7 +97,7 @@ func appendSeconds(b []byte, d time.Duration) []byte {
 func appendText(b []byte, name, value string) []byte {
 	b = append(append(append(b, `,"`...), name...), `":`...)
 	for i := range len(value) {
-		if c := value[i]; c < ' ' || c == '"' || c == '\\' || c >= 0x7f {
+		if !unquoted[value[i]] {
 			quoted, err := json.Marshal(value)
 			if err != nil {
 				return append(b, `""`...) // A string can always be encoded.
@@ -107,3 +107,11 @@ func appendText(b []byte, name, value string) []byte {
 	}
 	return append(append(append(b, '"'), value...), '"')
 }
+
+// unquoted bytes mean themselves in a JSON string.
+var unquoted = func() (table [256]bool) {
+	for c := byte(' '); c < 0x7f; c++ {
+		table[c] = c != '"' && c != '\\'
+	}
+	return table
+}()

@@ -4,6 +4,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/cpu"
+
 	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 )
 
@@ -15,6 +17,8 @@ type pool struct {
 
 	mu   sync.Mutex
 	idle []*conn // the last is the one that was used last
+
+	_ cpu.CacheLinePad // The pools of the loops are side by side.
 }
 
 func (p *pool) pop() *conn {

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/cpu"
 )
 
 // Key is a caller: a user, or for calls without one the address.
@@ -42,6 +44,7 @@ type shard struct {
 	mu    sync.Mutex
 	due   map[Key]int64
 	swept int64
+	_     cpu.CacheLinePad // Or callers of two shards would wait for each other.
 }
 
 // New allows calls calls in each period, and burst of them at once.

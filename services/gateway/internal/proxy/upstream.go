@@ -17,6 +17,7 @@ import (
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/cpu"
 
 	"ecommerce-stack.dev/services/gateway/internal/eventloop"
 	"ecommerce-stack.dev/services/gateway/internal/http1"
@@ -73,7 +74,9 @@ type Upstream struct {
 // places are taken by at most so many at once.
 type places struct {
 	most  int64
+	_     cpu.CacheLinePad // Each call of each loop writes taken, and reads what would stand beside it.
 	taken atomic.Int64
+	_     cpu.CacheLinePad
 }
 
 func (p *places) take() bool {
