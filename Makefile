@@ -130,7 +130,7 @@ e2e: tools up ## Through the gateway of a stack on the cluster
 ##@ Measure
 
 .PHONY: bench
-bench: deps ## Orders and requests against what the machine can do, about 25 minutes (BENCH=--quick for two)
+bench: deps ## Orders and requests against what the machine can do, about 20 minutes (BENCH=--quick for two)
 	@$(WITH_GO) $(GO) build -o $(TOOL_DIR)/bench ./hack/bench && exec $(TOOL_DIR)/bench $(BENCH)
 
 ##@ Set up

@@ -1,7 +1,7 @@
 // Command bench measures what an order and a request cost, beside what the disk, the
 // database, the broker and other proxies do on the same machine in the same run.
 //
-//	make bench                      # everything, about 25 minutes
+//	make bench                      # everything, about 20 minutes
 //	go run ./hack/bench --quick     # everything once, shortly: does it work?
 //	go run ./hack/bench --list
 //	go run ./hack/bench --only shop/uniform,saga
