@@ -92,7 +92,7 @@ func goalsOf(samples []measure.Sample) []Goal {
 		ratio("gateway with token and limits against the best Go peer", 2, token, peers),
 		ratio("gateway with token and limits against nginx", 1, token, find("http/nginx", "requests")),
 		ratio("gateway with token and limits against the origin, same requests", .45, token, find("http/origin-token", "requests")),
-		ratio("gateway with token and limits against the best Go peer, same requests", 2, token, find("http/go-reverseproxy-token", "requests")),
+		ratio("gateway with token and limits against Go's ReverseProxy, same requests", 2, token, find("http/go-reverseproxy-token", "requests")),
 		ratio("gateway with token and limits against nginx, same requests", 1, token, find("http/nginx-token", "requests")),
 		ratio("cached reads against nginx proxy_cache", .8, find("http/gateway-cached", "requests"), find("http/nginx-cached", "requests")),
 	}

@@ -51,7 +51,7 @@ func TestTheGatewayWithTokensHasGoalsAtOtherAndAtTheSameRequests(t *testing.T) {
 		want, ratio float64
 	}{
 		{"the origin", .45, .3}, {"the best Go peer", 2, 1.5}, {"nginx", 1, .75},
-		{"the origin, same requests", .45, .6}, {"the best Go peer, same requests", 2, 3}, {"nginx, same requests", 1, 1.2},
+		{"the origin, same requests", .45, .6}, {"Go's ReverseProxy, same requests", 2, 3}, {"nginx, same requests", 1, 1.2},
 	} {
 		if i >= len(got) || got[i].What != what+want.what || got[i].Want != want.want || got[i].Median != want.ratio {
 			t.Errorf("goals %+v, want one of %+v at %d", got, want, i)

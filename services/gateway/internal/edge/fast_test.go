@@ -378,7 +378,11 @@ func TestRequestsInFlightAreCountedOnBothWays(t *testing.T) {
 		})
 		done := make(chan answer, 1)
 		go func() { done <- g.do(http.MethodGet, "/sales/7", "", "Authorization", client) }()
-		<-come
+		select {
+		case <-come:
+		case a := <-done:
+			t.Fatalf("the call did not reach the service: %d\n%s", a.status, a.raw)
+		}
 		g.inFlight(t, 1)
 		release()
 		g.expect(<-done, 200, "")

@@ -20,7 +20,7 @@ type Plain struct {
 	Fields []Field
 	// Body is valid until Take, which is called at the latest when the request is answered.
 	Body []byte
-	// Began is when the request was read.
+	// Began is when the request's head was here.
 	Began time.Time
 
 	conn     *serverConn

@@ -141,6 +141,31 @@ func TestTheFastPathMayDecline(t *testing.T) {
 	})
 }
 
+func TestAPlainRequestBeginsWhenItsHeadIsHere(t *testing.T) {
+	t.Parallel()
+	began := make(chan time.Time, 2) // of loops and of goroutines
+	fast(t, func(p *http1.Plain) bool {
+		began <- p.Began
+		return say(p, "fast")
+	}, func(t *testing.T, address string, _ *http1.Server) {
+		c, err := net.Dial("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHo")
+		time.Sleep(100 * time.Millisecond) // The server has seen that, or the test proves nothing.
+		rest := time.Now()
+		_, _ = io.WriteString(c, "st: x\r\nConnection: close\r\n\r\n")
+		if _, err := io.Copy(io.Discard, c); err != nil {
+			t.Fatal(err)
+		}
+		if at := <-began; at.Before(rest) {
+			t.Errorf("it began %s before the rest of its head was sent", rest.Sub(at))
+		}
+	})
+}
+
 // valued gives a context itself as a key and a value.
 type valued struct{}
 

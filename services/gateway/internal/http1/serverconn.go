@@ -90,11 +90,11 @@ func (c *serverConn) next() bool {
 		return false
 	}
 	began := time.Now()
-	status, err := c.readHead(began)
+	read, status, err := c.readHead(began)
 	if err != nil {
 		return false // There is nobody to answer.
 	}
-	if status == 0 && c.server.Fast != nil && c.plain.read(&c.head, began) {
+	if status == 0 && c.server.Fast != nil && c.plain.read(&c.head, read) {
 		if answered, again := c.fast(); answered {
 			return again
 		}
@@ -238,22 +238,24 @@ const (
 )
 
 // readHead reads a request's head, or says with which status to refuse it. An error says
-// that there is nobody to answer.
-func (c *serverConn) readHead(now time.Time) (status int, err error) {
+// that there is nobody to answer. at is when all of it was there: how long a client takes
+// for it says nothing of what follows.
+func (c *serverConn) readHead(began time.Time) (at time.Time, status int, err error) {
 	block := wholeBlock(c.in)
-	if block == nil {
-		c.readUntil(now, c.server.Limits.Header)
+	if at = began; block == nil {
+		c.readUntil(began, c.server.Limits.Header)
 		block, err = readBlock(c.in, c.server.Limits.HeaderBytes)
+		at = time.Now()
 	}
 	switch {
 	case errors.Is(err, errTooLarge):
-		return http.StatusRequestHeaderFieldsTooLarge, nil
+		return at, http.StatusRequestHeaderFieldsTooLarge, nil
 	case err != nil:
-		return 0, err
+		return at, 0, err
 	case !c.head.parse(string(block)):
-		return http.StatusBadRequest, nil
+		return at, http.StatusBadRequest, nil
 	}
-	return 0, nil
+	return at, 0, nil
 }
 
 // date is the time for the field Date, which changes once a second.

@@ -352,7 +352,15 @@ func TestIdleConnectionsAreBoundedInNumberAndTime(t *testing.T) {
 func TestEachLoopKeepsAFewConnectionsHoweverManyLoopsThereAre(t *testing.T) {
 	t.Parallel()
 	var all sync.WaitGroup
-	u := serve(t, func(http.ResponseWriter, *http.Request) { all.Done(); all.Wait() })
+	u := serve(t, func(http.ResponseWriter, *http.Request) {
+		all.Done()
+		here := make(chan struct{})
+		go func() { defer close(here); all.Wait() }()
+		select {
+		case <-here:
+		case <-time.After(10 * time.Second): // One has failed.
+		}
+	})
 	u.Loops = eventlooptest.Start(t)
 	u.MaxIdle = u.Loops.Len() // one for each
 	calls := 4 * u.Loops.Len()
