@@ -46,6 +46,7 @@ type Edge struct {
 	dir       string
 	origin    string // its address
 	addresses map[string]string
+	metrics   map[string]string // of peers that have any
 	children  map[string]*child.Child
 	order     []string
 	keysFile  string // of all gateways
@@ -65,7 +66,7 @@ func (e *Edge) Start(ctx context.Context, tell func(string)) (err error) {
 	if err := os.Chmod(e.dir, 0o755); err != nil { // A server's workers may be another user.
 		return err
 	}
-	e.addresses, e.children = map[string]string{}, map[string]*child.Child{}
+	e.addresses, e.metrics, e.children = map[string]string{}, map[string]string{}, map[string]*child.Child{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Stop())

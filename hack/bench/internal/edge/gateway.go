@@ -54,9 +54,14 @@ func (g gateway) spec(ctx context.Context, e *Edge, dir, address string) (child.
 	if err := os.WriteFile(routesFile, []byte(routes), 0o600); err != nil {
 		return child.Spec{}, err
 	}
+	metrics, err := child.FreeAddress()
+	if err != nil {
+		return child.Spec{}, err
+	}
+	e.metrics[g.name()] = "http://" + metrics
 	url := "http://" + e.origin
 	return child.Spec{Path: path, Log: os.DevNull, Env: []string{
-		"HTTP_ADDR=" + address, "METRICS_ADDR=127.0.0.1:0", "ROUTES_FILE=" + routesFile,
+		"HTTP_ADDR=" + address, "METRICS_ADDR=" + metrics, "ROUTES_FILE=" + routesFile,
 		"JWT_KEYS_FILE=" + e.keysFile, "JWT_ISSUER=" + local.Issuer, "JWT_AUDIENCE=" + local.Audience,
 		"AUTH_URL=" + url, "SALES_URL=" + url, "STOCK_URL=" + url,
 		"RATE_LIMIT_RPS=1000000", "RATE_LIMIT_BURST=1000000", "LOGIN_RATE_PER_MINUTE=0",

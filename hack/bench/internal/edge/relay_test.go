@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/hack/bench/internal/child"
+	"ecommerce-stack.dev/hack/bench/internal/heap"
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
 
@@ -27,7 +28,7 @@ func TestTheRelayPutsAsMuchOnTheWireAsTheGateway(t *testing.T) {
 	}
 	behind := watch(t)
 	e := &Edge{Root: root, Bin: t.TempDir(), dir: t.TempDir(), origin: behind.address,
-		addresses: map[string]string{}, children: map[string]*child.Child{}}
+		addresses: map[string]string{}, metrics: map[string]string{}, children: map[string]*child.Child{}}
 	defer func() {
 		if err := e.Stop(); err != nil {
 			t.Error(err)
@@ -44,6 +45,9 @@ func TestTheRelayPutsAsMuchOnTheWireAsTheGateway(t *testing.T) {
 		return behind.last(path), answer
 	}
 	wantRequest, wantAnswer := through(gateway{}, tokenPath)
+	if n, err := heap.Allocated(t.Context(), e.metrics[gateway{}.name()]); err != nil || n == 0 {
+		t.Errorf("the gateway's allocations: %v, %v", n, err)
+	}
 	request, answer := through(relay{}, plainPath)
 	alike(t, "request", request, wantRequest)
 	alike(t, "answer", answer, wantAnswer)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"ecommerce-stack.dev/hack/bench/internal/heap"
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/procfs"
 )
@@ -63,7 +64,7 @@ func (t Target) About() string {
 // Measure implements measure.Measurement.
 func (t Target) Measure(ctx context.Context, d time.Duration) ([]measure.Figure, error) {
 	pid := t.edge.children[t.peer].PID
-	before, err := procfs.Of(pid)
+	before, err := t.spent(ctx, pid)
 	if err != nil {
 		return nil, err
 	}
@@ -71,16 +72,36 @@ func (t Target) Measure(ctx context.Context, d time.Duration) ([]measure.Figure,
 	if err != nil {
 		return nil, err
 	}
-	after, err := procfs.Of(pid)
+	after, err := t.spent(ctx, pid)
 	if err != nil {
 		return nil, err
 	}
-	return []measure.Figure{
+	figures := []measure.Figure{
 		{Name: "requests", Unit: "/s", Value: r.rate()},
 		{Name: "p50", Unit: "ms", Value: r.p50 / 1000},
 		{Name: "p99", Unit: "ms", Value: r.p99 / 1000},
 		{Name: "CPU", Unit: "µs/request", Value: float64((after.CPU - before.CPU).Microseconds()) / max(1, r.requests)},
-	}, nil
+	}
+	if after.allocated > 0 {
+		figures = append(figures, measure.Figure{Name: "allocations", Unit: "/request", Value: (after.allocated - before.allocated) / max(1, r.requests)})
+	}
+	return figures, nil
+}
+
+// spent is what a peer has used so far.
+type spent struct {
+	procfs.Usage
+	allocated float64 // objects; 0 for one that does not say
+}
+
+func (t Target) spent(ctx context.Context, pid int) (s spent, err error) {
+	if s.Usage, err = procfs.Of(pid); err != nil {
+		return s, err
+	}
+	if url := t.edge.metrics[t.peer]; url != "" {
+		s.allocated, err = heap.Allocated(ctx, url)
+	}
+	return s, err
 }
 
 // load runs the client, and takes a profile of our gateway meanwhile if that is wanted.

@@ -45,6 +45,22 @@ func TestAGoalOfAtMostIsMetBelowIt(t *testing.T) {
 	}
 }
 
+func TestALineOfAProxyHasAllThatWasMeasured(t *testing.T) {
+	r := &Report{Rounds: 1, Samples: []measure.Sample{{Measurement: "http/gateway", Round: 1, Figures: []measure.Figure{
+		{Name: "requests", Unit: "/s", Value: 1000}, {Name: "p50", Unit: "ms", Value: 1.5}, {Name: "p99", Unit: "ms", Value: 2.5},
+		{Name: "CPU", Unit: "µs/request", Value: 20}, {Name: "allocations", Unit: "/request", Value: 6.5},
+	}}}}
+	r.Digest()
+	var b strings.Builder
+	r.proxies(&b)
+	for line := range strings.Lines(b.String()) {
+		if cells := strings.Fields(line); strings.HasPrefix(line, "  http/gateway") && strings.Join(cells, " ") == "http/gateway 1,000 1.50 2.50 20.0 6.50" {
+			return
+		}
+	}
+	t.Errorf("printed\n%s", b.String())
+}
+
 func TestNumber(t *testing.T) {
 	for v, want := range map[float64]string{0: "0.00", 1.234: "1.23", 12.34: "12.3", 123.4: "123", 1234.5: "1,234", 59_500: "59,500", 1_234_567: "1,234,567", -1234567: "-1,234,567"} {
 		if got := Number(v); got != want {

@@ -132,13 +132,14 @@ func (r *Report) headlines(w io.Writer) {
 // proxies has a line for each.
 func (r *Report) proxies(w io.Writer) {
 	t := &table{}
-	t.add("", "requests/s", "min .. max", "ratio", "to", "p50 ms", "p99 ms", "CPU µs/request")
+	t.add("", "requests/s", "min .. max", "ratio", "to", "p50 ms", "p99 ms", "CPU µs/request", "allocations/request")
 	for _, row := range r.Rows {
 		if !strings.HasPrefix(row.Measurement, "http/") || row.Figure != "requests" {
 			continue
 		}
 		t.add(row.Measurement, Number(row.Median), spread(row.Summary), ratioOf(row.Ratio), row.Of,
-			r.median(row.Measurement, "p50"), r.median(row.Measurement, "p99"), r.median(row.Measurement, "CPU"))
+			r.median(row.Measurement, "p50"), r.median(row.Measurement, "p99"), r.median(row.Measurement, "CPU"),
+			r.median(row.Measurement, "allocations"))
 	}
 	if len(t.rows) > 1 {
 		section(w, "Requests through proxies")

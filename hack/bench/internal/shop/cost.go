@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 
+	"ecommerce-stack.dev/hack/bench/internal/heap"
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/procfs"
 )
@@ -14,15 +15,19 @@ import (
 // Services in the order they are told of.
 var Services = []string{"gateway", "sales", "stock", "auth"}
 
+// passed are the services that an order goes through.
+var passed = []string{"gateway", "sales", "stock"}
+
 // cost is what everything has used so far.
 type cost struct {
 	processes map[string]procfs.Usage
-	counters  map[string]int64 // of MariaDB
+	allocated map[string]float64 // objects, by the services that an order goes through
+	counters  map[string]int64   // of MariaDB
 }
 
 // spent reads the costs of all processes and of the database.
 func (s *Shop) spent(ctx context.Context) (cost, error) {
-	c := cost{processes: map[string]procfs.Usage{}}
+	c := cost{processes: map[string]procfs.Usage{}, allocated: map[string]float64{}}
 	var err error
 	if c.processes["bench"], err = procfs.Alone(os.Getpid()); err != nil {
 		return c, err
@@ -35,6 +40,11 @@ func (s *Shop) spent(ctx context.Context) (cost, error) {
 	}
 	for _, name := range Services {
 		if c.processes[name], err = procfs.Of(s.System.PID(name)); err != nil {
+			return c, err
+		}
+	}
+	for _, name := range passed {
+		if c.allocated[name], err = heap.Allocated(ctx, s.System.MetricsURL(name)); err != nil {
 			return c, err
 		}
 	}
@@ -76,6 +86,9 @@ func (c cost) figures(before cost, n int64) []measure.Figure {
 			sum += ms
 		}
 		figures = append(figures, measure.Figure{Name: "CPU " + name, Unit: "ms/order", Value: ms})
+	}
+	for _, name := range passed {
+		figures = append(figures, measure.Figure{Name: "allocations " + name, Unit: "/order", Value: per(c.allocated[name] - before.allocated[name])})
 	}
 	written := func(name string) float64 {
 		return per(float64(c.processes[name].Written-before.processes[name].Written) / 1024)

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"ecommerce-stack.dev/services/gateway/internal/client"
+	"ecommerce-stack.dev/services/gateway/internal/http1"
 	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/route"
 	"ecommerce-stack.dev/services/internal/authn"
@@ -358,6 +360,62 @@ func TestAChangeOnTheFastPathDropsWhatIsKept(t *testing.T) {
 		"gateway_cache_results_total{result=\"hit\"} 1\ngateway_cache_results_total{result=\"miss\"} 2\n"
 	if err := testutil.GatherAndCompare(g.metrics, strings.NewReader(want), "gateway_cache_results_total"); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAChangeDropsWhatIsKeptBesideItsLoop holds a change where the fast path has answered it:
+// a loop that it was still on would serve nobody else. To drop a full cache takes long.
+func TestAChangeDropsWhatIsKeptBesideItsLoop(t *testing.T) {
+	t.Parallel()
+	var hold atomic.Bool
+	held, goOn := make(chan struct{}), make(chan struct{})
+	g := start(t, setup{after: func(*http1.Plain) {
+		if hold.CompareAndSwap(true, false) {
+			close(held)
+			<-goOn
+		}
+	}})
+	t.Cleanup(func() { close(goOn) })
+	g.up.answers(text("1"))
+	send := func() (c net.Conn, ask func(request string)) {
+		c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		in := bufio.NewReader(c)
+		return c, func(request string) {
+			t.Helper()
+			if _, err := io.WriteString(c, request); err != nil {
+				t.Fatal(err)
+			}
+			res, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+				t.Fatalf("%s, %v", res.Status, err)
+			}
+		}
+	}
+	change := "PUT /products HTTP/1.1\r\nHost: shop\r\nAuthorization: " + g.manager(1) + "\r\nContent-Length: 2\r\n\r\n{}"
+	c, ask := send()
+	for range 4 { // Then the token is known, and the loop has a connection to the service.
+		ask(change)
+	}
+	hold.Store(true)
+	if _, err := io.WriteString(c, change); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-held:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the fast path did not answer the change")
+	}
+	for range 8 { // They are spread over both loops.
+		_, ask := send()
+		ask("GET /products/7 HTTP/1.1\r\nHost: shop\r\n\r\n")
 	}
 }
 

@@ -108,6 +108,8 @@ type setup struct {
 	log      *slog.Logger    // none if nil
 	uncached bool            // there is no cache
 	handler  bool            // answers everything with the handler
+
+	after func(*http1.Plain) // is called where the fast path has answered, unless it is nil
 }
 
 func start(t testing.TB, s setup) *gateway {
@@ -161,6 +163,8 @@ func start(t testing.TB, s setup) *gateway {
 		taken := g.edge.Fast(p)
 		if !taken {
 			g.taken.Add(-1)
+		} else if s.after != nil {
+			s.after(p)
 		}
 		return taken
 	}

@@ -143,27 +143,63 @@ func TestTheFastPathMayDecline(t *testing.T) {
 
 func TestAPlainRequestBeginsWhenItsHeadIsHere(t *testing.T) {
 	t.Parallel()
-	began := make(chan time.Time, 2) // of loops and of goroutines
-	fast(t, func(p *http1.Plain) bool {
+	began := make(chan time.Time, 1)
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := telling{inner, make(chan struct{}, 8)}
+	s := &http1.Server{Limits: limits, Log: slog.New(slog.DiscardHandler), Fast: func(p *http1.Plain) bool {
 		began <- p.Began
 		return say(p, "fast")
-	}, func(t *testing.T, address string, _ *http1.Server) {
-		c, err := net.Dial("tcp", address)
-		if err != nil {
-			t.Fatal(err)
+	}}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = s.Serve(l) }()
+	t.Cleanup(func() { _ = s.Close(); <-ended })
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(20 * time.Second))
+	_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHo")
+	for _, limit := range []string{"for a request to come", "for the rest of its head"} {
+		select {
+		case <-l.deadlines:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("no limit %s is set", limit)
 		}
-		defer c.Close()
-		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHo")
-		time.Sleep(100 * time.Millisecond) // The server has seen that, or the test proves nothing.
-		rest := time.Now()
-		_, _ = io.WriteString(c, "st: x\r\nConnection: close\r\n\r\n")
-		if _, err := io.Copy(io.Discard, c); err != nil {
-			t.Fatal(err)
-		}
-		if at := <-began; at.Before(rest) {
-			t.Errorf("it began %s before the rest of its head was sent", rest.Sub(at))
-		}
-	})
+	}
+	rest := time.Now()
+	_, _ = io.WriteString(c, "st: x\r\nConnection: close\r\n\r\n")
+	if _, err := io.Copy(io.Discard, c); err != nil {
+		t.Fatal(err)
+	}
+	if at := <-began; at.Before(rest) {
+		t.Errorf("it began %s before the rest of its head was sent", rest.Sub(at))
+	}
+}
+
+// telling tells of each deadline that its connections get for reading.
+type telling struct {
+	net.Listener
+	deadlines chan struct{}
+}
+
+func (l telling) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	return told{c, l.deadlines}, err
+}
+
+type told struct {
+	net.Conn
+	deadlines chan struct{}
+}
+
+func (c told) SetReadDeadline(t time.Time) error {
+	err := c.Conn.SetReadDeadline(t)
+	c.deadlines <- struct{}{}
+	return err
 }
 
 // valued gives a context itself as a key and a value.

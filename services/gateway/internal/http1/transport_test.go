@@ -332,7 +332,11 @@ func TestIdleConnectionsAreBoundedInNumberAndTime(t *testing.T) {
 			}
 		})
 	}
-	for u.dials.Load() < 8 {
+	for deadline := time.Now().Add(10 * time.Second); u.dials.Load() < 8; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			close(gate)
+			t.Fatalf("%d connections for 8 calls at once", u.dials.Load())
+		}
 	}
 	close(gate)
 	wg.Wait()
