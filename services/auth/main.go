@@ -22,6 +22,7 @@ import (
 	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/lifecycle"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
@@ -35,7 +36,7 @@ const (
 const sweepInterval = 10 * time.Minute
 
 type settings struct {
-	Server          server.Config
+	Server          lifecycle.Config
 	Tokens          authn.Config
 	Signing         token.Config
 	MySQL           config.Secret `env:"MYSQL_DSN,required,notEmpty"`

@@ -14,6 +14,7 @@ import (
 	"ecommerce-stack.dev/services/internal/authn/authntest"
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/lifecycle"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
@@ -51,7 +52,7 @@ func newServer(t *testing.T) (*server.Server, *slog.Logger, *bytes.Buffer) {
 	log := telemetry.NewLogger(&out, name, slog.LevelInfo)
 	return server.New(server.Options{
 		Name: name, Log: log, Metrics: telemetry.NewRegistry(name), Health: health.New(),
-		Config: server.Config{HTTPAddr: "127.0.0.1:0", MetricsAddr: "127.0.0.1:0", ShutdownTimeout: 10 * time.Second},
+		Config: lifecycle.Config{HTTPAddr: "127.0.0.1:0", MetricsAddr: "127.0.0.1:0", ShutdownTimeout: 10 * time.Second},
 	}), log, &out
 }
 

@@ -1,5 +1,5 @@
-// Command gateway is the one way into the stack: it knows the callers, holds the
-// limits, keeps public answers, and passes requests on to auth, sales and stock.
+// Command gateway is the entry point of the stack: it authenticates clients, limits their
+// requests, caches public responses, and forwards requests to auth, sales and stock.
 //
 // Usage: gateway [serve]. The settings are environment variables; see
 // docs/contracts.md.
@@ -7,19 +7,24 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
-	"log/slog"
+	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
-	"runtime"
+	"runtime/debug"
 	"time"
+
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
+	"golang.org/x/sync/semaphore"
 
 	"ecommerce-stack.dev/services/gateway/internal/cache"
 	"ecommerce-stack.dev/services/gateway/internal/client"
+	"ecommerce-stack.dev/services/gateway/internal/connection"
 	"ecommerce-stack.dev/services/gateway/internal/docs"
-	"ecommerce-stack.dev/services/gateway/internal/edge"
-	"ecommerce-stack.dev/services/gateway/internal/eventloop"
-	"ecommerce-stack.dev/services/gateway/internal/http1"
+	"ecommerce-stack.dev/services/gateway/internal/gateway"
 	"ecommerce-stack.dev/services/gateway/internal/invalidation"
 	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
@@ -28,28 +33,42 @@ import (
 	"ecommerce-stack.dev/services/internal/command"
 	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/lifecycle"
 	"ecommerce-stack.dev/services/internal/reload"
-	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 const name = "gateway"
 
+const defaultAddr = ":5001"
+
 type settings struct {
-	Server     server.Config
-	Tokens     authn.Config
-	Auth       url.URL        `env:"AUTH_URL,required,notEmpty"`
-	Sales      url.URL        `env:"SALES_URL,required,notEmpty"`
-	Stock      url.URL        `env:"STOCK_URL,required,notEmpty"`
-	AMQP       config.Secret  `env:"AMQP_URL"`
-	RPS        int            `env:"RATE_LIMIT_RPS" envDefault:"100"`
-	Burst      int            `env:"RATE_LIMIT_BURST" envDefault:"200"`
-	LoginRate  int            `env:"LOGIN_RATE_PER_MINUTE" envDefault:"60"`
-	CacheTTL   time.Duration  `env:"CACHE_TTL" envDefault:"30s"`
-	Origins    edge.Origins   `env:"CORS_ORIGINS"`
-	Proxies    client.Proxies `env:"TRUSTED_PROXIES"`
-	RoutesFile string         `env:"ROUTES_FILE"`
+	Process   lifecycle.Config
+	Tokens    authn.Config
+	Auth      url.URL         `env:"AUTH_URL,required,notEmpty"`
+	Sales     url.URL         `env:"SALES_URL,required,notEmpty"`
+	Stock     url.URL         `env:"STOCK_URL,required,notEmpty"`
+	AMQP      config.Secret   `env:"AMQP_URL"`
+	RPS       int             `env:"RATE_LIMIT_RPS" envDefault:"100"`
+	Burst     int             `env:"RATE_LIMIT_BURST" envDefault:"200"`
+	LoginRate int             `env:"LOGIN_RATE_PER_MINUTE" envDefault:"60"`
+	CacheTTL  time.Duration   `env:"CACHE_TTL" envDefault:"30s"`
+	Origins   gateway.Origins `env:"CORS_ORIGINS"`
+	Proxies   client.Proxies  `env:"TRUSTED_PROXIES"`
+	// MaxConnections is derived from the memory limit if it is 0.
+	MaxConnections int    `env:"MAX_CONNECTIONS"`
+	PerAddress     int    `env:"MAX_CONNECTIONS_PER_ADDRESS" envDefault:"256"`
+	CertFile       string `env:"TLS_CERT_FILE"`
+	KeyFile        string `env:"TLS_KEY_FILE"`
+	RoutesFile     string `env:"ROUTES_FILE"`
 }
+
+// The ranges of the numbers.
+const (
+	maxRate        = 1_000_000
+	minConnections = 16
+	maxConnections = 1_000_000
+)
 
 // Check implements config.Checker.
 func (s settings) Check() error {
@@ -59,18 +78,46 @@ func (s settings) Check() error {
 			wrong = append(wrong, errors.New(variable+" is not of the form http://host:port"))
 		}
 	}
-	for variable, n := range map[string]int{"RATE_LIMIT_RPS": s.RPS, "RATE_LIMIT_BURST": s.Burst, "LOGIN_RATE_PER_MINUTE": s.LoginRate} {
-		if n < 0 {
-			wrong = append(wrong, errors.New(variable+" is negative"))
+	for _, n := range []struct {
+		variable        string
+		value, from, to int
+	}{
+		{"RATE_LIMIT_RPS", s.RPS, 0, maxRate}, {"RATE_LIMIT_BURST", s.Burst, 0, maxRate}, {"LOGIN_RATE_PER_MINUTE", s.LoginRate, 0, maxRate},
+		{"MAX_CONNECTIONS", s.connections(), minConnections, maxConnections}, {"MAX_CONNECTIONS_PER_ADDRESS", s.PerAddress, 1, maxConnections},
+	} {
+		if n.value < n.from || n.value > n.to {
+			wrong = append(wrong, fmt.Errorf("%s is %d, which is not in the range %d to %d", n.variable, n.value, n.from, n.to))
 		}
 	}
-	if s.CacheTTL < 0 {
-		wrong = append(wrong, errors.New("CACHE_TTL is negative"))
+	if s.CacheTTL < 0 || s.CacheTTL > 24*time.Hour {
+		wrong = append(wrong, fmt.Errorf("CACHE_TTL is %s, which is not in the range 0s to 24h", s.CacheTTL))
+	}
+	if (s.CertFile == "") != (s.KeyFile == "") {
+		wrong = append(wrong, errors.New("of TLS_CERT_FILE and TLS_KEY_FILE only one is set: set both, or none"))
 	}
 	return errors.Join(wrong...)
 }
 
-// limits by class; 0 switches a limit off.
+// The memory limit is shared between what clients can make the gateway hold. The rest is
+// for the requests being handled, and for the garbage of those that were.
+const (
+	connectionBytes = 80 << 10 // at most, with an unfinished request: buffer, small body, stack
+	connectionShare = 2        // a half
+	bufferShare     = 6        // of large responses
+	cacheShare      = 16       // of items, and of lists
+)
+
+func memoryLimit() int64 { return debug.SetMemoryLimit(-1) }
+
+// connections returns the total cap of connections.
+func (s settings) connections() int {
+	if s.MaxConnections != 0 {
+		return s.MaxConnections
+	}
+	return int(min(max(memoryLimit()/connectionShare/connectionBytes, minConnections), maxConnections))
+}
+
+// limits returns the limiters by class; 0 switches a limit off.
 func (s settings) limits() map[string]*limit.Limiter {
 	limits := map[string]*limit.Limiter{}
 	if s.RPS > 0 && s.Burst > 0 {
@@ -91,7 +138,11 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	log, metrics, checks := telemetry.NewLogger(telemetry.Stdout, name, c.Server.LogLevel), telemetry.NewRegistry(name), health.New()
+	if c.Process.HTTPAddr == "" {
+		c.Process.HTTPAddr = defaultAddr
+	}
+	log, metrics, checks := telemetry.NewLogger(telemetry.Stdout, name, c.Process.LogLevel), telemetry.NewRegistry(name), health.New()
+	process := lifecycle.New(lifecycle.Options{Config: c.Process, Log: log, Metrics: metrics, Health: checks})
 	verifier, err := authn.NewVerifier(c.Tokens)
 	if err != nil {
 		return err
@@ -101,48 +152,51 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	loops, err := eventloop.Start(runtime.GOMAXPROCS(0))
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
-	callMetrics := proxy.NewMetrics(metrics)
-	auth, sales, stock := proxy.NewUpstream("auth", &c.Auth, loops, callMetrics), proxy.NewUpstream("sales", &c.Sales, loops, callMetrics),
-		proxy.NewUpstream("stock", &c.Stock, loops, callMetrics)
-	answers := cache.New(c.CacheTTL, metrics)
-
-	var front *edge.Edge
-	engine := func(h http.Handler, malformed func(http.ResponseWriter, *http.Request, int), l server.Limits, log *slog.Logger) server.Engine {
-		return &http1.Server{Handler: h, Limits: http1.Limits(l), Log: log, Refuse: malformed, Loops: loops, Fast: front.Fast}
-	}
-	srv := server.New(server.Options{Name: name, DefaultAddr: ":5001", Config: c.Server, Log: log, Metrics: metrics, Health: checks, Engine: engine})
-	front = edge.New(edge.Options{
+	buffers := semaphore.NewWeighted(memoryLimit() / bufferShare)
+	calls := proxy.NewMetrics(metrics)
+	auth, sales, stock := proxy.NewUpstream("auth", &c.Auth, buffers, calls), proxy.NewUpstream("sales", &c.Sales, buffers, calls),
+		proxy.NewUpstream("stock", &c.Stock, buffers, calls)
+	responses := cache.New(c.CacheTTL, uint64(memoryLimit()/cacheShare), metrics)
+	g := gateway.New(gateway.Options{
 		Table: table, Upstreams: map[string]*proxy.Upstream{"auth": auth, "sales": sales, "stock": stock},
-		Verifier: verifier, Limits: c.limits(), Proxies: c.Proxies, Origins: c.Origins, Cache: answers,
-		Draining: srv.Draining(), Log: log, Metrics: metrics, Observer: srv,
+		Verifier: verifier, Limits: c.limits(), Proxies: c.Proxies, Origins: c.Origins, Cache: responses, Buffers: buffers,
+		Draining: process.Draining(), Log: log, Metrics: metrics,
 	})
-	srv.Fallback(front)
-	srv.Refuse(front.Refuse)
-	upstreams := []*proxy.Upstream{auth, stock, sales}
+	for path, probe := range map[string]http.HandlerFunc{"/health": checks.Health, "/livez": checks.Live, "/readyz": checks.Ready} {
+		serve := fasthttpadaptor.NewFastHTTPHandlerFunc(probe)
+		g.Probe(path, func(ctx *fasthttp.RequestCtx) error { serve(ctx); return nil })
+	}
 	page, err := docs.Page()
 	if err != nil {
 		return err
 	}
-	front.Page("/openapi.json", docs.New(upstreams, front.RouteOf))
-	front.Page(docs.PagePath, page)
-	front.Page(docs.PageAssets, page)
-	for _, u := range upstreams {
+	g.Page("/openapi.json", docs.New([]docs.Source{auth, stock, sales}, g.RouteOf).Serve)
+	g.Page(docs.PagePath, page)
+	g.Page(docs.PageAssets, page)
+	for _, u := range []*proxy.Upstream{auth, stock, sales} {
 		checks.Add(u.Name(), u.Ready)
-		srv.OnStop(u.Name(), func(context.Context) error { u.Close(); return nil })
+		process.OnStop(u.Name(), func(context.Context) error { u.Close(); return nil })
 	}
-	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
+	process.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	if c.RoutesFile != "" {
-		srv.Background("routes", func(ctx context.Context) {
-			reload.Watch(ctx, log, "routes", func() (bool, error) { return routes.changed(front.Use) })
+		process.Background("routes", func(ctx context.Context) {
+			reload.Watch(ctx, log, "routes", func() (bool, error) { return routes.changed(g.Use) })
 		})
 	}
-	if c.AMQP != "" {
-		changes := invalidation.Listener{URL: c.AMQP.Reveal(), Cache: answers, Log: log}
-		srv.Background("changes", changes.Run)
+	var https *tls.Config
+	if c.CertFile != "" {
+		pair := certificate{certFile: c.CertFile, keyFile: c.KeyFile}
+		if _, err := pair.reload(); err != nil {
+			return err
+		}
+		https = pair.config()
+		process.Background("certificate", func(ctx context.Context) { reload.Watch(ctx, log, "the TLS certificate", pair.reload) })
 	}
-	return srv.Run(ctx)
+	if c.AMQP != "" {
+		changes := invalidation.Listener{URL: c.AMQP.Reveal(), Cache: responses, Log: log}
+		process.Background("changes", changes.Run)
+	}
+	connections := connection.NewTable(connection.Limits{Max: c.connections(), PerAddress: c.PerAddress,
+		Exempt: func(a netip.Addr) bool { return c.Proxies.Trust(a) }, Refusal: gateway.Refusal()}, metrics)
+	return process.Run(ctx, gateway.NewServer(g, connections, https))
 }

@@ -2,8 +2,10 @@ package main
 
 import (
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 
@@ -29,7 +31,7 @@ func TestSettingsAreReadFromTheEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Proxies) != 2 || len(s.Origins) != 2 || s.Auth.Host != "auth:5004" {
+	if !s.Proxies.Trust(netip.MustParseAddr("fd00::1")) || len(s.Origins) != 2 || s.Auth.Host != "auth:5004" {
 		t.Errorf("got %+v", s)
 	}
 	if limits := s.limits(); limits[route.LimitDefault] != nil || limits[route.LimitLogin] == nil {
@@ -41,12 +43,29 @@ func TestWrongSettingsAreNamed(t *testing.T) {
 	t.Parallel()
 	for variable, value := range map[string]string{
 		"AUTH_URL": "ftp://x", "SALES_URL": "http://u:p@sales", "STOCK_URL": "http://stock/path", "TRUSTED_PROXIES": "10.0.0.1",
-		"RATE_LIMIT_RPS": "-1", "RATE_LIMIT_BURST": "many", "CACHE_TTL": "-1s",
+		"RATE_LIMIT_RPS": "-1", "RATE_LIMIT_BURST": "many", "CACHE_TTL": "-1s", "LOGIN_RATE_PER_MINUTE": "1000001",
+		"MAX_CONNECTIONS": "15", "MAX_CONNECTIONS_PER_ADDRESS": "0", "TLS_CERT_FILE": "tls.crt",
 	} {
 		_, err := config.LoadFrom[settings](environment(map[string]string{variable: value}))
 		if err == nil || !strings.Contains(err.Error(), variable) {
 			t.Errorf("%s=%s: got %v", variable, value, err)
 		}
+	}
+	_, err := config.LoadFrom[settings](environment(map[string]string{"MAX_CONNECTIONS": "15"}))
+	if want := "MAX_CONNECTIONS is 15, which is not in the range 16 to 1000000"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+}
+
+func TestConnectionsAreDerivedFromTheMemoryLimit(t *testing.T) { //nolint:paralleltest // the limit is the process's
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(160 << 20))
+	s, err := config.LoadFrom[settings](environment(nil))
+	if err != nil || s.connections() != 1024 || s.PerAddress != 256 {
+		t.Errorf("got %d and %d, %v; want 1024 in all and 256 an address with 160 MiB", s.connections(), s.PerAddress, err)
+	}
+	s.MaxConnections = 77
+	if s.connections() != 77 {
+		t.Errorf("got %d, want what is set", s.connections())
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/lifecycle"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/internal/server"
@@ -35,7 +36,7 @@ const (
 const purgeInterval = time.Hour
 
 type settings struct {
-	Server   server.Config
+	Server   lifecycle.Config
 	Tokens   authn.Config
 	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
 	AMQP     config.Secret `env:"AMQP_URL,required,notEmpty"`

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -116,27 +115,15 @@ func refuse(api huma.API, ctx huma.Context, p *problem.Problem) {
 	_ = api.Marshal(ctx.BodyWriter(), "application/json", p.In(ctx.Context(), u.Path)) // the client may be gone
 }
 
-// Authorize gives the caller that an HTTP request's bearer token names, for a handler
-// outside huma that is for the given roles; with none, for any. The error is the 401 or
-// 403 to answer with; with a 403 the caller is given, too.
-func (v *Verifier) Authorize(r *http.Request, roles ...Role) (Principal, error) {
-	p, err := v.authenticate(r.Header.Get("Authorization"))
+// Authorize returns the caller that the value of an Authorization header field names, for
+// a handler outside huma that is for the given roles; with none, for any. The error is the
+// 401 or 403 to respond with; with a 403 the caller is returned, too.
+func (v *Verifier) Authorize(authorization string, roles ...Role) (Principal, error) {
+	p, err := v.authenticate(authorization)
 	if err == nil && !allowed(roles, p.Role) {
 		err = forbidden(roles)
 	}
 	return p, err
-}
-
-// Known is Authorize of a request that came at a time, for the value of its Authorization
-// header, when its token was verified before and may do this; no more is done about
-// another one.
-func (v *Verifier) Known(came time.Time, authorization string, roles ...Role) (Principal, bool) {
-	token, ok := bearer(authorization)
-	if !ok {
-		return Principal{}, false
-	}
-	p, ok := v.remember(token, came)
-	return p, ok && allowed(roles, p.Role)
 }
 
 // bearer is the token of an Authorization header.

@@ -14,6 +14,7 @@ import (
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/lifecycle"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/server/servertest"
 )
@@ -45,7 +46,7 @@ type boxAnswer struct {
 // it.
 func described[I any](t *testing.T, m server.Manual) []byte {
 	t.Helper()
-	srv := newServer(t, server.Config{}, health.New()).srv
+	srv := newServer(t, lifecycle.Config{}, health.New()).srv
 	op := authn.Require(huma.Operation{Method: "PUT", Path: "/boxes/{id}", OperationID: "put-box", Summary: "Put a box",
 		Tags: []string{"boxes"}, Errors: []int{422, 503}}, authn.Manager)
 	huma.Register(srv.API(), op, func(context.Context, *I) (*boxAnswer, error) { return nil, nil })

@@ -10,13 +10,13 @@ import (
 
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/health"
-	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/lifecycle"
 )
 
 // FuzzRequest sends any body, content type, query and path to operations: whatever
 // a client sends, the answer is never a 5xx.
 func FuzzRequest(f *testing.F) {
-	of := newServer(f, server.Config{}, health.New())
+	of := newServer(f, lifecycle.Config{}, health.New())
 	srv, keys := of.srv, of.keys
 	register(srv.API())
 	manager := keys.Bearer(f, 7, authn.Manager)

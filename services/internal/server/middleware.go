@@ -3,19 +3,15 @@ package server
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"net/url"
 	"runtime/debug"
 	"strings"
-	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
-	"github.com/prometheus/client_golang/prometheus"
-	"golang.org/x/sys/cpu"
 
 	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/telemetry"
@@ -41,37 +37,18 @@ func identify(next http.Handler) http.Handler {
 	})
 }
 
-// observer logs and counts each request, and survives its panic.
-type observer struct {
-	log       *slog.Logger
-	requests  telemetry.RequestLog
-	durations *durations
-
-	_        cpu.CacheLinePad // Whoever counts takes its line from the processors that read the others.
-	inFlight atomic.Int64
-	_        cpu.CacheLinePad
-}
-
-func newObserver(log *slog.Logger, reg prometheus.Registerer) *observer {
-	o := &observer{log: log, requests: telemetry.NewRequestLog(log), durations: newDurations()}
-	reg.MustRegister(o.durations.vec, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "http_requests_in_flight", Help: "Requests being answered now.",
-	}, func() float64 { return float64(o.inFlight.Load()) }))
-	return o
-}
-
-func (o *observer) observe(next http.Handler) http.Handler {
+// observe logs and counts each request, and recovers from a panic of its handler.
+func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		ww := middleware.NewWrapResponseWriter(w, r.ProtoMajor)
-		o.inFlight.Add(1)
+		s.requests.Begin()
 		defer func() {
-			o.inFlight.Add(-1)
 			reason := recover()
 			if reason != nil {
-				o.survive(ww, r, reason)
+				s.survive(ww, r, reason)
 			}
-			o.record(r, ww, time.Since(start))
+			s.record(r, ww, time.Since(start))
 			if err, ok := reason.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 				panic(reason)
 			}
@@ -80,74 +57,32 @@ func (o *observer) observe(next http.Handler) http.Handler {
 	})
 }
 
-// survive answers a request whose handler panicked, if nothing was answered yet.
-func (o *observer) survive(ww middleware.WrapResponseWriter, r *http.Request, reason any) {
+// survive responds to a request whose handler panicked, if there is no response yet.
+func (s *Server) survive(ww middleware.WrapResponseWriter, r *http.Request, reason any) {
 	if err, ok := reason.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return
 	}
-	o.log.ErrorContext(r.Context(), "panic", "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
+	s.opts.Log.ErrorContext(r.Context(), "panic", "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
 	if ww.Status() == 0 {
 		problem.Write(ww, r, problem.From(errors.New("panic")))
 	}
 }
 
-func (o *observer) record(r *http.Request, ww middleware.WrapResponseWriter, took time.Duration) {
+func (s *Server) record(r *http.Request, ww middleware.WrapResponseWriter, took time.Duration) {
 	status := ww.Status()
 	if status == 0 {
 		status = http.StatusOK
 	}
 	ctx := r.Context()
-	o.write(telemetry.Request{Method: method(r.Method), Route: chi.RouteContext(ctx).RoutePattern(),
+	s.requests.End(telemetry.Request{Method: r.Method, Route: chi.RouteContext(ctx).RoutePattern(),
 		Path: r.URL.Path, Status: status, Bytes: ww.BytesWritten(), Took: took, Client: r.RemoteAddr,
 		RequestID: telemetry.RequestID(ctx), TraceParent: telemetry.TraceParent(ctx)})
 }
 
-func (o *observer) write(r telemetry.Request) {
-	level := slog.LevelInfo
-	switch {
-	case r.Route == "":
-		r.Route = "unmatched"
-	case probe(r.Route):
-		level = slog.LevelDebug
-	}
-	r.Path = clip(r.Path)
-	o.durations.of(r.Method, r.Route, r.Status).Observe(r.Took.Seconds())
-	o.requests.Log(level, r)
-}
-
-// Began counts a request that is answered beside the server's handler, until Answered.
-func (s *Server) Began() { s.observer.inFlight.Add(1) }
-
-// Answered logs and counts a request that was answered beside the server's handler.
-func (s *Server) Answered(r telemetry.Request) {
-	s.observer.inFlight.Add(-1)
-	s.observer.write(r)
-}
-
-func probe(route string) bool {
-	return route == "/health" || route == "/livez" || route == "/readyz"
-}
-
-// method bounds the label's values: anyone may send any word as a method.
-func method(m string) string {
-	switch m {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions:
-		return m
-	}
-	return "other"
-}
-
-func clip(s string) string {
-	const most = 256
-	if len(s) > most {
-		return s[:most]
-	}
-	return s
-}
-
 var errUnreadableURL = problem.New(http.StatusBadRequest, "", "The URL is not valid UTF-8.")
 
-// Hardening is what is right for every answer of an API that does not say otherwise.
+// Hardening has the header fields that suit every response of an API. A handler that
+// needs another value sets its own.
 var Hardening = [...]struct{ Name, Value string }{
 	{"X-Content-Type-Options", "nosniff"},
 	{"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
@@ -155,48 +90,37 @@ var Hardening = [...]struct{ Name, Value string }{
 	{"Cache-Control", "no-store"},
 }
 
-// hardened are the values that every answer shares; whoever wants another puts its own
-// in their place.
-var hardened = func() (values [len(Hardening)][]string) {
-	for i, field := range Hardening {
-		values[i] = []string{field.Value}
-	}
-	return values
-}()
-
-// Harden sets Hardening.
-func Harden(h http.Header) {
-	for i := range Hardening {
-		h[Hardening[i].Name] = hardened[i]
-	}
-}
-
-// harden sets the headers that are right for every answer of an API, unless a
-// handler sets others, and refuses a URL whose text no handler could use.
-func (s *Server) harden(next http.Handler) http.Handler {
+// harden sets Hardening, and refuses a URL that is no text.
+func harden(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		Harden(w.Header())
-		if !readable(r.URL) {
-			s.refuse(w, r, errUnreadableURL)
+		for _, field := range Hardening {
+			w.Header()[field.Name] = []string{field.Value}
+		}
+		if err := CheckURL(r.URL.Path, r.URL.RawQuery); err != nil {
+			problem.Write(w, r, problem.From(err))
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
 }
 
-// readable says whether path and query are UTF-8 without NUL once they are decoded.
-func readable(u *url.URL) bool {
-	if !text(u.Path) {
-		return false
+// CheckURL returns a 400 problem unless a decoded path and an encoded query are UTF-8
+// without NUL once they are decoded.
+func CheckURL(path, rawQuery string) error {
+	query := rawQuery
+	if strings.IndexByte(rawQuery, '%') >= 0 {
+		var err error
+		if query, err = url.QueryUnescape(rawQuery); err != nil {
+			return errUnreadableURL
+		}
 	}
-	if strings.IndexByte(u.RawQuery, '%') < 0 {
-		return text(u.RawQuery)
+	if !isText(path) || !isText(query) {
+		return errUnreadableURL
 	}
-	query, err := url.QueryUnescape(u.RawQuery)
-	return err == nil && text(query)
+	return nil
 }
 
-func text(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
+func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // limitBody refuses bodies over Options.MaxBody: at once when the length is told,
 // otherwise when that much was read.
@@ -204,7 +128,7 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > s.opts.MaxBody {
 			w.Header().Set("Connection", "close")
-			s.refuse(w, r, problem.From(&http.MaxBytesError{Limit: s.opts.MaxBody}))
+			problem.Write(w, r, problem.From(&http.MaxBytesError{Limit: s.opts.MaxBody}))
 			return
 		}
 		if r.Body != http.NoBody {
@@ -233,6 +157,6 @@ func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 		s.router.NotFoundHandler().ServeHTTP(w, r)
 		return
 	}
-	s.refuse(w, r, problem.New(http.StatusMethodNotAllowed, "", "This path does not take "+method(r.Method)+".").
+	problem.Write(w, r, problem.New(http.StatusMethodNotAllowed, "", "Method not allowed. Allowed: "+strings.Join(allowed, ", ")+".").
 		WithHeader("Allow", strings.Join(allowed, ", ")))
 }

@@ -23,6 +23,7 @@ import (
 	"ecommerce-stack.dev/services/internal/authn/authntest"
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/lifecycle"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/page"
 	"ecommerce-stack.dev/services/internal/problem"
@@ -78,7 +79,7 @@ type fixture struct {
 }
 
 // newServer returns a fixture that does not listen.
-func newServer(t testing.TB, config server.Config, health *health.Checks) fixture {
+func newServer(t testing.TB, config lifecycle.Config, health *health.Checks) fixture {
 	t.Helper()
 	f := fixture{keys: authntest.New(t), log: &logs{}, metrics: telemetry.NewRegistry("test")}
 	f.srv = server.New(server.Options{
@@ -91,7 +92,7 @@ func newServer(t testing.TB, config server.Config, health *health.Checks) fixtur
 
 func start(t *testing.T) fixture {
 	t.Helper()
-	f := newServer(t, server.Config{}, health.New())
+	f := newServer(t, lifecycle.Config{}, health.New())
 	register(f.srv.API())
 	f.Server = httptest.NewServer(f.srv.Handler())
 	t.Cleanup(func() { f.Close(); f.Client().CloseIdleConnections() })
@@ -399,7 +400,7 @@ func TestTheDocumentSaysWhoMayDoWhat(t *testing.T) {
 
 func TestAnOperationOpenToNobodyKnowsWhoStopsTheProgram(t *testing.T) {
 	t.Parallel()
-	srv := newServer(t, server.Config{}, health.New()).srv
+	srv := newServer(t, lifecycle.Config{}, health.New()).srv
 	defer func() {
 		if recover() == nil {
 			t.Error("an operation without Require or Public was registered")
@@ -412,7 +413,7 @@ func TestAnOperationOpenToNobodyKnowsWhoStopsTheProgram(t *testing.T) {
 func TestAStoppingServerFinishesWhatItBegan(t *testing.T) {
 	t.Parallel()
 	checks := health.New()
-	srv := newServer(t, server.Config{
+	srv := newServer(t, lifecycle.Config{
 		HTTPAddr: "127.0.0.1:0", MetricsAddr: "127.0.0.1:0", ShutdownTimeout: 10 * time.Second, ShutdownDelay: 10 * time.Millisecond,
 	}, checks).srv
 	entered, release := make(chan struct{}), make(chan struct{})
@@ -472,8 +473,8 @@ func TestAnAddressInUseIsAnError(t *testing.T) {
 	t.Parallel()
 	taken := httptest.NewServer(http.NotFoundHandler())
 	defer taken.Close()
-	srv := newServer(t, server.Config{HTTPAddr: taken.Listener.Addr().String(), MetricsAddr: "127.0.0.1:0"}, health.New()).srv
-	if err := srv.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "take requests") {
+	srv := newServer(t, lifecycle.Config{HTTPAddr: taken.Listener.Addr().String(), MetricsAddr: "127.0.0.1:0"}, health.New()).srv
+	if err := srv.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "listen for requests") {
 		t.Errorf("Run = %v", err)
 	}
 }

@@ -1,11 +1,10 @@
-// Package cache keeps answers to public reads, so that most of them cost neither
-// the service nor its database anything (RFC 9111, as a shared cache that its
-// origin controls).
+// Package cache stores responses to public reads, so that most of them cost neither the
+// service nor its database anything (RFC 9111, as a shared cache that its origin controls).
 //
-// An answer is kept for a while, and dropped when an event says that it is stale.
-// While no events arrive, because the broker is away, answers are kept for a second
-// only. Many requests for one answer that is not there make one call. When that
-// call fails, the answer before serves for some minutes more (RFC 5861).
+// A response is stored for a while, and dropped when an event says that it is stale. While
+// no events arrive, because the broker is not connected, responses are stored for a second
+// only. Concurrent requests for one response that is not stored make one call. When that
+// call fails, the previous response serves for some minutes more (RFC 5861).
 package cache
 
 import (
@@ -19,73 +18,75 @@ import (
 
 	"github.com/maypok86/otter/v2"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
 
 	"ecommerce-stack.dev/services/gateway/internal/compression"
-	"ecommerce-stack.dev/services/gateway/internal/http1"
 )
 
 const (
-	// maxBytes of answers that are kept, of items and of lists each.
-	maxBytes = 32 << 20
-	// deafTTL is how long an answer is fresh while no events arrive.
-	deafTTL = time.Second
+	// disconnectedTTL is how long a response is fresh while no events arrive.
+	disconnectedTTL = time.Second
 	// staleFor is how long after that it may serve when the upstream does not.
 	staleFor = 5 * time.Minute
-	// entryOverhead is what an entry takes beside its body and the compressed form of
-	// that, roughly.
+	// entryOverhead is roughly what an entry takes beside its body and the compressed form
+	// of that, in bytes.
 	entryOverhead = 512
 )
 
-// Answer is what a call gave.
-type Answer struct {
+// Response is what a call returned.
+type Response struct {
 	Status int
-	Header http.Header
+	// Fields are those of Stored that the response has, by their position.
+	Fields [len(Stored)]string
 	Body   []byte
 }
 
-// Fetch makes the call for an answer.
-type Fetch func(ctx context.Context) (Answer, error)
+// Stored are the header fields of a response that are stored. The first is its entity tag.
+var Stored = [...]string{fasthttp.HeaderETag, fasthttp.HeaderContentType, fasthttp.HeaderRetryAfter, fasthttp.HeaderLastModified}
 
-// Key tells answers apart.
+// Fetch makes the call for a response.
+type Fetch func(ctx context.Context) (Response, error)
+
+// Key identifies a response.
 type Key struct {
-	// List is set for a list; Text is its query then. Otherwise Text is the path of an
-	// item.
+	// List is set for a list; Text is its path and query then. Otherwise Text is the path
+	// of an item.
 	List bool
 	Text string
 }
 
 type entry struct {
-	Answer
-	at     time.Time
-	packed *compression.Body
+	Response
+	at   time.Time
+	body *compression.Body
 }
 
-// flight is a call under way. A change in the meantime makes its answer unfit to be
-// kept, and for requests that come after the change.
+// flight is a call in flight. A change in the meantime makes its response unfit to be
+// stored, and for requests that come after the change.
 type flight struct {
 	done    chan struct{}
-	answer  Answer
-	packed  *compression.Body
+	entry   entry
 	err     error
 	changed bool
 }
 
 // Cache is safe for concurrent use.
 type Cache struct {
-	ttl     time.Duration
-	now     func() time.Time
-	hears   atomic.Bool
-	items   *otter.Cache[string, *entry]
-	lists   *otter.Cache[string, *entry]
-	results *prometheus.CounterVec
-	hits    prometheus.Counter
+	ttl       time.Duration
+	now       func() time.Time
+	connected atomic.Bool
+	items     *otter.Cache[string, *entry]
+	lists     *otter.Cache[string, *entry]
+	results   *prometheus.CounterVec
+	hits      prometheus.Counter
 
 	mu      sync.Mutex
 	flights map[Key]*flight
 }
 
-// New keeps answers for up to ttl; none at 0.
-func New(ttl time.Duration, reg prometheus.Registerer) *Cache {
+// New returns a cache that stores responses for up to ttl, or none if ttl is 0, in up to
+// maxBytes for items and as much for lists.
+func New(ttl time.Duration, maxBytes uint64, reg prometheus.Registerer) *Cache {
 	options := otter.Options[string, *entry]{
 		MaximumWeight:    maxBytes,
 		Weigher:          func(k string, e *entry) uint32 { return uint32(len(k) + len(e.Body)*3/2 + entryOverhead) },
@@ -95,17 +96,17 @@ func New(ttl time.Duration, reg prometheus.Registerer) *Cache {
 	c := &Cache{
 		ttl: ttl, now: time.Now, items: otter.Must(&items), lists: otter.Must(&lists), flights: map[Key]*flight{},
 		results: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_cache_results_total", Help: "Reads of what is cached: hit, miss, shared (another's call), stale or error.",
+			Name: "gateway_cache_results_total", Help: "Reads of what is cached: hit, miss, shared (another request's call), stale or error.",
 		}, []string{"result"}),
 	}
 	c.hits = c.results.WithLabelValues("hit")
 	reg.MustRegister(c.results, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "gateway_cache_bytes", Help: "What the kept answers take.",
+		Name: "gateway_cache_bytes", Help: "Bytes used by cached responses.",
 	}, func() float64 { return float64(c.items.WeightedSize() + c.lists.WeightedSize()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "gateway_cache_hears_changes", Help: "1 while events of changes arrive.",
+			Name: "gateway_cache_invalidation_connected", Help: "1 while events of changes arrive, else 0.",
 		}, func() float64 {
-			if c.hears.Load() {
+			if c.connected.Load() {
 				return 1
 			}
 			return 0
@@ -120,30 +121,30 @@ func (c *Cache) store(k Key) *otter.Cache[string, *entry] {
 	return c.items
 }
 
-// Hears says whether events of changes arrive from now on. What was kept before is
-// dropped either way: changes may have been missed.
-func (c *Cache) Hears(yes bool) {
-	c.hears.Store(yes)
+// SetConnected sets whether events of changes arrive from now on. It drops every
+// response either way: changes may have been missed.
+func (c *Cache) SetConnected(connected bool) {
+	c.connected.Store(connected)
 	c.Drop()
 }
 
-// Drop drops every answer.
+// Drop drops every response.
 func (c *Cache) Drop() {
-	c.drop(func(Key) bool { return true })
+	c.detach(func(Key) bool { return true })
 	c.items.InvalidateAll()
 	c.lists.InvalidateAll()
 }
 
-// Changed drops the answers about the item at a path, and every list.
+// Changed drops the responses about the item at a path, and every list.
 func (c *Cache) Changed(path string) {
-	c.drop(func(k Key) bool { return k.List || k.Text == path })
+	c.detach(func(k Key) bool { return k.List || k.Text == path })
 	c.items.Invalidate(path)
 	c.lists.InvalidateAll()
 }
 
-// drop keeps the answers of calls under way out of the store, and new requests off
-// these calls.
-func (c *Cache) drop(affected func(Key) bool) {
+// detach keeps the responses of calls in flight out of the store, and new requests from
+// sharing these calls.
+func (c *Cache) detach(affected func(Key) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for k, f := range c.flights {
@@ -154,25 +155,23 @@ func (c *Cache) drop(affected func(Key) bool) {
 	}
 }
 
-// Result is an answer and how it came about.
+// Result is a response and how it was obtained.
 type Result struct {
-	Answer
-	// Age is how long ago the answer was made, 0 when it is new.
-	Age time.Duration
-	// Status is the member of a Cache-Status header (RFC 9211) that tells it.
-	Status string
-
-	packed *compression.Body
+	entry *entry
+	// age is how long ago the response was made, 0 when it is new.
+	age time.Duration
+	// status is the member of a Cache-Status header field (RFC 9211).
+	status string
 }
 
 // name of this cache in Cache-Status.
 const name = "ecommerce-gateway"
 
-// Get gives the answer for a key: a fresh one that is kept, or what fetch gives.
+// Get returns the response for a key: a fresh one that is stored, or what fetch returns.
 // Requests for the same key share one call, which goes on when ctx ends.
 func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
-	if res, ok := c.Kept(k); ok {
-		c.Hit()
+	if res, ok := c.lookup(k); ok {
+		c.hits.Inc()
 		return res, nil
 	}
 	reason := "uri-miss"
@@ -188,74 +187,70 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
 	}
-	if kept, ok := c.spare(k, f); ok {
+	if stored, ok := c.staleIfError(k, f); ok {
 		c.results.WithLabelValues("stale").Inc()
-		return c.kept(kept, name+"; fwd=stale; detail=stale-if-error"), nil
+		return c.cached(stored, name+"; fwd=stale; detail=stale-if-error"), nil
 	}
 	if f.err != nil {
 		c.results.WithLabelValues("error").Inc()
 		return Result{}, f.err
 	}
-	status := name + "; fwd=" + reason + "; fwd-status=" + strconv.Itoa(f.answer.Status)
+	status := name + "; fwd=" + reason + "; fwd-status=" + strconv.Itoa(f.entry.Status)
+	result := "miss"
 	if shared {
-		c.results.WithLabelValues("shared").Inc()
-		return Result{Answer: f.answer, Status: status + "; collapsed", packed: f.packed}, nil
+		result = "shared"
+		status += "; collapsed"
 	}
-	c.results.WithLabelValues("miss").Inc()
-	return Result{Answer: f.answer, Status: status, packed: f.packed}, nil
+	c.results.WithLabelValues(result).Inc()
+	return Result{entry: &f.entry, status: status}, nil
 }
 
-// Kept gives the answer for a key if a fresh one is kept. Whoever uses it calls Hit.
-func (c *Cache) Kept(k Key) (Result, bool) {
-	kept, ok := c.store(k).GetIfPresent(k.Text)
+// lookup returns the response for a key if a fresh one is stored.
+func (c *Cache) lookup(k Key) (Result, bool) {
+	stored, ok := c.store(k).GetIfPresent(k.Text)
 	if !ok {
 		return Result{}, false
 	}
-	left := c.lifetime() - c.now().Sub(kept.at)
+	left := c.lifetime() - c.now().Sub(stored.at)
 	if left <= 0 {
 		return Result{}, false
 	}
-	return c.kept(kept, name+"; hit; ttl="+seconds(left)), true
+	return c.cached(stored, name+"; hit; ttl="+seconds(left)), true
 }
 
-// Hit counts a read of what is kept.
-func (c *Cache) Hit() { c.hits.Inc() }
-
-// spare is the answer in place of one that failed. It is looked up after the call,
-// because a change in the meantime makes the answer from before wrong.
-func (c *Cache) spare(k Key, f *flight) (*entry, bool) {
-	if !failed(f) {
+// staleIfError returns the response in place of one that failed. It is looked up after
+// the call, because a change in the meantime makes the previous response wrong.
+func (c *Cache) staleIfError(k Key, f *flight) (*entry, bool) {
+	if f.err == nil && f.entry.Status < http.StatusInternalServerError {
 		return nil, false
 	}
 	e, ok := c.store(k).GetIfPresent(k.Text)
 	return e, ok && c.now().Sub(e.at) < c.ttl+staleFor
 }
 
-func (c *Cache) kept(e *entry, status string) Result {
-	return Result{Answer: e.Answer, Age: max(0, c.now().Sub(e.at)), Status: status, packed: e.packed}
+func (c *Cache) cached(e *entry, status string) Result {
+	return Result{entry: e, age: max(0, c.now().Sub(e.at)), status: status}
 }
-
-func failed(f *flight) bool { return f.err != nil || f.answer.Status >= http.StatusInternalServerError }
 
 func seconds(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
 
-// lifetime of an answer now.
+// lifetime returns how long a response is fresh at present.
 func (c *Cache) lifetime() time.Duration {
-	if c.hears.Load() {
+	if c.connected.Load() {
 		return c.ttl
 	}
-	return min(c.ttl, deafTTL)
+	return min(c.ttl, disconnectedTTL)
 }
 
-// join finds the call under way for a key, or begins one; nil when an answer has come since
-// nobody found one.
+// join returns the call in flight for a key, or begins one; nil when a response was
+// stored since lookup found none.
 func (c *Cache) join(ctx context.Context, k Key, fetch Fetch) (f *flight, shared bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f, ok := c.flights[k]; ok {
 		return f, true
 	}
-	if _, ok := c.Kept(k); ok {
+	if _, ok := c.lookup(k); ok {
 		return nil, false
 	}
 	f = &flight{done: make(chan struct{})}
@@ -266,73 +261,45 @@ func (c *Cache) join(ctx context.Context, k Key, fetch Fetch) (f *flight, shared
 
 func (c *Cache) fly(ctx context.Context, k Key, f *flight, fetch Fetch) {
 	defer close(f.done)
-	began := c.now()
-	f.answer, f.err = fetch(ctx)
-	f.packed = compression.NewBody(f.answer.Body)
+	f.entry.at = c.now()
+	f.entry.Response, f.err = fetch(ctx)
+	f.entry.body = compression.NewBody(f.entry.Body)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if f.changed {
 		return
 	}
 	delete(c.flights, k)
-	if f.err == nil && f.answer.Status == http.StatusOK && c.ttl > 0 {
-		c.store(k).Set(k.Text, &entry{Answer: f.answer, at: began, packed: f.packed})
+	if f.err == nil && f.entry.Status == http.StatusOK && c.ttl > 0 {
+		c.store(k).Set(k.Text, &f.entry)
 	}
 }
 
-// passedOn are the fields of an answer that a client is given.
-var passedOn = [...]string{"Content-Type", "Etag", "Retry-After", "Last-Modified"}
-
-// Ready says that the body for a client that accepts gzip or not is there, so that Append
-// has nothing to compress.
-func (res Result) Ready(accepted bool) bool { return !accepted || res.packed.Ready() }
-
-// Append writes the fields that Write sets for a fresh answer of status 200 to a header
-// that is text, and returns the body for a client that accepts gzip or not.
-func (res Result) Append(b []byte, accepted bool) (header, body []byte) {
-	body, tag, encoded := res.packed.For(accepted, res.Answer.Status, res.Header)
-	for _, field := range passedOn {
-		if v := res.Header[field]; len(v) > 0 && field != "Etag" {
-			b = http1.AppendField(b, field, v[0])
-		}
-	}
-	if tag != "" {
-		b = http1.AppendField(b, "Etag", tag)
-	}
-	if encoded {
-		b = http1.AppendField(b, "Content-Encoding", compression.Encoding)
-	}
-	b = http1.AppendField(b, "Cache-Status", res.Status)
-	b = http1.AppendField(b, "Cache-Control", revalidate)
-	return http1.AppendField(b, "Age", seconds(res.Age)), body
-}
-
-// revalidate lets clients keep an answer, if they ask before they use it.
+// revalidate allows clients to store a response, if they ask before they use it.
 const revalidate = "no-cache"
 
-// Write answers a request with a result: the whole answer, or 304 if the client has
-// it already (RFC 9110, section 13.1.2). Clients may keep it, but have to ask.
-func (res Result) Write(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	for _, field := range passedOn {
-		if v, ok := res.Header[field]; ok {
-			h[field] = v
+// Write sets the response to a request: the whole one, or 304 if the client has it
+// already by its If-None-Match field (RFC 9110, section 13.1.2). gzip is whether the
+// client accepts that.
+func (res Result) Write(r *fasthttp.Response, ifNoneMatch string, gzip bool) {
+	e := res.entry
+	r.SetStatusCode(e.Status)
+	for i, value := range e.Fields {
+		if value != "" {
+			r.Header.Set(Stored[i], value)
 		}
 	}
-	h["Cache-Status"] = []string{res.Status}
-	if res.Answer.Status == http.StatusOK {
-		h["Cache-Control"] = []string{revalidate}
-		h["Age"] = []string{seconds(res.Age)}
+	r.Header.Set("Cache-Status", res.status)
+	if e.Status == http.StatusOK {
+		r.Header.Set(fasthttp.HeaderCacheControl, revalidate)
+		r.Header.Set(fasthttp.HeaderAge, seconds(res.age))
+		if matches(ifNoneMatch, e.Fields[0]) {
+			r.Header.Del(fasthttp.HeaderContentType)
+			r.SetStatusCode(http.StatusNotModified)
+			return
+		}
 	}
-	if res.Answer.Status == http.StatusOK && matches(compression.Plain(r.Header.Get("If-None-Match")), h.Get("Etag")) {
-		h.Del("Content-Type")
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	if res.packed == nil {
-		res.packed = compression.NewBody(res.Body)
-	}
-	res.packed.Send(w, r, res.Answer.Status)
+	e.body.Set(r, gzip)
 }
 
 // matches compares weakly (RFC 9110, section 8.8.3.2).
@@ -340,7 +307,7 @@ func matches(ifNoneMatch, etag string) bool {
 	if etag == "" || ifNoneMatch == "" {
 		return false
 	}
-	for tag := range strings.SplitSeq(ifNoneMatch, ",") {
+	for tag := range strings.SplitSeq(compression.Plain(ifNoneMatch), ",") {
 		tag = strings.TrimSpace(tag)
 		if tag == "*" || strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") {
 			return true

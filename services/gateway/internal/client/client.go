@@ -1,82 +1,90 @@
-// Package client finds out which address a request comes from. A header can say
-// anything, so X-Forwarded-For is believed only from the right and only as far as
-// it was written by proxies that we trust.
+// Package client identifies the address that a request comes from. A header can contain
+// anything, so X-Forwarded-For is believed only from the right, and only as far as
+// trusted proxies wrote it.
 package client
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/realclientip/realclientip-go"
 )
 
-// Proxies are the address ranges of trusted proxies. It reads a comma separated
-// list of CIDRs.
-type Proxies []netip.Prefix
+const forwardedFor = "X-Forwarded-For"
+
+// Proxies are the address ranges of trusted proxies. It reads a comma separated list of
+// CIDRs.
+type Proxies struct {
+	prefixes []netip.Prefix
+	strategy realclientip.Strategy
+}
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (p *Proxies) UnmarshalText(text []byte) error {
-	*p = nil
+	*p = Proxies{}
+	var ranges []net.IPNet
 	for field := range strings.SplitSeq(string(text), ",") {
 		if field = strings.TrimSpace(field); field == "" {
 			continue
 		}
-		prefix, err := netip.ParsePrefix(field)
+		_, ipNet, err := net.ParseCIDR(field)
 		if err != nil {
 			return fmt.Errorf("read a CIDR: %w", err)
 		}
-		*p = append(*p, prefix.Masked())
+		prefix, err := netip.ParsePrefix(ipNet.String())
+		if err != nil {
+			return fmt.Errorf("read a CIDR: %w", err)
+		}
+		p.prefixes = append(p.prefixes, prefix)
+		ranges = append(ranges, *ipNet)
 	}
-	return nil
+	strategy, err := realclientip.NewRightmostTrustedRangeStrategy(forwardedFor, ranges)
+	p.strategy = strategy
+	return err
 }
 
-// Expected says in configuration errors what is.
+// Expected describes the form of the setting for configuration errors.
 func (Proxies) Expected() string { return "a comma separated list of CIDRs such as 10.0.0.0/8" }
 
-func (p Proxies) trust(a netip.Addr) bool {
-	return slices.ContainsFunc(p, func(prefix netip.Prefix) bool { return prefix.Contains(a) })
+// Trust reports whether an address is a trusted proxy's.
+func (p Proxies) Trust(a netip.Addr) bool {
+	return slices.ContainsFunc(p.prefixes, func(prefix netip.Prefix) bool { return prefix.Contains(a) })
 }
 
-// maxHops bounds how far X-Forwarded-For is followed.
-const maxHops = 16
-
-// Addr is the address of the client: the peer's, or, when that is a trusted proxy,
-// the rightmost address in X-Forwarded-For that is not. It is not valid when the
-// server knows no address.
-func (p Proxies) Addr(r *http.Request) netip.Addr {
-	peer, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
+// Addr returns the address of the client of a peer that sends the given values of
+// X-Forwarded-For: the peer's own, or, when that is a trusted proxy, the rightmost
+// address that is not, else the leftmost. A hop may have a port. When a hop that counts
+// is no address, the result is the peer's.
+func (p Proxies) Addr(peer netip.Addr, hops []string) netip.Addr {
+	if len(hops) == 0 || !p.Trust(peer) {
+		return peer
 	}
-	return p.Behind(peer.Addr().Unmap(), r.Header["X-Forwarded-For"])
-}
-
-// Behind is Addr of a peer that sends these values of X-Forwarded-For.
-func (p Proxies) Behind(addr netip.Addr, hops []string) netip.Addr {
-	if len(p) == 0 || !p.trust(addr) {
+	if addr, ok := parse(p.strategy.ClientIP(http.Header{forwardedFor: hops}, "")); ok {
 		return addr
 	}
-	for i, seen := len(hops)-1, 0; i >= 0; i-- {
-		for line := hops[i]; line != "" && seen < maxHops; seen++ {
-			comma := strings.LastIndexByte(line, ',')
-			hop, err := netip.ParseAddr(strings.TrimSpace(line[comma+1:]))
-			if err != nil {
-				return addr
-			}
-			addr = hop.Unmap().WithZone("")
-			if !p.trust(addr) {
-				return addr
-			}
-			line = line[:max(comma, 0)]
-		}
+	leftmost, _, _ := strings.Cut(hops[0], ",")
+	if addr, ok := parse(leftmost); ok && p.Trust(addr) {
+		return addr
 	}
-	return addr
+	return peer
 }
 
-// Subscriber is the part of an address that one client can be held to: all of an
-// IPv4 address, the first 64 bits of an IPv6 one (RFC 6177: a site has at least
-// those).
+// parse returns the address in a hop, which may have a port.
+func parse(hop string) (netip.Addr, bool) {
+	ip, err := realclientip.ParseIPAddr(strings.TrimSpace(hop))
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	addr, ok := netip.AddrFromSlice(ip.IP)
+	return addr.Unmap(), ok
+}
+
+// Subscriber returns the part of an address that one client can be held to: all of an
+// IPv4 address, the first 64 bits of an IPv6 one (RFC 6177: a site has at least those).
 func Subscriber(a netip.Addr) netip.Addr {
 	if !a.Is6() {
 		return a

@@ -3,91 +3,105 @@ package docs
 import (
 	"context"
 	"errors"
-	"fmt"
-	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/valyala/fasthttp"
+	"golang.org/x/sync/singleflight"
+
 	"ecommerce-stack.dev/services/gateway/internal/compression"
-	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
 const (
 	fetchTimeout = 3 * time.Second
-	// keep is how long a document serves: it changes with releases alone.
-	keep = time.Minute
+	// freshFor is how long a merged document is served without a look at the services: it
+	// changes only with releases.
+	freshFor = time.Minute
 )
 
-// Documents serves the merged document. It asks the services when it is first asked
-// for, and again after a while; one that does not answer then keeps its document.
+// Source is a service that has a document.
+type Source interface {
+	Name() string
+	Document(ctx context.Context, timeout time.Duration) ([]byte, error)
+}
+
+// Documents serves the merged document. It fetches those of the services when it is first
+// asked for, and later in the background; a service that does not respond then keeps its
+// previous document. All requests share one fetch.
 type Documents struct {
-	upstreams []*proxy.Upstream
-	routeOf   RouteOf
+	sources []Source
+	routeOf RouteOf
+	fetch   singleflight.Group
+	current atomic.Pointer[merged]
 
-	mu     sync.Mutex
-	known  map[string][]byte
-	merged *compression.Body
-	at     time.Time
+	mu    sync.Mutex
+	known map[string][]byte
 }
 
-// New asks the given upstreams.
-func New(upstreams []*proxy.Upstream, routeOf RouteOf) *Documents {
-	return &Documents{upstreams: upstreams, routeOf: routeOf, known: map[string][]byte{}}
+type merged struct {
+	body *compression.Body
+	at   time.Time
 }
 
-// ServeHTTP answers GET /openapi.json.
-func (d *Documents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body, err := d.document(r.Context())
-	if err != nil {
-		problem.Write(w, r, problem.From(err))
-		return
-	}
-	w.Header().Set("Content-Type", "application/openapi+json")
-	w.Header().Set("Cache-Control", "no-cache")
-	body.Send(w, r, http.StatusOK)
+// New returns the documents of the given services.
+func New(sources []Source, routeOf RouteOf) *Documents {
+	return &Documents{sources: sources, routeOf: routeOf, known: map[string][]byte{}}
 }
 
-func (d *Documents) document(ctx context.Context) (*compression.Body, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.merged != nil && time.Since(d.at) < keep {
-		return d.merged, nil
-	}
-	errs := d.refresh(context.WithoutCancel(ctx))
-	services := make([]Service, 0, len(d.upstreams))
-	for _, u := range d.upstreams {
-		doc, ok := d.known[u.Name()]
-		if !ok {
-			return nil, problem.Unavailable(time.Second).Because(errs)
-		}
-		services = append(services, Service{Name: u.Name(), Document: doc})
-	}
-	merged, err := Merge(services, d.routeOf)
-	if err != nil {
-		return nil, err
-	}
-	d.merged, d.at = compression.NewBody(merged), time.Now()
-	return d.merged, nil
-}
-
-// refresh asks every upstream at once.
-func (d *Documents) refresh(ctx context.Context) error {
-	answers, errs := make([]proxy.Answer, len(d.upstreams)), make([]error, len(d.upstreams))
-	var wg sync.WaitGroup
-	for i, u := range d.upstreams {
-		wg.Go(func() {
-			answers[i], errs[i] = u.Fetch(ctx, "/openapi.json", "", fetchTimeout)
-			if errs[i] == nil && answers[i].Status != http.StatusOK {
-				errs[i] = fmt.Errorf("%s answered %d", u.Name(), answers[i].Status)
+// Serve serves GET /openapi.json.
+func (d *Documents) Serve(ctx *fasthttp.RequestCtx) error {
+	doc := d.current.Load()
+	if doc == nil || time.Since(doc.at) > freshFor {
+		fetched := d.fetch.DoChan("", func() (any, error) { return nil, d.refresh(context.Background()) })
+		if doc == nil {
+			if res := <-fetched; res.Err != nil {
+				return res.Err
 			}
+			doc = d.current.Load()
+		}
+	}
+	ctx.Response.Header.SetContentType("application/openapi+json")
+	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-cache")
+	doc.body.Set(&ctx.Response, compression.Accepted(&ctx.Request.Header))
+	return nil
+}
+
+// refresh fetches and merges the documents.
+func (d *Documents) refresh(ctx context.Context) error {
+	errs := d.fetchAll(ctx)
+	services := make([]Service, 0, len(d.sources))
+	for _, s := range d.sources {
+		doc, ok := d.known[s.Name()]
+		if !ok {
+			return problem.Unavailable(time.Second).Because(errs)
+		}
+		services = append(services, Service{Name: s.Name(), Document: doc})
+	}
+	body, err := Merge(services, d.routeOf)
+	if err != nil {
+		return err
+	}
+	d.current.Store(&merged{compression.NewBody(body), time.Now()})
+	return nil
+}
+
+// fetchAll asks every service at the same time.
+func (d *Documents) fetchAll(ctx context.Context) error {
+	var wg sync.WaitGroup
+	errs := make([]error, len(d.sources))
+	for i, s := range d.sources {
+		wg.Go(func() {
+			doc, err := s.Document(ctx, fetchTimeout)
+			if errs[i] = err; err != nil {
+				return
+			}
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.known[s.Name()] = doc
 		})
 	}
 	wg.Wait()
-	for i, u := range d.upstreams {
-		if errs[i] == nil {
-			d.known[u.Name()] = answers[i].Body
-		}
-	}
 	return errors.Join(errs...)
 }

@@ -1,62 +1,87 @@
 package docs_test
 
 import (
+	"context"
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
-	"slices"
+	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
 
 	"ecommerce-stack.dev/services/gateway/internal/docs"
-	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/problem"
 )
 
-func TestTheDocumentIsThereOnceEveryServiceHasAnswered(t *testing.T) {
+// service is a source of a document.
+type service struct {
+	name  string
+	calls atomic.Int64
+	fetch func() error // before each document
+}
+
+func (s *service) Name() string { return s.name }
+
+func (s *service) Document(context.Context, time.Duration) ([]byte, error) {
+	s.calls.Add(1)
+	if err := s.fetch(); err != nil {
+		return nil, err
+	}
+	return json.Marshal(map[string]any{"paths": map[string]any{"/" + s.name: map[string]any{"get": map[string]any{}}}})
+}
+
+func routeOf(string, string) *route.Route { return &route.Route{} }
+
+func TestTheDocumentIsThereOnceEveryServiceHasResponded(t *testing.T) {
 	t.Parallel()
-	var away atomic.Bool
-	away.Store(true)
-	metrics := proxy.NewMetrics(prometheus.NewRegistry())
-	var upstreams []*proxy.Upstream
-	for _, name := range []string{"auth", "stock"} {
-		service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if name == "stock" && away.Load() {
-				w.WriteHeader(http.StatusServiceUnavailable)
-				return
-			}
-			_ = json.NewEncoder(w).Encode(map[string]any{"paths": map[string]any{"/" + name: map[string]any{"get": map[string]any{}}}})
-		}))
-		t.Cleanup(service.Close)
-		base, err := url.Parse(service.URL)
-		if err != nil {
-			t.Fatal(err)
+	var down atomic.Bool
+	down.Store(true)
+	auth := &service{name: "auth", fetch: func() error { return nil }}
+	stock := &service{name: "stock", fetch: func() error {
+		if down.Load() {
+			return errors.New("down")
 		}
-		u := proxy.NewUpstream(name, base, nil, metrics)
-		t.Cleanup(u.Close)
-		upstreams = append(upstreams, u)
+		return nil
+	}}
+	d := docs.New([]docs.Source{auth, stock}, routeOf)
+	var ctx fasthttp.RequestCtx
+	var p *problem.Problem
+	if err := d.Serve(&ctx); !errors.As(err, &p) || p.Status != 503 || p.GetHeaders().Get("Retry-After") == "" {
+		t.Errorf("with a service down: got %v", err)
 	}
-	d := docs.New(upstreams, func(string, string) *route.Route { return &route.Route{} })
-	ask := func() *httptest.ResponseRecorder {
-		rec := httptest.NewRecorder()
-		d.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
-		return rec
+	down.Store(false)
+	if err := d.Serve(&ctx); err != nil || !strings.Contains(string(ctx.Response.Body()), `"/stock"`) {
+		t.Fatalf("got %v %s", err, ctx.Response.Body())
 	}
-	if rec := ask(); rec.Code != http.StatusServiceUnavailable || rec.Header().Get("Retry-After") == "" {
-		t.Errorf("with a service away: got %d %v", rec.Code, rec.Header())
+	down.Store(true)
+	var again fasthttp.RequestCtx
+	if err := d.Serve(&again); err != nil || string(again.Response.Body()) != string(ctx.Response.Body()) {
+		t.Errorf("the document is not served anymore: %v", err)
 	}
-	away.Store(false)
-	rec := ask()
-	if rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), `"/stock"`) {
-		t.Fatalf("got %d %s", rec.Code, rec.Body)
+}
+
+func TestManyRequestsShareOneFetch(t *testing.T) {
+	t.Parallel()
+	entered, release := make(chan struct{}, 1), make(chan struct{})
+	slow := &service{name: "auth", fetch: func() error { entered <- struct{}{}; <-release; return nil }}
+	d := docs.New([]docs.Source{slow}, routeOf)
+	var wg sync.WaitGroup
+	for range 100 {
+		wg.Go(func() {
+			if err := d.Serve(new(fasthttp.RequestCtx)); err != nil {
+				t.Error(err)
+			}
+		})
 	}
-	away.Store(true)
-	if again := ask(); !slices.Equal(again.Body.Bytes(), rec.Body.Bytes()) {
-		t.Errorf("the document did not serve on: %d %s", again.Code, again.Body)
+	<-entered
+	close(release)
+	wg.Wait()
+	if n := slow.calls.Load(); n > 2 { // a request may come after the fetch of the others
+		t.Errorf("the service was asked %d times", n)
 	}
 }
 
@@ -66,16 +91,18 @@ func TestThePageLoadsNothingFromElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	get := func(path string) *httptest.ResponseRecorder {
-		rec := httptest.NewRecorder()
-		page.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, path, nil))
-		if rec.Code != http.StatusOK {
-			t.Fatalf("%s: got %d", path, rec.Code)
+	get := func(path string) *fasthttp.Response {
+		var ctx fasthttp.RequestCtx
+		var req fasthttp.Request
+		req.SetRequestURI("http://shop.example" + path)
+		ctx.Init(&req, nil, nil)
+		if err := page(&ctx); err != nil || ctx.Response.StatusCode() != 200 {
+			t.Fatalf("%s: got %d, %v", path, ctx.Response.StatusCode(), err)
 		}
-		return rec
+		return &ctx.Response
 	}
-	rec := get("/docs")
-	html := rec.Body.String()
+	res := get("/docs")
+	html := string(res.Body())
 	for _, loads := range []string{`src="`, `href="`} {
 		for _, part := range strings.Split(html, loads)[1:] {
 			target, _, _ := strings.Cut(part, `"`)
@@ -86,7 +113,7 @@ func TestThePageLoadsNothingFromElsewhere(t *testing.T) {
 			get(target)
 		}
 	}
-	csp := rec.Header().Get("Content-Security-Policy")
+	csp := string(res.Header.Peek("Content-Security-Policy"))
 	if !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "'sha256-") || strings.Contains(csp, "http") {
 		t.Errorf("Content-Security-Policy: %s", csp)
 	}

@@ -60,9 +60,9 @@ func ownHeaders() object {
 func complete(op object, path string, r *route.Route) {
 	responses := member(op, "responses")
 	path = exemplary(op, path)
-	refuse(responses, path, limit.TooFast(time.Second))
+	refuse(responses, path, limit.TooMany(time.Second))
 	if r.Stream || waits(op) {
-		refuse(responses, path, limit.TooManyHeld())
+		refuse(responses, path, limit.TooManyConcurrent())
 	}
 	refuse(responses, path, problem.Unavailable(time.Second))
 	for status, v := range responses {

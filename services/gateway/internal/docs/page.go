@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/swaggest/swgui/v5emb"
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
 )
 
 // PagePath is where the page for people is, PageAssets what it loads.
@@ -20,9 +22,9 @@ const (
 
 // Page shows the document at /openapi.json to people and lets them try it. All that
 // it loads is in this program: it works without the internet.
-func Page() (http.Handler, error) {
+func Page() (func(*fasthttp.RequestCtx) error, error) {
 	ui := v5emb.New("E-commerce stack", "/openapi.json", PagePath)
-	var page kept
+	var page recorded
 	ui.ServeHTTP(&page, &http.Request{Method: http.MethodGet, URL: &url.URL{Path: PagePath}})
 	hashes := scriptHashes(page.Bytes())
 	if hashes == "" {
@@ -30,18 +32,20 @@ func Page() (http.Handler, error) {
 	}
 	policy := "default-src 'none'; script-src 'self'" + hashes + "; style-src 'self' 'unsafe-inline'; " +
 		"img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", policy)
-		w.Header().Set("Cache-Control", "public, max-age=3600")
-		ui.ServeHTTP(w, r)
-	}), nil
+	serve := fasthttpadaptor.NewFastHTTPHandler(ui)
+	return func(ctx *fasthttp.RequestCtx) error {
+		serve(ctx)
+		ctx.Response.Header.Set(fasthttp.HeaderContentSecurityPolicy, policy)
+		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "public, max-age=3600")
+		return nil
+	}, nil
 }
 
-// kept is an answer that nobody is sent.
-type kept struct{ bytes.Buffer }
+// recorded is a response that is only looked at.
+type recorded struct{ bytes.Buffer }
 
-func (*kept) Header() http.Header { return http.Header{} }
-func (*kept) WriteHeader(int)     {}
+func (*recorded) Header() http.Header { return http.Header{} }
+func (*recorded) WriteHeader(int)     {}
 
 // scriptHashes allows the scripts that are written in the page itself (Content
 // Security Policy Level 3, section 8.3), and no others.

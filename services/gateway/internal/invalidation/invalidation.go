@@ -20,9 +20,9 @@ import (
 
 // Cache is what is told.
 type Cache interface {
-	// Hears says whether changes are heard of from now on.
-	Hears(yes bool)
-	// Changed says that the answers about the item at a path are stale.
+	// SetConnected sets whether events of changes arrive from now on.
+	SetConnected(connected bool)
+	// Changed drops the responses about the item at a path.
 	Changed(path string)
 }
 
@@ -51,7 +51,7 @@ func (l *Listener) Run(ctx context.Context) {
 		if heard {
 			pause = pauseMin
 		}
-		l.Log.WarnContext(ctx, "changes are not heard of; answers are kept for a second only", "error", err, "pause", pause.String())
+		l.Log.WarnContext(ctx, "cache invalidation disconnected; responses are cached for a second only", "error", err, "pause", pause.String())
 		select {
 		case <-ctx.Done():
 		case <-time.After(pause/2 + mathrand.N(pause/2)):
@@ -71,9 +71,9 @@ func (l *Listener) listen(ctx context.Context) (heard bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	l.Cache.Hears(true)
-	defer l.Cache.Hears(false)
-	l.Log.InfoContext(ctx, "changes are heard of")
+	l.Cache.SetConnected(true)
+	defer l.Cache.SetConnected(false)
+	l.Log.InfoContext(ctx, "cache invalidation connected")
 	for {
 		select {
 		case <-ctx.Done():
@@ -134,8 +134,8 @@ func (l *Listener) handle(ctx context.Context, body []byte) {
 			return
 		}
 	}
-	l.Log.WarnContext(ctx, "an event could not be read; every answer is dropped", "error", err)
-	l.Cache.Hears(true)
+	l.Log.WarnContext(ctx, "event could not be read; every cached response is dropped", "error", err)
+	l.Cache.SetConnected(true)
 }
 
 // ProductPath is where a product is read.

@@ -17,7 +17,7 @@ import (
 // recorder is a cache that remembers what it is told.
 type recorder struct{ told chan string }
 
-func (r recorder) Hears(yes bool) {
+func (r recorder) SetConnected(yes bool) {
 	if yes {
 		r.told <- "hears"
 		return

@@ -8,12 +8,12 @@ package limit
 
 import (
 	"hash/maphash"
-	"net/http"
 	"net/netip"
 	"strconv"
 	"sync"
 	"time"
 
+	"github.com/valyala/fasthttp"
 	"golang.org/x/sys/cpu"
 )
 
@@ -110,20 +110,12 @@ func (s *shard) makeRoom(now int64) {
 	}
 }
 
-// Write tells the caller in the header fields of draft-ietf-httpapi-ratelimit-
-// headers-03. Times are in seconds, rounded up.
-func (d Decision) Write(h http.Header) {
-	v := []string{strconv.FormatInt(d.Limit, 10), strconv.FormatInt(d.Remaining, 10), strconv.FormatInt(d.reset(), 10)}
-	h["Ratelimit-Limit"], h["Ratelimit-Remaining"], h["Ratelimit-Reset"] = v[0:1:1], v[1:2:2], v[2:3:3]
+// Set sets the header fields of draft-ietf-httpapi-ratelimit-headers-03. Times are in
+// seconds, rounded up.
+func (d Decision) Set(h *fasthttp.ResponseHeader) {
+	var digits [20]byte
+	set := func(name string, n int64) { h.SetBytesV(name, strconv.AppendInt(digits[:0], n, 10)) }
+	set("Ratelimit-Limit", d.Limit)
+	set("Ratelimit-Remaining", d.Remaining)
+	set("Ratelimit-Reset", int64((d.Reset+time.Second-1)/time.Second))
 }
-
-// Append is Write to a header that is text.
-func (d Decision) Append(b []byte) []byte {
-	b = strconv.AppendInt(append(b, "Ratelimit-Limit: "...), d.Limit, 10)
-	b = strconv.AppendInt(append(b, "\r\nRatelimit-Remaining: "...), d.Remaining, 10)
-	b = strconv.AppendInt(append(b, "\r\nRatelimit-Reset: "...), d.reset(), 10)
-	return append(b, "\r\n"...)
-}
-
-// reset in seconds, rounded up.
-func (d Decision) reset() int64 { return int64((d.Reset + time.Second - 1) / time.Second) }

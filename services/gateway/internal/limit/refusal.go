@@ -6,15 +6,16 @@ import (
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
-// retryHeld is how long a caller of too many long calls is told to wait.
-const retryHeld = 5 * time.Second
+// retryConcurrent is the Retry-After of a client with too many long-running requests.
+const retryConcurrent = 5 * time.Second
 
-// TooFast refuses a call that came too early.
-func TooFast(retryAfter time.Duration) *problem.Problem {
-	return problem.TooMany("rate_limited", retryAfter, "Too many requests. Wait before the next one.")
+// TooMany is the problem of a request that comes too early.
+func TooMany(retryAfter time.Duration) *problem.Problem {
+	return problem.TooMany("rate_limited", retryAfter, "Too many requests. Wait for the seconds in Retry-After before the next one.")
 }
 
-// TooManyHeld refuses one more long call.
-func TooManyHeld() *problem.Problem {
-	return problem.TooMany("too_many_streams", retryHeld, "Too many streams and waits at once. End one before the next.")
+// TooManyConcurrent is the problem of one more long-running request.
+func TooManyConcurrent() *problem.Problem {
+	return problem.TooMany("too_many_streams", retryConcurrent,
+		"Too many streams and waits at once. End one before starting the next.")
 }

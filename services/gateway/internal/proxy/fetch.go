@@ -1,79 +1,79 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"time"
 
-	"ecommerce-stack.dev/services/gateway/internal/http1"
-	"ecommerce-stack.dev/services/internal/problem"
+	"github.com/valyala/fasthttp"
+
+	"ecommerce-stack.dev/services/internal/deadline"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-// Answer is a whole answer to a GET.
-type Answer struct {
-	Status int
-	Header http.Header
-	Body   []byte
+// Fetch gets a target, a path with or without a query, for the gateway itself, on behalf
+// of no client, and calls read with the response. The error is what a client is told.
+func (u *Upstream) Fetch(ctx context.Context, target string, timeout time.Duration, read func(*fasthttp.Response)) error {
+	place, err := u.enter(false)
+	if err != nil {
+		return err
+	}
+	defer place.free()
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	c := call{deadline: time.Now().Add(timeout)}
+	u.address(req, target)
+	req.Header.Set(server.RequestIDHeader, telemetry.RequestID(ctx))
+	req.Header.Set(server.TraceParentHeader, telemetry.TraceParent(ctx))
+	req.Header.SetBytesV(deadline.Header, deadline.Append(nil, c.deadline))
+	if err := u.send(req, resp, &c); err != nil {
+		return err
+	}
+	defer u.releaseHeld(&c)
+	read(resp)
+	return nil
 }
 
-// maxAnswer bounds an answer that is read whole. The largest of the contract, a page
-// of 200 products with long descriptions, has less than 3 MiB.
-const maxAnswer = 4 << 20
-
-// Fetch gets path for the gateway itself, in the name of no client. The error is
-// what to tell a client.
-func (u *Upstream) Fetch(ctx context.Context, path, query string, timeout time.Duration) (Answer, error) {
-	if err := u.enter(false); err != nil {
-		return Answer{}, err
-	}
-	defer u.leave(false)
-	ctx, cancel := http1.WithTimeout(ctx, timeout, errTimeout)
-	defer cancel()
-	req := (&http.Request{
-		Method: http.MethodGet, Host: u.base.Host,
-		URL: &url.URL{Scheme: u.base.Scheme, Host: u.base.Host, Path: path, RawQuery: query},
-		Header: http.Header{
-			"Accept": {"application/json"}, "User-Agent": {"ecommerce-gateway"},
-			server.RequestIDHeader: {telemetry.RequestID(ctx)}, server.TraceParentHeader: {telemetry.TraceParent(ctx)},
-		},
-	}).WithContext(ctx)
-	res, err := u.send(req, false)
-	if err != nil {
-		return Answer{}, err
-	}
-	defer res.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
-	if err != nil {
-		told, _ := u.explain(ctx, err)
-		return Answer{}, told
-	}
-	if len(content) > maxAnswer {
-		err := fmt.Errorf("%s answered %s with more than %d bytes", u.name, path, maxAnswer)
-		return Answer{}, problem.Unavailable(time.Second).Because(err)
-	}
-	return Answer{Status: res.StatusCode, Header: res.Header, Body: content}, nil
+// address makes req a GET of a target.
+func (u *Upstream) address(req *fasthttp.Request, target string) {
+	req.SetRequestURI(target)
+	req.Header.SetHost(u.host)
+	req.Header.SetUserAgent("ecommerce-gateway")
+	req.Header.Set(fasthttp.HeaderAccept, "application/json")
 }
 
-// Ready says whether the upstream takes requests, past the breaker.
+// Document returns the OpenAPI document of the service.
+func (u *Upstream) Document(ctx context.Context, timeout time.Duration) ([]byte, error) {
+	var body []byte
+	status := 0
+	err := u.Fetch(ctx, "/openapi.json", timeout, func(r *fasthttp.Response) { status, body = r.StatusCode(), bytes.Clone(r.Body()) })
+	if err == nil && status != fasthttp.StatusOK {
+		err = fmt.Errorf("get the document of %s: status %d", u.name, status)
+	}
+	return body, err
+}
+
+// Ready returns nil if the upstream accepts requests. It does not ask the breaker.
 func (u *Upstream) Ready(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.base.JoinPath("/readyz").String(), nil)
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	until, ok := ctx.Deadline()
+	if !ok {
+		until = time.Now().Add(dialTimeout)
+	}
+	c := call{deadline: until}
+	u.address(req, "/readyz")
+	err := u.exchange(req, resp, &c)
+	u.releaseHeld(&c)
+	if err == nil && resp.StatusCode() != fasthttp.StatusOK {
+		err = fmt.Errorf("status %d", resp.StatusCode())
+	}
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", u.name, err)
+		return fmt.Errorf("%s is not ready: %w", u.name, err)
 	}
-	res, err := u.round.RoundTrip(req)
-	if err != nil {
-		return fmt.Errorf("ask %s: %w", u.name, err)
-	}
-	defer res.Body.Close()
-	_, err = io.Copy(io.Discard, io.LimitReader(res.Body, maxHeader))
-	if res.StatusCode != http.StatusOK {
-		err = errors.Join(err, fmt.Errorf("%s is not ready: %s", u.name, res.Status))
-	}
-	return err
+	return nil
 }

@@ -1,216 +1,183 @@
 package proxy
 
 import (
-	"context"
-	"errors"
-	"io"
-	"net/http"
+	"bytes"
 	"net/netip"
-	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"ecommerce-stack.dev/services/gateway/internal/compression"
-	"ecommerce-stack.dev/services/gateway/internal/http1"
+	"ecommerce-stack.dev/services/gateway/internal/connection"
+	"ecommerce-stack.dev/services/internal/deadline"
 	"ecommerce-stack.dev/services/internal/server"
-	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-// clientWrite is how long a client may take to read an answer after its timeout, or
-// one write of a stream.
-const clientWrite = 30 * time.Second
-
-// Call says how a request is passed on.
+// Call describes how a request is forwarded.
 type Call struct {
-	// Timeout until the answer begins and, unless Stream, until it is complete.
+	// Timeout until the response is complete, or for a stream until it begins.
 	Timeout time.Duration
-	Stream  bool
-	// Long is set for what is slow by contract: a stream, or a call that was asked to
-	// wait. Such calls take no places of others, and a client that leaves one says
-	// nothing about the upstream.
-	Long bool
-	// Client is the address to name in X-Forwarded-For.
-	Client netip.Addr
-	// Draining ends streams.
+	// Stream allows a response whose end is not foreseeable. Draining ends it, and Ended is
+	// called when it has ended.
+	Stream   bool
 	Draining <-chan struct{}
-	// Succeeded is called before a status below 300 is passed on, if it is set.
-	Succeeded func()
+	Ended    func()
+	// Long is set for a request that takes long by contract: a stream, or one that asks to
+	// wait. Such requests take no places of others, and end when the client has left.
+	Long bool
+	// Conn is the client's connection, Address the client's address, Secure whether the
+	// client uses HTTPS.
+	Conn    *connection.Conn
+	Address netip.Addr
+	Secure  bool
+
+	RequestID, TraceParent string
+	// Cookies are the names of those that the service receives.
+	Cookies []string
 }
 
-// Forward passes r on and the answer back. It returns an error only if nothing was
-// answered yet; the error is what to tell the client. When the upstream breaks off
-// in the middle of an answer, Forward panics with http.ErrAbortHandler, so that the
-// client sees it broken off, too.
-func (u *Upstream) Forward(w http.ResponseWriter, r *http.Request, c Call) error {
-	body, release, err := u.readBody(r)
+// Forward sends the request of ctx to the upstream, and sets the response. held bytes of
+// the shared buffers belong to the response until the caller releases them. Forward
+// returns an error, which is what the client is told, if there is no response; c.Ended is
+// called unless the response is a stream.
+func (u *Upstream) Forward(ctx *fasthttp.RequestCtx, c Call) (held int64, err error) {
+	place, err := u.enter(c.Long)
 	if err != nil {
-		return err
+		c.Ended()
+		return 0, err
 	}
-	defer release()
-	if err := u.enter(c.Long); err != nil {
-		return err
+	end := func() { place.free(); c.Ended() }
+	x := call{deadline: time.Now().Add(c.Timeout), stream: c.Stream}
+	if c.Long {
+		x.client = c.Conn
 	}
-	defer u.leave(c.Long)
-	if len(body) > 0 {
-		// The time that the body took is not taken from the answer's.
-		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(c.Timeout + clientWrite))
+	u.prepare(&ctx.Request, c, x.deadline)
+	if err := u.send(&ctx.Request, &ctx.Response, &x); err != nil {
+		end()
+		ctx.Response.Reset()
+		return 0, err
 	}
-	if c.Stream {
-		return u.stream(w, r, body, c)
+	removeHopByHop(&ctx.Response.Header)
+	if x.source == nil {
+		end()
+		return x.held, nil
 	}
-	ctx, cancel := http1.WithTimeout(r.Context(), c.Timeout, errTimeout)
-	defer cancel()
-	return u.pass(ctx, w, u.outgoing(ctx, r, body, c.Client), c, nil)
+	ctx.Response.ImmediateHeaderFlush = true
+	ctx.Response.SetBodyStream(newStream(x.source, ctx.Conn(), c.Draining, end), -1)
+	return 0, nil
 }
 
-// stream passes an answer on whose end nobody foresees: it has to begin in time.
-func (u *Upstream) stream(w http.ResponseWriter, r *http.Request, b body, c Call) error {
-	ctx, cancel := context.WithCancelCause(r.Context())
-	defer cancel(nil)
-	timer := time.AfterFunc(c.Timeout, func() { cancel(errTimeout) })
-	defer timer.Stop()
-	return u.pass(ctx, w, u.outgoing(ctx, r, b, c.Client), c, func() {
-		timer.Stop()
-		go endWith(ctx, cancel, c.Draining)
-	})
-}
+// via is this gateway in a Via field (RFC 9110, section 7.6.3).
+const via = "1.1 ecommerce-gateway"
 
-// pass makes a call and gives its answer; begun is called when that begins, unless it
-// is nil.
-func (u *Upstream) pass(ctx context.Context, w http.ResponseWriter, out *http.Request, c Call, begun func()) error {
-	res, err := u.send(out, c.Long)
-	if err != nil {
-		return err
+// prepare turns the client's request into the one to the upstream. It loses the fields
+// that concern one connection, and those that name an identity: who calls is in the token
+// alone.
+func (u *Upstream) prepare(req *fasthttp.Request, c Call, until time.Time) {
+	h := &req.Header
+	target := req.URI().PathOriginal()
+	if query := req.URI().QueryString(); len(query) > 0 {
+		target = append(append(slices.Clone(target), '?'), query...)
 	}
-	defer res.Body.Close()
-	if begun != nil {
-		begun()
-	}
-	if c.Succeeded != nil && res.StatusCode < http.StatusMultipleChoices {
-		c.Succeeded()
-	}
-	u.give(ctx, w, out.Method, res, c.Stream)
-	return nil
-}
-
-// give passes the answer to a request of a method on.
-func (u *Upstream) give(ctx context.Context, w http.ResponseWriter, method string, res *http.Response, stream bool) {
-	copyHeader(w.Header(), res.Header)
-	w.WriteHeader(res.StatusCode)
-	if method != http.MethodHead {
-		u.copyBody(ctx, w, res.Body, stream)
-	}
-}
-
-func endWith(ctx context.Context, cancel context.CancelCauseFunc, draining <-chan struct{}) {
-	select {
-	case <-draining:
-		cancel(errDraining)
-	case <-ctx.Done():
-	}
-}
-
-// outgoing is the request to the upstream. Its headers are the client's, without
-// those that concern one connection and those that name an identity: who calls is
-// in the token alone.
-func (u *Upstream) outgoing(ctx context.Context, r *http.Request, b body, client netip.Addr) *http.Request {
-	h := make(http.Header, len(r.Header)+4)
-	for name, values := range r.Header {
-		if !endsHere(name) {
-			h[name] = values
+	cookies := allowedCookies(h, c.Cookies)
+	var drop [8]string
+	dropped := append(drop[:0], connectionOptions(h.PeekAll(fasthttp.HeaderConnection))...)
+	for name := range h.All() {
+		if endsHere(name) {
+			dropped = append(dropped, string(name))
 		}
 	}
-	dropNamed(h, r.Header["Connection"])
+	host := string(h.Host())
+	for _, name := range dropped {
+		h.Del(name)
+	}
+	if cookies != "" {
+		h.Set(fasthttp.HeaderCookie, cookies)
+	}
 	compression.PlainTags(h)
-	h[server.RequestIDHeader] = []string{telemetry.RequestID(ctx)}
-	h[server.TraceParentHeader] = []string{telemetry.TraceParent(ctx)}
-	h["X-Forwarded-Host"] = []string{r.Host}
-	if client.IsValid() {
-		h["X-Forwarded-For"] = []string{client.String()}
+	req.SetRequestURIBytes(target)
+	h.SetHost(u.host)
+	h.SetProtocol("HTTP/1.1")
+	h.SetNoDefaultContentType(true)
+	h.Add(fasthttp.HeaderVia, via)
+	h.Set(server.RequestIDHeader, c.RequestID)
+	h.Set(server.TraceParentHeader, c.TraceParent)
+	h.Set(fasthttp.HeaderXForwardedHost, host)
+	h.Set(fasthttp.HeaderXForwardedProto, "http")
+	if c.Secure {
+		h.Set(fasthttp.HeaderXForwardedProto, "https")
 	}
-	if _, ok := h["User-Agent"]; !ok {
-		h["User-Agent"] = []string{""} // or the transport would name itself
+	if c.Address.IsValid() {
+		h.Set(fasthttp.HeaderXForwardedFor, c.Address.String())
 	}
-	return (&http.Request{
-		Method: r.Method, Host: u.base.Host, Header: h, ContentLength: int64(len(b)), Body: b.reader(), GetBody: b.again,
-		URL: &url.URL{Scheme: u.base.Scheme, Host: u.base.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery},
-	}).WithContext(ctx)
+	var digits [20]byte
+	h.SetBytesV(deadline.Header, deadline.Append(digits[:0], until))
 }
 
-// endsHere says whether a header is not passed on.
-func endsHere(name string) bool {
-	switch name {
+// endsHere reports whether a field of a request is not forwarded.
+func endsHere(name []byte) bool {
+	switch string(name) {
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
-		"Transfer-Encoding", "Upgrade", "Expect": // RFC 9110, section 7.6.1
+		"Transfer-Encoding", "Upgrade", "Http2-Settings", "Expect": // RFC 9110, section 7.6.1
 		return true
-	case "Content-Length": // What is written says its own.
+	case "Accept-Encoding": // The gateway compresses.
 		return true
-	case "Accept-Encoding": // Whoever answers behind us has no need to encode.
-		return true
-	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "Cookie":
+	case "Forwarded", "X-Real-Ip", "X-Client-Ip", "True-Client-Ip", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override",
+		"Cookie", deadline.Header:
 		return true
 	}
-	return strings.HasPrefix(name, "X-Forwarded-") || strings.HasPrefix(name, "X-User") ||
-		strings.HasPrefix(name, "X-Auth") || strings.HasPrefix(name, "X-Remote-")
+	for _, prefix := range [...]string{"X-Forwarded-", "X-User", "X-Auth", "X-Remote-"} {
+		if len(name) >= len(prefix) && string(name[:len(prefix)]) == prefix {
+			return true
+		}
+	}
+	return false
 }
 
-// dropNamed removes what the Connection header names.
-func dropNamed(h http.Header, connection []string) {
-	for _, line := range connection {
-		for name := range strings.SplitSeq(line, ",") {
-			h.Del(strings.TrimSpace(name))
+// connectionOptions returns the names in Connection fields, which go no further (RFC 9110,
+// section 7.6.1). A client cannot remove the framing of its request that way.
+func connectionOptions(lines [][]byte) []string {
+	var names []string
+	for _, line := range lines {
+		for name := range strings.SplitSeq(string(line), ",") {
+			switch name = strings.TrimSpace(name); {
+			case name == "", strings.EqualFold(name, fasthttp.HeaderHost), strings.EqualFold(name, fasthttp.HeaderContentLength):
+			default:
+				names = append(names, name)
+			}
 		}
 	}
+	return names
 }
 
-// copyHeader lets the upstream's headers take the place of ours.
-func copyHeader(to, from http.Header) {
-	for name, values := range from {
-		switch name {
-		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
-			server.RequestIDHeader, server.TraceParentHeader:
-			continue
-		case "Vary":
-			to[name] = append(slices.Clip(to[name]), values...)
-			continue
+// allowedCookies returns a Cookie field with those of the given names.
+func allowedCookies(h *fasthttp.RequestHeader, names []string) string {
+	var kept []string
+	for _, name := range names {
+		if value := h.Cookie(name); len(value) > 0 {
+			kept = append(kept, name+"="+string(value))
 		}
-		to[name] = values
 	}
-	dropNamed(to, from["Connection"])
+	return strings.Join(kept, "; ")
 }
 
-var buffers = sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}
-
-// copyBody writes the answer. What arrives of a stream is sent at once.
-func (u *Upstream) copyBody(ctx context.Context, w http.ResponseWriter, from io.Reader, stream bool) {
-	buffer := buffers.Get().(*[]byte)
-	defer buffers.Put(buffer)
-	control := http.NewResponseController(w)
-	if stream {
-		_ = control.Flush() // the headers
+// removeHopByHop removes the fields of a response that concern the connection to the
+// upstream, and those that the gateway sets itself.
+func removeHopByHop(h *fasthttp.ResponseHeader) {
+	var drop [8]string
+	dropped := append(drop[:0], connectionOptions(h.PeekAll(fasthttp.HeaderConnection))...)
+	for name := range h.All() {
+		switch string(name) {
+		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Upgrade", server.RequestIDHeader, server.TraceParentHeader:
+			dropped = append(dropped, string(name))
+		}
+		if bytes.IndexByte(name, ' ') >= 0 { // fasthttp tolerates it (RFC 9112, section 5.1)
+			dropped = append(dropped, string(name))
+		}
 	}
-	for {
-		n, readErr := from.Read(*buffer)
-		if n > 0 {
-			if stream {
-				_ = control.SetWriteDeadline(time.Now().Add(clientWrite))
-			}
-			if _, err := w.Write((*buffer)[:n]); err != nil {
-				return // the client is gone
-			}
-			if stream && control.Flush() != nil {
-				return
-			}
-		}
-		switch {
-		case readErr == nil:
-		case errors.Is(readErr, io.EOF), errors.Is(context.Cause(ctx), errDraining):
-			return
-		default:
-			u.metrics.failures.WithLabelValues(u.name, "broken off").Inc()
-			panic(http.ErrAbortHandler)
-		}
+	for _, name := range dropped {
+		h.Del(name)
 	}
 }

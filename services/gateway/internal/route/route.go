@@ -51,8 +51,10 @@ type Route struct {
 	Stream bool `yaml:"stream"`
 	// Cache keeps answers to GET; nil keeps none.
 	Cache *Cache `yaml:"cache"`
-	// Changes says that a success makes what is cached stale.
+	// Changes is set if a success makes what is cached stale.
 	Changes bool `yaml:"changes"`
+	// Cookies are the names of the cookies that the service receives; others are removed.
+	Cookies []string `yaml:"cookies"`
 }
 
 // Cache says how answers of a route are told apart and how they become stale.

@@ -1,0 +1,261 @@
+// Package connection bounds the client connections of the gateway: in all, and per client
+// address, where an IPv6 address counts by its /64 prefix (RFC 6177: a site has at least
+// that much).
+//
+// A connection over the cap of its address is refused. At the total cap a new connection
+// takes the place of one that waits for its client, idle or with an unfinished request,
+// of the address that has the most connections; so a client that opens many connections
+// pushes out its own before those of others.
+package connection
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ecommerce-stack.dev/services/gateway/internal/client"
+)
+
+// Limits of the connections of a Listener.
+type Limits struct {
+	// Max is the total cap, PerAddress the cap of one client address.
+	Max, PerAddress int
+	// Exempt reports whether an address has no cap of its own, as a trusted proxy, which
+	// connects for many clients.
+	Exempt func(netip.Addr) bool
+	// Refusal is written to a connection that is refused, unless it is empty.
+	Refusal []byte
+}
+
+// candidates bounds how many connections are looked at to find one to close.
+const candidates = 64
+
+// Table knows the open connections of listeners. It is safe for concurrent use.
+type Table struct {
+	limits  Limits
+	refused *prometheus.CounterVec
+	evicted prometheus.Counter
+
+	mu        sync.Mutex
+	open      map[*Conn]struct{}
+	addresses map[netip.Addr]int
+}
+
+// NewTable registers the metrics of connections with reg.
+func NewTable(l Limits, reg prometheus.Registerer) *Table {
+	t := &Table{limits: l, open: map[*Conn]struct{}{}, addresses: map[netip.Addr]int{},
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_connections_refused_total", Help: "Connections refused at a cap, by the cap: address or total.",
+		}, []string{"cap"}),
+		evicted: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gateway_connections_evicted_total", Help: "Connections waiting for their client that were closed to make room at the total cap.",
+		}),
+	}
+	gauge := func(name, help string, value func() float64) prometheus.Collector {
+		return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value)
+	}
+	reg.MustRegister(t.refused, t.evicted,
+		gauge("gateway_connections", "Open client connections.", func() float64 { return float64(t.Open()) }),
+		gauge("gateway_connections_limit", "Total cap of client connections.", func() float64 { return float64(l.Max) }),
+		gauge("gateway_address_connections", "Open connections of the client address that has the most.", func() float64 { return float64(t.largest()) }),
+		gauge("gateway_address_connections_limit", "Cap of the connections of one client address.", func() float64 { return float64(l.PerAddress) }))
+	t.refused.WithLabelValues(capAddress)
+	t.refused.WithLabelValues(capTotal)
+	return t
+}
+
+// Values of the label cap.
+const (
+	capAddress = "address"
+	capTotal   = "total"
+)
+
+// Open returns the number of open connections.
+func (t *Table) Open() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.open)
+}
+
+func (t *Table) largest() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	most := 0
+	for _, n := range t.addresses {
+		most = max(most, n)
+	}
+	return most
+}
+
+// CloseAll closes every open connection.
+func (t *Table) CloseAll() {
+	t.mu.Lock()
+	open := make([]*Conn, 0, len(t.open))
+	for c := range t.open {
+		open = append(open, c)
+	}
+	t.mu.Unlock()
+	for _, c := range open {
+		_ = c.Close() // the client may have closed it
+	}
+}
+
+// Listen returns a listener that accepts from l what the limits allow, as *Conn.
+func (t *Table) Listen(l net.Listener) net.Listener { return &listener{l, t} }
+
+type listener struct {
+	net.Listener
+	table *Table
+}
+
+// Accept implements net.Listener.
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		raw, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if c := l.table.admit(raw); c != nil {
+			return c, nil
+		}
+	}
+}
+
+// admit returns nil for a connection that it has refused.
+func (t *Table) admit(raw net.Conn) *Conn {
+	c := &Conn{Conn: raw, table: t, remote: raw.RemoteAddr().String()}
+	if peer, err := netip.ParseAddrPort(c.remote); err == nil {
+		c.peer = peer.Addr().Unmap()
+	}
+	c.key = client.Subscriber(c.peer)
+	c.since.Store(time.Now().UnixNano())
+	victim, refusal := t.add(c)
+	if victim != nil {
+		_ = victim.Close() // the client may have closed it
+	}
+	if refusal == "" {
+		return c
+	}
+	t.refused.WithLabelValues(refusal).Inc()
+	_, _ = raw.Write(t.limits.Refusal) // fits in the empty send buffer; the client may be gone
+	_ = raw.Close()
+	return nil
+}
+
+// add admits c, or returns the cap that refuses it, and returns the connection to close
+// in its place.
+func (t *Table) add(c *Conn) (victim *Conn, refusal string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.addresses[c.key] >= t.limits.PerAddress && !t.limits.Exempt(c.peer) {
+		return nil, capAddress
+	}
+	if len(t.open) >= t.limits.Max {
+		if victim = t.evict(); victim == nil {
+			return nil, capTotal
+		}
+		t.evicted.Inc()
+	}
+	t.open[c] = struct{}{}
+	t.addresses[c.key]++
+	return victim, ""
+}
+
+// evict removes a connection that waits for its client. It looks at a random sample,
+// which a map's order of iteration gives.
+func (t *Table) evict() *Conn {
+	var victim *Conn
+	seen := 0
+	for c := range t.open {
+		if seen++; seen > candidates {
+			break
+		}
+		if c.state.Load() == waiting && (victim == nil || t.rather(c, victim)) {
+			victim = c
+		}
+	}
+	if victim == nil || !victim.state.CompareAndSwap(waiting, evicted) {
+		return nil
+	}
+	t.remove(victim)
+	return victim
+}
+
+// rather reports whether a is to be closed rather than b: its address has more
+// connections, or as many and it waits longer.
+func (t *Table) rather(a, b *Conn) bool {
+	if n, m := t.addresses[a.key], t.addresses[b.key]; n != m {
+		return n > m
+	}
+	return a.since.Load() < b.since.Load()
+}
+
+func (t *Table) remove(c *Conn) {
+	if _, ok := t.open[c]; !ok {
+		return
+	}
+	delete(t.open, c)
+	if t.addresses[c.key]--; t.addresses[c.key] == 0 {
+		delete(t.addresses, c.key)
+	}
+}
+
+// States of a connection.
+const (
+	waiting int32 = iota // for the client: for a request, or for the rest of one
+	serving              // a request, which is complete
+	evicted
+)
+
+// Conn is a connection in a Table.
+type Conn struct {
+	net.Conn
+	table  *Table
+	peer   netip.Addr
+	key    netip.Addr // what its address counts as
+	remote string
+	state  atomic.Int32
+	since  atomic.Int64 // when it began to wait, in Unix nanoseconds
+}
+
+// Of returns the Conn of a connection that a listener of this package accepted, also below
+// TLS; nil for another one.
+func Of(conn net.Conn) *Conn {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	c, _ := conn.(*Conn)
+	return c
+}
+
+// Peer returns the address at the other end; it is not valid for a connection that has
+// no IP address.
+func (c *Conn) Peer() netip.Addr { return c.peer }
+
+// Remote returns the address and port at the other end.
+func (c *Conn) Remote() string { return c.remote }
+
+// Serve reports whether the connection may serve a request, until Wait. It is false for
+// one that was closed to make room.
+func (c *Conn) Serve() bool {
+	return c.state.CompareAndSwap(waiting, serving) || c.state.Load() == serving
+}
+
+// Wait marks the connection as waiting for its client since now.
+func (c *Conn) Wait(now time.Time) {
+	c.since.Store(now.UnixNano())
+	c.state.CompareAndSwap(serving, waiting)
+}
+
+// Close implements net.Conn.
+func (c *Conn) Close() error {
+	c.table.mu.Lock()
+	c.table.remove(c)
+	c.table.mu.Unlock()
+	return c.Conn.Close()
+}

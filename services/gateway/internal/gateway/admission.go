@@ -1,0 +1,152 @@
+package gateway
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"ecommerce-stack.dev/services/gateway/internal/client"
+	"ecommerce-stack.dev/services/gateway/internal/limit"
+	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/problem"
+)
+
+// How many long-running requests one caller may have, and one address with all the users
+// behind it, who may be many, as behind the gateway of an office.
+const (
+	maxLongByCaller  = 8
+	maxLongByAddress = 64
+)
+
+// findRoute finds the page or the route of a request.
+func (g *Gateway) findRoute(r *Request) error {
+	if r.refusal != nil {
+		return nil
+	}
+	for i := range g.pages {
+		if p := &g.pages[i]; p.at(r.path) {
+			r.page, r.allow = p, pageMethods
+			if !r.Request.Header.IsGet() && !r.Request.Header.IsHead() && !r.Request.Header.IsOptions() {
+				r.refusal = methodNotAllowed(r.allow)
+			}
+			return nil
+		}
+	}
+	m, known := g.table.Load().Match(r.method, r.path)
+	r.route, r.allow = m.Route, m.Allow
+	switch {
+	case !known:
+		r.refusal = problem.NotFound("Nothing is at this path.")
+	case m.Route == nil && !r.Request.Header.IsOptions():
+		r.refusal = methodNotAllowed(m.Allow)
+	case r.Request.Header.ContentLength() > MaxBody:
+		r.SetConnectionClose()
+		r.refusal = problem.From(&http.MaxBytesError{Limit: MaxBody})
+	}
+	r.long = m.Route != nil && (m.Route.Stream || asksToWait(&r.Request.Header))
+	return nil
+}
+
+func methodNotAllowed(allow string) *problem.Problem {
+	return problem.New(http.StatusMethodNotAllowed, "", "Method not allowed. Allowed: "+allow+".").WithHeader("Allow", allow)
+}
+
+// asksToWait reports whether the client asks for a response that may take long (RFC 7240,
+// section 4.3). How long, the service decides.
+func asksToWait(h *fasthttp.RequestHeader) bool {
+	for _, line := range h.PeekAll("Prefer") {
+		for preference := range strings.SplitSeq(string(line), ",") {
+			name, _, _ := strings.Cut(preference, "=")
+			if strings.EqualFold(strings.TrimSpace(name), "wait") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+const forwardedFor = "X-Forwarded-For"
+
+// findClient finds the address that a request comes from.
+func (g *Gateway) findClient(r *Request) error {
+	if r.conn == nil {
+		return nil
+	}
+	r.client = r.conn.Peer()
+	if g.Proxies.Trust(r.client) {
+		var hops []string
+		for _, line := range r.Request.Header.PeekAll(forwardedFor) {
+			hops = append(hops, string(line))
+		}
+		r.client = g.Proxies.Addr(r.client, hops)
+	}
+	r.subscriber = limit.Key{Addr: client.Subscriber(r.client)}
+	r.caller = r.subscriber
+	return nil
+}
+
+// secure reports whether the client uses HTTPS, here or at a trusted proxy.
+func (g *Gateway) secure(r *Request) bool {
+	return r.IsTLS() || r.conn != nil && g.Proxies.Trust(r.conn.Peer()) &&
+		string(r.Request.Header.Peek(fasthttp.HeaderXForwardedProto)) == "https"
+}
+
+// authenticate verifies the token of a request to a route that is not public.
+func (g *Gateway) authenticate(r *Request) error {
+	if r.route == nil || r.route.Access.Public {
+		return nil
+	}
+	caller, err := g.Verifier.Authorize(string(r.Request.Header.Peek(fasthttp.HeaderAuthorization)), r.route.Access.Roles...)
+	if r.refusal == nil {
+		r.refusal = err
+	}
+	if caller.UserID != 0 && r.route.Limit != route.LimitLogin {
+		r.caller = limit.Key{User: caller.UserID}
+	}
+	return nil
+}
+
+// limitRate holds the caller to the limit of the route, also with requests that are
+// refused for another reason.
+func (g *Gateway) limitRate(r *Request) error {
+	class := route.LimitDefault
+	if r.route != nil {
+		class = r.route.Limit
+	}
+	limiter := g.Limits[class]
+	if limiter == nil || r.page != nil && r.page.unlimited && r.refusal == nil {
+		return nil
+	}
+	r.decision = limiter.AllowAt(r.began, r.caller)
+	if !r.decision.Allowed {
+		g.limited.WithLabelValues(class).Inc()
+		return limit.TooMany(r.decision.RetryAfter)
+	}
+	return nil
+}
+
+// refuse returns what is wrong with the request.
+func (g *Gateway) refuse(r *Request) error { return r.refusal }
+
+// limitLong bounds the long-running requests of a caller, and of its address.
+func (g *Gateway) limitLong(r *Request) error {
+	if !r.long {
+		return nil
+	}
+	caller, subscriber := r.caller, r.subscriber
+	if !g.longByCaller.Acquire(caller) {
+		g.limited.WithLabelValues("long").Inc()
+		return limit.TooManyConcurrent()
+	}
+	if !g.longByAddress.Acquire(subscriber) {
+		g.longByCaller.Release(caller)
+		g.limited.WithLabelValues("long_address").Inc()
+		return limit.TooManyConcurrent()
+	}
+	r.streaming = &streaming{release: func() {
+		g.longByCaller.Release(caller)
+		g.longByAddress.Release(subscriber)
+	}}
+	return nil
+}

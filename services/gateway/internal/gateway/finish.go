@@ -1,0 +1,119 @@
+package gateway
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"ecommerce-stack.dev/services/gateway/internal/compression"
+	"ecommerce-stack.dev/services/gateway/internal/proxy"
+	"ecommerce-stack.dev/services/internal/server"
+)
+
+// setHeaders sets the header fields that every response has.
+func (g *Gateway) setHeaders(r *Request) {
+	h := &r.Response.Header
+	h.Set(server.RequestIDHeader, r.id)
+	h.Set(server.TraceParentHeader, r.trace)
+	for i := range server.Hardening {
+		if field := &server.Hardening[i]; len(h.Peek(field.Name)) == 0 {
+			h.Set(field.Name, field.Value)
+		}
+	}
+	if r.decision.Limit > 0 {
+		r.decision.Set(h)
+	}
+	if !personal(r.path) {
+		h.Add(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
+	}
+	g.Origins.allow(r)
+}
+
+// personal reports whether responses at a path hold tokens or an account, and so are never
+// compressed. The size of a compressed response shows how much of a secret in it an
+// attacker's own text repeats (BREACH, Gluck, Harris and Prado, 2013). That attack needs a
+// browser which sends the victim's requests for the attacker, and ours carry their token in
+// a field that only the page itself can set; but responses this small gain nothing.
+func personal(path string) bool { return strings.HasPrefix(path, "/auth/") }
+
+// compress compresses the response for a client that accepts it.
+func (g *Gateway) compress(r *Request) {
+	if r.acceptsGzip && !r.Response.IsBodyStream() && !personal(r.path) {
+		compression.Apply(&r.Response, r.ifNoneMatch)
+	}
+}
+
+// A client has drainAtLeast to read a large response, and after that reads this many bytes
+// a second.
+const (
+	drainAtLeast = 10 * time.Second
+	drainRate    = 64 << 10
+)
+
+// holdBuffers keeps the buffers of a large response until the client has read it.
+func (g *Gateway) holdBuffers(r *Request) {
+	if r.held == 0 {
+		return
+	}
+	body := r.Response.Body()
+	r.Response.SwapBody(nil) // or the memory would be reused
+	if len(body) <= proxy.SmallResponse {
+		g.Buffers.Release(r.held)
+		r.Response.SetBodyRaw(body)
+		return
+	}
+	held := r.held
+	r.Response.SetBodyStream(&heldBody{bytes.NewReader(body), func() { g.Buffers.Release(held) }}, len(body))
+	drain := drainAtLeast + time.Duration(len(body))*time.Second/drainRate
+	_ = r.SetWriteDeadline(time.Now().Add(drain)) // fails on a closed connection, as the write will
+}
+
+// heldBody is a body in memory that is released when the server closes it.
+type heldBody struct {
+	*bytes.Reader
+	release func()
+}
+
+// Close implements io.Closer.
+func (b *heldBody) Close() error {
+	b.release()
+	return nil
+}
+
+// Origins are the web origins whose scripts may call (Fetch, section 3.2); "*" is all of
+// them. Tokens travel in a field that a script sets itself, so no origin is allowed
+// credentials.
+type Origins []string
+
+// What scripts may send and see beyond what Fetch allows everyone.
+const (
+	requestHeaders  = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, Traceparent, X-Request-Id"
+	responseHeaders = "Age, Cache-Status, ETag, Idempotent-Replayed, Location, Preference-Applied, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Traceparent, WWW-Authenticate, X-Request-Id"
+	preflightAge    = "600"
+)
+
+// allow sets the fields for a script's request, or for its preflight, which asks for them
+// and nothing else.
+func (o Origins) allow(r *Request) {
+	if len(o) == 0 {
+		return
+	}
+	h := &r.Response.Header
+	h.Add(fasthttp.HeaderVary, fasthttp.HeaderOrigin)
+	origin := string(r.Request.Header.Peek(fasthttp.HeaderOrigin))
+	if origin == "" || !slices.Contains(o, origin) && !slices.Contains(o, "*") {
+		return
+	}
+	h.Set(fasthttp.HeaderAccessControlAllowOrigin, origin)
+	if r.method != http.MethodOptions || len(r.Request.Header.Peek(fasthttp.HeaderAccessControlRequestMethod)) == 0 {
+		h.Set(fasthttp.HeaderAccessControlExposeHeaders, responseHeaders)
+		return
+	}
+	h.Set(fasthttp.HeaderAccessControlAllowMethods, r.allow)
+	h.Set(fasthttp.HeaderAccessControlAllowHeaders, requestHeaders)
+	h.Set(fasthttp.HeaderAccessControlMaxAge, preflightAge)
+}

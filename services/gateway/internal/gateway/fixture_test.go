@@ -1,0 +1,295 @@
+package gateway_test
+
+import (
+	"crypto/tls"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
+	"golang.org/x/sync/semaphore"
+
+	"ecommerce-stack.dev/services/gateway/internal/cache"
+	"ecommerce-stack.dev/services/gateway/internal/client"
+	"ecommerce-stack.dev/services/gateway/internal/connection"
+	"ecommerce-stack.dev/services/gateway/internal/gateway"
+	"ecommerce-stack.dev/services/gateway/internal/limit"
+	"ecommerce-stack.dev/services/gateway/internal/proxy"
+	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/authn/authntest"
+	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/telemetry"
+)
+
+// upstream is a service that the test writes the answers of. It keeps the requests.
+type upstream struct {
+	*httptest.Server
+	mu     sync.Mutex
+	answer http.HandlerFunc
+	seen   []*http.Request
+}
+
+func newUpstream(t testing.TB) *upstream {
+	t.Helper()
+	u := &upstream{answer: echo}
+	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		u.mu.Lock()
+		u.seen = append(u.seen, r)
+		answer := u.answer
+		u.mu.Unlock()
+		answer(w, r)
+	}))
+	t.Cleanup(u.Close)
+	return u
+}
+
+// echo answers with the body of the request, if all of it arrives.
+func echo(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	_, _ = w.Write(body)
+}
+
+func (u *upstream) answers(h http.HandlerFunc) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.answer = h
+}
+
+func (u *upstream) calls() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.seen)
+}
+
+// take returns the requests since the last time.
+func (u *upstream) take() []*http.Request {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	seen := u.seen
+	u.seen = nil
+	return seen
+}
+
+func (u *upstream) last() *http.Request {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.seen[len(u.seen)-1]
+}
+
+// fixture is a gateway in front of one upstream, which plays all three.
+type fixture struct {
+	t       testing.TB
+	url     string
+	up      *upstream
+	keys    *authntest.Keys
+	cache   *cache.Cache
+	gateway *gateway.Gateway
+	server  *gateway.Server
+	table   *connection.Table
+	metrics *prometheus.Registry
+	buffers *semaphore.Weighted
+}
+
+type setup struct {
+	routes  string
+	limits  map[string]*limit.Limiter
+	origins gateway.Origins
+	proxies client.Proxies
+	drain   chan struct{}
+
+	upstream    string          // URL of another one than a server of the test's own
+	keys        *authntest.Keys // the fixture's own if nil
+	log         *slog.Logger    // none if nil
+	connections connection.Limits
+	buffers     int64 // bytes; 32 MiB if 0
+	tls         *tls.Config
+}
+
+func start(t testing.TB, s setup) *fixture {
+	t.Helper()
+	routes := route.BuiltIn()
+	if s.routes != "" {
+		routes = []byte(s.routes)
+	}
+	table, err := route.Parse(routes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &fixture{t: t, up: newUpstream(t), keys: s.keys}
+	if g.keys == nil {
+		g.keys = authntest.New(t)
+	}
+	if s.upstream == "" {
+		s.upstream = g.up.URL
+	}
+	base, err := url.Parse(s.upstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	if s.buffers == 0 {
+		s.buffers = 32 << 20
+	}
+	g.metrics, g.buffers = telemetry.NewRegistry("gateway"), semaphore.NewWeighted(s.buffers)
+	calls := proxy.NewMetrics(g.metrics)
+	upstreams := map[string]*proxy.Upstream{}
+	for _, name := range route.Upstreams {
+		upstreams[name] = proxy.NewUpstream(name, base, g.buffers, calls)
+		t.Cleanup(upstreams[name].Close)
+	}
+	g.cache = cache.New(30*time.Second, 8<<20, g.metrics)
+	g.cache.SetConnected(true)
+	g.gateway = gateway.New(gateway.Options{
+		Table: table, Upstreams: upstreams, Verifier: g.keys.Verifier(t), Limits: s.limits, Origins: s.origins,
+		Proxies: s.proxies, Cache: g.cache, Buffers: g.buffers, Draining: s.drain, Log: s.log, Metrics: g.metrics,
+	})
+	if s.connections.Max == 0 {
+		s.connections = connection.Limits{Max: 10_000, PerAddress: 10_000, Refusal: gateway.Refusal()}
+	}
+	s.connections.Exempt = s.proxies.Trust
+	g.table = connection.NewTable(s.connections, g.metrics)
+	g.server = gateway.NewServer(g.gateway, g.table, s.tls)
+	g.listen(s.tls != nil)
+	return g
+}
+
+// probes registers the health probes as main does.
+func (g *fixture) probes() {
+	checks := health.New()
+	for path, probe := range map[string]http.HandlerFunc{"/health": checks.Health, "/livez": checks.Live, "/readyz": checks.Ready} {
+		g.gateway.Probe(path, plainPage(probe))
+	}
+}
+
+// plainPage is a page that is served by a net/http handler.
+func plainPage(h http.HandlerFunc) gateway.Serve {
+	serve := fasthttpadaptor.NewFastHTTPHandlerFunc(h)
+	return func(ctx *fasthttp.RequestCtx) error { serve(ctx); return nil }
+}
+
+func (g *fixture) listen(https bool) {
+	g.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = g.server.Serve(l) }()
+	g.t.Cleanup(func() { _ = g.server.Close(); <-ended })
+	g.url = "http://" + l.Addr().String()
+	if https {
+		g.url = "https://" + l.Addr().String()
+	}
+}
+
+// nobody is the URL of a port that nobody listens on, nor will: it is bound. A port that was
+// closed is soon another test's.
+func nobody(t testing.TB) string {
+	t.Helper()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = syscall.Close(fd) })
+	if err := syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
+		t.Fatal(err)
+	}
+	address, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("http://127.0.0.1:%d", address.(*syscall.SockaddrInet4).Port)
+}
+
+// asItIs asks for no encoding of its own and undoes none.
+var asItIs = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 32}
+
+type answer struct {
+	status int
+	header http.Header
+	raw    string
+	body   map[string]any
+}
+
+func (g *fixture) do(method, path, body string, headers ...string) answer {
+	g.t.Helper()
+	var reader io.Reader
+	if body != "" {
+		reader = strings.NewReader(body)
+	}
+	r, err := http.NewRequestWithContext(g.t.Context(), method, g.url, reader)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	r.URL.Opaque = path // as it is written
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := asItIs.RoundTrip(r)
+	if err != nil {
+		g.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	defer res.Body.Close()
+	raw, err := io.ReadAll(res.Body)
+	if err != nil {
+		g.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	a := answer{status: res.StatusCode, header: res.Header, raw: string(raw)}
+	_ = json.Unmarshal(raw, &a.body)
+	return a
+}
+
+func (g *fixture) expect(a answer, status int, code string) answer {
+	g.t.Helper()
+	got, _ := a.body["code"].(string)
+	if a.status != status || got != code {
+		g.t.Errorf("got %d %q, want %d %q\n%s", a.status, got, status, code, a.raw)
+	}
+	return a
+}
+
+func (g *fixture) client(id int64) string  { return g.keys.Bearer(g.t, id, authn.Client) }
+func (g *fixture) manager(id int64) string { return g.keys.Bearer(g.t, id, authn.Manager) }
+
+// text answers 200 with a body and an ETag of it.
+func text(body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", `"`+body+`"`)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, body)
+	}
+}
+
+// eventually waits for a condition that another goroutine brings about.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-deadline.C:
+			t.Fatalf("not in time: %s", what)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,61 @@
+package gateway_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"ecommerce-stack.dev/services/gateway/internal/limit"
+	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/problem"
+)
+
+func TestARequestThatCannotBeReadIsAProblemAndCountsForItsSender(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{limits: map[string]*limit.Limiter{route.LimitDefault: limit.New(1, time.Hour, 3)}})
+	for i, c := range []struct {
+		raw    string
+		status int
+	}{
+		{"GET / HTTP/1.1\r\nX : no host\r\n\r\n", 400},
+		{"GET / HTTP/1.1\r\nHost: x\r\nX-A: " + strings.Repeat("a", 40<<10) + "\r\n\r\n", 431},
+		{"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505},
+		{"nonsense\r\n\r\n", 429},
+	} {
+		res, p := g.raw(c.raw)
+		if res.StatusCode != c.status || p["status"] != float64(c.status) || p["code"] == nil || p["traceId"] == nil || !res.Close ||
+			res.Header.Get("Content-Type") != problem.ContentType {
+			t.Errorf("%.30q: %d %v %v, want a problem with %d and the end of the connection", c.raw, res.StatusCode, res.Header, p, c.status)
+		}
+		if left := res.Header.Get("RateLimit-Remaining"); i < 3 && left != string(rune('2'-i)) || res.Header.Get("X-Request-Id") == "" {
+			t.Errorf("%.30q: %q calls are left, request id %q", c.raw, left, res.Header.Get("X-Request-Id"))
+		}
+	}
+}
+
+// raw sends bytes and reads the answer to them.
+func (g *fixture) raw(text string) (*http.Response, map[string]any) {
+	g.t.Helper()
+	c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	go func() { _, _ = io.WriteString(c, text) }()
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var p map[string]any
+	if err := json.NewDecoder(res.Body).Decode(&p); err != nil {
+		g.t.Fatal(err)
+	}
+	return res, p
+}

@@ -1,0 +1,249 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"ecommerce-stack.dev/services/gateway/internal/connection"
+)
+
+// Bounds of a response. One up to SmallResponse needs no permission. A larger one, up to
+// maxResponse, takes bytes of the shared buffers in steps as it arrives. The largest of
+// the contract, a page of 200 products with long descriptions, has less than 3 MiB.
+const (
+	SmallResponse = 64 << 10
+	maxResponse   = 4 << 20
+	bufferStep    = 256 << 10
+	maxInterim    = 5 // 1xx responses before the final one
+)
+
+// call is what one exchange with an upstream needs beside the request, and what it returns
+// beside the response.
+type call struct {
+	// deadline is sent to the service. The connection ends deadlineGrace later.
+	deadline time.Time
+	// stream allows a response whose end is not foreseeable, which is returned in source.
+	stream bool
+	// client is watched while the response is awaited; nil for other calls.
+	client *connection.Conn
+
+	held   int64   // bytes of the shared buffers that the response has
+	source *source // of a stream, which the caller closes
+}
+
+// deadlineGrace is how long after a deadline a response is still awaited: work that was
+// committed in time is reported, not retried.
+const deadlineGrace = 2 * time.Second
+
+// exchange sends a request on a pooled connection, and reads the response whole, so that
+// a client that reads slowly occupies no connection of an upstream. A connection is pooled
+// again only if nothing more can come from it: not after a HEAD, whose handler may go on,
+// nor with bytes that belong to no response.
+//
+// fasthttp provides connections, parsing and framing. Its own round trip cannot be
+// interrupted when the client leaves, and would pool the connections above.
+func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
+	cc, err := u.client.AcquireConn(time.Until(c.deadline), false)
+	for err == nil && !reusable(cc.Conn()) {
+		u.client.CloseConn(cc)
+		cc, err = u.client.AcquireConn(time.Until(c.deadline), false)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNoResponse, err)
+	}
+	conn := cc.Conn()
+	pooled := false
+	defer func() {
+		switch {
+		case c.source != nil: // It has taken the connection.
+		case pooled:
+			u.client.ReleaseConn(cc)
+		default:
+			u.client.CloseConn(cc)
+		}
+	}()
+	if err = u.write(req, conn, c.deadline.Add(deadlineGrace)); err != nil {
+		return fmt.Errorf("%w: write the request: %w", errNoResponse, err)
+	}
+	left := c.watch(conn)
+	br := u.client.AcquireReader(conn)
+	defer func() {
+		if c.source == nil {
+			u.client.ReleaseReader(br)
+		}
+	}()
+	err = u.read(br, req, resp, c)
+	switch {
+	case left():
+		u.releaseHeld(c)
+		return errClientLeft
+	case errors.Is(err, errTooLarge), errors.Is(err, errNoBuffer):
+		u.releaseHeld(c)
+		return err
+	case err != nil:
+		return fmt.Errorf("%w: read the response: %w", errNoResponse, err)
+	}
+	if c.stream && string(resp.Header.ContentType()) == "text/event-stream" && !req.Header.IsHead() {
+		c.source = newSource(conn, br, resp.Header.ContentLength(), func() { u.client.ReleaseReader(br); u.client.CloseConn(cc) })
+		return nil
+	}
+	pooled = !resp.ConnectionClose() && !req.Header.IsHead() && br.Buffered() == 0
+	return nil
+}
+
+func (u *Upstream) write(req *fasthttp.Request, conn net.Conn, until time.Time) error {
+	if err := conn.SetDeadline(until); err != nil {
+		return err
+	}
+	bw := u.client.AcquireWriter(conn)
+	defer u.client.ReleaseWriter(bw)
+	if err := req.Write(bw); err != nil {
+		return err
+	}
+	return bw.Flush()
+}
+
+// read reads a response: the header of a stream, else all of it.
+func (u *Upstream) read(br *bufio.Reader, req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
+	if err := readHeader(br, &resp.Header); err != nil {
+		return err
+	}
+	resp.Header.SetNoDefaultContentType(true)
+	status, length := resp.StatusCode(), resp.Header.ContentLength()
+	switch {
+	case req.Header.IsHead():
+		resp.SkipBody = true
+		return nil
+	case status == fasthttp.StatusNoContent || status == fasthttp.StatusNotModified:
+		return nil
+	case c.stream && string(resp.Header.ContentType()) == "text/event-stream":
+		return nil
+	case length >= 0 && length <= SmallResponse:
+		return resp.ReadBody(br, SmallResponse)
+	}
+	return u.readLarge(br, resp, length, c)
+}
+
+// readHeader reads the header of the final response, and leaves its version and reason to
+// the server.
+func readHeader(br *bufio.Reader, h *fasthttp.ResponseHeader) error {
+	for range maxInterim {
+		if err := h.Read(br); err != nil {
+			return err
+		}
+		switch status := h.StatusCode(); {
+		case !bytes.HasPrefix(h.Protocol(), []byte("HTTP/1.")):
+			return fmt.Errorf("unsupported version %q", h.Protocol())
+		case status == fasthttp.StatusSwitchingProtocols:
+			return errors.New("the upstream switches protocols")
+		case status >= 200:
+			h.SetProtocol([]byte("HTTP/1.1"))
+			h.SetStatusMessage(nil)
+			return nil
+		}
+	}
+	return errors.New("too many interim responses")
+}
+
+// readLarge reads a body that is large, or whose length is not known.
+func (u *Upstream) readLarge(br *bufio.Reader, resp *fasthttp.Response, length int, c *call) error {
+	body := newBody(br, length)
+	defer body.close()
+	buf := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buf)
+	to, size := resp.BodyWriter(), int64(0)
+	for {
+		allowed := max(SmallResponse, c.held)
+		n, err := io.CopyBuffer(to, io.LimitReader(body, allowed-size), *buf)
+		size += n
+		switch {
+		case err != nil:
+			return err
+		case size < allowed:
+			return nil // the end of the body
+		case c.held >= maxResponse:
+			return errTooLarge
+		case !u.buffers.TryAcquire(bufferStep):
+			return errNoBuffer
+		}
+		c.held += bufferStep
+	}
+}
+
+var copyBuffers = sync.Pool{New: func() any { b := make([]byte, bufferBytes); return &b }}
+
+func (u *Upstream) releaseHeld(c *call) {
+	u.buffers.Release(c.held)
+	c.held = 0
+}
+
+// body reads the body of a response by fasthttp's framing.
+type body struct {
+	io.Reader
+	framing *fasthttp.Response
+}
+
+// newBody returns the body of a response with a length; -1 is chunked, and below that it
+// ends with the connection.
+func newBody(br *bufio.Reader, length int) body {
+	framing := fasthttp.AcquireResponse()
+	framing.StreamBody = true
+	framing.Header.SetContentLength(length)
+	_ = framing.ReadBody(br, 0) // only prepares the stream
+	return body{framing.BodyStream(), framing}
+}
+
+func (b body) close() {
+	_ = b.framing.CloseBodyStream() // whoever has the connection closes it
+	fasthttp.ReleaseResponse(b.framing)
+}
+
+// How long a client that has closed its side of the connection is still waited for: a
+// client may close only its sending side, but then it gets its response within this time.
+const (
+	watchInterval = 2 * time.Second
+	halfOpen      = 10 * time.Second
+)
+
+// watch closes the connection to the upstream when the client has left. The returned
+// function ends that, and reports whether it has happened.
+func (c *call) watch(conn net.Conn) (left func() bool) {
+	if c.client == nil {
+		return func() bool { return false }
+	}
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	var gone atomic.Bool
+	go func() {
+		defer close(stopped)
+		tick := time.NewTicker(watchInterval)
+		defer tick.Stop()
+		var since time.Time
+		for {
+			select {
+			case <-stop:
+				return
+			case now := <-tick.C:
+				switch {
+				case !c.client.HalfClosed():
+					since = time.Time{}
+				case since.IsZero():
+					since = now
+				case now.Sub(since) >= halfOpen:
+					gone.Store(true)
+					_ = conn.Close() // ends the read
+					return
+				}
+			}
+		}
+	}()
+	return func() bool { close(stop); <-stopped; return gone.Load() }
+}

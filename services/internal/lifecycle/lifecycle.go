@@ -1,0 +1,184 @@
+// Package lifecycle runs a service's process: it serves requests and metrics until the
+// context ends, drains, and then runs the stop functions in order.
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/telemetry"
+)
+
+// Config is the part of a service's settings that this package needs.
+type Config struct {
+	// HTTPAddr is the listen address for requests; the service's own port if empty.
+	HTTPAddr    string `env:"HTTP_ADDR"`
+	MetricsAddr string `env:"METRICS_ADDR" envDefault:":9090"`
+	// LogLevel is debug, info, warn or error.
+	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	// ShutdownTimeout bounds how long requests in flight may take to finish, and after
+	// that how long the stop functions may take.
+	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"20s"`
+	// ShutdownDelay is how long a stopping process still accepts requests, so that
+	// clients learn first that it is not ready.
+	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s"`
+	// Profiling serves /debug/pprof/ on the metrics address.
+	Profiling bool `env:"PROFILING" envDefault:"false"`
+}
+
+// Server is an HTTP server, such as *http.Server. Serve returns http.ErrServerClosed or
+// nil after Shutdown or Close.
+type Server interface {
+	Serve(net.Listener) error
+	Shutdown(context.Context) error
+	Close() error
+}
+
+// Options of a Process.
+type Options struct {
+	Config  Config
+	Log     *slog.Logger
+	Metrics *prometheus.Registry
+	Health  *health.Checks
+}
+
+// Process is a service that runs. Its functions are registered before Run.
+type Process struct {
+	Options
+	stops    []stop
+	draining chan struct{}
+	bound    chan net.Addr
+}
+
+type stop struct {
+	name string
+	fn   func(context.Context) error
+}
+
+// New returns a Process that does not listen yet.
+func New(o Options) *Process {
+	return &Process{Options: o, draining: make(chan struct{}), bound: make(chan net.Addr, 1)}
+}
+
+// OnStop registers a function for the end, such as the stop of a consumer. The functions
+// run in the order of registration, when no request is in flight anymore, and share
+// Config.ShutdownTimeout.
+func (p *Process) OnStop(name string, fn func(context.Context) error) {
+	p.stops = append(p.stops, stop{name, fn})
+}
+
+// Draining returns a channel that is closed when the process begins to stop: streams and
+// long waits end then.
+func (p *Process) Draining() <-chan struct{} { return p.draining }
+
+// Addr waits until Run listens and returns the address; tests listen on port 0.
+func (p *Process) Addr(ctx context.Context) (net.Addr, error) {
+	select {
+	case addr := <-p.bound:
+		p.bound <- addr
+		return addr, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Run serves requests with main, and metrics, until ctx ends. Then it is not ready at
+// once, still accepts requests for ShutdownDelay, lets those in flight finish for up to
+// ShutdownTimeout, and runs the stop functions. It returns nil after a clean end.
+func (p *Process) Run(ctx context.Context, main Server) error {
+	metrics := p.metricsServer()
+	failed := make(chan error, 2)
+	addr, err := listen(ctx, main, p.Config.HTTPAddr, failed)
+	if err != nil {
+		return p.end(ctx, fmt.Errorf("listen for requests: %w", err))
+	}
+	p.bound <- addr
+	if _, err := listen(ctx, metrics, p.Config.MetricsAddr, failed); err != nil {
+		return p.end(ctx, errors.Join(fmt.Errorf("serve metrics: %w", err), main.Close()))
+	}
+	p.Log.InfoContext(ctx, "serving", "address", addr.String())
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		p.Log.InfoContext(ctx, "draining")
+	}
+	return errors.Join(p.end(ctx, err, main), metrics.Close())
+}
+
+func listen(ctx context.Context, s Server, addr string, failed chan<- error) (net.Addr, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		if err := s.Serve(l); err != nil && !errors.Is(err, http.ErrServerClosed) {
+			failed <- err
+		}
+	}()
+	return l.Addr(), nil
+}
+
+// end drains servers and runs the stop functions. cause is nil for a planned stop.
+func (p *Process) end(ctx context.Context, cause error, servers ...Server) error {
+	ctx = context.WithoutCancel(ctx)
+	errs := []error{cause}
+	p.Health.Drain()
+	if cause == nil && p.Config.ShutdownDelay > 0 {
+		<-time.After(p.Config.ShutdownDelay)
+	}
+	close(p.draining)
+	for _, s := range servers {
+		errs = append(errs, p.shutdown(ctx, s))
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.Config.ShutdownTimeout)
+	defer cancel()
+	for _, stop := range p.stops {
+		if err := stop.fn(ctx); err != nil {
+			errs = append(errs, fmt.Errorf("stop %s: %w", stop.name, err))
+		}
+	}
+	p.Log.InfoContext(ctx, "stopped")
+	return errors.Join(errs...)
+}
+
+func (p *Process) shutdown(ctx context.Context, s Server) error {
+	ctx, cancel := context.WithTimeout(ctx, p.Config.ShutdownTimeout)
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests in flight were cut off after %s: %w", p.Config.ShutdownTimeout, err), s.Close())
+	}
+	return nil
+}
+
+// Bounds of connections to the metrics server.
+const (
+	readHeaderTimeout = 5 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second
+	idleTimeout       = 2 * time.Minute
+	maxHeaderBytes    = 32 << 10
+)
+
+func (p *Process) metricsServer() *http.Server {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", telemetry.MetricsHandler(p.Metrics))
+	timeout := writeTimeout
+	if p.Config.Profiling {
+		timeout = profileTimeout
+		profiles(mux)
+	}
+	return &http.Server{
+		Handler: mux, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+		WriteTimeout: timeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(p.Log.Handler(), slog.LevelDebug),
+	}
+}
