@@ -21,7 +21,7 @@ import (
 // groups are the packages that a purpose needs.
 var groups = map[string][]debian.Package{
 	"integration": append(debian.Packages("mariadb-server-core", "mariadb-client-core", "rabbitmq-server"),
-		debian.Package{Name: "chromium", Has: []string{"chromium"}}),
+		debian.Package{Name: "chromium", Has: []string{"chromium"}}, debian.Package{Name: "python3", Has: []string{"python3"}}),
 	"cluster": bare.Packages,
 	"bench":   append(debian.Packages("wrk", "nginx-light", "haproxy", "varnish"), debian.Package{Name: "git", Has: []string{"git"}}),
 }

@@ -10,10 +10,12 @@ package connection
 
 import (
 	"crypto/tls"
+	"errors"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -117,12 +119,41 @@ type listener struct {
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		raw, err := l.Listener.Accept()
-		if err != nil {
+		switch {
+		case err == nil:
+			if c := l.table.admit(raw); c != nil {
+				return c, nil
+			}
+		case isTransient(err):
+			l.table.makeRoom()
+			time.Sleep(acceptPause)
+		default:
 			return nil, err
 		}
-		if c := l.table.admit(raw); c != nil {
-			return c, nil
+	}
+}
+
+// acceptPause is the time between two attempts when the system is out of resources.
+const acceptPause = 10 * time.Millisecond
+
+// isTransient reports whether accepting may succeed later: the client has left already, or
+// the process or the system has too many files open or too little memory (accept(2)).
+func isTransient(err error) bool {
+	for _, transient := range []error{syscall.ECONNABORTED, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
+		if errors.Is(err, transient) {
+			return true
 		}
+	}
+	return false
+}
+
+// makeRoom closes a connection that waits for its client, if there is one.
+func (t *Table) makeRoom() {
+	t.mu.Lock()
+	victim := t.evict()
+	t.mu.Unlock()
+	if victim != nil {
+		_ = victim.Close() // the client may have closed it
 	}
 }
 
@@ -159,7 +190,6 @@ func (t *Table) add(c *Conn) (victim *Conn, refusal string) {
 		if victim = t.evict(); victim == nil {
 			return nil, capTotal
 		}
-		t.evicted.Inc()
 	}
 	t.open[c] = struct{}{}
 	t.addresses[c.key]++
@@ -183,6 +213,7 @@ func (t *Table) evict() *Conn {
 		return nil
 	}
 	t.remove(victim)
+	t.evicted.Inc()
 	return victim
 }
 
