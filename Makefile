@@ -91,7 +91,7 @@ verify: generate ## Fail when generated files or go.mod differ from what is comm
 
 ##@ Test
 
-SUITES := lint unit integration fuzz operator verify e2e
+SUITES := lint unit integration race fuzz operator verify e2e
 
 .PHONY: test
 test: ## Everything to a verdict: lint, unit, integration, operator and charts, end to end
@@ -116,8 +116,13 @@ integration: tools deps ## Tests on a private MariaDB and RabbitMQ, started for 
 	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract/... ./hack/bench/... ./hack/fuzz/... ./hack/browser/...)
 
 .PHONY: fuzz
-fuzz: deps ## Every fuzz target for FUZZTIME (10s), with real servers behind the services
-	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(GO) run ./hack/fuzz --time $(or $(FUZZTIME),10s) services/event services
+fuzz: deps ## Every fuzz target, with real servers behind the services (FUZZ_SCALE=10 for ten times the inputs)
+	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(GO) run ./hack/fuzz --scale $(or $(FUZZ_SCALE),1) services/event services
+
+.PHONY: race
+race: tools deps ## The unit and integration suites of services and operator with the race detector
+	@$(WITH_GO) $(GO) run ./hack/deps race
+	@$(WITH_GO) export CGO_ENABLED=1 KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,race,-race -timeout=30m ./services/... ./operator/...)
 
 .PHONY: operator
 operator: tools deps ## The operator and the charts on a real kube-apiserver, MariaDB and RabbitMQ

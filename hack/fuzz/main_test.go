@@ -31,17 +31,20 @@ func TestEveryTargetRunsAndARefusedInputFails(t *testing.T) {
 	}
 	t.Setenv("GOWORK", "off")
 	var out strings.Builder
-	if err := run(t.Context(), options{Time: time.Second, Only: ".", Modules: []string{module(t, "")}}, &out); err != nil {
+	if err := run(t.Context(), options{Scale: 1, Limit: 10 * time.Minute, Only: ".", Modules: []string{module(t, "")}}, &out); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "example.com/fuzzed.FuzzA") || !strings.Contains(out.String(), "in 1 targets, none refused") {
+	if !strings.Contains(out.String(), "example.com/fuzzed.FuzzA") || !strings.Contains(out.String(), "in 1 targets, none rejected") {
 		t.Errorf("printed %q", out.String())
 	}
 	broken := module(t, "\t\tif s == \"bad\" {\n\t\t\tt.Fatal(\"refused\")\n\t\t}\n")
-	if err := run(t.Context(), options{Time: time.Second, Only: ".", Modules: []string{broken}}, io.Discard); err == nil || !strings.Contains(err.Error(), "refused") {
+	if err := run(t.Context(), options{Scale: 1, Limit: 10 * time.Minute, Only: ".", Modules: []string{broken}}, io.Discard); err == nil || !strings.Contains(err.Error(), "refused") {
 		t.Errorf("a refused input: %v, want its failure", err)
 	}
-	if err := run(t.Context(), options{Time: time.Second, Only: "Nothing", Modules: []string{broken}}, io.Discard); err == nil {
+	if err := run(t.Context(), options{Scale: 0, Only: ".", Modules: []string{broken}}, io.Discard); err == nil || !strings.Contains(err.Error(), "--scale is 0") {
+		t.Errorf("no inputs: %v, want an error that names --scale", err)
+	}
+	if err := run(t.Context(), options{Scale: 1, Limit: 10 * time.Minute, Only: "Nothing", Modules: []string{broken}}, io.Discard); err == nil {
 		t.Error("no target at all is no failure")
 	}
 }

@@ -1,15 +1,16 @@
+//go:build !race
+
+// The race detector needs memory, too.
+
 package main
 
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -22,71 +23,6 @@ import (
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/authn/authntest"
 )
-
-// serveVariable makes this test binary the gateway.
-const serveVariable = "GATEWAY_TEST_SERVE"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(serveVariable) != "" {
-		main()
-	}
-	os.Exit(m.Run())
-}
-
-// memory is the limit of the container that the gateway is tested for, as the chart sets it.
-const memory = 256 << 20
-
-// process is a gateway in a process of its own.
-type process struct {
-	t    *testing.T
-	pid  int
-	url  string
-	addr string
-}
-
-// run starts a gateway in front of one service, which plays all three.
-func run(t *testing.T, service http.HandlerFunc, keys *authntest.Keys) *process {
-	t.Helper()
-	upstream := httptest.NewServer(service)
-	t.Cleanup(upstream.Close)
-	return start(t, upstream.URL, keys)
-}
-
-// start starts a gateway in front of an upstream, which plays all services.
-func start(t *testing.T, upstream string, keys *authntest.Keys, with ...string) *process {
-	t.Helper()
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // this test
-	cmd.Env = append(os.Environ(), append([]string{serveVariable + "=1", "GOMEMLIMIT=" + strconv.Itoa(memory/4*3),
-		"AUTH_URL=" + upstream, "SALES_URL=" + upstream, "STOCK_URL=" + upstream, "HTTP_ADDR=127.0.0.1:0", "METRICS_ADDR=127.0.0.1:0",
-		"JWT_ISSUER=" + authntest.Issuer, "JWT_AUDIENCE=" + authntest.Audience, "JWT_KEYS_FILE=" + keys.File, "RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0"}, with...)...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	p := &process{t: t, pid: cmd.Process.Pid}
-	lines := bufio.NewScanner(out)
-	for p.url == "" && lines.Scan() {
-		var line struct{ Msg, Address string }
-		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
-			p.addr, p.url = line.Address, "http://"+line.Address
-		}
-	}
-	drained := make(chan struct{})
-	go func() { defer close(drained); _, _ = io.Copy(io.Discard, out) }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-drained
-		_ = cmd.Wait()
-	})
-	if p.url == "" {
-		t.Fatal("the gateway did not start")
-	}
-	return p
-}
 
 var peak = regexp.MustCompile(`VmHWM:\s+(\d+) kB`)
 
@@ -102,12 +38,6 @@ func (p *process) peakMemory() int64 {
 		p.t.Fatal(err)
 	}
 	return kb << 10
-}
-
-// dial connects from one of the addresses of the loopback network.
-func (p *process) dial(from int) (net.Conn, error) {
-	d := net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, byte(1+from/250), byte(1+from%250))}}
-	return d.Dial("tcp", p.addr)
 }
 
 // others makes requests on new connections until the returned function is called, which
