@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,14 +36,15 @@ type process struct {
 	pid  int
 	url  string
 	addr string
+	wait func() error // until its end
 }
 
 // run starts a gateway in front of one service, which plays all three.
-func run(t *testing.T, service http.HandlerFunc, keys *authntest.Keys) *process {
+func run(t *testing.T, service http.HandlerFunc, keys *authntest.Keys, with ...string) *process {
 	t.Helper()
 	upstream := httptest.NewServer(service)
 	t.Cleanup(upstream.Close)
-	return start(t, upstream.URL, keys)
+	return start(t, upstream.URL, keys, with...)
 }
 
 // start starts a gateway in front of an upstream, which plays all services.
@@ -68,13 +70,13 @@ func start(t *testing.T, upstream string, keys *authntest.Keys, with ...string) 
 			p.addr, p.url = line.Address, "http://"+line.Address
 		}
 	}
-	drained := make(chan struct{})
-	go func() { defer close(drained); _, _ = io.Copy(io.Discard, out) }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		<-drained
-		_ = cmd.Wait()
+	p.wait = sync.OnceValue(func() error {
+		_, _ = io.Copy(io.Discard, out)
+		return cmd.Wait()
 	})
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = p.wait() }()
+	t.Cleanup(func() { _ = cmd.Process.Kill(); <-ended })
 	if p.url == "" {
 		t.Fatal("the gateway did not start")
 	}

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"bytes"
+	"io"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -53,6 +55,7 @@ func (u *Upstream) Forward(ctx *fasthttp.RequestCtx, c Call) (held int64, err er
 	if c.Long {
 		x.client = c.Conn
 	}
+	chunked := ctx.Request.Header.IsHTTP11()
 	u.prepare(&ctx.Request, c, x.deadline)
 	if err := u.send(&ctx.Request, &ctx.Response, &x); err != nil {
 		end()
@@ -64,9 +67,30 @@ func (u *Upstream) Forward(ctx *fasthttp.RequestCtx, c Call) (held int64, err er
 		end()
 		return x.held, nil
 	}
+	s := newStream(x.source, ctx.Conn(), c.Draining, end)
+	if !chunked {
+		untilClose(ctx, s)
+		return 0, nil
+	}
 	ctx.Response.ImmediateHeaderFlush = true
-	ctx.Response.SetBodyStream(newStream(x.source, ctx.Conn(), c.Draining, end), -1)
+	ctx.Response.SetBodyStream(s, -1)
 	return 0, nil
+}
+
+// untilClose makes a stream the response to a client of HTTP/1.0, which knows no chunks:
+// the body ends with the connection (RFC 9112, section 6.3). The server frames every
+// stream, so the connection is taken from it.
+func untilClose(ctx *fasthttp.RequestCtx, s *stream) {
+	ctx.HijackSetNoResponse(true)
+	ctx.Hijack(func(c net.Conn) {
+		defer s.Close()
+		h := &ctx.Response.Header
+		h.Del(fasthttp.HeaderTransferEncoding)
+		h.SetConnectionClose()
+		if _, err := c.Write(h.Header()); err == nil {
+			_, _ = io.Copy(c, s) // until either side ends it
+		}
+	})
 }
 
 // via is this gateway in a Via field (RFC 9110, section 7.6.3).
