@@ -87,8 +87,6 @@ func files(t *testing.T, n int) int {
 	return min(n, int(limit.Cur)-1000)
 }
 
-func small(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, `{"id":7}`) }
-
 // TestConnectionsCannotFillTheMemory opens connections of each kind from many addresses.
 // The gateway's peak stays below the limit of its container, and others are served.
 func TestConnectionsCannotFillTheMemory(t *testing.T) { //nolint:paralleltest // it needs most of the files of the process
