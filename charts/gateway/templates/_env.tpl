@@ -21,6 +21,20 @@
 - name: TRUSTED_PROXIES
   value: {{ join "," . | quote }}
 {{- end }}
+{{- if and .Values.connections.max (not (hasKey .Values.env "MAX_CONNECTIONS")) }}
+- name: MAX_CONNECTIONS
+  value: {{ .Values.connections.max | int | quote }}
+{{- end }}
+{{- if not (hasKey .Values.env "MAX_CONNECTIONS_PER_ADDRESS") }}
+- name: MAX_CONNECTIONS_PER_ADDRESS
+  value: {{ .Values.connections.perAddress | int | quote }}
+{{- end }}
+{{- if .Values.tls.secretName }}
+- name: TLS_CERT_FILE
+  value: /etc/ecommerce/tls/tls.crt
+- name: TLS_KEY_FILE
+  value: /etc/ecommerce/tls/tls.key
+{{- end }}
 {{- if .Values.routes }}
 - name: ROUTES_FILE
   value: /etc/ecommerce/routes/routes.yaml
@@ -31,11 +45,18 @@
 {{- if .Values.routes }}
 - {name: routes, mountPath: /etc/ecommerce/routes, readOnly: true}
 {{- end }}
+{{- if .Values.tls.secretName }}
+- {name: tls, mountPath: /etc/ecommerce/tls, readOnly: true}
+{{- end }}
 {{- end -}}
 
 {{- define "service.volumes" -}}
 {{- if .Values.routes }}
 - name: routes
   configMap: {name: {{ include "ecommerce.fullname" . }}}
+{{- end }}
+{{- with .Values.tls.secretName }}
+- name: tls
+  secret: {secretName: {{ . }}, defaultMode: 0440}
 {{- end }}
 {{- end -}}

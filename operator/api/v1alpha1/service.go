@@ -59,7 +59,7 @@ type ServiceSpec struct {
 	// Further environment variables, such as LOG_LEVEL. What the operator itself sets
 	// cannot be overridden here.
 	// +kubebuilder:validation:MaxItems=32
-	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['HTTP_ADDR','METRICS_ADDR','MYSQL_DSN','AMQP_URL','JWT_ISSUER','JWT_AUDIENCE','JWT_KEYS_FILE','JWT_SIGNING_FILE','JWT_ACTIVE_FILE','ACCESS_TOKEN_TTL','REFRESH_TOKEN_TTL','MANAGER_EMAIL','MANAGER_PASSWORD','CURRENCY','HOLD_TTL','AUTH_URL','SALES_URL','STOCK_URL','RATE_LIMIT_RPS','RATE_LIMIT_BURST','LOGIN_RATE_PER_MINUTE','CACHE_TTL','CORS_ORIGINS','SHUTDOWN_DELAY','SHUTDOWN_TIMEOUT']))",message="env sets a variable that the operator owns: remove it, and use the field of the spec that stands for it"
+	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['HTTP_ADDR','METRICS_ADDR','MYSQL_DSN','AMQP_URL','JWT_ISSUER','JWT_AUDIENCE','JWT_KEYS_FILE','JWT_SIGNING_FILE','JWT_ACTIVE_FILE','ACCESS_TOKEN_TTL','REFRESH_TOKEN_TTL','MANAGER_EMAIL','MANAGER_PASSWORD','CURRENCY','HOLD_TTL','AUTH_URL','SALES_URL','STOCK_URL','RATE_LIMIT_RPS','RATE_LIMIT_BURST','LOGIN_RATE_PER_MINUTE','CACHE_TTL','CORS_ORIGINS','TRUSTED_PROXIES','TLS_CERT_FILE','TLS_KEY_FILE','SHUTDOWN_DELAY','SHUTDOWN_TIMEOUT']))",message="env sets a variable that the operator owns: remove it, and use the field of the spec that stands for it"
 	// +listType=map
 	// +listMapKey=name
 	// +optional
@@ -152,9 +152,90 @@ type GatewaySpec struct {
 	// Makes an Ingress to the gateway.
 	// +optional
 	Ingress *IngressSpec `json:"ingress,omitempty"`
+	// httpRoute creates an HTTPRoute of the Gateway API to the gateway. Default: none. It
+	// can be changed at any time.
+	// +optional
+	HTTPRoute *HTTPRouteSpec `json:"httpRoute,omitempty"`
+	// trustedProxies is the list of CIDRs whose X-Forwarded-For header names the client.
+	// Set it when an Ingress, a Gateway or another proxy is in front of the gateway, to
+	// the addresses from which that proxy connects; otherwise all clients share the
+	// proxy's address and its rate limit. A client inside these ranges can claim any
+	// address. Default: empty, the client is the peer of the connection. At most 64
+	// CIDRs. It can be changed at any time; the gateway's pods are replaced.
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=43
+	// +kubebuilder:validation:XValidation:rule="self.all(p, isCIDR(p))",message="spec.gateway.trustedProxies must be CIDRs such as 10.0.0.0/8 or fd00::/8: write a single address as 192.0.2.1/32 or 2001:db8::1/128"
+	// +listType=set
+	// +optional
+	TrustedProxies []string `json:"trustedProxies,omitempty"`
+	// tls makes the gateway serve HTTPS in place of HTTP. Default: plain HTTP. It can be
+	// changed at any time, but clients and proxies must change their scheme as well.
+	// +optional
+	TLS *GatewayTLSSpec `json:"tls,omitempty"`
 	// Which web origins may call the gateway from a browser.
 	// +optional
 	CORS *CORSSpec `json:"cors,omitempty"`
+}
+
+// GatewayTLSSpec names the certificate of the gateway.
+type GatewayTLSSpec struct {
+	// secretName is the name of a Secret in the stack's namespace with the keys tls.crt
+	// and tls.key, of type kubernetes.io/tls, as cert-manager creates it. The gateway is
+	// not changed until the Secret exists and holds a certificate and its key; a renewed
+	// certificate is used without a restart. Most Ingress controllers speak HTTP to their
+	// backends unless an annotation of their own says HTTPS (set it on the Ingress
+	// <stack>-gateway, the operator keeps it), and a Gateway needs a BackendTLSPolicy. 1 to
+	// 253 characters. It can be changed at any time.
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="spec.gateway.tls.secretName must be the name of a Secret in the stack's namespace: lower-case letters, digits, dashes and dots"
+	SecretName string `json:"secretName"`
+}
+
+// HTTPRouteSpec is an HTTPRoute (gateway.networking.k8s.io/v1) to the gateway. It is
+// applied where the cluster has that resource; the condition HTTPRouteApplied reports it.
+type HTTPRouteSpec struct {
+	// parentRefs is the list of Gateways that the route attaches to, 1 to 8. Two entries
+	// for one Gateway need different section names. It can be changed at any time.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:XValidation:rule="self.all(p, self.exists_one(q, p.name == q.name && (has(p.__namespace__) ? p.__namespace__ : '') == (has(q.__namespace__) ? q.__namespace__ : '') && (!has(p.sectionName) || !has(q.sectionName) || p.sectionName == q.sectionName)))",message="spec.gateway.httpRoute.parentRefs names a Gateway twice: remove one entry, or give each a different sectionName"
+	// +listType=atomic
+	ParentRefs []GatewayReference `json:"parentRefs"`
+	// hostnames is the list of host names that the route accepts, such as shop.example or
+	// *.shop.example. Default: every host name of the Gateway's listener. At most 16. It
+	// can be changed at any time. status.endpoint does not follow it, because scheme and
+	// port are the Gateway's.
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.all(h, h.matches('^([*][.])?[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$') && !isIP(h))",message="spec.gateway.httpRoute.hostnames must be host names in lower case such as shop.example or *.shop.example, without scheme, port or path"
+	// +listType=set
+	// +optional
+	Hostnames []string `json:"hostnames,omitempty"`
+}
+
+// GatewayReference names a Gateway of the Gateway API.
+type GatewayReference struct {
+	// name is the name of the Gateway, 1 to 253 characters.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+	// namespace is the namespace of the Gateway, at most 63 characters. Default: the
+	// stack's namespace. The Gateway's listener must allow routes of the stack's namespace.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +optional
+	Namespace string `json:"namespace,omitempty"`
+	// sectionName is the name of one listener of the Gateway, at most 253 characters.
+	// Default: all listeners that accept the route.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	// +optional
+	SectionName string `json:"sectionName,omitempty"`
+	// port is the port of the listener, 1 to 65535. Default: any port.
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=65535
+	// +optional
+	Port *int32 `json:"port,omitempty"`
 }
 
 // RateLimitSpec bounds the requests of a caller: a signed-in user, else a client address.
@@ -184,6 +265,7 @@ type RateLimitSpec struct {
 // GatewayServiceSpec is the Service in front of the gateway, on port 5001.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.nodePort) || self.type != 'ClusterIP'",message="spec.gateway.service.nodePort needs spec.gateway.service.type NodePort or LoadBalancer"
+// +kubebuilder:validation:XValidation:rule="!has(self.externalTrafficPolicy) || self.type != 'ClusterIP'",message="spec.gateway.service.externalTrafficPolicy needs spec.gateway.service.type NodePort or LoadBalancer: remove it, or change the type"
 type GatewayServiceSpec struct {
 	// Type of the Service: ClusterIP (default), NodePort or LoadBalancer.
 	// +kubebuilder:default=ClusterIP
@@ -196,6 +278,15 @@ type GatewayServiceSpec struct {
 	// +kubebuilder:validation:Maximum=65535
 	// +optional
 	NodePort *int32 `json:"nodePort,omitempty"`
+	// externalTrafficPolicy is Local or Cluster. Local keeps the client's address and
+	// sends traffic to gateway pods of the node that received it; a node without one
+	// refuses it, and load balancers skip that node. Cluster sends traffic to gateway pods
+	// of any node and replaces the client's address by the node's. Default: Local for the
+	// types NodePort and LoadBalancer; it cannot be set for ClusterIP. It can be changed
+	// at any time.
+	// +kubebuilder:validation:Enum=Local;Cluster
+	// +optional
+	ExternalTrafficPolicy corev1.ServiceExternalTrafficPolicy `json:"externalTrafficPolicy,omitempty"`
 }
 
 // IngressSpec is an Ingress to the gateway.

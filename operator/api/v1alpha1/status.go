@@ -15,6 +15,12 @@ const (
 	ConditionKeysReady = "KeysReady"
 	// ConditionWorkloadsReady: the services' objects are applied and their pods are ready.
 	ConditionWorkloadsReady = "WorkloadsReady"
+	// ConditionClientAddressKnown reports whether the gateway can know the addresses of
+	// clients. A stack is ready without it, but rate limits count proxies, not clients.
+	ConditionClientAddressKnown = "ClientAddressKnown"
+	// ConditionHTTPRouteApplied reports whether spec.gateway.httpRoute is applied. It
+	// exists only while the field is set. A stack is ready without it.
+	ConditionHTTPRouteApplied = "HTTPRouteApplied"
 	// ConditionReconciling: the operator is on its way, or waits for something.
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled: someone must change something first; the message says what.
@@ -26,7 +32,9 @@ type ECommerceStackStatus struct {
 	// Generation of the spec that this status is about.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// Ready, DatabaseReady, BrokerReady, KeysReady, WorkloadsReady, Reconciling, Stalled.
+	// conditions are Ready, DatabaseReady, BrokerReady, KeysReady, WorkloadsReady,
+	// ClientAddressKnown, HTTPRouteApplied (with spec.gateway.httpRoute), Reconciling and
+	// Stalled.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

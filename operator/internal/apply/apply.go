@@ -9,8 +9,10 @@ import (
 	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -29,6 +31,9 @@ type Set struct {
 	Instance  string
 	Component string
 	Objects   []*unstructured.Unstructured
+	// Optional kinds of the component's objects, beside Kinds. Objects of a kind that the
+	// API server does not serve cannot be applied; see Served.
+	Optional []schema.GroupVersionKind
 	// Adopt takes over objects that exist and are not the operator's.
 	Adopt bool
 }
@@ -78,6 +83,32 @@ func (a *Applier) Delete(ctx context.Context, set Set) (bool, error) {
 	return left, err
 }
 
+// Served reports whether the API server has a kind. It asks the API server each time.
+func (a *Applier) Served(ctx context.Context, kind schema.GroupVersionKind, namespace string) (bool, error) {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(listOf(kind))
+	err := a.Live.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
+	if isNotServed(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("list %ss: %w", kind.Kind, err)
+	}
+	return true, nil
+}
+
+// isNotServed reports whether the error of a list says that there is no such kind: the
+// mapper does not know it, or did until its definition was deleted.
+func isNotServed(err error) bool { return meta.IsNoMatchError(err) || apierrors.IsNotFound(err) }
+
+// reader returns the cache for kinds that are cached, else the API server.
+func (a *Applier) reader(kind schema.GroupVersionKind) client.Reader {
+	if slices.Contains(Kinds, kind) {
+		return a.Client
+	}
+	return a.Live
+}
+
 func (s Set) has(live *unstructured.Unstructured) bool {
 	return slices.ContainsFunc(s.Objects, func(o *unstructured.Unstructured) bool {
 		return o.GroupVersionKind() == live.GroupVersionKind() && o.GetName() == live.GetName()
@@ -90,12 +121,12 @@ func (a *Applier) applyOne(ctx context.Context, set Set, object *unstructured.Un
 		return nil, err
 	}
 	live := empty(desired.GroupVersionKind())
-	err = a.Client.Get(ctx, client.ObjectKeyFromObject(desired), live)
+	err = a.reader(desired.GroupVersionKind()).Get(ctx, client.ObjectKeyFromObject(desired), live)
 	change := &Change{
 		What: fmt.Sprintf("apply %s %s", desired.GetKind(), desired.GetName()), Kind: desired.GetKind(), Name: desired.GetName(),
 	}
 	switch {
-	case apierrors.IsNotFound(err):
+	case apierrors.IsNotFound(err), err == nil && !Managed.Matches(labels.Set(live.GetLabels())):
 		if err := a.mustBeFree(ctx, set, desired); err != nil {
 			return nil, err
 		}
@@ -159,11 +190,15 @@ func (a *Applier) mustBeFree(ctx context.Context, set Set, desired *unstructured
 // prune deletes the owner's objects of the component that pick chooses.
 func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Unstructured) bool) ([]Change, error) {
 	var changes []Change
-	for _, kind := range Kinds {
+	for _, kind := range slices.Concat(Kinds, set.Optional) {
 		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(schema.GroupVersionKind{Group: kind.Group, Version: kind.Version, Kind: kind.Kind + "List"})
-		if err := a.Client.List(ctx, list, client.InNamespace(set.Namespace),
-			client.MatchingLabels(Labels(set.Instance, set.Component))); err != nil {
+		list.SetGroupVersionKind(listOf(kind))
+		err := a.reader(kind).List(ctx, list, client.InNamespace(set.Namespace),
+			client.MatchingLabels(Labels(set.Instance, set.Component)))
+		if slices.Contains(set.Optional, kind) && isNotServed(err) {
+			continue
+		}
+		if err != nil {
 			return changes, fmt.Errorf("list %ss: %w", kind.Kind, err)
 		}
 		for i := range list.Items {
@@ -185,6 +220,11 @@ func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Un
 		}
 	}
 	return changes, nil
+}
+
+func listOf(kind schema.GroupVersionKind) schema.GroupVersionKind {
+	kind.Kind += "List"
+	return kind
 }
 
 func empty(kind schema.GroupVersionKind) *unstructured.Unstructured {

@@ -48,3 +48,8 @@ var Kinds = []schema.GroupVersionKind{
 	{Group: "apps", Version: "v1", Kind: "StatefulSet"},
 	{Group: "apps", Version: "v1", Kind: "Deployment"},
 }
+
+// HTTPRoute is a kind of the Gateway API, which a cluster need not have. It is read from
+// the API server and not watched, because a cache of a kind that may come and go with its
+// definition blocks readers or serves what is gone.
+var HTTPRoute = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}

@@ -197,6 +197,27 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 	}
 }
 
+func TestGatewayValuesOutOfRangeAreRefused(t *testing.T) {
+	t.Parallel()
+	loaded, err := chart.Load(charts.Gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type m = map[string]any
+	for _, values := range []m{
+		{"connections": m{"max": 15}}, {"connections": m{"max": 1000001}},
+		{"connections": m{"perAddress": 0}}, {"connections": m{"perAddress": 1000001}}, {"connections": m{"perAddress": nil, "most": 1}},
+		{"service": m{"externalTrafficPolicy": "local"}},
+		{"tls": m{"secretName": 1}},
+		{"httpRoute": m{"parentRefs": []any{m{"namespace": "infra"}}}},
+		{"httpRoute": m{"enabled": true}},
+	} {
+		if _, err := loaded.Render(charts.Gateway, release, namespace, values); err == nil {
+			t.Errorf("%v: rendered, want a refusal", values)
+		}
+	}
+}
+
 // forbidden are template functions whose result depends on more than the values.
 var forbidden = []string{"lookup ", "randAlpha", "randNumeric", "randAscii", "randBytes", "uuidv4", "genCA", "genPrivateKey",
 	"genSelfSigned", "now ", "now|", "helm.sh/hook", ".Capabilities", "kind: Secret"}

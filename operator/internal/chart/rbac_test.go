@@ -105,6 +105,11 @@ func TestTheOperatorHasNoWildcardAndEveryRightItNeeds(t *testing.T) {
 			}
 		}
 	}
+	for _, verb := range []string{"get", "list", "create", "patch", "delete"} {
+		if !allowed[apply.HTTPRoute.Group+"/httproutes "+verb] {
+			t.Errorf("the operator may not %s httproutes", verb)
+		}
+	}
 }
 
 func TestAnOperatorOfOneNamespaceHasNoRightsElsewhere(t *testing.T) {

@@ -55,7 +55,11 @@ func (p *pass) endpoint(ctx context.Context) (string, error) {
 		}
 		return "http://" + ingress.Host, nil
 	}
-	internal := fmt.Sprintf("http://%s:%s", p.host(charts.Gateway), gatewayPort)
+	scheme := "http"
+	if gateway.TLS != nil {
+		scheme = "https"
+	}
+	internal := fmt.Sprintf("%s://%s:%s", scheme, p.host(charts.Gateway), gatewayPort)
 	if gateway.Service.Type != corev1.ServiceTypeLoadBalancer {
 		return internal, nil
 	}
@@ -63,7 +67,7 @@ func (p *pass) endpoint(ctx context.Context) (string, error) {
 	if err != nil || address == "" {
 		return internal, err
 	}
-	return "http://" + net.JoinHostPort(address, gatewayPort), nil
+	return scheme + "://" + net.JoinHostPort(address, gatewayPort), nil
 }
 
 func (p *pass) loadBalancer(ctx context.Context) (string, error) {

@@ -1,6 +1,8 @@
 package controller
 
 import (
+	"slices"
+
 	"ecommerce-stack.dev/charts"
 	"ecommerce-stack.dev/operator/api/v1alpha1"
 	"ecommerce-stack.dev/operator/internal/mysql"
@@ -18,7 +20,10 @@ const (
 )
 
 // services in the order in which they are applied and reported.
-var services = []string{charts.Auth, charts.Stock, charts.Sales, charts.Gateway}
+var services = append(slices.Clone(backends), charts.Gateway)
+
+// backends are the services behind the gateway.
+var backends = []string{charts.Auth, charts.Stock, charts.Sales}
 
 // schemas by the service that uses them.
 var schemas = map[string]string{

@@ -152,6 +152,7 @@ func (p *pass) phases(ctx context.Context) (ctrl.Result, error) {
 			errs = append(errs, fmt.Errorf("%s: %w", phase.name, err))
 		}
 	}
+	p.reportClientAddress()
 	if err := p.health(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("health: %w", err))
 	}

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,6 +70,24 @@ func TestAStackThatBreaksARuleIsRefusedWithTheFix(t *testing.T) {
 		{`{gateway: {cacheTTL: 48h}}`, "spec.gateway.cacheTTL must be between 0s (no cache) and 24h"},
 		{`{gateway: {rateLimit: {burst: 0}}}`, "raise burst, or set requestsPerSecond to 0"},
 		{`{gateway: {service: {nodePort: 30501}}}`, "needs spec.gateway.service.type NodePort or LoadBalancer"},
+		{`{gateway: {service: {externalTrafficPolicy: Local}}}`, "spec.gateway.service.externalTrafficPolicy needs spec.gateway.service.type NodePort or LoadBalancer"},
+		{`{gateway: {service: {type: NodePort, externalTrafficPolicy: local}}}`, `supported values: "Local", "Cluster"`},
+		{`{gateway: {trustedProxies: [10.0.0.1]}}`, "write a single address as 192.0.2.1/32"},
+		{`{gateway: {trustedProxies: [10.0.0.0/8, proxies.example]}}`, "spec.gateway.trustedProxies must be CIDRs such as 10.0.0.0/8"},
+		{`{gateway: {trustedProxies: [10.0.0.0/8, 10.0.0.0/8]}}`, "Duplicate value"},
+		{`{gateway: {trustedProxies: [` + manyCIDRs(65) + `]}}`, "must have at most 64 items"},
+		{`{gateway: {env: [{name: TRUSTED_PROXIES, value: 10.0.0.0/8}]}}`, "env sets a variable that the operator owns"},
+		{`{gateway: {env: [{name: TLS_KEY_FILE, value: /x}]}}`, "env sets a variable that the operator owns"},
+		{`{gateway: {tls: {}}}`, "tls.secretName: Required value"},
+		{`{gateway: {tls: {secretName: ""}}}`, "spec.gateway.tls.secretName must be the name of a Secret"},
+		{`{gateway: {tls: {secretName: Shop_TLS}}}`, "spec.gateway.tls.secretName must be the name of a Secret"},
+		{`{gateway: {httpRoute: {hostnames: [shop.example]}}}`, "parentRefs: Required value"},
+		{`{gateway: {httpRoute: {parentRefs: []}}}`, "should have at least 1 items"},
+		{`{gateway: {httpRoute: {parentRefs: [{name: a, port: 0}]}}}`, "should be greater than or equal to 1"},
+		{`{gateway: {httpRoute: {parentRefs: [{name: a}, {name: a}]}}}`, "remove one entry, or give each a different sectionName"},
+		{`{gateway: {httpRoute: {parentRefs: [{name: a, namespace: x}, {name: a, namespace: x, sectionName: s}]}}}`, "give each a different sectionName"},
+		{`{gateway: {httpRoute: {parentRefs: [{name: a}], hostnames: ["https://shop.example"]}}}`, "without scheme, port or path"},
+		{`{gateway: {httpRoute: {parentRefs: [{name: a}], hostnames: [192.0.2.1]}}}`, "spec.gateway.httpRoute.hostnames must be host names"},
 		{`{gateway: {ingress: {host: "https://shop.example"}}}`, "without scheme, port or path"},
 		{`{gateway: {cors: {origins: ["https://shop.example/"]}}}`, "no path and no trailing slash"},
 		{`{image: {registry: "https://registry.example"}}`, "without scheme or trailing slash"},
@@ -85,6 +104,32 @@ func TestAStackThatBreaksARuleIsRefusedWithTheFix(t *testing.T) {
 		err := api.Create(context.Background(), document(t, name, "{}"), client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), "at most 40 lower-case letters") {
 			t.Errorf("name %s: error %v, want one that says what names may be", name, err)
+		}
+	}
+}
+
+func manyCIDRs(n int) string {
+	list := make([]string, n)
+	for i := range list {
+		list[i] = fmt.Sprintf("10.0.%d.0/24", i)
+	}
+	return strings.Join(list, ", ")
+}
+
+func TestGatewayWithinTheLimitsIsAccepted(t *testing.T) {
+	t.Parallel()
+	needAPI(t)
+	for _, spec := range []string{
+		`{trustedProxies: [` + manyCIDRs(64) + `]}`,
+		`{trustedProxies: [192.0.2.1/32, "2001:db8::/32", "fd00::1/128"]}`,
+		`{service: {type: NodePort, externalTrafficPolicy: Cluster}}`,
+		`{service: {type: LoadBalancer, externalTrafficPolicy: Local}, tls: {secretName: shop.example-tls}}`,
+		`{httpRoute: {parentRefs: [{name: a}, {name: a, namespace: x}, {name: b, sectionName: s, port: 443}, {name: b, sectionName: t}],
+			hostnames: [shop.example, "*.shop.example"]}}`,
+		`{env: [{name: MAX_CONNECTIONS, value: "64"}, {name: MAX_CONNECTIONS_PER_ADDRESS, value: "8"}]}`,
+	} {
+		if err := api.Create(context.Background(), document(t, "accepted", "{gateway: "+spec+"}"), client.DryRunAll); err != nil {
+			t.Errorf("%s: %v", spec, err)
 		}
 	}
 }

@@ -62,7 +62,14 @@ func gatewayValues(stack *v1alpha1.ECommerceStack, options Options, checksum str
 	if spec.Service.NodePort != nil {
 		service["nodePort"] = *spec.Service.NodePort
 	}
+	if policy := spec.Service.ExternalTrafficPolicy; policy != "" {
+		service["externalTrafficPolicy"] = string(policy)
+	}
 	v["service"] = service
+	v["trustedProxies"] = spec.TrustedProxies
+	if spec.TLS != nil {
+		v["tls"] = values{"secretName": spec.TLS.SecretName}
+	}
 	if spec.CORS != nil {
 		v["cors"] = values{"origins": spec.CORS.Origins}
 	}

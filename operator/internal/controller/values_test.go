@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -62,7 +63,8 @@ func rendered(t *testing.T, stack *v1alpha1.ECommerceStack, component, kind stri
 	return nil
 }
 
-// environment of the main container, plain values only.
+// environment of the main container, plain values only. Server-side apply refuses a name
+// that occurs twice.
 func environment(t *testing.T, deployment *unstructured.Unstructured) map[string]string {
 	t.Helper()
 	containers, _, err := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", "containers")
@@ -72,6 +74,9 @@ func environment(t *testing.T, deployment *unstructured.Unstructured) map[string
 	env := map[string]string{}
 	for _, variable := range containers[0].(map[string]any)["env"].([]any) {
 		pair := variable.(map[string]any)
+		if _, twice := env[pair["name"].(string)]; twice {
+			t.Errorf("the environment has %s twice", pair["name"])
+		}
 		if value, plain := pair["value"].(string); plain {
 			env[pair["name"].(string)] = value
 		}
@@ -85,14 +90,19 @@ func TestTheSpecReachesTheServices(t *testing.T) {
 	stack.Spec.Gateway.CacheTTL = &metav1.Duration{}
 	stack.Spec.Gateway.RateLimit = &v1alpha1.RateLimitSpec{RequestsPerSecond: 5, Burst: 7, LoginPerMinute: 0}
 	stack.Spec.Gateway.CORS = &v1alpha1.CORSSpec{Origins: []string{"https://a.example", "https://b.example"}}
-	stack.Spec.Auth.Env = []v1alpha1.EnvVar{{Name: "BCRYPT_COST", Value: "10"}}
+	stack.Spec.Gateway.TrustedProxies = []string{"10.0.0.0/8", "fd00::/8"}
+	stack.Spec.Gateway.TLS = &v1alpha1.GatewayTLSSpec{SecretName: "shop-tls"}
+	stack.Spec.Gateway.Env = []v1alpha1.EnvVar{{Name: "MAX_CONNECTIONS", Value: "64"}, {Name: "MAX_CONNECTIONS_PER_ADDRESS", Value: "8"}}
+	stack.Spec.Auth.Env = []v1alpha1.EnvVar{{Name: "BCRYPT_COST", Value: "10"}, {Name: "LOG_LEVEL", Value: "debug"}}
 	want := map[string]map[string]string{
-		charts.Auth:  {"ACCESS_TOKEN_TTL": "10m0s", "REFRESH_TOKEN_TTL": "1h0m0s", "BCRYPT_COST": "10", "JWT_ISSUER": "urn:ecommerce-stack:shop:demo"},
+		charts.Auth:  {"ACCESS_TOKEN_TTL": "10m0s", "REFRESH_TOKEN_TTL": "1h0m0s", "BCRYPT_COST": "10", "LOG_LEVEL": "debug", "JWT_ISSUER": "urn:ecommerce-stack:shop:demo"},
 		charts.Sales: {"CURRENCY": "EUR", "HOLD_TTL": "20m0s", "JWT_AUDIENCE": "urn:ecommerce-stack:shop:demo:api"},
 		charts.Stock: {"CURRENCY": "EUR", "HTTP_ADDR": ":5003"},
 		charts.Gateway: {
 			"CACHE_TTL": "0s", "RATE_LIMIT_RPS": "5", "RATE_LIMIT_BURST": "7", "LOGIN_RATE_PER_MINUTE": "0",
 			"CORS_ORIGINS": "https://a.example,https://b.example", "SALES_URL": "http://demo-sales:5002",
+			"TRUSTED_PROXIES": "10.0.0.0/8,fd00::/8", "TLS_CERT_FILE": "/etc/ecommerce/tls/tls.crt", "TLS_KEY_FILE": "/etc/ecommerce/tls/tls.key",
+			"MAX_CONNECTIONS": "64", "MAX_CONNECTIONS_PER_ADDRESS": "8",
 		},
 	}
 	for service, variables := range want {
@@ -100,6 +110,65 @@ func TestTheSpecReachesTheServices(t *testing.T) {
 		for name, value := range variables {
 			if got[name] != value {
 				t.Errorf("%s: %s is %q, want %q", service, name, got[name], value)
+			}
+		}
+	}
+}
+
+func TestGatewayDerivesItsConnectionLimitUnlessTold(t *testing.T) {
+	t.Parallel()
+	env := environment(t, rendered(t, described(), charts.Gateway, "Deployment"))
+	if value, set := env["MAX_CONNECTIONS"]; set || env["MAX_CONNECTIONS_PER_ADDRESS"] != "256" {
+		t.Errorf("MAX_CONNECTIONS %q and MAX_CONNECTIONS_PER_ADDRESS %q, want none and 256", value, env["MAX_CONNECTIONS_PER_ADDRESS"])
+	}
+}
+
+func TestExternalTrafficPolicyKeepsClientAddressesByDefault(t *testing.T) {
+	t.Parallel()
+	cases := []struct {
+		service v1alpha1.GatewayServiceSpec
+		want    string
+	}{
+		{v1alpha1.GatewayServiceSpec{Type: corev1.ServiceTypeClusterIP}, ""},
+		{v1alpha1.GatewayServiceSpec{Type: corev1.ServiceTypeNodePort}, "Local"},
+		{v1alpha1.GatewayServiceSpec{Type: corev1.ServiceTypeLoadBalancer}, "Local"},
+		{v1alpha1.GatewayServiceSpec{Type: corev1.ServiceTypeLoadBalancer, ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyCluster}, "Cluster"},
+	}
+	for _, c := range cases {
+		stack := described()
+		stack.Spec.Gateway.Service = c.service
+		got, _, err := unstructured.NestedString(rendered(t, stack, charts.Gateway, "Service").Object, "spec", "externalTrafficPolicy")
+		if err != nil || got != c.want {
+			t.Errorf("%+v: policy %q, error %v, want %q", c.service, got, err, c.want)
+		}
+	}
+}
+
+func TestClientAddressProblemNamesTheField(t *testing.T) {
+	t.Parallel()
+	ingress, route := &v1alpha1.IngressSpec{Host: "shop.example"}, &v1alpha1.HTTPRouteSpec{}
+	cluster := v1alpha1.GatewayServiceSpec{Type: corev1.ServiceTypeNodePort, ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyCluster}
+	cases := []struct {
+		spec   v1alpha1.GatewaySpec
+		reason string
+		names  []string
+	}{
+		{v1alpha1.GatewaySpec{}, "", nil},
+		{v1alpha1.GatewaySpec{Ingress: ingress}, reasonNoTrustedProxies, []string{"the Ingress", "spec.gateway.trustedProxies"}},
+		{v1alpha1.GatewaySpec{HTTPRoute: route}, reasonNoTrustedProxies, []string{"the HTTPRoute", "spec.gateway.trustedProxies"}},
+		{v1alpha1.GatewaySpec{Ingress: ingress, HTTPRoute: route}, reasonNoTrustedProxies, []string{"the Ingress and the HTTPRoute"}},
+		{v1alpha1.GatewaySpec{Ingress: ingress, TrustedProxies: []string{"10.0.0.0/8"}}, "", nil},
+		{v1alpha1.GatewaySpec{Service: cluster}, reasonNodeAddress, []string{"spec.gateway.service.externalTrafficPolicy"}},
+		{v1alpha1.GatewaySpec{Service: cluster, TrustedProxies: []string{"10.0.0.0/8"}}, "", nil},
+	}
+	for _, c := range cases {
+		reason, message := clientAddressProblem(&c.spec)
+		if reason != c.reason {
+			t.Errorf("%+v: reason %q, want %q", c.spec, reason, c.reason)
+		}
+		for _, name := range c.names {
+			if !strings.Contains(message, name) {
+				t.Errorf("%+v: message %q does not name %s", c.spec, message, name)
 			}
 		}
 	}

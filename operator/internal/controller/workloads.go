@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ecommerce-stack.dev/charts"
@@ -30,10 +31,13 @@ func (p *pass) workloads(ctx context.Context) (outcome, error) {
 	if len(missing) > 0 {
 		return waiting("The services wait for the accounts in Secret %s", strings.Join(missing, ", "))
 	}
-	for _, service := range services {
+	for _, service := range backends {
 		if err := p.apply(ctx, service, serviceValues(p.stack, p.options, service, checksums[service])); err != nil {
 			return outcome{}, err
 		}
+	}
+	if problem, err := p.gateway(ctx, checksums[charts.Gateway]); err != nil || problem != "" {
+		return outcome{waiting: true, message: problem}, err
 	}
 	p.stack.Status.Inventory = p.inventory
 	var pending []string
@@ -134,7 +138,12 @@ func (p *pass) apply(ctx context.Context, component string, typed values) error 
 // component is the set of a component's objects, without the objects.
 func (p *pass) component(name string) apply.Set {
 	yes := true
+	var optional []schema.GroupVersionKind
+	if name == charts.Gateway {
+		optional = append(optional, apply.HTTPRoute)
+	}
 	return apply.Set{
+		Optional:  optional,
 		Namespace: p.stack.Namespace, Instance: p.stack.Name, Component: name, Adopt: p.stack.Spec.Adopt,
 		Owner: metav1.OwnerReference{
 			APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind, Name: p.stack.Name, UID: p.stack.UID,

@@ -21,6 +21,11 @@ The objects of a stateless service. A chart that uses them defines
 {{- .Values.jwt.issuer | default (printf "urn:ecommerce-stack:%s:%s" .Release.Namespace .Release.Name) -}}
 {{- end -}}
 
+{{/* Name of the port: https where the chart has tls.secretName, else http. */}}
+{{- define "ecommerce.scheme" -}}
+{{- if (.Values.tls).secretName -}}https{{- else -}}http{{- end -}}
+{{- end -}}
+
 {{- define "ecommerce.secretEnv" -}}
 - name: {{ .name }}
   valueFrom:
@@ -32,8 +37,11 @@ The objects of a stateless service. A chart that uses them defines
   value: ":{{ .Values.service.port | int }}"
 - name: METRICS_ADDR
   value: ":9090"
+{{- /* Names in env must be unique, or server-side apply refuses the Deployment. */}}
+{{- if not (hasKey .Values.env "LOG_LEVEL") }}
 - name: LOG_LEVEL
   value: {{ .Values.logLevel }}
+{{- end }}
 - name: SHUTDOWN_DELAY
   value: {{ .Values.shutdown.delay }}
 - name: SHUTDOWN_TIMEOUT
@@ -76,18 +84,23 @@ The objects of a stateless service. A chart that uses them defines
     {{- include "ecommerce.containerSecurity" . | nindent 4 }}
 {{- end -}}
 
+{{- define "ecommerce.probe" -}}
+httpGet: {path: {{ index . 1 }}, port: {{ include "ecommerce.scheme" (index . 0) }}
+{{- if eq (include "ecommerce.scheme" (index . 0)) "https" }}, scheme: HTTPS{{ end }}}
+{{- end -}}
+
 {{- define "ecommerce.probes" -}}
 startupProbe:
-  httpGet: {path: /livez, port: http}
+  {{ include "ecommerce.probe" (list . "/livez") }}
   periodSeconds: 1
   failureThreshold: 60
 livenessProbe:
-  httpGet: {path: /livez, port: http}
+  {{ include "ecommerce.probe" (list . "/livez") }}
   periodSeconds: 10
   timeoutSeconds: 3
   failureThreshold: 3
 readinessProbe:
-  httpGet: {path: /readyz, port: http}
+  {{ include "ecommerce.probe" (list . "/readyz") }}
   periodSeconds: 3
   timeoutSeconds: 3
   failureThreshold: 2
@@ -100,7 +113,7 @@ readinessProbe:
   command: [/{{ .Chart.Name }}]
   args: [serve]
   ports:
-    - {name: http, containerPort: {{ .Values.service.port | int }}, protocol: TCP}
+    - {name: {{ include "ecommerce.scheme" . }}, containerPort: {{ .Values.service.port | int }}, protocol: TCP}
     - {name: metrics, containerPort: 9090, protocol: TCP}
   env:
     {{- include "ecommerce.env" . | nindent 4 }}
@@ -170,13 +183,21 @@ metadata:
   {{- end }}
 spec:
   type: {{ .Values.service.type }}
+  {{- if ne .Values.service.type "ClusterIP" }}
+  {{- with .Values.service.externalTrafficPolicy }}
+  externalTrafficPolicy: {{ . }}
+  {{- end }}
+  {{- end }}
   selector:
     {{- include "ecommerce.selectorLabels" . | nindent 4 }}
   ports:
-    - name: http
+    - name: {{ include "ecommerce.scheme" . }}
       port: {{ .Values.service.port | int }}
-      targetPort: http
+      targetPort: {{ include "ecommerce.scheme" . }}
       protocol: TCP
+      {{- if eq (include "ecommerce.scheme" .) "https" }}
+      appProtocol: https
+      {{- end }}
       {{- with .Values.service.nodePort }}
       nodePort: {{ . | int }}
       {{- end }}
