@@ -26,7 +26,7 @@ type observed struct {
 func startObserving(t *testing.T) (fixture, <-chan observed) {
 	t.Helper()
 	f := newServer(t, server.Config{}, health.New())
-	seen := make(chan observed, 1)
+	seen := make(chan observed, 10)
 	handler := func(ctx context.Context, _ *struct{}) (*struct{}, error) {
 		at, has := ctx.Deadline()
 		seen <- observed{at, has}

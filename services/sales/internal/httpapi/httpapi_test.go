@@ -48,6 +48,7 @@ type desk struct {
 	manager  string
 	redriven *redriven
 	log      *strings.Builder // read when nothing is in flight
+	metrics  *prometheus.Registry
 }
 
 const annID = 5
@@ -71,7 +72,8 @@ func over(t testing.TB, dsn string) desk {
 	var watch sale.Watch
 	store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()), watch.Changed)
 	keys := authntest.New(t)
-	srv := server.New(server.Options{Name: "sales", Log: quiet, Metrics: telemetry.NewRegistry("sales"), Health: health.New(),
+	metrics := telemetry.NewRegistry("sales")
+	srv := server.New(server.Options{Name: "sales", Log: quiet, Metrics: metrics, Health: health.New(),
 		Verifier: keys.Verifier(t)})
 	var sent redriven
 	var log strings.Builder
@@ -79,7 +81,7 @@ func over(t testing.TB, dsn string) desk {
 		Draining: srv.Draining(), Now: database.Now, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	api.Register(srv.API())
 	return desk{servertest.New(t, srv.Handler()), srv.Handler(), db, store, messaging.Handler{Store: store},
-		keys.Bearer(t, annID, authn.Client), keys.Bearer(t, 6, authn.Client), keys.Bearer(t, 1, authn.Manager), &sent, &log}
+		keys.Bearer(t, annID, authn.Client), keys.Bearer(t, 6, authn.Client), keys.Bearer(t, 1, authn.Manager), &sent, &log, metrics}
 }
 
 const order = `{"items":[{"productId":7,"quantity":2}]}`
