@@ -88,9 +88,9 @@ func serve(ctx context.Context) error {
 	checks.Add("database", func(ctx context.Context) error { return database.Ping(ctx, db) })
 	checks.Add("broker", publisher.Ping)
 
-	var watch sale.Watch
+	watcher := sale.NewWatcher(log)
 	events := outbox.New(name, db, publisher, log, metrics)
-	store := mysql.New(db, events, watch.Changed)
+	store := mysql.New(db, events, watcher.Changed)
 	consumer := broker.NewConsumer(broker.Settings{
 		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, Unavailable: database.MayPass,
 	}, messaging.Handler{Store: store}, log, metrics)
@@ -103,12 +103,13 @@ func serve(ctx context.Context) error {
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5002",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
-	api := httpapi.API{Store: store, Letters: store, Redrive: publisher.Redrive, Watch: &watch, Currency: c.Currency, HoldTTL: c.HoldTTL,
+	api := httpapi.API{Store: store, Letters: store, Redrive: publisher.Redrive, Watcher: watcher, Currency: c.Currency, HoldTTL: c.HoldTTL,
 		Draining: srv.Draining(), Now: database.Now, Log: log}
 	api.Register(srv.API())
 
 	// In this order they stop: what is committed before, the outbox still publishes.
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
+	srv.Background("watcher", func(ctx context.Context) { watcher.Run(ctx, store) })
 	srv.Background("consumer", consumer.Run)
 	srv.Background("dead letters", letters.Run)
 	srv.Every(expireInterval, "expiry", func(ctx context.Context) error {

@@ -3,6 +3,7 @@ package groupcommit_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -165,6 +166,148 @@ func TestWorkIsDoneOrItsCallerLeftInTime(t *testing.T) {
 		}
 		if want := [][]int{{1}, {3}}; !slices.EqualFunc(l.batches, want, slices.Equal) {
 			t.Errorf("committed %v, want %v", l.batches, want)
+		}
+	})
+}
+
+// until returns a context with a deadline, without a timer: as in a process that was
+// stopped, whose timers fire late.
+func until(t *testing.T, in time.Duration) context.Context {
+	return deadlineOnly{t.Context(), time.Now().Add(in)}
+}
+
+type deadlineOnly struct {
+	context.Context
+	at time.Time
+}
+
+func (c deadlineOnly) Deadline() (time.Time, bool) { return c.at, true }
+
+// slow commits each batch after a time, unless its context has ended by then.
+func slow(takes time.Duration, commit func(batch []int) error) func(context.Context, []int) error {
+	return func(ctx context.Context, batch []int) error {
+		select {
+		case <-time.After(takes):
+			return commit(batch)
+		case <-ctx.Done():
+			return fmt.Errorf("insert: %w", ctx.Err())
+		}
+	}
+}
+
+func TestExpiredWorkIsNotGivenToATransaction(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := ledger{takes: time.Second}
+		c := l.committer(1, 10)
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = c.Do(t.Context(), 1) }) // which the others wait for
+		synctest.Wait()
+		wg.Go(func() {
+			if err := c.Do(until(t, time.Second/2), 2); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("work whose deadline passed while it waited: %v, want context.DeadlineExceeded", err)
+			}
+		})
+		wg.Go(func() {
+			if err := c.Do(until(t, time.Minute), 3); err != nil {
+				t.Errorf("work in time: %v", err)
+			}
+		})
+		wg.Wait()
+		if want := [][]int{{1}, {3}}; !slices.EqualFunc(l.batches, want, slices.Equal) {
+			t.Errorf("committed %v, want %v", l.batches, want)
+		}
+	})
+}
+
+func TestTransactionIsRepeatedWithoutWorkThatExpires(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := ledger{}
+		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, Most: 10, Timeout: time.Minute,
+			Commit: slow(3*time.Second, func(batch []int) error { return l.commit(t.Context(), batch) }),
+			Alone:  func(error) bool { return false }})
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = c.Do(t.Context(), 1) }) // which the others wait for
+		synctest.Wait()
+		began := time.Now()
+		for n, deadline := range map[int]time.Duration{2: 4 * time.Second, 3: 5 * time.Second, 4: time.Hour} {
+			wg.Go(func() {
+				err := c.Do(until(t, deadline), n)
+				switch {
+				case n == 4 && err != nil:
+					t.Errorf("work in time: %v", err)
+				case n != 4 && !errors.Is(err, context.DeadlineExceeded):
+					t.Errorf("work with a deadline after %s: %v, want context.DeadlineExceeded", deadline, err)
+				case n != 4 && time.Since(began) != deadline:
+					t.Errorf("work with a deadline after %s returned after %s", deadline, time.Since(began))
+				}
+			})
+		}
+		wg.Go(func() {
+			if err := c.Do(t.Context(), 5); err != nil {
+				t.Errorf("work without a deadline: %v", err)
+			}
+		})
+		wg.Wait()
+		if len(l.batches) != 2 || len(l.batches[1]) != 2 || slices.Contains(l.batches[1], 2) || slices.Contains(l.batches[1], 3) {
+			t.Errorf("committed %v, want 1, and then 4 with 5", l.batches)
+		}
+	})
+}
+
+func TestExpiryOfOneIsNotTheErrorOfOthersThatAreTriedAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := ledger{}
+		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, Most: 10, Timeout: time.Minute,
+			Commit: slow(2*time.Second, func(batch []int) error { return l.commit(t.Context(), batch) }),
+			Alone:  func(err error) bool { return errors.Is(err, errBad) }})
+		var wg sync.WaitGroup
+		wg.Go(func() { _ = c.Do(t.Context(), 1) }) // which the others wait for
+		synctest.Wait()
+		for _, work := range []struct {
+			n        int
+			deadline time.Duration
+			want     error
+		}{{-1, time.Hour, errBad}, {2, 7 * time.Second, context.DeadlineExceeded}, {3, time.Hour, nil}} {
+			wg.Go(func() {
+				if err := c.Do(until(t, work.deadline), work.n); !errors.Is(err, work.want) {
+					t.Errorf("%d: %v, want %v", work.n, err, work.want)
+				}
+			})
+			synctest.Wait() // so that they are tried in this order
+		}
+		wg.Wait()
+		if want := [][]int{{1}, {3}}; !slices.EqualFunc(l.batches, want, slices.Equal) {
+			t.Errorf("committed %v, want %v", l.batches, want)
+		}
+	})
+}
+
+func TestRepeatedTransactionsShareTheTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, Most: 100, Timeout: 10 * time.Second,
+			Commit: slow(time.Hour, func([]int) error { return nil }), Alone: func(error) bool { return false }})
+		began := time.Now()
+		var wg sync.WaitGroup
+		do := func(ctx context.Context, n int) {
+			wg.Go(func() {
+				if err := c.Do(ctx, n); !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%d: %v, want context.DeadlineExceeded", n, err)
+				}
+			})
+		}
+		do(t.Context(), 1) // which the others wait for
+		synctest.Wait()
+		do(t.Context(), 2)
+		for n := range 15 {
+			do(until(t, 10*time.Second+time.Duration(n+1)*700*time.Millisecond), 3+n)
+		}
+		wg.Wait()
+		if took := time.Since(began); took != 20*time.Second {
+			t.Errorf("two batches took %s, want two timeouts of 10s", took)
 		}
 	})
 }

@@ -2,7 +2,6 @@ package server
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"net/http"
 	"reflect"
 	"strings"
-	"time"
 	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -32,7 +30,7 @@ func newAPI(s *Server) huma.API {
 		Transformers:  []huma.Transformer{s.completeProblem},
 	}
 	api := huma.NewAPI(config, headAdapter{humachi.NewAdapter(s.router), s})
-	api.UseMiddleware(authn.Middleware(api, s.opts.Verifier), s.limitTime)
+	api.UseMiddleware(s.limitTime, authn.Middleware(api, s.opts.Verifier))
 	return api
 }
 
@@ -69,34 +67,6 @@ func schemaName(t reflect.Type, hint string) string {
 		return item + "Page"
 	}
 	return name
-}
-
-const timeoutMetadata = "server.timeout"
-
-// Slow gives an operation another time for its work than the server's; streams are
-// without a bound at 0.
-func Slow(op huma.Operation, timeout time.Duration) huma.Operation {
-	metadata := map[string]any{timeoutMetadata: timeout}
-	for k, v := range op.Metadata {
-		metadata[k] = v
-	}
-	op.Metadata = metadata
-	return op
-}
-
-// limitTime gives the work for a request a deadline.
-func (s *Server) limitTime(ctx huma.Context, next func(huma.Context)) {
-	timeout := s.opts.Timeout
-	if t, ok := ctx.Operation().Metadata[timeoutMetadata].(time.Duration); ok {
-		timeout = t
-	}
-	if timeout == 0 {
-		next(ctx)
-		return
-	}
-	limited, cancel := context.WithTimeout(ctx.Context(), timeout)
-	defer cancel()
-	next(huma.WithContext(ctx, limited))
 }
 
 // completeProblem gives a problem its trace id and instance, and logs why it is a

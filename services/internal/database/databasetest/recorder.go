@@ -62,6 +62,17 @@ func (r *Recorder) During(t testing.TB, task string, do func() error) {
 	}
 }
 
+// Count returns the number of statements that a task has issued.
+func (r *Recorder) Count(task string) int {
+	n := 0
+	for _, s := range r.recorded() {
+		if s.Task == task {
+			n++
+		}
+	}
+	return n
+}
+
 func (r *Recorder) begin(task string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

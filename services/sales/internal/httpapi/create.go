@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,9 +22,9 @@ const maxWait = 30 * time.Second
 // endMargin is how long the end of a request that waited may take.
 const endMargin = 5 * time.Second
 
-// lookInterval is how often a wait looks at the row: another replica may decide the
-// sale without this one hearing of it.
-const lookInterval = 250 * time.Millisecond
+// readInterval is the time between attempts to read a decided sale while the database
+// fails.
+const readInterval = 250 * time.Millisecond
 
 type lineBody struct {
 	ProductID int64 `json:"productId" minimum:"1" doc:"The product" example:"7"`
@@ -88,8 +89,10 @@ func (a *API) create(ctx context.Context, in *createSale) (*createdSale, error) 
 	if replayed {
 		out.Replayed = "true"
 	} else if wait > 0 {
-		out.PreferenceApplied = "wait=" + strconv.Itoa(int(wait/time.Second))
-		s = a.await(ctx, s, wait, request)
+		var waited bool
+		if s, waited = a.await(ctx, s, wait, request); waited {
+			out.PreferenceApplied = "wait=" + strconv.Itoa(int(wait/time.Second))
+		}
 	}
 	if s.Decided() {
 		out.Status = http.StatusCreated
@@ -132,40 +135,44 @@ func waitOf(prefer string) time.Duration {
 	return 0
 }
 
-// await waits until the sale is decided, and ends the request. When the time passes,
-// or the client leaves, or the server stops, or the database is away, the answer is
-// the sale as it was accepted.
-func (a *API) await(ctx context.Context, accepted sale.Sale, wait time.Duration, r sale.Request) sale.Sale {
-	final, decided := a.decision(ctx, accepted, wait)
+// await waits until the sale is decided, and ends the request. When the time passes, the
+// client leaves, the server stops or the database fails, it returns the sale as it was
+// accepted. It reports false when it did not wait, because this replica watches as many
+// sales as it may.
+func (a *API) await(ctx context.Context, accepted sale.Sale, wait time.Duration, r sale.Request) (final sale.Sale, waited bool) {
+	final, decided := accepted, false
+	entries, stop, err := a.Watcher.Subscribe(accepted.ID, 0)
+	if waited = err == nil; waited {
+		final, decided = a.decision(ctx, accepted, wait, entries)
+		stop()
+	}
 	if r.Key == "" {
-		return final
+		return final, waited
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endMargin)
 	defer cancel()
 	if err := a.Store.Answered(ctx, final, r); err != nil && decided {
-		return accepted // This is what a repeat will get, too, once RunningUntil has passed.
+		return accepted, waited // This is what a repeat will get, too, once RunningUntil has passed.
 	}
-	return final
+	return final, waited
 }
 
 // decision waits for the decided sale, else it returns the sale as it was accepted.
-func (a *API) decision(ctx context.Context, accepted sale.Sale, wait time.Duration) (final sale.Sale, decided bool) {
-	changed, stop := a.Watch.Subscribe(accepted.ID)
-	defer stop()
-	deadline := time.NewTimer(wait)
-	defer deadline.Stop()
-	look := time.NewTicker(lookInterval)
-	defer look.Stop()
+func (a *API) decision(ctx context.Context, accepted sale.Sale, wait time.Duration, entries <-chan []sale.Entry) (final sale.Sale, decided bool) {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	var read <-chan time.Time
 	for {
-		current, err := a.Store.Sale(ctx, accepted.ID, accepted.CustomerID)
-		if err == nil && current.Decided() {
-			return current, true
-		}
 		select {
-		case <-changed:
-		case <-look.C:
-		case <-deadline.C:
-			return accepted, false
+		case added := <-entries:
+			if slices.ContainsFunc(added, sale.Entry.Decides) {
+				read = time.After(0)
+			}
+		case <-read:
+			if current, err := a.Store.Sale(ctx, accepted.ID, accepted.CustomerID); err == nil && current.Decided() {
+				return current, true
+			}
+			read = time.After(readInterval)
 		case <-a.Draining:
 			return accepted, false
 		case <-ctx.Done():

@@ -24,7 +24,7 @@ type API struct {
 	Letters deadletter.Store
 	// Redrive sends a dead letter to the queue it was refused from.
 	Redrive  func(context.Context, event.DeadLetter) error
-	Watch    *sale.Watch
+	Watcher  *sale.Watcher
 	Currency string
 	// HoldTTL is how long a held sale keeps its stock.
 	HoldTTL time.Duration

@@ -48,6 +48,8 @@ type desk struct {
 	manager  string
 	redriven *redriven
 	log      *strings.Builder // read when nothing is in flight
+	metrics  *prometheus.Registry
+	watcher  *sale.Watcher
 }
 
 const annID = 5
@@ -63,23 +65,35 @@ func open(t testing.TB) desk {
 
 func over(t testing.TB, dsn string) desk {
 	t.Helper()
+	d := unwatched(t, dsn)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { d.watcher.Run(ctx, d.store) })
+	t.Cleanup(func() { cancel(); running.Wait() })
+	return d
+}
+
+// unwatched is a desk whose watcher does nothing but what the test has it do.
+func unwatched(t testing.TB, dsn string) desk {
+	t.Helper()
 	db, err := database.Open(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = database.Close(db) })
-	var watch sale.Watch
-	store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()), watch.Changed)
+	watcher := sale.NewWatcher(quiet)
+	store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()), watcher.Changed)
 	keys := authntest.New(t)
-	srv := server.New(server.Options{Name: "sales", Log: quiet, Metrics: telemetry.NewRegistry("sales"), Health: health.New(),
+	metrics := telemetry.NewRegistry("sales")
+	srv := server.New(server.Options{Name: "sales", Log: quiet, Metrics: metrics, Health: health.New(),
 		Verifier: keys.Verifier(t)})
 	var sent redriven
 	var log strings.Builder
-	api := httpapi.API{Store: store, Letters: store, Redrive: sent.send, Watch: &watch, Currency: "USD", HoldTTL: 15 * time.Minute,
+	api := httpapi.API{Store: store, Letters: store, Redrive: sent.send, Watcher: watcher, Currency: "USD", HoldTTL: 15 * time.Minute,
 		Draining: srv.Draining(), Now: database.Now, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	api.Register(srv.API())
 	return desk{servertest.New(t, srv.Handler()), srv.Handler(), db, store, messaging.Handler{Store: store},
-		keys.Bearer(t, annID, authn.Client), keys.Bearer(t, 6, authn.Client), keys.Bearer(t, 1, authn.Manager), &sent, &log}
+		keys.Bearer(t, annID, authn.Client), keys.Bearer(t, 6, authn.Client), keys.Bearer(t, 1, authn.Manager), &sent, &log, metrics, watcher}
 }
 
 const order = `{"items":[{"productId":7,"quantity":2}]}`

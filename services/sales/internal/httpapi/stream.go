@@ -12,14 +12,16 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
+	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-// Times of a stream: a comment is sent when nothing happened for a while, so that
-// proxies keep the connection; a client that takes nothing is given up.
+// Times of a stream: a comment is sent at an interval, so that proxies keep the connection
+// and every hop soon finds out that the client has left. A client that receives nothing
+// for streamTimeout is disconnected.
 const (
-	keepAlive     = 15 * time.Second
+	keepAlive     = 5 * time.Second
 	streamTimeout = 10 * time.Second
 	streamPage    = 100
 )
@@ -40,53 +42,66 @@ func (a *API) registerStream(api huma.API) {
 }
 
 func (a *API) stream(ctx context.Context, in *streamSale) (*huma.StreamResponse, error) {
-	// Whoever may not see the sale is told so before the stream begins.
-	if _, err := a.Store.Sale(ctx, in.ID, customer(ctx)); err != nil {
+	// A customer who may not see the sale must be refused before the stream begins.
+	past, err := a.Store.Timeline(ctx, in.ID, customer(ctx), 0, streamPage)
+	if err != nil {
 		return nil, err
 	}
 	after, _ := strconv.ParseInt(in.LastEventID, 10, 64)
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
+		r, w := humachi.Unwrap(hctx)
+		added, stop, err := a.Watcher.Subscribe(in.ID, lastID(past))
+		if err != nil {
+			problem.Write(w, r, problem.From(err))
+			return
+		}
+		defer stop()
 		hctx.SetHeader("Content-Type", "text/event-stream")
 		hctx.SetHeader("Cache-Control", "no-store")
 		hctx.SetHeader("X-Accel-Buffering", "no")
-		_, w := humachi.Unwrap(hctx)
-		a.follow(hctx.Context(), &sink{w: w, control: http.NewResponseController(w)}, in.ID, after)
+		if r.Method == http.MethodHead {
+			return
+		}
+		f := follower{past, after, added, a.Draining}
+		f.follow(hctx.Context(), &sink{w: w, control: http.NewResponseController(w)})
 	}}, nil
 }
 
-// follow sends the timeline as it grows. It ends with the deciding entry, when the
-// client goes, or when the server stops; a client that reconnects goes on where it
-// was by Last-Event-ID.
-func (a *API) follow(ctx context.Context, out *sink, id, after int64) {
-	changed, stop := a.Watch.Subscribe(id)
-	defer stop()
-	look := time.NewTicker(lookInterval)
-	defer look.Stop()
-	quiet := time.Now()
+// lastID returns the id of the last of some entries, or 0.
+func lastID(entries []sale.Entry) int64 {
+	if len(entries) == 0 {
+		return 0
+	}
+	return entries[len(entries)-1].ID
+}
+
+// follower sends the timeline of a sale as it grows.
+type follower struct {
+	past     []sale.Entry        // that there were when the stream began
+	after    int64               // the id of the past entry that the client has received last
+	added    <-chan []sale.Entry // since then
+	draining <-chan struct{}
+}
+
+// follow ends with the deciding entry, when the client leaves, or when the server stops. A
+// client that reconnects continues where it was by Last-Event-ID.
+func (f follower) follow(ctx context.Context, out *sink) {
+	if out.write(": connected\n\n") != nil || out.entries(f.past, f.after) {
+		return
+	}
+	quiet := time.NewTicker(keepAlive)
+	defer quiet.Stop()
 	for {
-		entries, err := a.Store.Timeline(ctx, id, customer(ctx), after, streamPage)
-		if err != nil && ctx.Err() != nil {
-			return
-		}
-		for _, e := range entries {
-			if out.entry(e) != nil || e.Decides() {
+		select {
+		case added := <-f.added:
+			if out.entries(added, 0) {
 				return
 			}
-			after, quiet = e.ID, time.Now()
-		}
-		if len(entries) == 0 && a.ended(ctx, id) {
-			return
-		}
-		if time.Since(quiet) > keepAlive {
+		case <-quiet.C:
 			if out.write(": still pending\n\n") != nil {
 				return
 			}
-			quiet = time.Now()
-		}
-		select {
-		case <-changed:
-		case <-look.C:
-		case <-a.Draining:
+		case <-f.draining:
 			return
 		case <-ctx.Done():
 			return
@@ -94,17 +109,24 @@ func (a *API) follow(ctx context.Context, out *sink, id, after int64) {
 	}
 }
 
-// ended says whether the sale is decided: a client may ask to go on after the
-// deciding entry.
-func (a *API) ended(ctx context.Context, id int64) bool {
-	s, err := a.Store.Sale(ctx, id, customer(ctx))
-	return err == nil && s.Decided()
-}
-
 // sink writes server-sent events.
 type sink struct {
 	w       io.Writer
 	control *http.ResponseController
+}
+
+// entries sends those with ids above after, up to the deciding one. It reports whether the
+// stream has ended: the sale is decided, or the client has left.
+func (s *sink) entries(entries []sale.Entry, after int64) (ended bool) {
+	for _, e := range entries {
+		switch {
+		case e.ID <= after:
+			ended = ended || e.Decides()
+		case s.entry(e) != nil, e.Decides():
+			return true
+		}
+	}
+	return ended
 }
 
 func (s *sink) entry(e sale.Entry) error {

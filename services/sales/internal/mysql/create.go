@@ -48,11 +48,13 @@ type creation struct {
 }
 
 // Create commits the sale, its first timeline entry, its event and the request's
-// answer together.
+// answer together. The error is context.DeadlineExceeded when the deadline of ctx passes
+// first; the sale is then not placed, unless the COMMIT was sent in time and is executed
+// later. A repeat with the same key finds out.
 func (s *Store) Create(ctx context.Context, fresh sale.Sale, r sale.Request) (sale.Sale, bool, error) {
 	c := &creation{fresh: fresh, request: r, key: sha256.Sum256([]byte(r.Key)), traceParent: telemetry.TraceParent(ctx)}
 	if err := s.creations.Do(ctx, c); err != nil {
-		return sale.Sale{}, false, database.Classify(err)
+		return sale.Sale{}, false, err
 	}
 	return c.made, c.replayed, c.refusal
 }

@@ -61,7 +61,7 @@ func (s *Store) Cancel(ctx context.Context, id, customerID int64) error {
 func (s *Store) move(ctx context.Context, id, customerID int64, do transition) (sale.Sale, error) {
 	m := &move{saleID: id, customerID: customerID, do: do, traceParent: telemetry.TraceParent(ctx)}
 	if err := s.moves.Do(ctx, m); err != nil {
-		return sale.Sale{}, database.Classify(err)
+		return sale.Sale{}, err
 	}
 	return m.moved, m.refusal
 }

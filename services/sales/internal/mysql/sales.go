@@ -77,6 +77,33 @@ func (s *Store) Timeline(ctx context.Context, id, customerID, after int64, limit
 	return entries, nil
 }
 
+// NewestEntries implements sale.Timelines. The statement looks up one entry of each sale
+// in the index.
+func (s *Store) NewestEntries(ctx context.Context, saleIDs []int64) (map[int64]int64, error) {
+	var rows []struct{ SaleID, ID int64 }
+	err := s.db.WithContext(ctx).Raw("SELECT sale_id, MAX(id) AS id FROM timeline FORCE INDEX (timeline_by_sale) "+
+		"WHERE sale_id IN ? GROUP BY sale_id", saleIDs).Scan(&rows).Error
+	if err != nil {
+		return nil, database.Classify(fmt.Errorf("read the newest entries of %d sales: %w", len(saleIDs), err))
+	}
+	newest := make(map[int64]int64, len(rows))
+	for _, r := range rows {
+		newest[r.SaleID] = r.ID
+	}
+	return newest, nil
+}
+
+// EntriesAfter implements sale.Timelines.
+func (s *Store) EntriesAfter(ctx context.Context, saleIDs []int64, after int64) ([]sale.Entry, error) {
+	var entries []sale.Entry
+	err := s.db.WithContext(ctx).Raw("SELECT id, sale_id, type, data, at FROM timeline FORCE INDEX (timeline_by_sale) "+
+		"WHERE sale_id IN ? AND id > ? ORDER BY sale_id, id", saleIDs, after).Scan(&entries).Error
+	if err != nil {
+		return nil, database.Classify(fmt.Errorf("read the timelines of %d sales: %w", len(saleIDs), err))
+	}
+	return entries, nil
+}
+
 // expireBatch bounds the sales that one transaction expires.
 const expireBatch = 100
 

@@ -135,28 +135,3 @@ func TestCancelingTwiceSaysItOnce(t *testing.T) {
 		t.Errorf("again: got %v, %v, want nothing", again, err)
 	}
 }
-
-func TestWatchWakesOnlyThoseWhoWaitForTheSale(t *testing.T) {
-	t.Parallel()
-	var w sale.Watch
-	one, stopOne := w.Subscribe(1)
-	other, stopOther := w.Subscribe(2)
-	defer stopOther()
-	w.Changed(1)
-	w.Changed(1)
-	<-one
-	select {
-	case <-one:
-		t.Error("woken twice for what was not read between")
-	case <-other:
-		t.Error("woken for another sale")
-	default:
-	}
-	stopOne()
-	w.Changed(1)
-	select {
-	case <-one:
-		t.Error("woken after the end")
-	default:
-	}
-}

@@ -1,0 +1,59 @@
+package database_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"gorm.io/gorm"
+
+	"ecommerce-stack.dev/hack/testenv"
+	"ecommerce-stack.dev/services/internal/database"
+)
+
+// stopped is the context of a process that was stopped: its deadline has passed, and its
+// timer has not fired yet.
+type stopped struct{ context.Context }
+
+func (stopped) Deadline() (time.Time, bool) { return time.Now().Add(-time.Millisecond), true }
+
+func TestTransactionDoesNotCommitAfterItsDeadline(t *testing.T) {
+	t.Parallel()
+	db, err := database.Open(testenv.Schema(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = database.Close(db) })
+	if err := db.Exec("CREATE TABLE notes (n INT NOT NULL PRIMARY KEY)").Error; err != nil {
+		t.Fatal(err)
+	}
+	insert := func(n int) func(*gorm.DB) error {
+		return func(tx *gorm.DB) error { return tx.Exec("INSERT INTO notes VALUES (?)", n).Error }
+	}
+	inTime, cancel := context.WithTimeout(t.Context(), time.Hour)
+	defer cancel()
+	if err := database.Transact(inTime, db, insert(1)); err != nil {
+		t.Errorf("before the deadline: %v", err)
+	}
+	if err := database.Transact(stopped{t.Context()}, db, insert(2)); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("after the deadline: %v, want context.DeadlineExceeded", err)
+	}
+	ending, end := context.WithTimeout(t.Context(), time.Hour)
+	defer end()
+	err = database.Transact(ending, db, func(tx *gorm.DB) error {
+		err := insert(3)(tx)
+		end()
+		return err
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("canceled before the commit: %v, want context.Canceled", err)
+	}
+	var committed []int
+	if err := db.Raw("SELECT n FROM notes").Scan(&committed).Error; err != nil {
+		t.Fatal(err)
+	}
+	if len(committed) != 1 || committed[0] != 1 {
+		t.Errorf("committed %v, want 1", committed)
+	}
+}
