@@ -53,7 +53,15 @@ func registering(password string) func(*world) call {
 func sessionRows() []row {
 	return slices.Concat(
 		on("POST /auth/login",
-			gets(200, "", func(w *world) call { return call{body: w.ann.credentials()} }, isSession),
+			gets(200, "", func(w *world) call { return call{body: w.ann.credentials()} }, isSession, sends("Set-Cookie")),
+			gets(200, "guessed from another address", func(w *world) call {
+				guess, attacker := account{email: w.bob.email, password: "not the password"}, w.elsewhere()
+				for range 5 {
+					attacker.must("POST /auth/login", 401, call{body: guess.credentials()})
+				}
+				attacker.must("POST /auth/login", 429, call{body: guess.credentials()})
+				return call{body: w.bob.credentials()}
+			}, isSession).needing(addresses),
 			gets(200, "email in capitals", func(w *world) call {
 				return call{body: account{email: strings.ToUpper(w.ann.email), password: w.ann.password}.credentials()}
 			}, isSession),

@@ -2,6 +2,7 @@ package account
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -44,15 +45,16 @@ func TestARegistrationNamesEveryRuleItBreaks(t *testing.T) {
 func TestFailuresSlowDownButNeverForLong(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	var c Counter
 	var a Attempts
 	for i, seconds := range []int{0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60} {
 		want := time.Duration(seconds) * time.Second
-		a = a.Failed(now)
+		a = c.Failed(a, now)
 		if got := a.Wait(now); got != want {
 			t.Errorf("after %d failures: wait %s, want %s", i+1, got, want)
 		}
 	}
-	if later := now.Add(forgetAfter + time.Second); a.Failed(later).Failures != 1 {
+	if later := now.Add(forgetAfter + time.Second); c.Failed(a, later).Failures != 1 {
 		t.Error("failures of long ago are not forgotten")
 	}
 }
@@ -61,15 +63,72 @@ func TestNoHistoryOfFailuresLocksTheOwnerOut(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+		c := Counter{shared: rapid.Bool().Draw(t, "shared")}
 		var a Attempts
 		for range rapid.IntRange(0, 10_000).Draw(t, "failures") {
 			now = now.Add(a.Wait(now))
-			a = a.Failed(now)
+			a = c.Failed(a, now)
 		}
 		if wait := a.Wait(now); wait > longestWait {
 			t.Fatalf("wait %s", wait)
 		}
 	})
+}
+
+// attack returns how many passwords an attacker with so many addresses gets checked in a
+// day, and the longest that a client at a fresh address would have had to wait.
+func attack(addresses int) (guesses int, longest time.Duration) {
+	begin := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
+	own, shared := make([]Attempts, addresses), Attempts{}
+	for now := begin; now.Sub(begin) < 24*time.Hour; now = now.Add(time.Second) {
+		for i := range own {
+			for own[i].Wait(now) == 0 && shared.Wait(now) == 0 {
+				own[i] = Counter{}.Failed(own[i], now)
+				shared = Counter{shared: true}.Failed(shared, now)
+				guesses++
+			}
+		}
+		longest = max(longest, shared.Wait(now))
+	}
+	return guesses, longest
+}
+
+func TestAnAttackerIsBoundedHoweverManyAddressesItHas(t *testing.T) {
+	t.Parallel()
+	for addresses, want := range map[int]struct {
+		guesses int
+		longest time.Duration
+	}{
+		1:   {1449, 0},
+		4:   {4 * 1449, 0},
+		5:   {5860, sharedRefill},
+		100: {5860, sharedRefill},
+	} {
+		guesses, longest := attack(addresses)
+		if guesses > want.guesses || longest > want.longest {
+			t.Errorf("%d addresses: %d guesses a day and a wait of %s for others, want at most %d and %s",
+				addresses, guesses, longest, want.guesses, want.longest)
+		}
+	}
+}
+
+func TestAClientIsAnIPv4AddressOrAnIPv6Subnet(t *testing.T) {
+	t.Parallel()
+	key := func(address string) [32]byte { return loginCounters("a@b.de", netip.MustParseAddr(address))[0].Key }
+	for _, c := range []struct {
+		a, b string
+		same bool
+	}{
+		{"192.0.2.1", "192.0.2.2", false},
+		{"192.0.2.1", "::ffff:192.0.2.1", true},
+		{"2001:db8::1", "2001:db8::ffff:ffff:ffff:ffff", true},
+		{"2001:db8::1", "2001:db8:0:1::1", false},
+		{"fe80::1%eth0", "fe80::1", true},
+	} {
+		if got := key(c.a) == key(c.b); got != c.same {
+			t.Errorf("%s and %s are one client: %v, want %v", c.a, c.b, got, c.same)
+		}
+	}
 }
 
 func TestATokenIsJudgedByUseOwnerAndAge(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,10 +34,10 @@ type Store interface {
 	// hash is another one by now, it changes nothing.
 	Rehash(ctx context.Context, id int64, seen, hash []byte) error
 
-	// Attempts, Fail and Forget keep the count of an AttemptsKey.
-	Attempts(ctx context.Context, key []byte) (Attempts, error)
-	Fail(ctx context.Context, key []byte, now time.Time) error
-	Forget(ctx context.Context, key []byte) error
+	// Attempts returns a count, Fail adds one failure to each, and Forget resets one.
+	Attempts(ctx context.Context, c Counter) (Attempts, error)
+	Fail(ctx context.Context, counters []Counter, now time.Time) error
+	Forget(ctx context.Context, c Counter) error
 
 	// AddToken begins a family, unless the user was disabled or got another password
 	// since it was seen: ErrInvalidCredentials.
@@ -50,9 +51,28 @@ type Store interface {
 	Sweep(ctx context.Context, now time.Time) error
 }
 
-// Signer makes access tokens.
+// DeviceTTL is how long a device cookie is valid after the last login with it.
+const DeviceTTL = 180 * 24 * time.Hour
+
+// Signer makes access tokens and device cookies.
 type Signer interface {
 	Sign(u User, now time.Time) (token string, validFor time.Duration, err error)
+	// SignDevice returns a cookie that names a device from which the account with this
+	// email, in normal form, was logged in to.
+	SignDevice(email string, device uuid.UUID, now time.Time) string
+	// Device reports whether cookie is one of SignDevice for this email, not older than
+	// DeviceTTL, and returns its device.
+	Device(cookie, email string, now time.Time) (device uuid.UUID, known bool)
+}
+
+// LoginRequest is what a client sends to log in.
+type LoginRequest struct {
+	Email    string
+	Password string
+	// Client is the address of the client.
+	Client netip.Addr
+	// DeviceCookie is Session.DeviceCookie of an earlier login, if the client has one.
+	DeviceCookie string
 }
 
 // Session is what a login gives.
@@ -60,6 +80,8 @@ type Session struct {
 	AccessToken  string
 	ExpiresIn    time.Duration
 	RefreshToken string
+	// DeviceCookie is empty unless the session is of a login.
+	DeviceCookie string
 }
 
 // Service is the operations on accounts.
@@ -122,10 +144,18 @@ func (s *Service) EnsureManager(ctx context.Context, email, text string) error {
 	return err
 }
 
-// Login gives a session for an email and its password. An unknown email and a wrong
-// password get the same answer after the same work.
-func (s *Service) Login(ctx context.Context, email, text string) (Session, error) {
-	u, err := s.authenticate(ctx, email, text)
+// Login returns a session for an email and its password. An unknown email and a wrong
+// password get the same response after the same work.
+func (s *Service) Login(ctx context.Context, r LoginRequest) (Session, error) {
+	email := NormalEmail(r.Email)
+	counters := loginCounters(email, r.Client)
+	device, known := s.Signer.Device(r.DeviceCookie, email, s.Now())
+	if known {
+		counters = deviceCounters(email, device)
+	} else {
+		device = uuid.New()
+	}
+	u, err := s.authenticate(ctx, email, r.Password, counters)
 	if err != nil {
 		return Session{}, err
 	}
@@ -134,38 +164,37 @@ func (s *Service) Login(ctx context.Context, email, text string) (Session, error
 	if err := s.Store.AddToken(ctx, u, token); err != nil {
 		return Session{}, fmt.Errorf("log in: %w", err)
 	}
-	return s.session(u, refresh)
+	session, err := s.session(u, refresh)
+	session.DeviceCookie = s.Signer.SignDevice(email, device, s.Now())
+	return session, err
 }
 
-// authenticate gives the user of an email and password. The count of failures is
-// read and written while a slot to hash is held, so that a burst of tries passes
-// the check no more often than there are slots.
-func (s *Service) authenticate(ctx context.Context, email, text string) (User, error) {
+// authenticate returns the user of an email, in normal form, and password, unless one
+// of the counters delays it. The first counter is the client's own: a success resets it.
+// The counts are read and written while a slot to hash is held, so that a burst of
+// attempts passes the check no more often than there are slots.
+func (s *Service) authenticate(ctx context.Context, email, text string, counters []Counter) (User, error) {
 	slot, err := s.Hasher.Acquire(ctx)
 	if err != nil {
 		return User{}, err
 	}
 	defer slot.Release()
-	key := AttemptsKey(email)
-	attempts, err := s.Store.Attempts(ctx, key)
+	own, err := s.checkCounters(ctx, counters)
 	if err != nil {
-		return User{}, fmt.Errorf("log in: %w", err)
+		return User{}, err
 	}
-	if wait := attempts.Wait(s.Now()); wait > 0 {
-		return User{}, failure.TooMany("too_many_attempts", wait, "Too many failed attempts. Wait before the next one.")
-	}
-	u, err := s.Store.ByEmail(ctx, NormalEmail(email))
+	u, err := s.Store.ByEmail(ctx, email)
 	if err != nil && !errors.Is(err, ErrNotFound) {
 		return User{}, fmt.Errorf("log in: %w", err)
 	}
 	if !slot.Matches(u.PasswordHash, text) {
-		if err := s.Store.Fail(ctx, key, s.Now()); err != nil {
+		if err := s.Store.Fail(ctx, counters, s.Now()); err != nil {
 			return User{}, fmt.Errorf("log in: %w", err)
 		}
 		return User{}, ErrInvalidCredentials
 	}
-	if attempts.Failures > 0 {
-		if err := s.Store.Forget(ctx, key); err != nil {
+	if own.Failures > 0 {
+		if err := s.Store.Forget(ctx, counters[0]); err != nil {
 			return User{}, fmt.Errorf("log in: %w", err)
 		}
 	}
@@ -173,6 +202,27 @@ func (s *Service) authenticate(ctx context.Context, email, text string) (User, e
 		return User{}, ErrDisabled // only who knows the password learns it
 	}
 	return s.rehash(ctx, slot, u, text), nil
+}
+
+// checkCounters fails while one of the counters delays attempts, and returns the count
+// of the first.
+func (s *Service) checkCounters(ctx context.Context, counters []Counter) (Attempts, error) {
+	var own Attempts
+	var wait time.Duration
+	for i, c := range counters {
+		a, err := s.Store.Attempts(ctx, c)
+		if err != nil {
+			return Attempts{}, fmt.Errorf("log in: %w", err)
+		}
+		if i == 0 {
+			own = a
+		}
+		wait = max(wait, a.Wait(s.Now()))
+	}
+	if wait > 0 {
+		return Attempts{}, failure.TooMany("too_many_attempts", wait, "Too many failed attempts. Wait before the next one.")
+	}
+	return own, nil
 }
 
 // rehash moves an account to the cost that is set now, at the only moment at which the
@@ -221,7 +271,7 @@ func (s *Service) Logout(ctx context.Context, refresh string) error {
 }
 
 // ChangePassword replaces a password and ends every refresh token of the user. Wrong
-// guesses of the current one count as failed logins.
+// current passwords delay the next attempts of this user, and no logins.
 func (s *Service) ChangePassword(ctx context.Context, userID int64, current, next string) error {
 	if reason := password.Check(next); reason != "" {
 		return failure.Invalid("body.newPassword", "%s", reason)
@@ -230,7 +280,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID int64, current, nex
 	if err != nil {
 		return fmt.Errorf("change the password: %w", err)
 	}
-	if u, err = s.authenticate(ctx, u.Email, current); err != nil {
+	if u, err = s.authenticate(ctx, u.Email, current, passwordCounters(userID)); err != nil {
 		return err
 	}
 	hash, err := s.hash(ctx, next)

@@ -113,7 +113,7 @@ type answer struct {
 	body   map[string]any
 }
 
-func (a *auth) do(method, path, authorization, body string) answer {
+func (a *auth) do(method, path, authorization, body string, header ...string) answer {
 	a.t.Helper()
 	r, err := http.NewRequestWithContext(a.t.Context(), method, a.url+path, strings.NewReader(body))
 	if err != nil {
@@ -121,6 +121,9 @@ func (a *auth) do(method, path, authorization, body string) answer {
 	}
 	if authorization != "" {
 		r.Header.Set("Authorization", authorization)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
 	}
 	res, err := http.DefaultClient.Do(r)
 	if err != nil {

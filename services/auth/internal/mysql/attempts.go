@@ -13,6 +13,7 @@ import (
 	"ecommerce-stack.dev/services/internal/database"
 )
 
+// attemptsRow has the Key of a Counter in its column email_hash.
 type attemptsRow struct {
 	EmailHash     []byte `gorm:"primaryKey"`
 	Failures      int
@@ -22,47 +23,59 @@ type attemptsRow struct {
 
 func (attemptsRow) TableName() string { return "login_attempts" }
 
+func (r attemptsRow) attempts() account.Attempts {
+	return account.Attempts{Failures: r.Failures, LastFailure: r.LastFailureAt, BlockedUntil: r.BlockedUntil}
+}
+
+// never stands for the zero time, which MySQL cannot store.
+var never = time.Unix(0, 0).UTC()
+
 // Attempts implements account.Store.
-func (s *Store) Attempts(ctx context.Context, key []byte) (account.Attempts, error) {
+func (s *Store) Attempts(ctx context.Context, c account.Counter) (account.Attempts, error) {
 	var row attemptsRow
-	err := s.db.WithContext(ctx).Where("email_hash = ?", key).Take(&row).Error
+	err := s.db.WithContext(ctx).Where("email_hash = ?", c.Key[:]).Take(&row).Error
 	if err != nil && !errors.Is(err, gorm.ErrRecordNotFound) {
 		return account.Attempts{}, database.Classify(fmt.Errorf("read login attempts: %w", err))
 	}
-	return account.Attempts{Failures: row.Failures, LastFailure: row.LastFailureAt, BlockedUntil: row.BlockedUntil}, nil
+	return row.attempts(), nil
 }
 
-// Fail implements account.Store. The row is made first and then locked, so that
-// failures at the same moment are all counted.
-func (s *Store) Fail(ctx context.Context, key []byte, now time.Time) error {
+// Fail implements account.Store.
+func (s *Store) Fail(ctx context.Context, counters []account.Counter, now time.Time) error {
 	return s.transact(ctx, "count a failed login", func(tx *gorm.DB) error {
-		empty := attemptsRow{EmailHash: key, LastFailureAt: now, BlockedUntil: now}
-		if err := tx.Clauses(clause.Insert{Modifier: "IGNORE"}).Create(&empty).Error; err != nil {
-			return err
+		for _, c := range counters {
+			if err := fail(tx, c, now); err != nil {
+				return err
+			}
 		}
-		var row attemptsRow
-		locking := clause.Locking{Strength: "UPDATE"}
-		if err := tx.Clauses(locking).Where("email_hash = ?", key).Take(&row).Error; err != nil {
-			return err
-		}
-		a := account.Attempts{Failures: row.Failures, LastFailure: row.LastFailureAt, BlockedUntil: row.BlockedUntil}.Failed(now)
-		return tx.Model(&row).Updates(map[string]any{
-			"failures": a.Failures, "last_failure_at": a.LastFailure, "blocked_until": later(a.BlockedUntil, now),
-		}).Error
+		return nil
 	})
 }
 
-// later keeps the zero time, which MySQL has no place for, out of a column.
-func later(t, least time.Time) time.Time {
-	if t.Before(least) {
-		return least
+// fail inserts the row first and then locks it, so that concurrent failures are all
+// counted. ON DUPLICATE KEY UPDATE locks an existing row exclusively. INSERT IGNORE
+// would share the lock, and two transactions that both upgrade theirs are a deadlock.
+func fail(tx *gorm.DB, c account.Counter, now time.Time) error {
+	row := attemptsRow{EmailHash: c.Key[:], LastFailureAt: now, BlockedUntil: never}
+	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
+		return err
 	}
-	return t
+	row = attemptsRow{}
+	if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("email_hash = ?", c.Key[:]).Take(&row).Error; err != nil {
+		return err
+	}
+	a := c.Failed(row.attempts(), now)
+	if a.BlockedUntil.Before(never) {
+		a.BlockedUntil = never
+	}
+	return tx.Model(&row).Updates(map[string]any{
+		"failures": a.Failures, "last_failure_at": a.LastFailure, "blocked_until": a.BlockedUntil,
+	}).Error
 }
 
 // Forget implements account.Store.
-func (s *Store) Forget(ctx context.Context, key []byte) error {
-	if err := s.db.WithContext(ctx).Where("email_hash = ?", key).Delete(&attemptsRow{}).Error; err != nil {
+func (s *Store) Forget(ctx context.Context, c account.Counter) error {
+	if err := s.db.WithContext(ctx).Where("email_hash = ?", c.Key[:]).Delete(&attemptsRow{}).Error; err != nil {
 		return database.Classify(fmt.Errorf("forget failed logins: %w", err))
 	}
 	return nil

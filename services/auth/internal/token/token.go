@@ -1,4 +1,4 @@
-// Package token signs access tokens with the key that is active now.
+// Package token signs access tokens and device cookies with the key that is active now.
 package token
 
 import (
@@ -29,60 +29,76 @@ type Config struct {
 	TTL time.Duration `env:"ACCESS_TOKEN_TTL" envDefault:"15m"`
 }
 
-// Signer makes tokens. It is safe for concurrent use.
+// Signer makes tokens and device cookies. It is safe for concurrent use.
 type Signer struct {
 	config           Config
 	issuer, audience string
-	key              atomic.Pointer[jwk.Key]
+	keys             atomic.Pointer[keys]
+}
+
+// keys of the files: the active one signs tokens, and every kid has a key for device
+// cookies.
+type keys struct {
+	active jwk.Key
+	device map[string][]byte
 }
 
 // NewSigner reads the files.
 func NewSigner(c Config, issuer, audience string) (*Signer, error) {
 	s := &Signer{config: c, issuer: issuer, audience: audience}
-	key, err := s.read()
+	keys, err := s.read()
 	if err != nil {
 		return nil, err
 	}
-	s.key.Store(&key)
+	s.keys.Store(keys)
 	return s, nil
 }
 
-func (s *Signer) read() (jwk.Key, error) {
+func (s *Signer) read() (*keys, error) {
 	body, err := os.ReadFile(s.config.SigningFile)
 	if err != nil {
-		return jwk.Key{}, fmt.Errorf("read the signing keys: %w", err)
+		return nil, fmt.Errorf("read the signing keys: %w", err)
 	}
 	set, err := jwk.Parse(body)
 	if err != nil {
-		return jwk.Key{}, fmt.Errorf("read the signing keys in %s: %w", s.config.SigningFile, err)
+		return nil, fmt.Errorf("read the signing keys in %s: %w", s.config.SigningFile, err)
 	}
 	active, err := os.ReadFile(s.config.ActiveFile)
 	if err != nil {
-		return jwk.Key{}, fmt.Errorf("read which key signs: %w", err)
+		return nil, fmt.Errorf("read which key signs: %w", err)
 	}
 	kid := strings.TrimSpace(string(active))
 	key, ok := set[kid]
 	if !ok || key.Signer == nil {
-		return jwk.Key{}, fmt.Errorf("%s names the key %.64q, which %s cannot sign with", s.config.ActiveFile, kid, s.config.SigningFile)
+		return nil, fmt.Errorf("%s names the key %.64q, which %s cannot sign with", s.config.ActiveFile, kid, s.config.SigningFile)
 	}
-	return key, nil
+	out := &keys{active: key, device: map[string][]byte{}}
+	for _, k := range set {
+		if k.Signer == nil {
+			continue
+		}
+		if out.device[k.ID], err = deviceKey(k); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
 }
 
 // Watch changes to another key when the files say so, until ctx ends. Files that
 // cannot be read change nothing.
 func (s *Signer) Watch(ctx context.Context, log *slog.Logger) {
 	reload.Watch(ctx, log, "key that signs tokens", func() (bool, error) {
-		key, err := s.read()
+		keys, err := s.read()
 		if err != nil {
 			return false, err
 		}
-		return s.key.Swap(&key).ID != key.ID, nil
+		return s.keys.Swap(keys).active.ID != keys.active.ID, nil
 	})
 }
 
 // Sign implements account.Signer.
 func (s *Signer) Sign(u account.User, now time.Time) (string, time.Duration, error) {
-	key := s.key.Load()
+	key := s.keys.Load().active
 	token := jwt.NewWithClaims(jwt.GetSigningMethod(key.Alg), authn.Claims{
 		Email: u.Email, Role: u.Role,
 		RegisteredClaims: jwt.RegisteredClaims{

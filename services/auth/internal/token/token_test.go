@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"ecommerce-stack.dev/services/auth/internal/account"
 	"ecommerce-stack.dev/services/auth/internal/token"
 	"ecommerce-stack.dev/services/internal/authn"
@@ -63,6 +65,48 @@ func TestSigningMovesToTheKeyThatIsActive(t *testing.T) {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+func TestADeviceCookieIsOfOneAccountAndAKeyThatExists(t *testing.T) {
+	t.Parallel()
+	keys, now, device := authntest.New(t), time.Now(), uuid.New()
+	old, next := authntest.EdKey(t, "old"), authntest.SymmetricKey("next")
+	keys.Write(t, old)
+	cookie := signer(t, keys).SignDevice(ada.Email, device, now)
+	keys.Write(t, next, old)
+	rotated := signer(t, keys)
+	keys.Write(t, next)
+	for name, c := range map[string]struct {
+		signer        *token.Signer
+		cookie, email string
+		at            time.Time
+		known         bool
+	}{
+		"after the rotation":   {rotated, cookie, ada.Email, now, true},
+		"on its last day":      {rotated, cookie, ada.Email, now.Add(account.DeviceTTL - time.Minute), true},
+		"expired":              {rotated, cookie, ada.Email, now.Add(account.DeviceTTL), false},
+		"of another account":   {rotated, cookie, "eve@example.com", now, false},
+		"of a key removed":     {signer(t, keys), cookie, ada.Email, now, false},
+		"cut":                  {rotated, cookie[:len(cookie)-1], ada.Email, now, false},
+		"longer":               {rotated, cookie + "A", ada.Email, now, false},
+		"no base64url":         {rotated, "+" + cookie[1:], ada.Email, now, false},
+		"of another version":   {rotated, "B" + cookie[1:], ada.Email, now, false},
+		"with another device":  {rotated, cookie[:5] + flip(cookie[5]) + cookie[6:], ada.Email, now, false},
+		"with a forged digest": {rotated, cookie[:70] + flip(cookie[70]) + cookie[71:], ada.Email, now, false},
+		"none":                 {rotated, "", ada.Email, now, false},
+	} {
+		if got, known := c.signer.Device(c.cookie, c.email, c.at); known != c.known || known && got != device {
+			t.Errorf("%s: got %s, %v, want %v", name, got, known, c.known)
+		}
+	}
+}
+
+// flip returns another character of base64url.
+func flip(c byte) string {
+	if c == 'A' {
+		return "B"
+	}
+	return "A"
 }
 
 func TestASignerNeedsItsActiveKey(t *testing.T) {
