@@ -12,6 +12,7 @@ import (
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/deadline"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/lifecycle"
 	"ecommerce-stack.dev/services/internal/server"
 )
 
@@ -25,7 +26,7 @@ type observed struct {
 // deadline of their context.
 func startObserving(t *testing.T) (fixture, <-chan observed) {
 	t.Helper()
-	f := newServer(t, server.Config{}, health.New())
+	f := newServer(t, lifecycle.Config{}, health.New())
 	seen := make(chan observed, 10)
 	handler := func(ctx context.Context, _ *struct{}) (*struct{}, error) {
 		at, has := ctx.Deadline()
@@ -99,7 +100,7 @@ func TestDeadlineDoesNotEndAStream(t *testing.T) {
 
 func TestWorkThatOutlivesItsDeadlineIsATimeout(t *testing.T) {
 	t.Parallel()
-	f := newServer(t, server.Config{}, health.New())
+	f := newServer(t, lifecycle.Config{}, health.New())
 	huma.Register(f.srv.API(), server.Slow(authn.Public(huma.Operation{Method: "GET", Path: "/work", OperationID: "work"}), time.Minute),
 		func(ctx context.Context, _ *struct{}) (*struct{}, error) {
 			<-ctx.Done()

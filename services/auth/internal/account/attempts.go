@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"ecommerce-stack.dev/services/internal/subscriber"
 )
 
 // Failed logins delay the next ones. The counts are such that nobody but the client
@@ -72,7 +74,7 @@ type Counter struct {
 // the client's own first.
 func loginCounters(email string, client netip.Addr) []Counter {
 	return []Counter{
-		{Key: counterKey("address", subscriber(client).String(), email)},
+		{Key: counterKey("address", subscriber.Of(client).String(), email)},
 		{Key: counterKey("account", "", email), shared: true},
 	}
 }
@@ -88,16 +90,6 @@ func passwordCounters(userID int64) []Counter {
 // counterKey is unambiguous because only the email, which comes last, can contain NUL.
 func counterKey(kind, client, email string) [sha256.Size]byte {
 	return sha256.Sum256([]byte(kind + "\x00" + client + "\x00" + email))
-}
-
-// subscriber returns the part of an address that one client is held to: all of an IPv4
-// address, the first 64 bits of an IPv6 one (RFC 6177: a site has at least those).
-func subscriber(a netip.Addr) netip.Addr {
-	a = a.Unmap().WithZone("")
-	if !a.Is6() {
-		return a
-	}
-	return netip.PrefixFrom(a, 64).Masked().Addr()
 }
 
 // Failed returns a after one more failure.

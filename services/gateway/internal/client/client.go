@@ -82,16 +82,3 @@ func parse(hop string) (netip.Addr, bool) {
 	addr, ok := netip.AddrFromSlice(ip.IP)
 	return addr.Unmap(), ok
 }
-
-// Subscriber returns the part of an address that one client can be held to: all of an
-// IPv4 address, the first 64 bits of an IPv6 one (RFC 6177: a site has at least those).
-func Subscriber(a netip.Addr) netip.Addr {
-	if !a.Is6() {
-		return a
-	}
-	prefix, err := a.Prefix(64)
-	if err != nil {
-		return a
-	}
-	return prefix.Addr()
-}

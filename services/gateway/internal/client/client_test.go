@@ -47,15 +47,3 @@ func TestOnlyTrustedProxiesAreBelieved(t *testing.T) {
 		t.Error("an address without a length is a CIDR")
 	}
 }
-
-func TestAnIPv6SiteIsOneSubscriber(t *testing.T) {
-	t.Parallel()
-	a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2:3")
-	if client.Subscriber(a) != client.Subscriber(b) {
-		t.Error("two addresses of a /64 are two subscribers")
-	}
-	v4 := netip.MustParseAddr("203.0.113.7")
-	if client.Subscriber(v4) != v4 {
-		t.Error("an IPv4 address is shortened")
-	}
-}
