@@ -229,3 +229,36 @@ func TestReleaseAndDeleteAskTheMarker(t *testing.T) {
 		t.Error("the virtual host is still there")
 	}
 }
+
+// onBindings runs a function once, before the bindings are listed.
+type onBindings struct{ run func() error }
+
+func (o *onBindings) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/api/bindings/") && o.run != nil {
+		run := o.run
+		o.run = nil
+		if err := run(); err != nil {
+			return nil, err
+		}
+	}
+	return http.DefaultTransport.RoundTrip(r)
+}
+
+func TestAQueueThatIsDeletedDuringAPassIsMadeInTheSamePass(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ensure(t, false)
+	info := testenv.Broker(t)
+	admin, err := rabbitmq.Connect(rabbitmq.Server{URL: info.ManagementURL, Username: info.Username, Password: info.Password,
+		Transport: &onBindings{func() error { return drop(f.root.DeleteQueue(f.vhost.Name, event.SalesQueue)) }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	changes, err := admin.Ensure(f.vhost, f.owner, false)
+	if err != nil || !slices.Contains(changes, "make queue "+event.SalesQueue) {
+		t.Errorf("got %q, %v, want that the queue is made", changes, err)
+	}
+	if changes := f.ensure(t, false); len(changes) > 0 {
+		t.Errorf("another pass changed %q, want nothing", changes)
+	}
+}

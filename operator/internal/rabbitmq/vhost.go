@@ -31,13 +31,27 @@ func (a *Admin) Ensure(vhost VHost, owner ownership.Owner, adopt bool) ([]string
 	if err != nil {
 		return changes, err
 	}
+	made, err := a.ensureContents(vhost)
+	changes = append(changes, made...)
+	if notFound(err) { // An exchange or a queue was deleted after it was listed.
+		made, err = a.ensureContents(vhost)
+		changes = append(changes, made...)
+	}
+	if err != nil {
+		return changes, fmt.Errorf("virtual host %s: %w", vhost.Name, err)
+	}
+	return changes, nil
+}
+
+func (a *Admin) ensureContents(vhost VHost) ([]string, error) {
+	var changes []string
 	for _, step := range []func(VHost) ([]string, error){
 		a.ensureUsers, a.ensureExchanges, a.ensureQueues, a.ensureBindings,
 	} {
 		made, err := step(vhost)
 		changes = append(changes, made...)
 		if err != nil {
-			return changes, fmt.Errorf("virtual host %s: %w", vhost.Name, err)
+			return changes, err
 		}
 	}
 	return changes, nil
