@@ -50,7 +50,7 @@ func run(t *testing.T, service http.HandlerFunc, keys *authntest.Keys, with ...s
 // start starts a gateway in front of an upstream, which plays all services.
 func start(t *testing.T, upstream string, keys *authntest.Keys, with ...string) *process {
 	t.Helper()
-	cmd := exec.Command(os.Args[0]) //nolint:gosec // this test
+	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), append([]string{serveVariable + "=1", "GOMEMLIMIT=" + strconv.Itoa(memory/4*3),
 		"AUTH_URL=" + upstream, "SALES_URL=" + upstream, "STOCK_URL=" + upstream, "HTTP_ADDR=127.0.0.1:0", "METRICS_ADDR=127.0.0.1:0",
 		"JWT_ISSUER=" + authntest.Issuer, "JWT_AUDIENCE=" + authntest.Audience, "JWT_KEYS_FILE=" + keys.File, "RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0"}, with...)...)

@@ -21,7 +21,7 @@ const (
 
 // findRoute finds the page or the route of a request.
 func (g *Gateway) findRoute(r *Request) error {
-	if r.refusal != nil {
+	if r.refused() {
 		return nil
 	}
 	for i := range g.pages {

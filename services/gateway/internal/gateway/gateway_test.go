@@ -723,3 +723,39 @@ func TestManyAtOnce(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+func TestOnlyTheDeviceCookieReachesLogin(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Add("Set-Cookie", "device=new; Path=/auth/login; HttpOnly")
+		w.Header().Add("X-Seen", r.Header.Get("Cookie"))
+	})
+	for _, c := range []struct{ method, path, want string }{{"POST", "/auth/login", "device=x"}, {"POST", "/auth/refresh", ""}, {"GET", "/auth/me", ""}} {
+		a := g.do(c.method, c.path, "", "Cookie", "token=secret; device=x; other=y", "Authorization", g.client(7))
+		if got := a.header.Get("X-Seen"); a.status != 200 || got != c.want {
+			t.Errorf("%s: got %d, the service received %q, want %q", c.path, a.status, got, c.want)
+		}
+		if got := a.header.Get("Set-Cookie"); got != "device=new; Path=/auth/login; HttpOnly" {
+			t.Errorf("%s: the client received %q", c.path, got)
+		}
+	}
+}
+
+func TestAServiceLearnsWhetherTheClientUsesHTTPS(t *testing.T) {
+	t.Parallel()
+	var loopback client.Proxies
+	if err := loopback.UnmarshalText([]byte("127.0.0.0/8")); err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		proxies client.Proxies
+		want    string
+	}{"a client that claims it": {client.Proxies{}, "http"}, "a trusted proxy": {loopback, "https"}} {
+		g := start(t, setup{proxies: c.proxies})
+		g.do("POST", "/auth/login", "{}", "X-Forwarded-Proto", "https")
+		if got := g.up.last().Header.Get("X-Forwarded-Proto"); got != c.want {
+			t.Errorf("%s: the service received %q, want %q", name, got, c.want)
+		}
+	}
+}

@@ -58,6 +58,9 @@ func (r *Request) begin(ctx *fasthttp.RequestCtx, refusal error) {
 	}
 }
 
+// refused reports whether something is wrong with the request.
+func (r *Request) refused() bool { return r.refusal != nil }
+
 // end returns the request to the pool.
 func (r *Request) end() {
 	*r = Request{}

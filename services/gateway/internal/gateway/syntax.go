@@ -38,26 +38,29 @@ func malformed(err error) *problem.Problem {
 // service could read in another way. The connection is closed, because where the next
 // request begins is not certain.
 func (g *Gateway) checkSyntax(r *Request) error {
-	encoded := string(r.URI().PathOriginal())
-	r.path = encoded
-	if r.refusal == nil {
+	r.path = string(r.URI().PathOriginal())
+	if !r.refused() {
 		r.refusal = checkHeader(&r.Request)
 	}
-	if r.refusal != nil {
+	if r.refused() {
 		r.SetConnectionClose()
 		return nil
 	}
+	r.path, r.refusal = decodePath(r.path, string(r.URI().QueryString()))
+	return nil
+}
+
+// decodePath returns a decoded path. It refuses one that a service could split in another
+// way, and a URL that is no text.
+func decodePath(encoded, query string) (string, error) {
 	decoded, err := url.PathUnescape(encoded)
 	if err != nil {
-		r.refusal = problem.New(http.StatusBadRequest, "", "The path has an invalid percent-encoding.")
-		return nil
+		return encoded, problem.New(http.StatusBadRequest, "", "The path has an invalid percent-encoding.")
 	}
-	r.path = decoded
-	r.refusal = server.CheckURL(decoded, string(r.URI().QueryString()))
 	if lower := strings.ToLower(encoded); strings.Contains(lower, "%2f") || strings.Contains(lower, "%5c") {
-		r.refusal = problem.New(http.StatusBadRequest, "", "A path segment has an encoded slash.")
+		return decoded, problem.New(http.StatusBadRequest, "", "A path segment has an encoded slash.")
 	}
-	return nil
+	return decoded, server.CheckURL(decoded, query)
 }
 
 func checkHeader(req *fasthttp.Request) error {
@@ -123,10 +126,10 @@ func validHost(host string) bool {
 	if host == "" {
 		return true
 	}
-	name, port := host, ""
+	name := host
 	if i := strings.LastIndexByte(host, ':'); i >= 0 && !strings.HasSuffix(host, "]") {
-		name, port = host[:i], host[i+1:]
-		if n, err := strconv.ParseUint(port, 10, 16); port != "" && (err != nil || n == 0) {
+		name = host[:i]
+		if n, err := strconv.ParseUint(host[i+1:], 10, 16); host[i+1:] != "" && (err != nil || n == 0) {
 			return false
 		}
 	}

@@ -114,7 +114,9 @@ func NewUpstream(name string, base *url.URL, buffers *semaphore.Weighted, m *Met
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: base.Hostname()},
 		MaxConns:  maxInFlight + maxLong, MaxIdleConnDuration: idleTimeout, ConnPoolStrategy: fasthttp.LIFO,
 		ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes,
-		DialTimeout: func(addr string, _ time.Duration) (net.Conn, error) { return net.DialTimeout("tcp", addr, dialTimeout) },
+		DialTimeout: func(addr string, _ time.Duration) (net.Conn, error) {
+			return (&net.Dialer{Timeout: dialTimeout}).DialContext(context.Background(), "tcp", addr)
+		},
 	}
 	m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_upstream_in_flight", Help: "Calls in flight, including streams.", ConstLabels: prometheus.Labels{"upstream": name},
