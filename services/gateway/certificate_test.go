@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/services/internal/authn/authntest"
+	"ecommerce-stack.dev/services/internal/reload"
 )
 
 // writeCertificate writes a self-signed certificate with a serial number, as the kubelet
@@ -121,18 +122,18 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
-func TestABrokenCertificateStopsTheGatewayAtStart(t *testing.T) {
+func TestABrokenCertificateIsAnError(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	c := certificate{certFile: filepath.Join(dir, "tls.crt"), keyFile: filepath.Join(dir, "tls.key")}
-	if _, err := c.reload(); err == nil || !strings.Contains(err.Error(), "TLS_CERT_FILE") {
+	c := reload.Certificate{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}
+	if _, err := c.Read(); err == nil || !strings.Contains(err.Error(), c.CertFile) {
 		t.Errorf("without files: got %v", err)
 	}
 	writeCertificate(t, dir, 1)
-	if err := os.WriteFile(c.keyFile, []byte("x"), 0o600); err != nil {
+	if err := os.WriteFile(c.KeyFile, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.reload(); err == nil || !strings.Contains(err.Error(), "TLS_KEY_FILE") {
+	if _, err := c.Read(); err == nil || !strings.Contains(err.Error(), c.KeyFile) {
 		t.Errorf("with a broken key: got %v", err)
 	}
 }

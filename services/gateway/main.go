@@ -21,19 +21,19 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"ecommerce-stack.dev/services/gateway/internal/cache"
-	"ecommerce-stack.dev/services/gateway/internal/client"
-	"ecommerce-stack.dev/services/gateway/internal/connection"
 	"ecommerce-stack.dev/services/gateway/internal/docs"
 	"ecommerce-stack.dev/services/gateway/internal/gateway"
 	"ecommerce-stack.dev/services/gateway/internal/invalidation"
-	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/gateway/internal/route"
 	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/clientaddr"
 	"ecommerce-stack.dev/services/internal/command"
 	"ecommerce-stack.dev/services/internal/config"
+	"ecommerce-stack.dev/services/internal/connection"
 	"ecommerce-stack.dev/services/internal/health"
 	"ecommerce-stack.dev/services/internal/lifecycle"
+	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/reload"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
@@ -45,16 +45,16 @@ const defaultAddr = ":5001"
 type settings struct {
 	Process   lifecycle.Config
 	Tokens    authn.Config
-	Auth      url.URL         `env:"AUTH_URL,required,notEmpty"`
-	Sales     url.URL         `env:"SALES_URL,required,notEmpty"`
-	Stock     url.URL         `env:"STOCK_URL,required,notEmpty"`
-	AMQP      config.Secret   `env:"AMQP_URL"`
-	RPS       int             `env:"RATE_LIMIT_RPS" envDefault:"100"`
-	Burst     int             `env:"RATE_LIMIT_BURST" envDefault:"200"`
-	LoginRate int             `env:"LOGIN_RATE_PER_MINUTE" envDefault:"60"`
-	CacheTTL  time.Duration   `env:"CACHE_TTL" envDefault:"30s"`
-	Origins   gateway.Origins `env:"CORS_ORIGINS"`
-	Proxies   client.Proxies  `env:"TRUSTED_PROXIES"`
+	Auth      url.URL            `env:"AUTH_URL,required,notEmpty"`
+	Sales     url.URL            `env:"SALES_URL,required,notEmpty"`
+	Stock     url.URL            `env:"STOCK_URL,required,notEmpty"`
+	AMQP      config.Secret      `env:"AMQP_URL"`
+	RPS       int                `env:"RATE_LIMIT_RPS" envDefault:"100"`
+	Burst     int                `env:"RATE_LIMIT_BURST" envDefault:"200"`
+	LoginRate int                `env:"LOGIN_RATE_PER_MINUTE" envDefault:"60"`
+	CacheTTL  time.Duration      `env:"CACHE_TTL" envDefault:"30s"`
+	Origins   gateway.Origins    `env:"CORS_ORIGINS"`
+	Proxies   clientaddr.Proxies `env:"TRUSTED_PROXIES"`
 	// MaxConnections is derived from the memory limit if it is 0.
 	MaxConnections int    `env:"MAX_CONNECTIONS"`
 	PerAddress     int    `env:"MAX_CONNECTIONS_PER_ADDRESS" envDefault:"256"`
@@ -170,7 +170,7 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	g.Page("/openapi.json", docs.New([]docs.Source{auth, stock, sales}, g.RouteOf).Serve)
+	g.Page("/openapi.json", docs.New([]docs.Source{auth, stock, sales}, g.Forwarded).Serve)
 	g.Page(docs.PagePath, page)
 	g.Page(docs.PageAssets, page)
 	for _, u := range []*proxy.Upstream{auth, stock, sales} {
@@ -185,12 +185,12 @@ func serve(ctx context.Context) error {
 	}
 	var https *tls.Config
 	if c.CertFile != "" {
-		pair := certificate{certFile: c.CertFile, keyFile: c.KeyFile}
-		if _, err := pair.reload(); err != nil {
-			return err
+		pair := reload.Certificate{CertFile: c.CertFile, KeyFile: c.KeyFile}
+		if _, err := pair.Read(); err != nil {
+			return fmt.Errorf("TLS_CERT_FILE, TLS_KEY_FILE: %w", err)
 		}
-		https = pair.config()
-		process.Background("certificate", func(ctx context.Context) { reload.Watch(ctx, log, "the TLS certificate", pair.reload) })
+		https = pair.Config()
+		process.Background("certificate", func(ctx context.Context) { reload.Watch(ctx, log, "the TLS certificate", pair.Read) })
 	}
 	if c.AMQP != "" {
 		changes := invalidation.Listener{URL: c.AMQP.Reveal(), Cache: responses, Log: log}

@@ -21,7 +21,7 @@ import (
 
 const (
 	dialTimeout = 5 * time.Second
-	heartbeat   = 10 * time.Second
+	heartbeat   = 5 * time.Second
 	// closeTimeout bounds the wait for the broker's goodbye.
 	closeTimeout = 2 * time.Second
 	// reconnectMin and reconnectMax bound the pause between two attempts.
@@ -33,8 +33,8 @@ const (
 // reason.
 var errClosed = errors.New("the broker closed the connection")
 
-// dial opens a connection that shows up under name in the management pages.
-func dial(url, name string) (*amqp.Connection, error) {
+// Dial opens a connection that shows up under name in the management pages.
+func Dial(url, name string) (*amqp.Connection, error) {
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(name)
 	conn, err := amqp.DialConfig(url, amqp.Config{
@@ -48,9 +48,9 @@ func dial(url, name string) (*amqp.Connection, error) {
 	return conn, nil
 }
 
-// hangUp closes a connection without waiting long for the broker's answer: one that
+// CloseWithDeadline closes a connection without waiting long for the broker's answer: one that
 // is short of memory or disk reads nothing from its publishers.
-func hangUp(conn *amqp.Connection) { _ = conn.CloseDeadline(time.Now().Add(closeTimeout)) }
+func CloseWithDeadline(conn *amqp.Connection) { _ = conn.CloseDeadline(time.Now().Add(closeTimeout)) }
 
 // redact keeps a malformed address, which may hold a password, out of errors.
 func redact(err error) error {
@@ -63,9 +63,9 @@ func redact(err error) error {
 	return errors.New("AMQP_URL is not of the form amqp://user:password@host:port/vhost, or the server speaks no AMQP")
 }
 
-// forever runs session again and again until ctx ends, with a growing, jittered
+// RunWithReconnect runs session again and again until ctx ends, with a growing, jittered
 // pause after a session that failed early.
-func forever(ctx context.Context, log *slog.Logger, session func(context.Context) error) {
+func RunWithReconnect(ctx context.Context, log *slog.Logger, session func(context.Context) error) {
 	pause := reconnectMin
 	for ctx.Err() == nil {
 		began := time.Now()
@@ -97,11 +97,11 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // Declare makes the topology in the virtual host of url, with an account that may:
 // for tests and local runs. In a cluster the operator makes the same.
 func Declare(url string) error {
-	conn, err := dial(url, "topology")
+	conn, err := Dial(url, "topology")
 	if err != nil {
 		return err
 	}
-	defer hangUp(conn)
+	defer CloseWithDeadline(conn)
 	ch, err := conn.Channel()
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)

@@ -98,16 +98,16 @@ func orDefault[T comparable](v, otherwise T) T {
 // Run consumes until ctx ends. The batch in hand is finished and acknowledged
 // first.
 func (c *Consumer) Run(ctx context.Context) {
-	forever(ctx, c.log, c.session)
+	RunWithReconnect(ctx, c.log, c.session)
 }
 
 // session consumes over one connection until ctx ends or the connection breaks.
 func (c *Consumer) session(ctx context.Context) error {
-	conn, err := dial(c.settings.URL, c.settings.Name)
+	conn, err := Dial(c.settings.URL, c.settings.Name)
 	if err != nil {
 		return err
 	}
-	defer hangUp(conn)
+	defer CloseWithDeadline(conn)
 	ch, err := conn.Channel()
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)

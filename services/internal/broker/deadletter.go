@@ -33,15 +33,15 @@ const keepTimeout = 30 * time.Second
 const held = 1000
 
 // Run collects until ctx ends.
-func (c *Collector) Run(ctx context.Context) { forever(ctx, c.Log, c.session) }
+func (c *Collector) Run(ctx context.Context) { RunWithReconnect(ctx, c.Log, c.session) }
 
 // session collects over one connection until ctx ends or the connection breaks.
 func (c *Collector) session(ctx context.Context) error {
-	conn, err := dial(c.URL, c.Name)
+	conn, err := Dial(c.URL, c.Name)
 	if err != nil {
 		return err
 	}
-	defer hangUp(conn)
+	defer CloseWithDeadline(conn)
 	ch, err := conn.Channel()
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)

@@ -162,7 +162,7 @@ func (p *Publisher) connect() error {
 		return nil
 	}
 	p.disconnect()
-	conn, err := dial(p.url, p.name)
+	conn, err := Dial(p.url, p.name)
 	if err != nil {
 		return err
 	}
@@ -182,7 +182,7 @@ func (p *Publisher) connect() error {
 
 func (p *Publisher) disconnect() {
 	if p.conn != nil {
-		hangUp(p.conn)
+		CloseWithDeadline(p.conn)
 	}
 	p.conn, p.ch, p.returns = nil, nil, nil
 }

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
-	"ecommerce-stack.dev/services/internal/subscriber"
+	"ecommerce-stack.dev/services/internal/clientaddr"
 )
 
 // Failed logins delay the next ones. The counts are such that nobody but the client
@@ -74,7 +74,7 @@ type Counter struct {
 // the client's own first.
 func loginCounters(email string, client netip.Addr) []Counter {
 	return []Counter{
-		{Key: counterKey("address", subscriber.Of(client).String(), email)},
+		{Key: counterKey("address", clientaddr.Subscriber(client).String(), email)},
 		{Key: counterKey("account", "", email), shared: true},
 	}
 }

@@ -1,3 +1,4 @@
+// Package docs serves the merged OpenAPI document, and a page that shows it to people.
 package docs
 
 import (
@@ -11,6 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"ecommerce-stack.dev/services/gateway/internal/compression"
+	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
@@ -31,10 +33,10 @@ type Source interface {
 // asked for, and later in the background; a service that does not respond then keeps its
 // previous document. All requests share one fetch.
 type Documents struct {
-	sources []Source
-	routeOf RouteOf
-	fetch   singleflight.Group
-	current atomic.Pointer[merged]
+	sources     []Source
+	forwardedOf openapi.ForwardedOf
+	fetch       singleflight.Group
+	current     atomic.Pointer[merged]
 
 	mu    sync.Mutex
 	known map[string][]byte
@@ -46,8 +48,8 @@ type merged struct {
 }
 
 // New returns the documents of the given services.
-func New(sources []Source, routeOf RouteOf) *Documents {
-	return &Documents{sources: sources, routeOf: routeOf, known: map[string][]byte{}}
+func New(sources []Source, forwardedOf openapi.ForwardedOf) *Documents {
+	return &Documents{sources: sources, forwardedOf: forwardedOf, known: map[string][]byte{}}
 }
 
 // Serve serves GET /openapi.json.
@@ -71,15 +73,15 @@ func (d *Documents) Serve(ctx *fasthttp.RequestCtx) error {
 // refresh fetches and merges the documents.
 func (d *Documents) refresh(ctx context.Context) error {
 	errs := d.fetchAll(ctx)
-	services := make([]Service, 0, len(d.sources))
+	services := make([]openapi.Service, 0, len(d.sources))
 	for _, s := range d.sources {
 		doc, ok := d.known[s.Name()]
 		if !ok {
 			return problem.Unavailable(time.Second).Because(errs)
 		}
-		services = append(services, Service{Name: s.Name(), Document: doc})
+		services = append(services, openapi.Service{Name: s.Name(), Document: doc})
 	}
-	body, err := Merge(services, d.routeOf)
+	body, err := openapi.Merge(services, d.forwardedOf)
 	if err != nil {
 		return err
 	}

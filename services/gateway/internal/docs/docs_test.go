@@ -13,7 +13,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ecommerce-stack.dev/services/gateway/internal/docs"
-	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
@@ -34,7 +34,7 @@ func (s *service) Document(context.Context, time.Duration) ([]byte, error) {
 	return json.Marshal(map[string]any{"paths": map[string]any{"/" + s.name: map[string]any{"get": map[string]any{}}}})
 }
 
-func routeOf(string, string) *route.Route { return &route.Route{} }
+func forwarded(string, string) *openapi.Forwarded { return &openapi.Forwarded{} }
 
 func TestTheDocumentIsThereOnceEveryServiceHasResponded(t *testing.T) {
 	t.Parallel()
@@ -47,7 +47,7 @@ func TestTheDocumentIsThereOnceEveryServiceHasResponded(t *testing.T) {
 		}
 		return nil
 	}}
-	d := docs.New([]docs.Source{auth, stock}, routeOf)
+	d := docs.New([]docs.Source{auth, stock}, forwarded)
 	var ctx fasthttp.RequestCtx
 	var p *problem.Problem
 	if err := d.Serve(&ctx); !errors.As(err, &p) || p.Status != 503 || p.GetHeaders().Get("Retry-After") == "" {
@@ -68,7 +68,7 @@ func TestManyRequestsShareOneFetch(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}, 1), make(chan struct{})
 	slow := &service{name: "auth", fetch: func() error { entered <- struct{}{}; <-release; return nil }}
-	d := docs.New([]docs.Source{slow}, routeOf)
+	d := docs.New([]docs.Source{slow}, forwarded)
 	var wg sync.WaitGroup
 	for range 100 {
 		wg.Go(func() {

@@ -6,10 +6,10 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/clientaddr"
+	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/problem"
-	"ecommerce-stack.dev/services/internal/subscriber"
 )
 
 // How many long-running requests one caller may have, and one address with all the users
@@ -81,7 +81,7 @@ func (g *Gateway) findClient(r *Request) error {
 		}
 		r.client = g.Proxies.Addr(r.client, hops)
 	}
-	r.subscriber = limit.Key{Addr: subscriber.Of(r.client)}
+	r.subscriber = limit.Key{Addr: clientaddr.Subscriber(r.client)}
 	r.caller = r.subscriber
 	return nil
 }

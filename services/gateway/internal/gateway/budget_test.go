@@ -15,8 +15,8 @@ import (
 	"testing"
 	"time"
 
-	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/limit"
 )
 
 // constant is an upstream that responds to everything with the same bytes, and allocates

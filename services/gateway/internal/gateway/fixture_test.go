@@ -22,15 +22,15 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"ecommerce-stack.dev/services/gateway/internal/cache"
-	"ecommerce-stack.dev/services/gateway/internal/client"
-	"ecommerce-stack.dev/services/gateway/internal/connection"
 	"ecommerce-stack.dev/services/gateway/internal/gateway"
-	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/gateway/internal/route"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/authn/authntest"
+	"ecommerce-stack.dev/services/internal/clientaddr"
+	"ecommerce-stack.dev/services/internal/connection"
 	"ecommerce-stack.dev/services/internal/health"
+	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
@@ -110,7 +110,7 @@ type setup struct {
 	routes  string
 	limits  map[string]*limit.Limiter
 	origins gateway.Origins
-	proxies client.Proxies
+	proxies clientaddr.Proxies
 	drain   chan struct{}
 
 	upstream    string          // URL of another one than a server of the test's own

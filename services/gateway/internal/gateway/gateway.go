@@ -18,11 +18,12 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"ecommerce-stack.dev/services/gateway/internal/cache"
-	"ecommerce-stack.dev/services/gateway/internal/client"
-	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/gateway/internal/route"
 	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/clientaddr"
+	"ecommerce-stack.dev/services/internal/limit"
+	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
@@ -58,7 +59,7 @@ type Options struct {
 	Verifier  *authn.Verifier
 	// Limits by class; a class without a limiter is not limited.
 	Limits  map[string]*limit.Limiter
-	Proxies client.Proxies
+	Proxies clientaddr.Proxies
 	Origins Origins
 	Cache   *cache.Cache
 	// Buffers has the bytes that large responses share.
@@ -96,11 +97,13 @@ func New(o Options) *Gateway {
 // Use replaces the route table from the next request on.
 func (g *Gateway) Use(t *route.Table) { g.table.Store(t) }
 
-// RouteOf returns the route of an operation of an OpenAPI document, or nil if it is not
-// forwarded.
-func (g *Gateway) RouteOf(method, path string) *route.Route {
+// Forwarded implements openapi.ForwardedOf.
+func (g *Gateway) Forwarded(method, path string) *openapi.Forwarded {
 	m, _ := g.table.Load().Match(method, path)
-	return m.Route
+	if m.Route == nil {
+		return nil
+	}
+	return &openapi.Forwarded{Stream: m.Route.Stream, Cached: m.Route.Cache != nil}
 }
 
 // Handle handles a request.

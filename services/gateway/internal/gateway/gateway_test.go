@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"ecommerce-stack.dev/services/gateway/internal/client"
-	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/clientaddr"
+	"ecommerce-stack.dev/services/internal/limit"
 )
 
 func TestOnlyWhatIsInTheTableIsPassedOn(t *testing.T) {
@@ -310,7 +310,7 @@ func TestAnAddressIsTheClientsOnlyByTrustedProxies(t *testing.T) {
 	g.expect(g.do("GET", "/products", "", "X-Forwarded-For", "203.0.113.1"), 200, "")
 	g.expect(g.do("GET", "/products", "", "X-Forwarded-For", "203.0.113.2"), 429, "rate_limited")
 
-	var loopback client.Proxies
+	var loopback clientaddr.Proxies
 	if err := loopback.UnmarshalText([]byte("127.0.0.0/8")); err != nil {
 		t.Fatal(err)
 	}
@@ -701,8 +701,8 @@ func TestAnotherTableIsUsedFromTheNextRequestOn(t *testing.T) {
 	g.gateway.Use(table)
 	g.expect(g.do("GET", "/other", ""), 200, "")
 	g.expect(g.do("GET", "/products", ""), 404, "not_found")
-	if g.gateway.RouteOf("POST", "/other") == nil || g.gateway.RouteOf("GET", "/products/{productId}") != nil {
-		t.Error("RouteOf does not follow the table")
+	if g.gateway.Forwarded("POST", "/other") == nil || g.gateway.Forwarded("GET", "/products/{productId}") != nil {
+		t.Error("Forwarded does not follow the table")
 	}
 }
 
@@ -744,18 +744,52 @@ func TestOnlyTheDeviceCookieReachesLogin(t *testing.T) {
 
 func TestAServiceLearnsWhetherTheClientUsesHTTPS(t *testing.T) {
 	t.Parallel()
-	var loopback client.Proxies
+	var loopback clientaddr.Proxies
 	if err := loopback.UnmarshalText([]byte("127.0.0.0/8")); err != nil {
 		t.Fatal(err)
 	}
 	for name, c := range map[string]struct {
-		proxies client.Proxies
+		proxies clientaddr.Proxies
 		want    string
-	}{"a client that claims it": {client.Proxies{}, "http"}, "a trusted proxy": {loopback, "https"}} {
+	}{"a client that claims it": {clientaddr.Proxies{}, "http"}, "a trusted proxy": {loopback, "https"}} {
 		g := start(t, setup{proxies: c.proxies})
 		g.do("POST", "/auth/login", "{}", "X-Forwarded-Proto", "https")
 		if got := g.up.last().Header.Get("X-Forwarded-Proto"); got != c.want {
 			t.Errorf("%s: the service received %q, want %q", name, got, c.want)
 		}
 	}
+}
+
+func TestTheBuffersOfALargeResponseAreFreeWhenItsClientIsGone(t *testing.T) {
+	t.Parallel()
+	const all = 1 << 20
+	g := start(t, setup{buffers: all})
+	large := `{"name":"` + strings.Repeat("x", 700<<10) + `"}`
+	g.up.answers(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, large) })
+	token := g.client(7)
+	slow := g.wire()
+	_ = slow.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
+	if _, err := io.WriteString(slow, "GET /sales HTTP/1.1\r\nHost: x\r\nAuthorization: "+token+"\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slow.Read(make([]byte, 16)); err != nil { // The response has begun.
+		t.Fatal(err)
+	}
+	_ = slow.Close()
+	eventually(t, "the buffers are free", func() bool {
+		free := g.buffers.TryAcquire(all)
+		if free {
+			g.buffers.Release(all)
+		}
+		return free
+	})
+	for range 3 {
+		if a := g.do("GET", "/sales", "", "Authorization", token); a.raw != large {
+			t.Errorf("got %d with %d bytes, want %d", a.status, len(a.raw), len(large))
+		}
+	}
+	g.buffers.TryAcquire(all)
+	g.expect(g.do("GET", "/sales", "", "Authorization", token), 503, "unavailable")
+	g.up.answers(text("small"))
+	g.expect(g.do("GET", "/sales", "", "Authorization", token), 200, "")
 }

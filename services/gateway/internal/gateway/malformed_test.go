@@ -10,8 +10,8 @@ import (
 	"testing"
 	"time"
 
-	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 

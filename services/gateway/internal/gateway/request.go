@@ -7,9 +7,9 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ecommerce-stack.dev/services/gateway/internal/compression"
-	"ecommerce-stack.dev/services/gateway/internal/connection"
-	"ecommerce-stack.dev/services/gateway/internal/limit"
 	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/connection"
+	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -13,7 +12,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"ecommerce-stack.dev/services/gateway/internal/connection"
+	"ecommerce-stack.dev/services/internal/connection"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
@@ -71,7 +70,7 @@ func NewServer(g *Gateway, table *connection.Table, config *tls.Config) *Server 
 		ReadBufferSize: headerBytes, WriteBufferSize: bufferBytes, MaxRequestBodySize: MaxBody, StreamRequestBody: true,
 		DisablePreParseMultipartForm: true, CloseOnShutdown: true,
 		NoDefaultServerHeader: true, NoDefaultContentType: true,
-		Logger: logger{g.Log}, SecureErrorLogMessage: true,
+		Logger: slog.NewLogLogger(g.Log.Handler(), slog.LevelDebug), SecureErrorLogMessage: true,
 	}}
 }
 
@@ -100,13 +99,4 @@ func (s *Server) Close() error {
 		return nil
 	}
 	return err
-}
-
-// logger logs what the HTTP library says about connections at debug level: a client
-// causes it.
-type logger struct{ log *slog.Logger }
-
-// Printf implements fasthttp.Logger.
-func (l logger) Printf(format string, args ...any) {
-	l.log.Debug("http connection", "detail", fmt.Sprintf(format, args...))
 }

@@ -1,6 +1,6 @@
-// Package invalidation hears of changed products, through a queue of this process's
-// own, and tells the cache. It connects again by itself for as long as it runs; the
-// gateway never waits for it.
+// Package invalidation receives events of changed products, through a queue of this
+// process's own, and drops what the cache has of them. It reconnects for as long as it
+// runs; the gateway never waits for it.
 package invalidation
 
 import (
@@ -9,16 +9,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"strings"
-	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/broker"
 )
 
-// Cache is what is told.
+// Cache is what events of changes are for.
 type Cache interface {
 	// SetConnected sets whether events of changes arrive from now on.
 	SetConnected(connected bool)
@@ -26,50 +25,26 @@ type Cache interface {
 	Changed(path string)
 }
 
-const (
-	dialTimeout = 5 * time.Second
-	heartbeat   = 5 * time.Second
-	pauseMin    = 100 * time.Millisecond
-	pauseMax    = 3 * time.Second
-)
-
-// Listener hears of changes.
+// Listener receives events of changes.
 type Listener struct {
 	URL   string
 	Cache Cache
 	Log   *slog.Logger
 }
 
-// Run listens until ctx ends.
-func (l *Listener) Run(ctx context.Context) {
-	pause := pauseMin
-	for ctx.Err() == nil {
-		heard, err := l.listen(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if heard {
-			pause = pauseMin
-		}
-		l.Log.WarnContext(ctx, "cache invalidation disconnected; responses are cached for a second only", "error", err, "pause", pause.String())
-		select {
-		case <-ctx.Done():
-		case <-time.After(pause/2 + mathrand.N(pause/2)):
-		}
-		pause = min(2*pause, pauseMax)
-	}
-}
+// Run receives until ctx ends.
+func (l *Listener) Run(ctx context.Context) { broker.RunWithReconnect(ctx, l.Log, l.receive) }
 
-// listen is one connection; heard is true if it was there for a while.
-func (l *Listener) listen(ctx context.Context) (heard bool, err error) {
-	conn, err := dial(l.URL)
+// receive receives on one connection. Without one, responses are cached for a second only.
+func (l *Listener) receive(ctx context.Context) error {
+	conn, err := broker.Dial(l.URL, "gateway")
 	if err != nil {
-		return false, err
+		return err
 	}
-	defer conn.Close()
+	defer broker.CloseWithDeadline(conn)
 	deliveries, err := subscribe(conn)
 	if err != nil {
-		return false, err
+		return err
 	}
 	l.Cache.SetConnected(true)
 	defer l.Cache.SetConnected(false)
@@ -77,32 +52,17 @@ func (l *Listener) listen(ctx context.Context) (heard bool, err error) {
 	for {
 		select {
 		case <-ctx.Done():
-			return true, ctx.Err()
+			return ctx.Err()
 		case d, ok := <-deliveries:
 			if !ok {
-				return true, errors.New("the broker ended the connection")
+				return errors.New("cache invalidation disconnected: the broker closed the connection")
 			}
 			l.handle(ctx, d.Body)
 		}
 	}
 }
 
-func dial(url string) (*amqp.Connection, error) {
-	properties := amqp.NewConnectionProperties()
-	properties.SetClientConnectionName("gateway")
-	conn, err := amqp.DialConfig(url, amqp.Config{
-		Heartbeat: heartbeat, Properties: properties, Dial: amqp.DefaultDial(dialTimeout),
-	})
-	if err == nil {
-		return conn, nil
-	}
-	if _, parseErr := amqp.ParseURI(url); parseErr != nil {
-		return nil, errors.New("AMQP_URL is not of the form amqp://user:password@host:port/vhost") // the error may show the password
-	}
-	return nil, fmt.Errorf("connect to the broker: %w", err)
-}
-
-// subscribe makes a queue that lives as long as the connection.
+// subscribe declares a queue that exists as long as the connection.
 func subscribe(conn *amqp.Connection) (<-chan amqp.Delivery, error) {
 	ch, err := conn.Channel()
 	if err != nil {
@@ -123,8 +83,7 @@ func subscribe(conn *amqp.Connection) (<-chan amqp.Delivery, error) {
 	return deliveries, nil
 }
 
-// handle tells the cache of one event. When it cannot be read, anything may have
-// changed.
+// handle handles one event. If it cannot be read, anything may have changed.
 func (l *Listener) handle(ctx context.Context, body []byte) {
 	e, err := event.Parse(body)
 	if err == nil {
@@ -138,5 +97,5 @@ func (l *Listener) handle(ctx context.Context, body []byte) {
 	l.Cache.SetConnected(true)
 }
 
-// ProductPath is where a product is read.
+// ProductPath returns the path of a product.
 func ProductPath(id string) string { return "/products/" + id }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"ecommerce-stack.dev/services/gateway/internal/connection"
+	"ecommerce-stack.dev/services/internal/connection"
 )
 
 // Bounds of a response. One up to SmallResponse needs no permission. A larger one, up to

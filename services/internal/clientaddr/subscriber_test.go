@@ -1,10 +1,10 @@
-package subscriber_test
+package clientaddr_test
 
 import (
 	"net/netip"
 	"testing"
 
-	"ecommerce-stack.dev/services/internal/subscriber"
+	"ecommerce-stack.dev/services/internal/clientaddr"
 )
 
 func TestAnIPv6SiteIsOneSubscriber(t *testing.T) {
@@ -13,11 +13,11 @@ func TestAnIPv6SiteIsOneSubscriber(t *testing.T) {
 		"203.0.113.7": "203.0.113.7", "::ffff:203.0.113.7": "203.0.113.7",
 		"2001:db8::1": "2001:db8::", "2001:db8::2:3": "2001:db8::", "2001:db8:0:1::1": "2001:db8:0:1::", "fe80::1%eth0": "fe80::",
 	} {
-		if got := subscriber.Of(netip.MustParseAddr(address)); got.String() != want {
+		if got := clientaddr.Subscriber(netip.MustParseAddr(address)); got.String() != want {
 			t.Errorf("%s: got %s, want %s", address, got, want)
 		}
 	}
-	if subscriber.Of(netip.Addr{}).IsValid() {
+	if clientaddr.Subscriber(netip.Addr{}).IsValid() {
 		t.Error("no address has a subscriber")
 	}
 }

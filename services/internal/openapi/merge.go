@@ -1,6 +1,6 @@
-// Package docs makes one OpenAPI document of those of the services: what the
-// gateway passes on, and nothing else.
-package docs
+// Package openapi merges the OpenAPI documents of the services into one, of the operations
+// that the gateway forwards.
+package openapi
 
 import (
 	"encoding/json"
@@ -12,7 +12,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"ecommerce-stack.dev/services/gateway/internal/route"
 	"ecommerce-stack.dev/services/internal/buildinfo"
 )
 
@@ -21,8 +20,15 @@ type object = map[string]any
 
 const schemas = "#/components/schemas/"
 
-// RouteOf gives the route of an operation; nil when it is not passed on.
-type RouteOf func(method, path string) *route.Route
+// Forwarded is how the gateway forwards an operation.
+type Forwarded struct {
+	// Stream is set if the end of the response is not foreseeable, Cached if the gateway
+	// caches responses.
+	Stream, Cached bool
+}
+
+// ForwardedOf returns how an operation is forwarded, or nil if it is not.
+type ForwardedOf func(method, path string) *Forwarded
 
 // Service is a service's own document.
 type Service struct {
@@ -32,7 +38,7 @@ type Service struct {
 
 // Merge keeps the operations that have a route, with what the gateway adds to them.
 // Schemas of one name that differ get the name of their service put before it.
-func Merge(services []Service, routeOf RouteOf) ([]byte, error) {
+func Merge(services []Service, forwardedOf ForwardedOf) ([]byte, error) {
 	paths, shared, security, headers := object{}, object{}, object{}, ownHeaders()
 	var tags []any
 	for _, s := range services {
@@ -53,7 +59,7 @@ func Merge(services []Service, routeOf RouteOf) ([]byte, error) {
 		maps.Copy(shared, own)
 		maps.Copy(security, child(components, "securitySchemes"))
 		maps.Copy(headers, child(components, "headers"))
-		addPaths(paths, child(doc, "paths"), routeOf)
+		addPaths(paths, child(doc, "paths"), forwardedOf)
 		described, _ := doc["tags"].([]any)
 		tags = append(tags, described...)
 	}
@@ -120,7 +126,7 @@ func rename(v any, renamed map[string]string) {
 var methods = []string{"get", "post", "put", "patch", "delete"}
 
 // addPaths merges by method: two services may share a path.
-func addPaths(to, from object, routeOf RouteOf) {
+func addPaths(to, from object, forwardedOf ForwardedOf) {
 	for path, v := range from {
 		item, _ := v.(object)
 		for _, m := range methods {
@@ -128,7 +134,7 @@ func addPaths(to, from object, routeOf RouteOf) {
 			if !ok {
 				continue
 			}
-			r := routeOf(strings.ToUpper(m), path)
+			r := forwardedOf(strings.ToUpper(m), path)
 			if r == nil {
 				continue
 			}

@@ -20,7 +20,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"ecommerce-stack.dev/services/internal/subscriber"
+	"ecommerce-stack.dev/services/internal/clientaddr"
 )
 
 // Limits of the connections of a Listener.
@@ -163,7 +163,7 @@ func (t *Table) admit(raw net.Conn) *Conn {
 	if peer, err := netip.ParseAddrPort(c.remote); err == nil {
 		c.peer = peer.Addr().Unmap()
 	}
-	c.key = subscriber.Of(c.peer)
+	c.key = clientaddr.Subscriber(c.peer)
 	c.since.Store(time.Now().UnixNano())
 	victim, refusal := t.add(c)
 	if victim != nil {

@@ -1,7 +1,8 @@
-// Package client identifies the address that a request comes from. A header can contain
+// Package clientaddr identifies the address that a request comes from, and what of it one
+// client is held to. A header can contain
 // anything, so X-Forwarded-For is believed only from the right, and only as far as
 // trusted proxies wrote it.
-package client
+package clientaddr
 
 import (
 	"fmt"

@@ -1,16 +1,16 @@
-package client_test
+package clientaddr_test
 
 import (
 	"net/netip"
 	"strings"
 	"testing"
 
-	"ecommerce-stack.dev/services/gateway/internal/client"
+	"ecommerce-stack.dev/services/internal/clientaddr"
 )
 
 func TestOnlyTrustedProxiesAreBelieved(t *testing.T) {
 	t.Parallel()
-	var trusted client.Proxies
+	var trusted clientaddr.Proxies
 	if err := trusted.UnmarshalText([]byte("10.0.0.0/8, fd00::/8")); err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestOnlyTrustedProxiesAreBelieved(t *testing.T) {
 		if got := trusted.Addr(peer, c.forwarded).String(); got != c.want {
 			t.Errorf("%s: got %s, want %s", c.name, got, c.want)
 		}
-		if got := (client.Proxies{}).Addr(peer, c.forwarded); got != peer {
+		if got := (clientaddr.Proxies{}).Addr(peer, c.forwarded); got != peer {
 			t.Errorf("%s: without trusted proxies got %s", c.name, got)
 		}
 	}

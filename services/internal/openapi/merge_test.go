@@ -1,4 +1,4 @@
-package docs_test
+package openapi_test
 
 import (
 	"encoding/json"
@@ -8,17 +8,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"ecommerce-stack.dev/services/gateway/internal/docs"
-	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/openapi"
 )
 
 type object = map[string]any
 
 // merge the documents of auth and stock by a table of routes.
-func merge(t *testing.T, auth, stock string, routes map[string]*route.Route) object {
+func merge(t *testing.T, auth, stock string, routes map[string]*openapi.Forwarded) object {
 	t.Helper()
-	merged, err := docs.Merge([]docs.Service{{Name: "auth", Document: []byte(auth)}, {Name: "stock", Document: []byte(stock)}},
-		func(method, path string) *route.Route { return routes[method+" "+path] })
+	merged, err := openapi.Merge([]openapi.Service{{Name: "auth", Document: []byte(auth)}, {Name: "stock", Document: []byte(stock)}},
+		func(method, path string) *openapi.Forwarded { return routes[method+" "+path] })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +44,7 @@ func at(t *testing.T, doc object, names ...string) any {
 
 func ref(name string) object { return object{"$ref": "#/components/schemas/" + name} }
 
-var plain = &route.Route{}
+var plain = &openapi.Forwarded{}
 
 func TestDocumentsBecomeOneOfWhatIsPassedOn(t *testing.T) {
 	t.Parallel()
@@ -55,7 +54,7 @@ func TestDocumentsBecomeOneOfWhatIsPassedOn(t *testing.T) {
 		"components":{"schemas":{"User":{"type":"object"},"Body":{"type":"string"},"Page":{"$ref":"#/components/schemas/Body"},"Problem":{"x":1},"Unused":{}}}}`,
 		`{"paths":{"/products":{"get":{"a":[{"$ref":"#/components/schemas/Page"}]},"delete":{}}},
 		"components":{"schemas":{"Body":{"type":"integer"},"Page":{"$ref":"#/components/schemas/Body"},"Problem":{"x":1}}}}`,
-		map[string]*route.Route{"GET /auth/me": plain, "GET /products": plain})
+		map[string]*openapi.Forwarded{"GET /auth/me": plain, "GET /products": plain})
 	if diff := cmp.Diff([]any{ref("StockPage")}, at(t, doc, "paths", "/products", "get", "a")); diff != "" {
 		t.Errorf("reference (-want +got):\n%s", diff)
 	}
@@ -70,7 +69,7 @@ func TestDocumentsBecomeOneOfWhatIsPassedOn(t *testing.T) {
 	if diff := cmp.Diff(wantSchemas, at(t, doc, "components", "schemas")); diff != "" {
 		t.Errorf("schemas (-want +got):\n%s", diff)
 	}
-	if _, err := docs.Merge([]docs.Service{{Name: "x", Document: []byte("{")}}, nil); err == nil {
+	if _, err := openapi.Merge([]openapi.Service{{Name: "x", Document: []byte("{")}}, nil); err == nil {
 		t.Error("a broken document was merged")
 	}
 }
@@ -81,7 +80,7 @@ func TestTheMergeKeepsWhatTheServicesSay(t *testing.T) {
 	doc := merge(t, `{"tags":[{"name":"auth","description":"Accounts"},{"name":"internal","description":"Not passed on"}],
 		"paths":{"/auth/me":{"get":{"tags":["auth"],"operationId":"get-me","description":"Me.","security":[{"bearer":[]}],"x-roles":["Manager"],"responses":{"200":`+response+`}}}},
 		"components":{"headers":{"ETag":{"description":"Version"},"Unused":{}},"securitySchemes":{"bearer":{"type":"http"}}}}`,
-		`{"tags":[{"name":"auth","description":"Again"}],"paths":{}}`, map[string]*route.Route{"GET /auth/me": plain})
+		`{"tags":[{"name":"auth","description":"Again"}],"paths":{}}`, map[string]*openapi.Forwarded{"GET /auth/me": plain})
 	me := at(t, doc, "paths", "/auth/me", "get").(object)
 	said := object{"operationId": "get-me", "description": "Me.", "x-roles": []any{"Manager"}, "security": []any{object{"bearer": []any{}}}}
 	for name, want := range said {
@@ -111,7 +110,7 @@ func TestTheGatewaySaysWhatItAdds(t *testing.T) {
 			"content":{"application/problem+json":{"examples":{"too_many_attempts":{"value":{}}}}}}}}},
 		"/sales":{"post":{"parameters":[{"name":"Prefer","in":"header"}],"responses":{"202":{}}}},
 		"/products/{id}":{"get":{"parameters":[{"name":"id","in":"path","example":7}],"responses":{"200":{},"304":{},"404":{}}}}}}`, `{}`,
-		map[string]*route.Route{"POST /auth/login": plain, "POST /sales": plain, "GET /products/{id}": {Cache: &route.Cache{Kind: route.Item}}})
+		map[string]*openapi.Forwarded{"POST /auth/login": plain, "POST /sales": plain, "GET /products/{id}": {Cached: true}})
 	codes := func(path, method string) []string {
 		var names []string
 		for name := range at(t, doc, "paths", path, method, "responses", "429", "content", "application/problem+json", "examples").(object) {

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"ecommerce-stack.dev/services/gateway/internal/limit"
+	"ecommerce-stack.dev/services/internal/limit"
 )
 
 // TestADecisionCostsNoAllocation is not parallel: what other tests allocate would count.

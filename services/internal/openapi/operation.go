@@ -1,4 +1,4 @@
-package docs
+package openapi
 
 import (
 	"context"
@@ -9,8 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"ecommerce-stack.dev/services/gateway/internal/limit"
-	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
@@ -57,7 +56,7 @@ func ownHeaders() object {
 
 // complete says of an operation what the gateway does to it: limits, a cache, and
 // answers of its own.
-func complete(op object, path string, r *route.Route) {
+func complete(op object, path string, r *Forwarded) {
 	responses := member(op, "responses")
 	path = exemplary(op, path)
 	refuse(responses, path, limit.TooMany(time.Second))
@@ -70,7 +69,7 @@ func complete(op object, path string, r *route.Route) {
 		for _, name := range everywhere {
 			refer(res, name)
 		}
-		if r.Cache != nil && (status == "200" || status == "304") {
+		if r.Cached && (status == "200" || status == "304") {
 			refer(res, "Cache-Status")
 			refer(res, "Cache-Control")
 			refer(res, "Age")
