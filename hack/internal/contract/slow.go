@@ -1,9 +1,11 @@
 package contract
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"testing"
+	"time"
 )
 
 // slow begins a request to every operation with a body, whose body does not come.
@@ -55,6 +57,8 @@ func (w *world) unfinished(op *Operation) (*answer, error) {
 	}
 	req.Body, req.GetBody, req.ContentLength = body, nil, 100
 	go func() { _, _ = end.Write([]byte(`{"`)) }() // what follows does not come
+	// A connection that breaks off ends Do only after the body has ended.
+	defer time.AfterFunc(2*time.Minute, func() { _ = end.CloseWithError(errors.New("no response within 2 minutes")) }).Stop()
 	res, err := w.http.Do(req)
 	if err != nil {
 		return nil, err

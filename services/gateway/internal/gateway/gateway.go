@@ -109,8 +109,12 @@ func (g *Gateway) Forwarded(method, path string) *openapi.Forwarded {
 // Handle handles a request.
 func (g *Gateway) Handle(ctx *fasthttp.RequestCtx) { g.handle(ctx, nil) }
 
-// HandleMalformed responds to what is no request, with an error of the HTTP library.
-func (g *Gateway) HandleMalformed(ctx *fasthttp.RequestCtx, err error) { g.handle(ctx, malformed(err)) }
+// HandleMalformed responds to what is no request, with an error of the HTTP library. The
+// library does not renew the deadline of the connection's last response for that.
+func (g *Gateway) HandleMalformed(ctx *fasthttp.RequestCtx, err error) {
+	_ = ctx.SetWriteDeadline(time.Now().Add(writeTimeout)) // fails on a closed connection, as the write will
+	g.handle(ctx, malformed(err))
+}
 
 func (g *Gateway) handle(ctx *fasthttp.RequestCtx, refusal error) {
 	r := requests.Get().(*Request)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -58,4 +59,36 @@ func (g *fixture) raw(text string) (*http.Response, map[string]any) {
 		g.t.Fatal(err)
 	}
 	return res, p
+}
+
+// TestABodyThatDoesNotArriveIs408 sends the beginning of a body on a connection that has had
+// a response before.
+func TestABodyThatDoesNotArriveIs408(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for half a minute")
+	}
+	t.Parallel()
+	g := start(t, setup{})
+	c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	in := bufio.NewReader(c)
+	for i, want := range []int{http.StatusOK, http.StatusRequestTimeout} {
+		length := 2 + 100*i
+		if _, err := io.WriteString(c, "POST /auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: "+strconv.Itoa(length)+"\r\n\r\n{}"); err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.ReadResponse(in, nil)
+		if err != nil {
+			t.Fatalf("want %d: %v", want, err)
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("got %d, want %d", res.StatusCode, want)
+		}
+	}
 }
