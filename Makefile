@@ -86,7 +86,7 @@ generate: ## Regenerate deep copies, the CRD, chart libraries, RBAC and golden r
 
 .PHONY: verify
 verify: generate ## Fail when generated files or go.mod differ from what is committed
-	@$(WITH_GO) for m in $(MODULES) hack/kubernetes hack/kubernetes/addons hack/tools hack/bench/peers/caddy; do (cd $$m && GOWORK=off $(GO) mod tidy); done
+	@$(WITH_GO) for m in $(MODULES) hack/kubernetes hack/kubernetes/addons hack/tools hack/bench/peers/caddy hack/bench/peers/traefik; do (cd $$m && GOWORK=off $(GO) mod tidy); done
 	@git diff --exit-code -- . ':!go.work.sum' || { echo "verify: the files above differ: commit what 'make generate' and 'go mod tidy' made" >&2; exit 1; }
 
 ##@ Test

@@ -87,6 +87,17 @@ func inGroup(selected []measure.Measurement, groups ...string) bool {
 	return false
 }
 
+// targets returns the measurements of proxies.
+func targets(selected []measure.Measurement) []edge.Target {
+	var found []edge.Target
+	for _, m := range selected {
+		if t, ok := m.(edge.Target); ok {
+			found = append(found, t)
+		}
+	}
+	return found
+}
+
 func needsServers(selected []measure.Measurement) bool {
 	return inGroup(selected, "sql", "broker", "saga", "shop", "rest")
 }
@@ -103,6 +114,7 @@ func (b *bench) start(ctx context.Context, selected []measure.Measurement) error
 	}
 	if needsPeers(selected) {
 		b.edge.Root, b.edge.Bin = b.root, filepath.Join(b.root, "_out", "bench", "bin")
+		b.edge.Measured = targets(selected)
 		if hasTwins(selected, "http") {
 			b.edge.Against = b.revisions()
 		}

@@ -27,6 +27,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"ecommerce-stack.dev/hack/bench/internal/edge"
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/preflight"
 	"ecommerce-stack.dev/hack/bench/internal/report"
@@ -39,7 +40,7 @@ type options struct {
 	Rounds  int      `help:"How often everything is measured." default:"5"`
 	Seconds float64  `help:"How long each measurement takes." default:"5"`
 	Only    []string `help:"Names, parts of names or patterns of what to measure; see --list." sep:","`
-	Quick   bool     `help:"One round of one second each: a check that everything works."`
+	Quick   bool     `help:"One round of one second each: a check that everything works. Traefik, which takes minutes to build, is measured only if --only names it."`
 	List    bool     `help:"List what is measured, and end."`
 	Addr    string   `help:"Where the system's gateway listens; a free port of loopback if left out."`
 	Env     []string `help:"KEY=VALUE for the environment of the services." sep:"none"`
@@ -106,11 +107,10 @@ func run(ctx context.Context, o options) (err error) {
 	if err := b.resolve(ctx); err != nil {
 		return err
 	}
-	selected, err := measure.Select(b.measurements(), o.Only)
+	selected, err := b.selection()
 	if err != nil {
 		return err
 	}
-	selected = b.withTwins(selected)
 	if o.List {
 		for _, m := range selected {
 			fmt.Printf("%-28s %s\n", m.Name(), m.About())
@@ -131,6 +131,22 @@ func run(ctx context.Context, o options) (err error) {
 		return b.grow(ctx)
 	}
 	return b.measure(ctx, selected)
+}
+
+// selection returns what the options ask for, with its twins. A quick run measures a peer
+// that takes minutes to build only if --only names it.
+func (b *bench) selection() ([]measure.Measurement, error) {
+	selected, err := measure.Select(b.measurements(), b.options.Only)
+	if err != nil {
+		return nil, err
+	}
+	if b.options.Quick && len(b.options.Only) == 0 {
+		selected = slices.DeleteFunc(selected, func(m measure.Measurement) bool {
+			t, ok := m.(edge.Target)
+			return ok && t.IsSlowToBuild()
+		})
+	}
+	return b.withTwins(selected), nil
 }
 
 // room on the disk that a run of this many measurements of this many systems takes at

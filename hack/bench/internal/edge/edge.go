@@ -11,8 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"time"
 
 	"ecommerce-stack.dev/hack/bench/internal/child"
+	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/profile"
 	"ecommerce-stack.dev/hack/bench/internal/revision"
 	"ecommerce-stack.dev/hack/bench/internal/wire"
@@ -38,6 +41,8 @@ type peer interface {
 type Edge struct {
 	// Root of the repository, Bin where programs are built to and kept.
 	Root, Bin string
+	// Measured are the targets of the run. Only their peers are built and started.
+	Measured []Target
 	// Against are earlier revisions whose gateway stands beside the present one.
 	Against []*revision.Revision
 	// Profiles takes CPU profiles of the gateway, unless it is nil.
@@ -53,12 +58,20 @@ type Edge struct {
 	tokens    []string
 }
 
-// peers in the order they are started: the origin is first.
+// peers returns all peers in the order they are started: the origin is first.
 func peers() []peer {
-	return []peer{origin{}, nginx{}, haproxy{}, caddy{}, reverseProxy{}, relay{}, varnish{}, gateway{}}
+	return []peer{origin{}, nginx{}, haproxy{}, caddy{}, traefik{}, reverseProxy{}, fasthttp{}, varnish{}, gateway{}}
 }
 
-// Start builds, starts and tries everything. tell is called with what is done.
+// needed returns the peers of the measured targets, behind the origin.
+func (e *Edge) needed() []peer {
+	return slices.DeleteFunc(peers(), func(p peer) bool {
+		return p.name() != (origin{}).name() && !slices.ContainsFunc(e.Measured, func(t Target) bool { return t.peer == p.name() })
+	})
+}
+
+// Start builds, starts and tries the peers of the measured targets. tell is called with the
+// name of each.
 func (e *Edge) Start(ctx context.Context, tell func(string)) (err error) {
 	if e.dir, err = child.Folder("edge"); err != nil {
 		return err
@@ -75,15 +88,18 @@ func (e *Edge) Start(ctx context.Context, tell func(string)) (err error) {
 	if err := e.writeKeys(); err != nil {
 		return err
 	}
-	for _, p := range peers() {
+	for _, p := range e.needed() {
 		tell(p.name())
 		if err := e.start(ctx, p); err != nil {
 			return fmt.Errorf("%s: %w", p.name(), err)
 		}
 	}
-	for _, t := range Targets() {
-		if err := e.try(ctx, t); err != nil {
-			return fmt.Errorf("%s does not answer as it should: %w", t.Title, err)
+	for _, t := range e.Measured {
+		if _, twin := measure.Present(t.Title); twin != "" {
+			continue // startTwins tries it.
+		}
+		if err := e.awaitReady(ctx, t); err != nil {
+			return err
 		}
 	}
 	for _, r := range e.Against {
@@ -141,6 +157,28 @@ func compile(ctx context.Context, dir, what, file string, env ...string) error {
 		return fmt.Errorf("build %s in %s: %w\n%s", what, dir, err, said)
 	}
 	return nil
+}
+
+// readyWithin is how long a peer may take from listening to the first expected response.
+// Traefik listens before it has read its routes.
+const readyWithin = 10 * time.Second
+
+// awaitReady tries a target until it responds as expected.
+func (e *Edge) awaitReady(ctx context.Context, t Target) error {
+	for deadline := time.Now().Add(readyWithin); ; {
+		err := e.try(ctx, t)
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s does not respond as expected: %w", t.Title, err)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }
 
 // try makes one call and looks at the answer.

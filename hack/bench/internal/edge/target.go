@@ -20,7 +20,9 @@ type Target struct {
 	// tokens says that each request has the token of one of many users, guarded that the
 	// peer takes none without.
 	tokens, guarded bool
-	edge            *Edge
+	// slow is set for a peer that takes minutes to build for the first time.
+	slow bool
+	edge *Edge
 }
 
 // sameRequests are those of our gateway with tokens, at peers that do not look at them: a
@@ -35,12 +37,14 @@ func Targets() []Target {
 		{Title: "haproxy", about: "haproxy before the origin", peer: "haproxy", path: plainPath},
 		{Title: "caddy", about: "caddy before the origin", peer: "caddy", path: plainPath},
 		{Title: "go-reverseproxy", about: "Go's httputil.ReverseProxy, tuned, before the origin", peer: "go-reverseproxy", path: plainPath},
+		{Title: "traefik", about: "Traefik before the origin", peer: "traefik", path: plainPath, slow: true},
+		{Title: "fasthttp", about: "a plain reverse proxy of fasthttp, tuned, before the origin", peer: "fasthttp", path: plainPath},
 		{Title: "gateway", about: "our gateway before the origin, public and without a limit", peer: "gateway", path: plainPath},
 		{Title: "gateway-token", about: fmt.Sprintf("our gateway before the origin, tokens of %d users and their limits", users), peer: "gateway", path: tokenPath, tokens: true, guarded: true},
 		{Title: "origin-token", about: "the origin directly" + sameRequests, peer: "origin", path: plainPath, tokens: true},
 		{Title: "nginx-token", about: "nginx before the origin" + sameRequests, peer: "nginx", path: plainPath, tokens: true},
 		{Title: "go-reverseproxy-token", about: "Go's httputil.ReverseProxy before the origin" + sameRequests, peer: "go-reverseproxy", path: plainPath, tokens: true},
-		{Title: "relay-token", about: "a proxy of nothing but system calls before the origin" + sameRequests, peer: "relay", path: plainPath, tokens: true},
+		{Title: "fasthttp-token", about: "a plain reverse proxy of fasthttp before the origin" + sameRequests, peer: "fasthttp", path: plainPath, tokens: true},
 		{Title: "nginx-cached", about: "nginx with proxy_cache", peer: "nginx", path: cachedPath},
 		{Title: "varnish-cached", about: "varnish", peer: "varnish", path: cachedPath},
 		{Title: "gateway-cached", about: "our gateway's cached reads; without a broker they are fetched once a second", peer: "gateway", path: cachedPath},
@@ -52,6 +56,10 @@ func (t Target) On(e *Edge) measure.Measurement {
 	t.edge = e
 	return t
 }
+
+// IsSlowToBuild reports whether the peer of the target takes minutes to build for the first
+// time.
+func (t Target) IsSlowToBuild() bool { return t.slow }
 
 // Name implements measure.Measurement.
 func (t Target) Name() string { return "http/" + t.Title }

@@ -3,7 +3,9 @@ package edge
 import (
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"ecommerce-stack.dev/hack/bench/internal/revision"
@@ -12,7 +14,7 @@ import (
 func TestPeersGetTheSameRequestsAsOurGatewayAndNeedNoToken(t *testing.T) {
 	want := map[string]struct{ tokens, guarded bool }{
 		"gateway-token": {true, true}, "gateway-token@abc1234": {true, true},
-		"origin-token": {true, false}, "nginx-token": {true, false}, "go-reverseproxy-token": {true, false}, "relay-token": {true, false},
+		"origin-token": {true, false}, "nginx-token": {true, false}, "go-reverseproxy-token": {true, false}, "fasthttp-token": {true, false},
 	}
 	found := 0
 	for _, target := range Targets() {
@@ -32,6 +34,46 @@ func TestPeersGetTheSameRequestsAsOurGatewayAndNeedNoToken(t *testing.T) {
 	}
 	if found != len(want) {
 		t.Errorf("%d of %d targets with tokens are there", found, len(want))
+	}
+}
+
+func TestOnlyPeersOfMeasuredTargetsAreStarted(t *testing.T) {
+	for title, want := range map[string][]string{
+		"origin-token": {"origin"}, "nginx": {"origin", "nginx"}, "fasthttp-token": {"origin", "fasthttp"}, "traefik": {"origin", "traefik"},
+		"gateway-token": {"origin", "gateway"},
+	} {
+		i := slices.IndexFunc(Targets(), func(target Target) bool { return target.Title == title })
+		if i < 0 {
+			t.Fatalf("no target %s", title)
+		}
+		e := &Edge{Measured: Targets()[i : i+1]}
+		var got []string
+		for _, p := range e.needed() {
+			got = append(got, p.name())
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("peers of %s: %v, want %v", title, got, want)
+		}
+	}
+	if got, want := len((&Edge{Measured: Targets()}).needed()), len(peers()); got != want {
+		t.Errorf("%d peers of all targets, want %d", got, want)
+	}
+}
+
+func TestPeerIsReadyOnceItRespondsAsExpected(t *testing.T) {
+	// It has no routes for the first requests, like Traefik.
+	var requests atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if requests.Add(1) < 3 {
+			http.NotFound(w, r)
+			return
+		}
+		_, _ = w.Write([]byte(strings.Repeat("x", 300)))
+	}))
+	defer server.Close()
+	e := &Edge{addresses: map[string]string{"peer": strings.TrimPrefix(server.URL, "http://")}}
+	if err := e.awaitReady(t.Context(), Target{peer: "peer", path: plainPath}); err != nil || requests.Load() != 3 {
+		t.Errorf("ready after %d requests: %v; want 3", requests.Load(), err)
 	}
 }
 

@@ -28,8 +28,8 @@ func (e *Edge) startTwins(ctx context.Context, r *revision.Revision) error {
 		if !ok {
 			continue
 		}
-		if err := e.try(ctx, twin); err != nil {
-			return fmt.Errorf("%s does not answer as it should: %w", twin.Title, err)
+		if err := e.awaitReady(ctx, twin); err != nil {
+			return err
 		}
 	}
 	return nil

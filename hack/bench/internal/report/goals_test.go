@@ -3,7 +3,11 @@ package report
 import (
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"ecommerce-stack.dev/hack/bench/internal/measure"
+	"ecommerce-stack.dev/hack/bench/internal/statistics"
 )
 
 // tokens is a run with proxies at requests with and without tokens.
@@ -43,21 +47,31 @@ func TestAProxyIsComparedWithTheOriginAtTheSameRequests(t *testing.T) {
 	}
 }
 
-func TestTheGatewayWithTokensHasGoalsAtOtherAndAtTheSameRequests(t *testing.T) {
-	const what = "gateway with token and limits against "
-	got := goalsOf(tokens())
-	for i, want := range []struct {
-		what        string
-		want, ratio float64
-	}{
-		{"the origin", .45, .3}, {"the best Go peer", 2, 1.5}, {"nginx", 1, .75},
-		{"the origin, same requests", .45, .6}, {"Go's ReverseProxy, same requests", 2, 3}, {"nginx, same requests", 1, 1.2},
-	} {
-		if i >= len(got) || got[i].What != what+want.what || got[i].Want != want.want || got[i].Median != want.ratio {
-			t.Errorf("goals %+v, want one of %+v at %d", got, want, i)
-		}
+func TestGatewayGoalsAtTheSameRequests(t *testing.T) {
+	wantGoals(t, goalsOf(tokens()), []Goal{
+		{What: "requests with token and limits against the origin, same requests", Want: .45, Summary: statistics.Summary{Median: .6}},
+		{What: "requests with token and limits against Go's ReverseProxy, same requests", Want: 1.6, Summary: statistics.Summary{Median: 3}},
+	})
+}
+
+func TestGatewayGoalsAgainstTheRevisionWithTheOwnHTTPStack(t *testing.T) {
+	samples := []measure.Sample{
+		sample(1, "http/gateway-token", "requests", 90), sample(1, "http/gateway-token@58c1c4a", "requests", 100),
+		sample(1, "http/gateway-cached", "requests", 60), sample(1, "http/gateway-cached@58c1c4a", "requests", 100),
+		sample(1, "shop/uniform", "orders", 99), sample(1, "shop/uniform@58c1c4a0", "orders", 100), // With a digit more.
+		sample(1, "http/gateway-token@abc1234", "requests", 10), sample(1, "shop/hot@58c1c4a", "orders", 100),
 	}
-	if len(got) != 6 {
-		t.Errorf("%d goals, want 6", len(got))
+	wantGoals(t, goalsOf(samples), []Goal{
+		{What: "requests with token and limits against 58c1c4a", Want: .9, Summary: statistics.Summary{Median: .9}},
+		{What: "cached reads against 58c1c4a", Want: .8, Summary: statistics.Summary{Median: .6}},
+		{What: "orders through the gateway, uniform, against 58c1c4a", Want: .95, Summary: statistics.Summary{Median: .99}},
+	})
+}
+
+func wantGoals(t *testing.T, got, want []Goal) {
+	t.Helper()
+	ignored := cmpopts.IgnoreFields(statistics.Summary{}, "Min", "Max", "N")
+	if diff := cmp.Diff(want, got, ignored); diff != "" {
+		t.Errorf("goals (-want +got):\n%s", diff)
 	}
 }

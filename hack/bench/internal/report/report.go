@@ -26,8 +26,6 @@ type Report struct {
 	Samples []measure.Sample  `json:"samples"`
 	Rows    []Row             `json:"rows"`
 	Goals   []Goal            `json:"goals"`
-	// Ceiling is how much of what any proxy can do some of them do.
-	Ceiling []Share `json:"ceiling,omitempty"`
 	// Against compares the present figures with those of earlier revisions.
 	Against []Pair `json:"against,omitempty"`
 }
@@ -49,14 +47,13 @@ type Row struct {
 	Ratio *statistics.Summary `json:"ratio,omitempty"`
 }
 
-// Digest computes rows, goals, shares and pairs from the samples.
+// Digest computes rows, goals and pairs from the samples.
 func (r *Report) Digest() {
 	r.Rows = rowsOf(r.Samples)
 	for i := range r.Rows {
 		compare(&r.Rows[i], r.Samples)
 	}
 	r.Goals = goalsOf(r.Samples)
-	r.Ceiling = sharesOf(r.Samples)
 	r.Against = pairsOf(r.Rows, r.Samples)
 }
 

@@ -105,7 +105,6 @@ func (r *Report) Print(w io.Writer) {
 	}
 	r.rest(w)
 	r.goals(w)
-	r.ceiling(w)
 	r.against(w)
 }
 

@@ -1,0 +1,17 @@
+package edge
+
+import (
+	"context"
+
+	"ecommerce-stack.dev/hack/bench/internal/child"
+)
+
+// fasthttp is a plain reverse proxy of the library that the gateway is built on.
+type fasthttp struct{}
+
+func (fasthttp) name() string { return "fasthttp" }
+
+func (fasthttp) spec(ctx context.Context, e *Edge, _, address string) (child.Spec, error) {
+	path, err := e.build(ctx, "hack", "./bench/peers/fasthttp")
+	return child.Spec{Path: path, Args: []string{address, "http://" + e.origin}}, err
+}

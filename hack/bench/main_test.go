@@ -1,0 +1,29 @@
+package main
+
+import (
+	"slices"
+	"testing"
+
+	"ecommerce-stack.dev/hack/bench/internal/measure"
+)
+
+func TestQuickRunLeavesOutWhatIsSlowToBuild(t *testing.T) {
+	const slow = "http/traefik"
+	for what, c := range map[string]struct {
+		options options
+		want    bool
+	}{
+		"full":        {options{}, true},
+		"quick":       {options{Quick: true}, false},
+		"quick, only": {options{Quick: true, Only: []string{slow}}, true},
+	} {
+		b := &bench{options: c.options}
+		selected, err := b.selection()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Contains(measure.Names(selected), slow); got != c.want {
+			t.Errorf("%s: measures %s: %t, want %t", what, slow, got, c.want)
+		}
+	}
+}
