@@ -110,12 +110,14 @@ func (s *shard) makeRoom(now int64) {
 	}
 }
 
+// Names as the HTTP library has them.
+var limitField, remainingField, resetField = []byte("Ratelimit-Limit"), []byte("Ratelimit-Remaining"), []byte("Ratelimit-Reset")
+
 // Set sets the header fields of draft-ietf-httpapi-ratelimit-headers-03. Times are in
 // seconds, rounded up.
 func (d Decision) Set(h *fasthttp.ResponseHeader) {
-	var digits [20]byte
-	set := func(name string, n int64) { h.SetBytesV(name, strconv.AppendInt(digits[:0], n, 10)) }
-	set("Ratelimit-Limit", d.Limit)
-	set("Ratelimit-Remaining", d.Remaining)
-	set("Ratelimit-Reset", int64((d.Reset+time.Second-1)/time.Second))
+	var buf [20]byte
+	h.SetCanonical(limitField, strconv.AppendInt(buf[:0], d.Limit, 10))
+	h.SetCanonical(remainingField, strconv.AppendInt(buf[:0], d.Remaining, 10))
+	h.SetCanonical(resetField, strconv.AppendInt(buf[:0], int64((d.Reset+time.Second-1)/time.Second), 10))
 }

@@ -42,7 +42,7 @@ type Response struct {
 }
 
 // Stored are the header fields of a response that are stored. The first is its entity tag.
-var Stored = [...]string{fasthttp.HeaderETag, fasthttp.HeaderContentType, fasthttp.HeaderRetryAfter, fasthttp.HeaderLastModified}
+var Stored = [...]string{"Etag", fasthttp.HeaderContentType, fasthttp.HeaderRetryAfter, fasthttp.HeaderLastModified}
 
 // Fetch makes the call for a response.
 type Fetch func(ctx context.Context) (Response, error)
@@ -187,9 +187,9 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
 	}
-	if stored, ok := c.staleIfError(k, f); ok {
+	if previous, ok := c.staleIfError(k, f); ok {
 		c.results.WithLabelValues("stale").Inc()
-		return c.cached(stored, name+"; fwd=stale; detail=stale-if-error"), nil
+		return c.cached(previous, name+"; fwd=stale; detail=stale-if-error"), nil
 	}
 	if f.err != nil {
 		c.results.WithLabelValues("error").Inc()
@@ -207,15 +207,15 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 
 // lookup returns the response for a key if a fresh one is stored.
 func (c *Cache) lookup(k Key) (Result, bool) {
-	stored, ok := c.store(k).GetIfPresent(k.Text)
+	e, ok := c.store(k).GetIfPresent(k.Text)
 	if !ok {
 		return Result{}, false
 	}
-	left := c.lifetime() - c.now().Sub(stored.at)
+	left := c.lifetime() - c.now().Sub(e.at)
 	if left <= 0 {
 		return Result{}, false
 	}
-	return c.cached(stored, name+"; hit; ttl="+seconds(left)), true
+	return c.cached(e, name+"; hit; ttl="+seconds(left)), true
 }
 
 // staleIfError returns the response in place of one that failed. It is looked up after
@@ -276,7 +276,18 @@ func (c *Cache) fly(ctx context.Context, k Key, f *flight, fetch Fetch) {
 }
 
 // revalidate allows clients to store a response, if they ask before they use it.
-const revalidate = "no-cache"
+var revalidate = []byte("no-cache")
+
+// Names as the HTTP library has them.
+var (
+	cacheStatus, cacheControl, age = []byte("Cache-Status"), []byte(fasthttp.HeaderCacheControl), []byte(fasthttp.HeaderAge)
+	stored                         = func() (names [len(Stored)][]byte) {
+		for i, name := range Stored {
+			names[i] = []byte(name)
+		}
+		return names
+	}()
+)
 
 // Write sets the response to a request: the whole one, or 304 if the client has it
 // already by its If-None-Match field (RFC 9110, section 13.1.2). gzip is whether the
@@ -284,15 +295,16 @@ const revalidate = "no-cache"
 func (res Result) Write(r *fasthttp.Response, ifNoneMatch string, gzip bool) {
 	e := res.entry
 	r.SetStatusCode(e.Status)
+	var buf [128]byte
 	for i, value := range e.Fields {
 		if value != "" {
-			r.Header.Set(Stored[i], value)
+			r.Header.SetCanonical(stored[i], append(buf[:0], value...))
 		}
 	}
-	r.Header.Set("Cache-Status", res.status)
+	r.Header.SetCanonical(cacheStatus, append(buf[:0], res.status...))
 	if e.Status == http.StatusOK {
-		r.Header.Set(fasthttp.HeaderCacheControl, revalidate)
-		r.Header.Set(fasthttp.HeaderAge, seconds(res.age))
+		r.Header.SetCanonical(cacheControl, revalidate)
+		r.Header.SetCanonical(age, strconv.AppendInt(buf[:0], int64(res.age/time.Second), 10))
 		if matches(ifNoneMatch, e.Fields[0]) {
 			r.Header.Del(fasthttp.HeaderContentType)
 			r.SetStatusCode(http.StatusNotModified)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"strings"
 
 	"github.com/valyala/fasthttp"
 
@@ -44,26 +43,12 @@ func (g *Gateway) findRoute(r *Request) error {
 		r.SetConnectionClose()
 		r.refusal = problem.From(&http.MaxBytesError{Limit: MaxBody})
 	}
-	r.long = m.Route != nil && (m.Route.Stream || asksToWait(&r.Request.Header))
+	r.long = m.Route != nil && (m.Route.Stream || r.asksToWait)
 	return nil
 }
 
 func methodNotAllowed(allow string) *problem.Problem {
 	return problem.New(http.StatusMethodNotAllowed, "", "Method not allowed. Allowed: "+allow+".").WithHeader("Allow", allow)
-}
-
-// asksToWait reports whether the client asks for a response that may take long (RFC 7240,
-// section 4.3). How long, the service decides.
-func asksToWait(h *fasthttp.RequestHeader) bool {
-	for _, line := range h.PeekAll("Prefer") {
-		for preference := range strings.SplitSeq(string(line), ",") {
-			name, _, _ := strings.Cut(preference, "=")
-			if strings.EqualFold(strings.TrimSpace(name), "wait") {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 const forwardedFor = "X-Forwarded-For"
@@ -97,7 +82,7 @@ func (g *Gateway) authenticate(r *Request) error {
 	if r.route == nil || r.route.Access.Public {
 		return nil
 	}
-	caller, err := g.Verifier.Authorize(string(r.Request.Header.Peek(fasthttp.HeaderAuthorization)), r.route.Access.Roles...)
+	caller, err := g.Verifier.Authorize(r.authorization, r.route.Access.Roles...)
 	if r.refusal == nil {
 		r.refusal = err
 	}

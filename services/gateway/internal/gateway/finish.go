@@ -14,21 +14,40 @@ import (
 	"ecommerce-stack.dev/services/internal/server"
 )
 
+// Names and values as the HTTP library has them.
+var (
+	requestID, traceParent = []byte(server.RequestIDHeader), []byte(server.TraceParentHeader)
+	vary, acceptEncoding   = []byte(fasthttp.HeaderVary), []byte(fasthttp.HeaderAcceptEncoding)
+	hardening              = func() (fields [len(server.Hardening)]struct{ name, value []byte }) {
+		for i, f := range server.Hardening {
+			fields[i].name, fields[i].value = []byte(f.Name), []byte(f.Value)
+		}
+		return fields
+	}()
+)
+
 // setHeaders sets the header fields that every response has.
 func (g *Gateway) setHeaders(r *Request) {
 	h := &r.Response.Header
-	h.Set(server.RequestIDHeader, r.id)
-	h.Set(server.TraceParentHeader, r.trace)
-	for i := range server.Hardening {
-		if field := &server.Hardening[i]; len(h.Peek(field.Name)) == 0 {
-			h.Set(field.Name, field.Value)
+	var present [len(hardening)]bool
+	for name := range h.All() {
+		for i := range hardening {
+			present[i] = present[i] || bytes.Equal(name, hardening[i].name)
 		}
 	}
+	for i := range hardening {
+		if !present[i] {
+			h.SetCanonical(hardening[i].name, hardening[i].value)
+		}
+	}
+	var buf [64]byte
+	h.SetCanonical(requestID, append(buf[:0], r.id...))
+	h.SetCanonical(traceParent, append(buf[:0], r.trace...))
 	if r.decision.Limit > 0 {
 		r.decision.Set(h)
 	}
 	if !personal(r.path) {
-		h.Add(fasthttp.HeaderVary, fasthttp.HeaderAcceptEncoding)
+		h.AddBytesKV(vary, acceptEncoding)
 	}
 	g.Origins.allow(r)
 }
@@ -104,7 +123,7 @@ func (o Origins) allow(r *Request) {
 	}
 	h := &r.Response.Header
 	h.Add(fasthttp.HeaderVary, fasthttp.HeaderOrigin)
-	origin := string(r.Request.Header.Peek(fasthttp.HeaderOrigin))
+	origin := r.origin
 	if origin == "" || !slices.Contains(o, origin) && !slices.Contains(o, "*") {
 		return
 	}

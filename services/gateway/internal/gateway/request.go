@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -24,8 +25,9 @@ type Request struct {
 	method    string
 	path      string // decoded
 
-	acceptsGzip bool
-	ifNoneMatch string // as the client sent it
+	// Fields of the request that stages need, as the client sent them.
+	authorization, origin, ifNoneMatch string
+	acceptsGzip, asksToWait            bool
 
 	refusal error // what is wrong with the request; it counts against the limit first
 	page    *page
@@ -46,16 +48,53 @@ type Request struct {
 // begin reads from ctx what every stage needs.
 func (r *Request) begin(ctx *fasthttp.RequestCtx, refusal error) {
 	*r = Request{RequestCtx: ctx, began: time.Now(), refusal: refusal, method: string(ctx.Method())}
-	r.id = string(ctx.Request.Header.Peek(server.RequestIDHeader))
+	r.readFields(&ctx.Request.Header)
 	if !telemetry.ValidRequestID(r.id) {
 		r.id = telemetry.NewRequestID()
 	}
-	r.trace = telemetry.ChildTraceParent(string(ctx.Request.Header.Peek(server.TraceParentHeader)))
-	r.acceptsGzip = compression.Accepted(&ctx.Request.Header)
-	r.ifNoneMatch = string(ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch))
+	r.trace = telemetry.ChildTraceParent(r.trace)
 	if r.conn = connection.Of(ctx.Conn()); r.conn != nil {
 		r.remote = r.conn.Remote()
 	}
+}
+
+// readFields reads the header in one pass. Of several lines of a name the first counts.
+func (r *Request) readFields(h *fasthttp.RequestHeader) {
+	first := func(to *string, value []byte) {
+		if *to == "" {
+			*to = string(value)
+		}
+	}
+	for name, value := range h.All() {
+		switch string(name) {
+		case server.RequestIDHeader:
+			first(&r.id, value)
+		case server.TraceParentHeader:
+			first(&r.trace, value)
+		case fasthttp.HeaderAuthorization:
+			first(&r.authorization, value)
+		case fasthttp.HeaderOrigin:
+			first(&r.origin, value)
+		case fasthttp.HeaderIfNoneMatch:
+			first(&r.ifNoneMatch, value)
+		case fasthttp.HeaderAcceptEncoding:
+			r.acceptsGzip = compression.Accepted(h)
+		case "Prefer":
+			r.asksToWait = r.asksToWait || waits(string(value))
+		}
+	}
+}
+
+// waits reports whether preferences ask for a response that may take long (RFC 7240,
+// section 4.3). How long, the service decides.
+func waits(preferences string) bool {
+	for preference := range strings.SplitSeq(preferences, ",") {
+		name, _, _ := strings.Cut(preference, "=")
+		if strings.EqualFold(strings.TrimSpace(name), "wait") {
+			return true
+		}
+	}
+	return false
 }
 
 // refused reports whether something is wrong with the request.

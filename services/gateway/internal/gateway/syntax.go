@@ -53,6 +53,9 @@ func (g *Gateway) checkSyntax(r *Request) error {
 // decodePath returns a decoded path. It refuses one that a service could split in another
 // way, and a URL that is no text.
 func decodePath(encoded, query string) (string, error) {
+	if strings.IndexByte(encoded, '%') < 0 {
+		return encoded, server.CheckURL(encoded, query)
+	}
 	decoded, err := url.PathUnescape(encoded)
 	if err != nil {
 		return encoded, problem.New(http.StatusBadRequest, "", "The path has an invalid percent-encoding.")

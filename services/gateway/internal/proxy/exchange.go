@@ -33,12 +33,18 @@ type call struct {
 	deadline time.Time
 	// stream allows a response whose end is not foreseeable, which is returned in source.
 	stream bool
+	// read is set for a call that may be retried.
+	read bool
 	// client is watched while the response is awaited; nil for other calls.
 	client *connection.Conn
 
 	held   int64   // bytes of the shared buffers that the response has
 	source *source // of a stream, which the caller closes
 }
+
+// recently is how long after its last use a connection of the pool is used for a read
+// without a look at it. A read is retried if the connection turns out to be closed.
+const recently = time.Second
 
 // deadlineGrace is how long after a deadline a response is still awaited: work that was
 // committed in time is reported, not retried.
@@ -53,7 +59,7 @@ const deadlineGrace = 2 * time.Second
 // interrupted when the client leaves, and would pool the connections above.
 func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
 	cc, err := u.client.AcquireConn(time.Until(c.deadline), false)
-	for err == nil && !reusable(cc.Conn()) {
+	for err == nil && (!c.read || time.Since(cc.LastUseTime()) > recently) && !reusable(cc.Conn()) {
 		u.client.CloseConn(cc)
 		cc, err = u.client.AcquireConn(time.Until(c.deadline), false)
 	}

@@ -107,16 +107,19 @@ func (u *Upstream) prepare(req *fasthttp.Request, c Call, until time.Time) {
 	}
 	cookies := allowedCookies(h, c.Cookies)
 	var drop [8]string
-	dropped := append(drop[:0], connectionOptions(h.PeekAll(fasthttp.HeaderConnection))...)
-	for name := range h.All() {
+	dropped := drop[:0]
+	for name, value := range h.All() {
 		if endsHere(name) {
 			dropped = append(dropped, string(name))
 		}
+		if string(name) == fasthttp.HeaderConnection {
+			dropped = appendOptions(dropped, string(value))
+		}
 	}
-	host := string(h.Host())
 	for _, name := range dropped {
 		h.Del(name)
 	}
+	h.SetCanonical(forwardedHost, h.Host())
 	if cookies != "" {
 		h.Set(fasthttp.HeaderCookie, cookies)
 	}
@@ -126,18 +129,29 @@ func (u *Upstream) prepare(req *fasthttp.Request, c Call, until time.Time) {
 	h.SetProtocol("HTTP/1.1")
 	h.SetNoDefaultContentType(true)
 	h.Add(fasthttp.HeaderVia, via)
-	h.Set(server.RequestIDHeader, c.RequestID)
-	h.Set(server.TraceParentHeader, c.TraceParent)
-	h.Set(fasthttp.HeaderXForwardedHost, host)
-	h.Set(fasthttp.HeaderXForwardedProto, "http")
-	if c.Secure {
-		h.Set(fasthttp.HeaderXForwardedProto, "https")
-	}
+	var buf [64]byte
+	h.SetCanonical(requestID, append(buf[:0], c.RequestID...))
+	h.SetCanonical(traceParent, append(buf[:0], c.TraceParent...))
+	h.SetCanonical(forwardedProto, append(buf[:0], scheme(c.Secure)...))
 	if c.Address.IsValid() {
-		h.Set(fasthttp.HeaderXForwardedFor, c.Address.String())
+		h.SetCanonical(forwardedFor, c.Address.AppendTo(buf[:0]))
 	}
-	var digits [20]byte
-	h.SetBytesV(deadline.Header, deadline.Append(digits[:0], until))
+	h.SetCanonical(requestDeadline, deadline.Append(buf[:0], until))
+}
+
+// Names as the HTTP library has them.
+var (
+	requestID, traceParent      = []byte(server.RequestIDHeader), []byte(server.TraceParentHeader)
+	forwardedFor, forwardedHost = []byte(fasthttp.HeaderXForwardedFor), []byte(fasthttp.HeaderXForwardedHost)
+	forwardedProto              = []byte(fasthttp.HeaderXForwardedProto)
+	requestDeadline             = []byte(deadline.Header)
+)
+
+func scheme(secure bool) string {
+	if secure {
+		return "https"
+	}
+	return "http"
 }
 
 // endsHere reports whether a field of a request is not forwarded.
@@ -160,17 +174,14 @@ func endsHere(name []byte) bool {
 	return false
 }
 
-// connectionOptions returns the names in Connection fields, which go no further (RFC 9110,
+// appendOptions appends the names in a Connection field, which go no further (RFC 9110,
 // section 7.6.1). A client cannot remove the framing of its request that way.
-func connectionOptions(lines [][]byte) []string {
-	var names []string
-	for _, line := range lines {
-		for name := range strings.SplitSeq(string(line), ",") {
-			switch name = strings.TrimSpace(name); {
-			case name == "", strings.EqualFold(name, fasthttp.HeaderHost), strings.EqualFold(name, fasthttp.HeaderContentLength):
-			default:
-				names = append(names, name)
-			}
+func appendOptions(names []string, field string) []string {
+	for name := range strings.SplitSeq(field, ",") {
+		switch name = strings.TrimSpace(name); {
+		case name == "", strings.EqualFold(name, fasthttp.HeaderHost), strings.EqualFold(name, fasthttp.HeaderContentLength):
+		default:
+			names = append(names, name)
 		}
 	}
 	return names
@@ -191,10 +202,12 @@ func allowedCookies(h *fasthttp.RequestHeader, names []string) string {
 // upstream, and those that the gateway sets itself.
 func removeHopByHop(h *fasthttp.ResponseHeader) {
 	var drop [8]string
-	dropped := append(drop[:0], connectionOptions(h.PeekAll(fasthttp.HeaderConnection))...)
-	for name := range h.All() {
+	dropped := drop[:0]
+	for name, value := range h.All() {
 		switch string(name) {
-		case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Upgrade", server.RequestIDHeader, server.TraceParentHeader:
+		case "Connection":
+			dropped = append(appendOptions(dropped, string(value)), "Connection")
+		case "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Upgrade", server.RequestIDHeader, server.TraceParentHeader:
 			dropped = append(dropped, string(name))
 		}
 		if bytes.IndexByte(name, ' ') >= 0 { // fasthttp tolerates it (RFC 9112, section 5.1)

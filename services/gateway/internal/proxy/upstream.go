@@ -158,7 +158,7 @@ func (u *Upstream) enter(long bool) (*places, error) {
 // changes something is made once: without a response nobody can tell whether it was
 // carried out. The error is what the client is told.
 func (u *Upstream) send(req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
-	read := req.Header.IsGet() || req.Header.IsHead()
+	c.read = req.Header.IsGet() || req.Header.IsHead()
 	for attempt := 0; ; attempt++ {
 		if !u.breaker.TryAcquirePermit() {
 			u.metrics.failures.WithLabelValues(u.name, "breaker").Inc()
@@ -171,7 +171,7 @@ func (u *Upstream) send(req *fasthttp.Request, resp *fasthttp.Response, c *call)
 		}
 		u.breaker.RecordFailure()
 		u.releaseHeld(c)
-		if !read || attempt == retries || !pause(c.deadline, retryPause<<attempt) {
+		if !c.read || attempt == retries || !pause(c.deadline, retryPause<<attempt) {
 			return u.explain(err, c)
 		}
 		u.metrics.retries.WithLabelValues(u.name).Inc()
