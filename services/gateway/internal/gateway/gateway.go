@@ -121,8 +121,8 @@ func (g *Gateway) handle(ctx *fasthttp.RequestCtx, refusal error) {
 	r.begin(ctx, refusal)
 	defer r.end()
 	g.requests.Begin()
-	g.protect(r, g.run)
-	g.protect(r, g.finish)
+	g.protect(r, (*Gateway).run)
+	g.protect(r, (*Gateway).finish)
 }
 
 var requests = sync.Pool{New: func() any { return new(Request) }}
@@ -145,14 +145,14 @@ func (g *Gateway) finish(r *Request) {
 }
 
 // protect recovers from a panic, which would end the process: the HTTP library does not.
-func (g *Gateway) protect(r *Request, run func(*Request)) {
+func (g *Gateway) protect(r *Request, run func(*Gateway, *Request)) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			g.Log.ErrorContext(r.context(), "panic", "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
 			g.respond(r, errors.New("panic"))
 		}
 	}()
-	run(r)
+	run(g, r)
 }
 
 // respond sets the problem of an error as the response.

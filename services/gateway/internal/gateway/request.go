@@ -19,6 +19,7 @@ import (
 type Request struct {
 	*fasthttp.RequestCtx
 	began     time.Time
+	complete  time.Time        // when its body had arrived
 	conn      *connection.Conn // nil where the listener is none of package connection
 	remote    string           // address and port of the peer
 	id, trace string
@@ -47,7 +48,10 @@ type Request struct {
 
 // begin reads from ctx what every stage needs.
 func (r *Request) begin(ctx *fasthttp.RequestCtx, refusal error) {
-	*r = Request{RequestCtx: ctx, began: time.Now(), refusal: refusal, method: string(ctx.Method())}
+	*r = Request{}
+	r.RequestCtx, r.refusal, r.method = ctx, refusal, string(ctx.Method())
+	r.began = time.Now()
+	r.complete = r.began
 	r.readFields(&ctx.Request.Header)
 	if !telemetry.ValidRequestID(r.id) {
 		r.id = telemetry.NewRequestID()
@@ -102,7 +106,7 @@ func (r *Request) refused() bool { return r.refusal != nil }
 
 // end returns the request to the pool.
 func (r *Request) end() {
-	*r = Request{}
+	r.RequestCtx, r.refusal, r.streaming = nil, nil, nil // begin resets the rest
 	requests.Put(r)
 }
 

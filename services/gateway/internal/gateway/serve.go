@@ -108,6 +108,7 @@ func (g *Gateway) readBody(r *Request) error {
 		return problem.From(&http.MaxBytesError{Limit: MaxBody})
 	}
 	r.Request.SetBodyRaw(body.Bytes())
+	r.complete = time.Now()
 	return r.serving()
 }
 
@@ -191,12 +192,12 @@ func canonicalID(s string) bool {
 // forward sends the request to the service.
 func (g *Gateway) forward(r *Request) error {
 	to := r.route
-	ended := func() {}
+	var ended func()
 	if r.streaming != nil {
 		ended = r.streaming.end
 	}
 	held, err := g.Upstreams[to.Upstream].Forward(r.RequestCtx, proxy.Call{
-		Timeout: to.Timeout, Stream: to.Stream, Draining: g.Draining, Ended: ended, Long: r.long, Conn: r.conn, Address: r.client,
+		Began: r.complete, Timeout: to.Timeout, Stream: to.Stream, Draining: g.Draining, Ended: ended, Long: r.long, Conn: r.conn, Address: r.client,
 		Secure: g.secure(r), RequestID: r.id, TraceParent: r.trace, Cookies: to.Cookies,
 	})
 	if !r.Response.IsBodyStream() {

@@ -141,11 +141,18 @@ func validHost(host string) bool {
 		return err == nil && strings.HasSuffix(inner, "]")
 	}
 	for i := range len(name) {
-		switch c := name[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~!$&'()*+;=%", c) >= 0:
-		default:
+		if !nameBytes[name[i]] {
 			return false
 		}
 	}
 	return name != ""
 }
+
+// nameBytes has the bytes of a registered name (RFC 3986, section 3.2.2), without the comma,
+// which would make a list.
+var nameBytes = func() (table [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+;=%") {
+		table[c] = true
+	}
+	return table
+}()

@@ -19,10 +19,12 @@ import (
 
 // Call describes how a request is forwarded.
 type Call struct {
-	// Timeout until the response is complete, or for a stream until it begins.
+	// Began is when the request had arrived. Timeout is how long after that the response has to
+	// be complete, or for a stream to begin.
+	Began   time.Time
 	Timeout time.Duration
 	// Stream allows a response whose end is not foreseeable. Draining ends it, and Ended is
-	// called when it has ended.
+	// called when it has ended, unless it is nil.
 	Stream   bool
 	Draining <-chan struct{}
 	Ended    func()
@@ -47,27 +49,26 @@ type Call struct {
 func (u *Upstream) Forward(ctx *fasthttp.RequestCtx, c Call) (held int64, err error) {
 	place, err := u.enter(c.Long)
 	if err != nil {
-		c.Ended()
+		c.end(nil)
 		return 0, err
 	}
-	end := func() { place.free(); c.Ended() }
-	x := call{deadline: time.Now().Add(c.Timeout), stream: c.Stream}
+	x := call{deadline: c.Began.Add(c.Timeout), stream: c.Stream}
 	if c.Long {
 		x.client = c.Conn
 	}
 	chunked := ctx.Request.Header.IsHTTP11()
 	u.prepare(&ctx.Request, c, x.deadline)
 	if err := u.send(&ctx.Request, &ctx.Response, &x); err != nil {
-		end()
+		c.end(place)
 		ctx.Response.Reset()
 		return 0, err
 	}
 	removeHopByHop(&ctx.Response.Header)
 	if x.source == nil {
-		end()
+		c.end(place)
 		return x.held, nil
 	}
-	s := newStream(x.source, ctx.Conn(), c.Draining, end)
+	s := newStream(x.source, ctx.Conn(), c.Draining, func() { c.end(place) })
 	if !chunked {
 		untilClose(ctx, s)
 		return 0, nil
@@ -75,6 +76,16 @@ func (u *Upstream) Forward(ctx *fasthttp.RequestCtx, c Call) (held int64, err er
 	ctx.Response.ImmediateHeaderFlush = true
 	ctx.Response.SetBodyStream(s, -1)
 	return 0, nil
+}
+
+// end frees the place of the call, if it has one.
+func (c *Call) end(p *places) {
+	if p != nil {
+		p.free()
+	}
+	if c.Ended != nil {
+		c.Ended()
+	}
 }
 
 // untilClose makes a stream the response to a client of HTTP/1.0, which knows no chunks:
@@ -108,12 +119,16 @@ func (u *Upstream) prepare(req *fasthttp.Request, c Call, until time.Time) {
 	cookies := allowedCookies(h, c.Cookies)
 	var drop [8]string
 	dropped := drop[:0]
+	conditional := false
 	for name, value := range h.All() {
 		if endsHere(name) {
 			dropped = append(dropped, string(name))
 		}
-		if string(name) == fasthttp.HeaderConnection {
+		switch string(name) {
+		case fasthttp.HeaderConnection:
 			dropped = appendOptions(dropped, string(value))
+		case fasthttp.HeaderIfMatch, fasthttp.HeaderIfNoneMatch:
+			conditional = true
 		}
 	}
 	for _, name := range dropped {
@@ -123,7 +138,9 @@ func (u *Upstream) prepare(req *fasthttp.Request, c Call, until time.Time) {
 	if cookies != "" {
 		h.Set(fasthttp.HeaderCookie, cookies)
 	}
-	compression.PlainTags(h)
+	if conditional {
+		compression.PlainTags(h)
+	}
 	req.SetRequestURIBytes(target)
 	h.SetHost(u.host)
 	h.SetProtocol("HTTP/1.1")

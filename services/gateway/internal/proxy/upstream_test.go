@@ -94,9 +94,7 @@ func (s *service) send(method, body string, c Call, headers ...string) (resp *fa
 	if c.Timeout == 0 {
 		c.Timeout = time.Minute
 	}
-	if c.Ended == nil {
-		c.Ended = func() {}
-	}
+	c.Began = time.Now()
 	held, err = s.Forward(ctx, c)
 	return &ctx.Response, held, err
 }
