@@ -11,6 +11,7 @@ package connection
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -252,6 +253,7 @@ type Conn struct {
 	remote string
 	state  atomic.Int32
 	since  atomic.Int64 // when it began to wait, in Unix nanoseconds
+	linger atomic.Bool
 }
 
 // Of returns the Conn of a connection that a listener of this package accepted, also below
@@ -283,8 +285,33 @@ func (c *Conn) Wait(now time.Time) {
 	c.state.CompareAndSwap(serving, waiting)
 }
 
+// A connection that lingers is closed after this time, or when the client has sent this much.
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 2 << 20
+)
+
+// Linger makes Close send what was written, and wait for the client to read it: a client
+// that still sends would otherwise lose the response (RFC 9112, section 9.6).
+func (c *Conn) Linger() { c.linger.Store(true) }
+
 // Close implements net.Conn.
 func (c *Conn) Close() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok && c.linger.Swap(false) && half.CloseWrite() == nil {
+		go c.drain()
+		return nil
+	}
+	return c.close()
+}
+
+func (c *Conn) drain() {
+	if c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // until either side has had enough
+	}
+	_ = c.close() // it may be closed already
+}
+
+func (c *Conn) close() error {
 	c.table.mu.Lock()
 	c.table.remove(c)
 	c.table.mu.Unlock()

@@ -217,3 +217,36 @@ func TestAShortageOfFilesEndsOneConnectionAndNotTheServer(t *testing.T) {
 		t.Errorf("%d connections, want 1: each of the two failures with a connection open closes one", n)
 	}
 }
+
+func TestALingeringConnectionDeliversItsResponseToAClientThatStillSends(t *testing.T) {
+	t.Parallel()
+	f := start(t, Limits{Max: 100, PerAddress: 100})
+	for range 20 {
+		client, server := f.accept("127.0.0.2")
+		sent := make(chan error, 1)
+		go func() {
+			_, err := client.Write(make([]byte, 1<<20))
+			sent <- err
+		}()
+		if _, err := server.Read(make([]byte, 1000)); err != nil { // the beginning of what is sent
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(server, "too much"); err != nil {
+			t.Fatal(err)
+		}
+		server.Linger()
+		_ = server.Close()
+		if got, err := io.ReadAll(client); string(got) != "too much" || err != nil {
+			t.Fatalf("got %q, %v", got, err)
+		}
+		if err := <-sent; err != nil {
+			t.Errorf("the client could not send all: %v", err)
+		}
+		_ = client.Close()
+	}
+	for deadline := time.Now().Add(10 * time.Second); f.Open() > 0; {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d connections are still open", f.Open())
+		}
+	}
+}

@@ -20,7 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"ecommerce-stack.dev/services/gateway/internal/compression"
+	"ecommerce-stack.dev/services/internal/compression"
 )
 
 const (

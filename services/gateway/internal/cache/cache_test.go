@@ -11,7 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
-	"ecommerce-stack.dev/services/gateway/internal/compression"
+	"ecommerce-stack.dev/services/internal/compression"
 )
 
 // origin counts the calls and gives what the test sets.

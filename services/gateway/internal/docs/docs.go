@@ -11,7 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/singleflight"
 
-	"ecommerce-stack.dev/services/gateway/internal/compression"
+	"ecommerce-stack.dev/services/internal/compression"
 	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/internal/problem"
 )

@@ -40,7 +40,7 @@ func (g *Gateway) findRoute(r *Request) error {
 	case m.Route == nil && !r.Request.Header.IsOptions():
 		r.refusal = methodNotAllowed(m.Allow)
 	case r.Request.Header.ContentLength() > MaxBody:
-		r.SetConnectionClose()
+		r.closeAfterResponse()
 		r.refusal = problem.From(&http.MaxBytesError{Limit: MaxBody})
 	}
 	r.long = m.Route != nil && (m.Route.Stream || r.asksToWait)

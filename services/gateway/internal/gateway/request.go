@@ -7,8 +7,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"ecommerce-stack.dev/services/gateway/internal/compression"
 	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/compression"
 	"ecommerce-stack.dev/services/internal/connection"
 	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/server"
@@ -99,6 +99,14 @@ func waits(preferences string) bool {
 		}
 	}
 	return false
+}
+
+// closeAfterResponse closes the connection, of which not all may be read, after the response.
+func (r *Request) closeAfterResponse() {
+	r.SetConnectionClose()
+	if r.conn != nil {
+		r.conn.Linger()
+	}
 }
 
 // refused reports whether something is wrong with the request.

@@ -89,7 +89,7 @@ func (g *Gateway) readBody(r *Request) error {
 	_, err := body.ReadFrom(io.LimitReader(from, smallBody+1))
 	if err == nil && body.Len() > smallBody {
 		if !g.largeBody.TryAcquire(1) {
-			r.SetConnectionClose()
+			r.closeAfterResponse()
 			return problem.Unavailable(time.Second)
 		}
 		defer g.largeBody.Release(1)
@@ -98,13 +98,13 @@ func (g *Gateway) readBody(r *Request) error {
 	var timeout interface{ Timeout() bool }
 	switch {
 	case errors.As(err, &timeout) && timeout.Timeout():
-		r.SetConnectionClose()
+		r.closeAfterResponse()
 		return problem.New(http.StatusRequestTimeout, "", "The body did not arrive in time.")
 	case err != nil:
-		r.SetConnectionClose()
+		r.closeAfterResponse()
 		return problem.New(http.StatusBadRequest, "", "The body is malformed, or ended early.")
 	case body.Len() > MaxBody:
-		r.SetConnectionClose()
+		r.closeAfterResponse()
 		return problem.From(&http.MaxBytesError{Limit: MaxBody})
 	}
 	r.Request.SetBodyRaw(body.Bytes())

@@ -43,7 +43,7 @@ func (g *Gateway) checkSyntax(r *Request) error {
 		r.refusal = checkHeader(&r.Request)
 	}
 	if r.refused() {
-		r.SetConnectionClose()
+		r.closeAfterResponse()
 		return nil
 	}
 	r.path, r.refusal = decodePath(r.path, string(r.URI().QueryString()))

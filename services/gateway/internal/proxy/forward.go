@@ -11,7 +11,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"ecommerce-stack.dev/services/gateway/internal/compression"
+	"ecommerce-stack.dev/services/internal/compression"
 	"ecommerce-stack.dev/services/internal/connection"
 	"ecommerce-stack.dev/services/internal/deadline"
 	"ecommerce-stack.dev/services/internal/server"
