@@ -305,7 +305,7 @@ func (c *Conn) Close() error {
 }
 
 func (c *Conn) drain() {
-	if c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
+	if c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
 		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // until either side has had enough
 	}
 	_ = c.close() // it may be closed already

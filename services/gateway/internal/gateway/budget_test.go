@@ -6,7 +6,6 @@ package gateway_test
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"net"
 	"runtime"
@@ -49,37 +48,6 @@ func constant(t testing.TB, response string) (url string) {
 		}
 	}()
 	return "http://" + l.Addr().String()
-}
-
-// wire is a client that sends the same bytes again and again, and allocates nothing.
-type wire struct {
-	net.Conn
-	in []byte
-}
-
-// do sends a request, and reads the response, whose body ends with end.
-func (w *wire) do(t testing.TB, request, end []byte) {
-	t.Helper()
-	if _, err := w.Write(request); err != nil {
-		t.Fatal(err)
-	}
-	for n := 0; !bytes.HasSuffix(w.in[:n], end); {
-		more, err := w.Read(w.in[n:])
-		if err != nil {
-			t.Fatal(err)
-		}
-		n += more
-	}
-}
-
-func (g *fixture) wire() *wire {
-	g.t.Helper()
-	c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
-	if err != nil {
-		g.t.Fatal(err)
-	}
-	g.t.Cleanup(func() { _ = c.Close() })
-	return &wire{c, make([]byte, 64<<10)}
 }
 
 const body = `{"id":7}`
