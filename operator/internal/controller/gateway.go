@@ -99,13 +99,15 @@ func (p *pass) reportHTTPRoute(served bool, err error) {
 // apart. An Event warns once when it cannot.
 func (p *pass) reportClientAddress() {
 	reason, message := clientAddressProblem(&p.stack.Spec.Gateway)
+	warning, key := string(p.stack.UID)+reason, client.ObjectKeyFromObject(p.stack)
+	last, _ := p.warned.Swap(key, warning)
 	if reason == "" {
 		p.set(v1alpha1.ConditionClientAddressKnown, metav1.ConditionTrue, reasonDone, "The gateway sees or is told the addresses of clients")
 		return
 	}
 	before := meta.FindStatusCondition(p.before.Status.Conditions, v1alpha1.ConditionClientAddressKnown)
-	if before == nil || before.Reason != reason {
-		p.event(warning, reason, "CheckClientAddress", message)
+	if last != warning && (before == nil || before.Reason != reason) {
+		p.event(corev1.EventTypeWarning, reason, "CheckClientAddress", message)
 	}
 	p.set(v1alpha1.ConditionClientAddressKnown, metav1.ConditionFalse, reason, message)
 }

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -56,6 +57,9 @@ type Reconciler struct {
 	charts   chart.Charts
 	checks   *checks
 	options  Options
+	// warned has the last warning about client addresses of each stack, by its name. The
+	// status that a pass begins with may be older than the one that the pass before wrote.
+	warned sync.Map
 }
 
 // pass is one look at one stack.
@@ -105,6 +109,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	defer cancel()
 	stack := &v1alpha1.ECommerceStack{}
 	if err := r.client.Get(ctx, request.NamespacedName, stack); err != nil {
+		r.warned.Delete(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	p := &pass{
