@@ -20,6 +20,7 @@ func FuzzRequest(f *testing.F) {
 	bearer := g.client(7)
 	for _, seed := range [][3]string{
 		{"GET", "/products/1?q=x&sort=name", "X-Forwarded-For: 10.0.0.1"},
+		{"GET", "/products/x", "X-A: b"}, // forwarded without its body
 		{"POST", "/sales", "Connection: X-User-Id"},
 		{"PATCH", "/sales/1", "Transfer-Encoding: chunked"},
 		{"OPTIONS", "/sales", "Origin: https://shop.example.com"},

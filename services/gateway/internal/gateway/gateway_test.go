@@ -793,3 +793,13 @@ func TestTheBuffersOfALargeResponseAreFreeWhenItsClientIsGone(t *testing.T) {
 	g.up.answers(text("small"))
 	g.expect(g.do("GET", "/sales", "", "Authorization", token), 200, "")
 }
+
+func TestABodyOfAReadIsIgnored(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	for range 3 {
+		for _, target := range []string{"/sales", "/products/7", "/products/x"} { // forwarded, cached, and never cached
+			g.expect(g.do("GET", target, "a body", "Authorization", g.client(7)), 200, "")
+		}
+	}
+}

@@ -134,6 +134,9 @@ func (u *Upstream) prepare(req *fasthttp.Request, c Call, until time.Time) {
 	for _, name := range dropped {
 		h.Del(name)
 	}
+	if h.IsGet() || h.IsHead() {
+		h.Del(fasthttp.HeaderContentLength) // The body is not forwarded.
+	}
 	h.SetCanonical(forwardedHost, h.Host())
 	if cookies != "" {
 		h.Set(fasthttp.HeaderCookie, cookies)

@@ -176,6 +176,19 @@ func TestARequestIsFramedAnewAndNamesItsDeadline(t *testing.T) {
 	}
 }
 
+func TestAReadIsForwardedWithoutABody(t *testing.T) {
+	t.Parallel()
+	s := serve(t, always(ok))
+	for _, method := range []string{"GET", "HEAD"} {
+		if _, _, err := s.send(method, "", Call{}, "Content-Length", "40"); err != nil {
+			t.Fatal(err)
+		}
+		if r := <-s.requests; r.ContentLength != 0 || r.Header.Get("Content-Length") != "" {
+			t.Errorf("%s: the service expects %d bytes", method, r.ContentLength)
+		}
+	}
+}
+
 func TestLongAndOrdinaryCallsTakeNoPlacesOfEachOther(t *testing.T) {
 	t.Parallel()
 	for _, long := range []bool{true, false} {
