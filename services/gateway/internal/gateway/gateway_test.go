@@ -539,12 +539,21 @@ func TestBodiesPassWholeUpToTheLimit(t *testing.T) {
 func TestABodyThatEndsEarlyIsTheClientsFault(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
+	for _, length := range []int{10, 20_000} {
+		g.bodyEndsEarly(length)
+	}
+}
+
+// bodyEndsEarly sends a part of a body of a length.
+func (g *fixture) bodyEndsEarly(length int) {
+	t := g.t
+	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if _, err := io.WriteString(conn, "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf"); err != nil {
+	if _, err := io.WriteString(conn, "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Length: "+strconv.Itoa(length)+"\r\n\r\n"+strings.Repeat("x", length/2)); err != nil {
 		t.Fatal(err)
 	}
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {

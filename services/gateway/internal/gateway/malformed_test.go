@@ -78,7 +78,8 @@ func TestABodyThatDoesNotArriveIs408(t *testing.T) {
 	in := bufio.NewReader(c)
 	for i, want := range []int{http.StatusOK, http.StatusRequestTimeout} {
 		length := 2 + 100*i
-		if _, err := io.WriteString(c, "POST /auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: "+strconv.Itoa(length)+"\r\n\r\n{}"); err != nil {
+		body := "{}"[:2-2*i] // of the late one nothing arrives
+		if _, err := io.WriteString(c, "POST /auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: "+strconv.Itoa(length)+"\r\n\r\n"+body); err != nil {
 			t.Fatal(err)
 		}
 		res, err := http.ReadResponse(in, nil)
@@ -90,5 +91,31 @@ func TestABodyThatDoesNotArriveIs408(t *testing.T) {
 		if res.StatusCode != want {
 			t.Errorf("got %d, want %d", res.StatusCode, want)
 		}
+	}
+}
+
+func TestTheRefusalOfALateBodyNamesItsPath(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it waits for half a minute")
+	}
+	t.Parallel()
+	g := start(t, setup{})
+	c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
+	if _, err := io.WriteString(c, "POST /auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var p map[string]any
+	if err := json.NewDecoder(res.Body).Decode(&p); err != nil || res.StatusCode != http.StatusRequestTimeout || p["instance"] != "/auth/logout" {
+		t.Errorf("got %d %v, %v, want 408 of /auth/logout", res.StatusCode, p, err)
 	}
 }

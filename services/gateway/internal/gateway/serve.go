@@ -100,7 +100,7 @@ func (g *Gateway) readBody(r *Request) error {
 	case errors.As(err, &timeout) && timeout.Timeout():
 		r.closeAfterResponse()
 		return problem.New(http.StatusRequestTimeout, "", "The body did not arrive in time.")
-	case err != nil:
+	case err != nil, body.Len() < r.Request.Header.ContentLength():
 		r.closeAfterResponse()
 		return problem.New(http.StatusBadRequest, "", "The body is malformed, or ended early.")
 	case body.Len() > MaxBody:

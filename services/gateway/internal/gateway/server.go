@@ -56,6 +56,9 @@ func NewServer(g *Gateway, table *connection.Table, config *tls.Config) *Server 
 		HeaderReceived: func(h *fasthttp.RequestHeader) (c fasthttp.RequestConfig) {
 			if h.ContentLength() > 0 || h.ContentLength() == -1 { // -1 is chunked
 				c.ReadTimeout = bodyTimeout
+				// Up to this much is read before the handler, which reads the rest: when that
+				// fails, the library has forgotten the request.
+				c.MaxRequestBodySize = 1
 			}
 			return c
 		},
