@@ -91,12 +91,12 @@ func (p *pass) reportHTTPRoute(served bool, err error) {
 		p.set(v1alpha1.ConditionHTTPRouteApplied, metav1.ConditionFalse, reasonNotApplied, "The gateway's objects are not all applied: "+err.Error())
 	default:
 		p.set(v1alpha1.ConditionHTTPRouteApplied, metav1.ConditionTrue, reasonDone,
-			fmt.Sprintf("HTTPRoute %s is applied; its own status says whether the Gateway accepts it", name(p.stack, charts.Gateway)))
+			fmt.Sprintf("HTTPRoute %s is applied; its own status reports acceptance by the Gateway", name(p.stack, charts.Gateway)))
 	}
 }
 
-// reportClientAddress sets the condition that says whether the gateway can tell clients
-// apart. An Event warns once when it cannot.
+// reportClientAddress sets the condition that reports whether the gateway can distinguish
+// clients. An Event warns once when it cannot.
 func (p *pass) reportClientAddress() {
 	reason, message := clientAddressProblem(&p.stack.Spec.Gateway)
 	warning, key := string(p.stack.UID)+reason, client.ObjectKeyFromObject(p.stack)

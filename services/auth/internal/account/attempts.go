@@ -11,9 +11,9 @@ import (
 	"ecommerce-stack.dev/services/internal/clientaddr"
 )
 
-// Failed logins delay the next ones. The counts are such that nobody but the client
-// itself can delay a client that has logged in before, and that no single address can
-// delay the others:
+// Failed logins delay the next ones. The counts are such that only the client itself
+// can delay a client that has logged in before, and that no single address can delay the
+// others:
 //
 //   - A client with a valid device cookie for the account is counted by the cookie's
 //     device id, and by nothing else (OWASP, "Slow Down Online Guessing Attacks with

@@ -75,7 +75,7 @@ func TestOneAttackerDelaysOnlyItself(t *testing.T) {
 	a.expect(a.loginFrom(client{address: attacker}, "ada@example.com", goodPassword), 429, "too_many_attempts")
 }
 
-func TestAKnownDeviceIsDelayedByNobodyElse(t *testing.T) {
+func TestAKnownDeviceIsNotDelayedByOthers(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	a.register("ada@example.com")

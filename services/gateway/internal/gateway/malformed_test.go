@@ -47,7 +47,7 @@ func (g *fixture) raw(text string) (*http.Response, map[string]any) {
 		g.t.Fatal(err)
 	}
 	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(time.Minute))
 	go func() { _, _ = io.WriteString(c, text) }()
 	res, err := http.ReadResponse(bufio.NewReader(c), nil)
 	if err != nil {
@@ -61,8 +61,8 @@ func (g *fixture) raw(text string) (*http.Response, map[string]any) {
 	return res, p
 }
 
-// TestABodyThatDoesNotArriveIs408 sends the beginning of a body on a connection that has had
-// a response before.
+// TestABodyThatDoesNotArriveIs408 sends a header without its body on a connection that has
+// had a response before.
 func TestABodyThatDoesNotArriveIs408(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for half a minute")
@@ -100,22 +100,8 @@ func TestTheRefusalOfALateBodyNamesItsPath(t *testing.T) {
 	}
 	t.Parallel()
 	g := start(t, setup{})
-	c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(time.Minute))
-	if _, err := io.WriteString(c, "POST /auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
-		t.Fatal(err)
-	}
-	res, err := http.ReadResponse(bufio.NewReader(c), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	var p map[string]any
-	if err := json.NewDecoder(res.Body).Decode(&p); err != nil || res.StatusCode != http.StatusRequestTimeout || p["instance"] != "/auth/logout" {
-		t.Errorf("got %d %v, %v, want 408 of /auth/logout", res.StatusCode, p, err)
+	res, p := g.raw("POST /auth/logout HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+	if res.StatusCode != http.StatusRequestTimeout || p["instance"] != "/auth/logout" {
+		t.Errorf("got %d %v, want 408 of /auth/logout", res.StatusCode, p)
 	}
 }
