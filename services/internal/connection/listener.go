@@ -40,9 +40,10 @@ const candidates = 64
 
 // Table knows the open connections of listeners. It is safe for concurrent use.
 type Table struct {
-	limits  Limits
-	refused *prometheus.CounterVec
-	evicted prometheus.Counter
+	limits    Limits
+	deadlines Deadlines
+	refused   *prometheus.CounterVec
+	evicted   prometheus.Counter
 
 	mu        sync.Mutex
 	open      map[*Conn]struct{}
@@ -161,6 +162,9 @@ func (t *Table) makeRoom() {
 // admit returns nil for a connection that it has refused.
 func (t *Table) admit(raw net.Conn) *Conn {
 	c := &Conn{Conn: raw, table: t, remote: raw.RemoteAddr().String()}
+	if tcp, ok := raw.(*net.TCPConn); ok {
+		c.Conn = t.deadlines.Watch(tcp)
+	}
 	if peer, err := netip.ParseAddrPort(c.remote); err == nil {
 		c.peer = peer.Addr().Unmap()
 	}
@@ -175,7 +179,7 @@ func (t *Table) admit(raw net.Conn) *Conn {
 	}
 	t.refused.WithLabelValues(refusal).Inc()
 	_, _ = raw.Write(t.limits.Refusal) // fits in the empty send buffer; the client may be gone
-	_ = raw.Close()
+	_ = c.Conn.Close()
 	return nil
 }
 
@@ -219,7 +223,7 @@ func (t *Table) evict() *Conn {
 }
 
 // rather reports whether a is to be closed rather than b: its address has more
-// connections, or as many and it waits longer.
+// connections, or as many and its last request is older.
 func (t *Table) rather(a, b *Conn) bool {
 	if n, m := t.addresses[a.key], t.addresses[b.key]; n != m {
 		return n > m
@@ -252,7 +256,7 @@ type Conn struct {
 	key    netip.Addr // what its address counts as
 	remote string
 	state  atomic.Int32
-	since  atomic.Int64 // when it began to wait, in Unix nanoseconds
+	since  atomic.Int64 // when its last request began, in Unix nanoseconds
 	linger atomic.Bool
 }
 
@@ -273,17 +277,15 @@ func (c *Conn) Peer() netip.Addr { return c.peer }
 // Remote returns the address and port at the other end.
 func (c *Conn) Remote() string { return c.remote }
 
-// Serve reports whether the connection may serve a request, until Wait. It is false for
-// one that was closed to make room.
-func (c *Conn) Serve() bool {
+// Serve reports whether the connection may serve a request that began at a time, until Wait.
+// It is false for one that was closed to make room.
+func (c *Conn) Serve(began time.Time) bool {
+	c.since.Store(began.UnixNano())
 	return c.state.CompareAndSwap(waiting, serving) || c.state.Load() == serving
 }
 
-// Wait marks the connection as waiting for its client since now.
-func (c *Conn) Wait(now time.Time) {
-	c.since.Store(now.UnixNano())
-	c.state.CompareAndSwap(serving, waiting)
-}
+// Wait marks the connection as waiting for its client.
+func (c *Conn) Wait() { c.state.CompareAndSwap(serving, waiting) }
 
 // A connection that lingers is closed after this time, or when the client has sent this much.
 const (

@@ -125,7 +125,7 @@ func TestAtTheTotalCapTheGreediestAddressLosesItsOldestConnection(t *testing.T) 
 	f.accept("127.0.0.3")
 	f.accept("127.0.0.4")
 	ended(t, oldest)
-	if server.Serve() {
+	if server.Serve(time.Now()) {
 		t.Error("the evicted connection may serve a request")
 	}
 	if f.Open() != 4 || testutil.ToFloat64(f.evicted) != 1 {
@@ -142,7 +142,7 @@ func TestAConnectionThatServesARequestIsNotEvicted(t *testing.T) {
 	f := start(t, Limits{Max: 2, PerAddress: 2, Refusal: []byte("no")})
 	_, a := f.accept("127.0.0.2")
 	_, b := f.accept("127.0.0.2")
-	if !a.Serve() || !b.Serve() || !b.Serve() {
+	if !a.Serve(time.Now()) || !b.Serve(time.Now()) || !b.Serve(time.Now()) {
 		t.Fatal("a connection may not serve a request")
 	}
 	if got := ended(t, f.dial("127.0.0.3")); got != "no" {
@@ -151,9 +151,9 @@ func TestAConnectionThatServesARequestIsNotEvicted(t *testing.T) {
 	if testutil.ToFloat64(f.refused.WithLabelValues(capTotal)) != 1 {
 		t.Error("the refusal is not counted")
 	}
-	a.Wait(time.Now())
+	a.Wait()
 	f.accept("127.0.0.3")
-	if a.Serve() || !b.Serve() {
+	if a.Serve(time.Now()) || !b.Serve(time.Now()) {
 		t.Error("the waiting connection should have made room, and the busy one not")
 	}
 }

@@ -65,7 +65,7 @@ func NewServer(g *Gateway, table *connection.Table, config *tls.Config) *Server 
 		ConnState: func(conn net.Conn, state fasthttp.ConnState) {
 			if state == fasthttp.StateIdle {
 				if c := connection.Of(conn); c != nil {
-					c.Wait(time.Now())
+					c.Wait()
 				}
 			}
 		},

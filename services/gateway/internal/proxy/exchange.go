@@ -29,8 +29,8 @@ const (
 // call is what one exchange with an upstream needs beside the request, and what it returns
 // beside the response.
 type call struct {
-	// deadline is sent to the service. The connection ends deadlineGrace later.
-	deadline time.Time
+	// began is the time of the call. deadline is sent to the service. The connection ends deadlineGrace later.
+	began, deadline time.Time
 	// stream allows a response whose end is not foreseeable, which is returned in source.
 	stream bool
 	// read is set for a call that may be retried.
@@ -58,10 +58,10 @@ const deadlineGrace = 2 * time.Second
 // fasthttp provides connections, parsing and framing. Its own round trip cannot be
 // interrupted when the client leaves, and would pool the connections above.
 func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
-	cc, err := u.client.AcquireConn(time.Until(c.deadline), false)
-	for err == nil && (!c.read || time.Since(cc.LastUseTime()) > recently) && !reusable(cc.Conn()) {
+	cc, err := u.client.AcquireConn(0, false) // There is none to wait for.
+	for err == nil && (!c.read || c.began.Sub(cc.LastUseTime()) > recently) && !reusable(cc.Conn()) {
 		u.client.CloseConn(cc)
-		cc, err = u.client.AcquireConn(time.Until(c.deadline), false)
+		cc, err = u.client.AcquireConn(0, false)
 	}
 	if err != nil {
 		return fmt.Errorf("%w: %w", errNoResponse, err)

@@ -24,7 +24,8 @@ func (u *Upstream) Fetch(ctx context.Context, target string, timeout time.Durati
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
-	c := call{deadline: time.Now().Add(timeout)}
+	now := time.Now()
+	c := call{began: now, deadline: now.Add(timeout)}
 	u.address(req, target)
 	req.Header.Set(server.RequestIDHeader, telemetry.RequestID(ctx))
 	req.Header.Set(server.TraceParentHeader, telemetry.TraceParent(ctx))

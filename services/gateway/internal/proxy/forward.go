@@ -52,7 +52,7 @@ func (u *Upstream) Forward(ctx *fasthttp.RequestCtx, c Call) (held int64, err er
 		c.end(nil)
 		return 0, err
 	}
-	x := call{deadline: c.Began.Add(c.Timeout), stream: c.Stream}
+	x := call{began: c.Began, deadline: c.Began.Add(c.Timeout), stream: c.Stream}
 	if c.Long {
 		x.client = c.Conn
 	}

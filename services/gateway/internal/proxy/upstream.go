@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/cpu"
 
+	"ecommerce-stack.dev/services/internal/connection"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
@@ -50,10 +51,12 @@ const (
 
 // Upstream is a service behind the gateway. It is safe for concurrent use.
 type Upstream struct {
-	name    string
-	host    string
-	client  *fasthttp.HostClient
-	breaker circuitbreaker.CircuitBreaker[any]
+	name   string
+	host   string
+	client *fasthttp.HostClient
+	// deadlines of its connections.
+	deadlines connection.Deadlines
+	breaker   circuitbreaker.CircuitBreaker[any]
 	// Ordinary and long-running calls have places of their own, or a few hundred streams
 	// would leave none for anything else.
 	ordinary, long places
@@ -114,9 +117,7 @@ func NewUpstream(name string, base *url.URL, buffers *semaphore.Weighted, m *Met
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: base.Hostname()},
 		MaxConns:  maxInFlight + maxLong, MaxIdleConnDuration: idleTimeout, ConnPoolStrategy: fasthttp.LIFO,
 		ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes,
-		DialTimeout: func(addr string, _ time.Duration) (net.Conn, error) {
-			return (&net.Dialer{Timeout: dialTimeout}).DialContext(context.Background(), "tcp", addr)
-		},
+		DialTimeout: func(addr string, _ time.Duration) (net.Conn, error) { return u.dial(addr) },
 	}
 	m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_upstream_in_flight", Help: "Calls in flight, including streams.", ConstLabels: prometheus.Labels{"upstream": name},
@@ -133,6 +134,14 @@ func NewUpstream(name string, base *url.URL, buffers *semaphore.Weighted, m *Met
 			}
 		}).Build()
 	return u
+}
+
+func (u *Upstream) dial(addr string) (net.Conn, error) {
+	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(context.Background(), "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return u.deadlines.Watch(conn.(*net.TCPConn)), nil
 }
 
 // Name returns the name of the upstream.
