@@ -172,7 +172,7 @@ func TestAuthorizeRefusesWithChallenges(t *testing.T) {
 		"Bearer x.y.z":                  {401, "invalid_token", `Bearer error="invalid_token"`},
 		keys.Bearer(t, 7, authn.Client): {403, "forbidden", ""},
 	} {
-		_, err := v.Authorize(header, authn.Manager)
+		_, err := v.Authorize(time.Now(), []byte(header), authn.Manager)
 		var p interface {
 			GetStatus() int
 			GetHeaders() http.Header
@@ -186,7 +186,7 @@ func TestAuthorizeRefusesWithChallenges(t *testing.T) {
 			t.Errorf("%.12q: got %s, want code %s", header, body, want.code)
 		}
 	}
-	if p, err := v.Authorize("bearer  "+keys.Token(t, 7, authn.Manager), authn.Manager); err != nil || p.UserID != 7 {
+	if p, err := v.Authorize(time.Now(), []byte("bearer  "+keys.Token(t, 7, authn.Manager)), authn.Manager); err != nil || p.UserID != 7 {
 		t.Errorf("a manager: got %+v, %v", p, err)
 	}
 }

@@ -118,12 +118,14 @@ func NewVerifier(c Config) (*Verifier, error) {
 
 // Verify gives the caller that token names, or ErrExpired or ErrToken wrapped
 // around what is wrong with it.
-func (v *Verifier) Verify(token string) (Principal, error) {
+func (v *Verifier) Verify(token string) (Principal, error) { return v.verifyAt(time.Now(), token) }
+
+func (v *Verifier) verifyAt(now time.Time, token string) (Principal, error) {
 	if len(token) > maxToken {
 		return Principal{}, fmt.Errorf("%w: it has more than %d bytes", ErrToken, maxToken)
 	}
 	keys := v.keys.Load()
-	if caller, ok := v.remember(token, time.Now()); ok {
+	if caller, ok := v.remember(token, now); ok {
 		return caller, nil
 	}
 	caller, expires, err := v.verify(token)

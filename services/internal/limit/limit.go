@@ -73,7 +73,7 @@ func (l *Limiter) Allow(k Key) Decision { return l.AllowAt(l.now(), k) }
 // AllowAt is Allow for a call that came a moment ago.
 func (l *Limiter) AllowAt(came time.Time, k Key) Decision {
 	now := came.UnixNano()
-	s := &l.shards[maphash.Comparable(l.seed, k)%shardCount]
+	s := l.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	due, known := s.due[k]
@@ -87,6 +87,15 @@ func (l *Limiter) AllowAt(came time.Time, k Key) Decision {
 	}
 	s.due[k] = next
 	return Decision{Allowed: true, Limit: l.burst, Remaining: -ahead / l.interval, Reset: time.Duration(next - now)}
+}
+
+// shard returns the part of the table that has a caller. The ids of users are consecutive.
+func (l *Limiter) shard(k Key) *shard {
+	n := uint64(k.User)
+	if k.Addr.IsValid() {
+		n = maphash.Comparable(l.seed, k.Addr)
+	}
+	return &l.shards[n%shardCount]
 }
 
 // makeRoom forgets the callers who have all their calls back. If there are none,

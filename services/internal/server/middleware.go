@@ -26,11 +26,7 @@ const (
 // identify accepts or makes the request id and the trace, and returns both.
 func identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := r.Header.Get(RequestIDHeader)
-		if !telemetry.ValidRequestID(id) {
-			id = telemetry.NewRequestID()
-		}
-		trace := telemetry.ChildTraceParent(r.Header.Get(TraceParentHeader))
+		id, trace := telemetry.Identify(r.Header.Get(RequestIDHeader), r.Header.Get(TraceParentHeader))
 		h := w.Header()
 		h[RequestIDHeader], h[TraceParentHeader] = []string{id}, []string{trace}
 		next.ServeHTTP(w, r.WithContext(telemetry.Begin(r.Context(), id, trace)))

@@ -64,18 +64,18 @@ func (l RequestLog) Log(level slog.Level, r Request) {
 	}
 	b = append(append(append(b, `","level":"`...), name...), `","msg":"request"`...)
 	b = append(b, l.ours.said...)
-	b = appendText(b, "method", r.Method)
-	b = appendText(b, "route", r.Route)
-	b = appendText(b, "path", r.Path)
+	b = append(append(b, `,"method":"`...), r.Method...) // Methods and routes are ours.
+	b = append(append(b, `","route":"`...), r.Route...)
+	b = appendText(append(b, '"'), "path", r.Path)
 	b = strconv.AppendInt(append(b, `,"status":`...), int64(r.Status), 10)
 	b = strconv.AppendInt(append(b, `,"bytes":`...), int64(r.Bytes), 10)
 	b = appendSeconds(append(b, `,"seconds":`...), r.Took)
 	b = appendText(b, "client", r.Client)
 	if r.RequestID != "" {
-		b = appendText(b, "requestId", r.RequestID)
+		b = append(append(append(b, `,"requestId":"`...), r.RequestID...), '"') // It is valid, and so is the trace.
 	}
 	if id := traceID(r.TraceParent); id != "" {
-		b = appendText(b, "traceId", id)
+		b = append(append(append(b, `,"traceId":"`...), id...), '"')
 	}
 	b = append(b, "}\n"...)
 	*pooled = b[:0]

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -62,7 +63,7 @@ func TestTraceParentsFromOutsideAreChecked(t *testing.T) {
 
 func TestATraceIsContinuedInASpanOfItsOwn(t *testing.T) {
 	t.Parallel()
-	child := telemetry.ChildTraceParent(parent)
+	_, child := telemetry.Identify("", parent)
 	if child[:36] != parent[:36] || child[36:52] == parent[36:52] || !telemetry.ValidTraceParent(child) {
 		t.Errorf("child of %s is %s", parent, child)
 	}
@@ -78,14 +79,23 @@ func TestATraceIsContinuedInASpanOfItsOwn(t *testing.T) {
 func TestRequestIDsFromOutsideAreBounded(t *testing.T) {
 	t.Parallel()
 	for id, want := range map[string]bool{
-		telemetry.NewRequestID(): true, "a-B_9.:": true, strings.Repeat("a", 128): true,
+		"a-B_9.:": true, strings.Repeat("a", 128): true,
 		"": false, strings.Repeat("a", 129): false, "a b": false, "a\nb": false, "é": false,
 	} {
 		if got := telemetry.ValidRequestID(id); got != want {
 			t.Errorf("ValidRequestID(%q) = %v, want %v", id, got, want)
 		}
+		got, _ := telemetry.Identify(id, parent)
+		if want != (got == id) {
+			t.Errorf("the request id %q became %q", id, got)
+		}
+		if !want && (!uuid4.MatchString(got) || !telemetry.ValidRequestID(got)) {
+			t.Errorf("the new request id %q is not a UUID of version 4", got)
+		}
 	}
 }
+
+var uuid4 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
 func TestTheRegistryNamesTheBuild(t *testing.T) {
 	t.Parallel()

@@ -5,8 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
-
-	"github.com/google/uuid"
 )
 
 // ids is a context with what ties the work for one request together.
@@ -33,14 +31,39 @@ func idsOf(ctx context.Context) *ids {
 // maxRequestID bounds what is accepted from outside; a UUID has 36.
 const maxRequestID = 128
 
-// NewRequestID makes an id for a request that came without a usable one. It is no
-// secret, and neither is a trace: they have to be unique.
-func NewRequestID() string {
-	var id uuid.UUID
+// Identify returns the ids of a request that came with the given ones, which may be missing
+// or not valid: its own id or a new one, and a traceparent that continues its trace, or
+// begins one, in a new span. They are unique, not secret.
+func Identify(requestID, traceParent string) (id, child string) {
+	b := make([]byte, 0, requestIDLen+traceParentLen)
+	if !ValidRequestID(requestID) {
+		b = appendRequestID(b)
+	}
+	n := len(b)
+	both := string(appendChild(b, traceParent))
+	if n > 0 {
+		requestID = both[:n]
+	}
+	return requestID, both[n:]
+}
+
+// Lengths of the ids that this package makes.
+const (
+	requestIDLen   = 36
+	traceParentLen = 55
+)
+
+// appendRequestID appends a UUID of version 4 (RFC 9562, section 5.4).
+func appendRequestID(b []byte) []byte {
+	var id [16]byte
 	binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
 	binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80 // version 4, RFC 9562, section 5.4
-	return id.String()
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	b = append(hex.AppendEncode(b, id[:4]), '-')
+	b = append(hex.AppendEncode(b, id[4:6]), '-')
+	b = append(hex.AppendEncode(b, id[6:8]), '-')
+	b = append(hex.AppendEncode(b, id[8:10]), '-')
+	return hex.AppendEncode(b, id[10:])
 }
 
 // ValidRequestID says whether an id from outside may be logged and passed on: 1 to
@@ -77,7 +100,7 @@ func RequestID(ctx context.Context) string {
 // valid is replaced by a new trace.
 func WithTraceParent(ctx context.Context, traceParent string) context.Context {
 	if !ValidTraceParent(traceParent) {
-		traceParent = NewTraceParent()
+		traceParent = newTraceParent()
 	}
 	return &ids{ctx, RequestID(ctx), traceParent}
 }
@@ -101,25 +124,21 @@ func traceID(traceParent string) string {
 	return traceParent[3:35]
 }
 
-// NewTraceParent begins a trace.
-func NewTraceParent() string {
-	b := make([]byte, 0, 55)
-	b = appendHex(append(b, "00-"...), rand.Uint64()|1) // not all zeros
-	b = appendHex(b, rand.Uint64())
-	b = appendHex(append(b, '-'), rand.Uint64()|1)
-	return string(append(b, "-01"...))
-}
+// newTraceParent returns the traceparent of a new trace.
+func newTraceParent() string { return string(appendChild(make([]byte, 0, traceParentLen), "")) }
 
-// ChildTraceParent continues the trace of parent in a span of its own; it begins
-// one when parent is not valid.
-func ChildTraceParent(parent string) string {
-	if !ValidTraceParent(parent) {
-		return NewTraceParent()
+// appendChild appends a traceparent that continues the trace of parent in a new span, or
+// begins a trace if parent is not valid.
+func appendChild(b []byte, parent string) []byte {
+	flags := "-01"
+	if ValidTraceParent(parent) {
+		b = append(append(b, "00"...), parent[2:36]...)
+		flags = parent[52:55]
+	} else {
+		b = appendHex(append(b, "00-"...), rand.Uint64()|1) // not all zeros
+		b = append(appendHex(b, rand.Uint64()), '-')
 	}
-	b := make([]byte, 0, 55)
-	b = append(append(b, "00"...), parent[2:36]...)
-	b = appendHex(b, rand.Uint64()|1)
-	return string(append(b, parent[52:55]...))
+	return append(appendHex(b, rand.Uint64()|1), flags...)
 }
 
 func appendHex(b []byte, n uint64) []byte {

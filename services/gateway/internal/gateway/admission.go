@@ -82,7 +82,7 @@ func (g *Gateway) authenticate(r *Request) error {
 	if r.route == nil || r.route.Access.Public {
 		return nil
 	}
-	caller, err := g.Verifier.Authorize(r.authorization, r.route.Access.Roles...)
+	caller, err := g.Verifier.Authorize(r.began, r.authorization, r.route.Access.Roles...)
 	if r.refusal == nil {
 		r.refusal = err
 	}

@@ -107,18 +107,19 @@ func (g *Gateway) Forwarded(method, path string) *openapi.Forwarded {
 }
 
 // Handle handles a request.
-func (g *Gateway) Handle(ctx *fasthttp.RequestCtx) { g.handle(ctx, nil) }
+func (g *Gateway) Handle(ctx *fasthttp.RequestCtx) { g.handle(ctx, ctx.Time(), nil) }
 
 // HandleMalformed responds to what is no request, with an error of the HTTP library. The
 // library does not renew the deadline of the connection's last response for that.
 func (g *Gateway) HandleMalformed(ctx *fasthttp.RequestCtx, err error) {
-	_ = ctx.SetWriteDeadline(time.Now().Add(writeTimeout)) // fails on a closed connection, as the write will
-	g.handle(ctx, malformed(err))
+	now := time.Now()                               // Such a request has no time.
+	_ = ctx.SetWriteDeadline(now.Add(writeTimeout)) // fails on a closed connection, as the write will
+	g.handle(ctx, now, malformed(err))
 }
 
-func (g *Gateway) handle(ctx *fasthttp.RequestCtx, refusal error) {
+func (g *Gateway) handle(ctx *fasthttp.RequestCtx, began time.Time, refusal error) {
 	r := requests.Get().(*Request)
-	r.begin(ctx, refusal)
+	r.begin(ctx, began, refusal)
 	defer r.end()
 	g.requests.Begin()
 	g.protect(r, (*Gateway).run)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -26,9 +27,11 @@ type Request struct {
 	method    string
 	path      string // decoded
 
-	// Fields of the request that stages need, as the client sent them.
-	authorization, origin, ifNoneMatch string
-	acceptsGzip, asksToWait            bool
+	// Fields of the request that stages need, as the client sent them. authorization is a part
+	// of the header, which does not change before the request is forwarded.
+	authorization           []byte
+	origin, ifNoneMatch     string
+	acceptsGzip, asksToWait bool
 
 	refusal error // what is wrong with the request; it counts against the limit first
 	page    *page
@@ -47,19 +50,25 @@ type Request struct {
 }
 
 // begin reads from ctx what every stage needs.
-func (r *Request) begin(ctx *fasthttp.RequestCtx, refusal error) {
+func (r *Request) begin(ctx *fasthttp.RequestCtx, began time.Time, refusal error) {
 	*r = Request{}
-	r.RequestCtx, r.refusal, r.method = ctx, refusal, string(ctx.Method())
-	r.began = time.Now()
-	r.complete = r.began
+	r.RequestCtx, r.refusal, r.method = ctx, refusal, method(ctx.Method())
+	r.began, r.complete = began, began
 	r.readFields(&ctx.Request.Header)
-	if !telemetry.ValidRequestID(r.id) {
-		r.id = telemetry.NewRequestID()
-	}
-	r.trace = telemetry.ChildTraceParent(r.trace)
+	r.id, r.trace = telemetry.Identify(r.id, r.trace)
 	if r.conn = connection.Of(ctx.Conn()); r.conn != nil {
 		r.remote = r.conn.Remote()
 	}
+}
+
+// method returns a method as a string, which is allocated for unusual ones only.
+func method(m []byte) string {
+	for _, usual := range [...]string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		if string(m) == usual {
+			return usual
+		}
+	}
+	return string(m)
 }
 
 // readFields reads the header in one pass. Of several lines of a name the first counts.
@@ -76,7 +85,9 @@ func (r *Request) readFields(h *fasthttp.RequestHeader) {
 		case server.TraceParentHeader:
 			first(&r.trace, value)
 		case fasthttp.HeaderAuthorization:
-			first(&r.authorization, value)
+			if r.authorization == nil {
+				r.authorization = value
+			}
 		case fasthttp.HeaderOrigin:
 			first(&r.origin, value)
 		case fasthttp.HeaderIfNoneMatch:
