@@ -17,12 +17,12 @@ import (
 
 type principalKey struct{}
 
-// WithPrincipal gives ctx its caller.
+// WithPrincipal returns a context with the caller of an operation.
 func WithPrincipal(ctx context.Context, p Principal) context.Context {
 	return context.WithValue(ctx, principalKey{}, p)
 }
 
-// FromContext is the caller of the operation that ctx belongs to; ok is false in a
+// FromContext returns the caller of the operation that ctx belongs to; ok is false in a
 // public one.
 func FromContext(ctx context.Context) (p Principal, ok bool) {
 	p, ok = ctx.Value(principalKey{}).(Principal)
@@ -34,8 +34,8 @@ const Scheme = "bearer"
 
 const rolesMetadata = "authn.roles"
 
-// Require lets only callers of the given roles use the operation; with none, any
-// caller who has a token. It also documents that.
+// Require restricts an operation to callers with one of the roles, or, without roles, to
+// callers with a valid token, and adds that to its document.
 func Require(op huma.Operation, roles ...Role) huma.Operation {
 	op = mark(op, roles)
 	op.Security = []map[string][]string{{Scheme: {}}}
@@ -51,10 +51,10 @@ func Require(op huma.Operation, roles ...Role) huma.Operation {
 	return op
 }
 
-// Public lets anyone use the operation.
+// Public allows everyone to call an operation.
 func Public(op huma.Operation) huma.Operation { return mark(op, public) }
 
-// public is a value that Require cannot be given.
+// public is a role that no token has.
 var public = []Role{"*"}
 
 func mark(op huma.Operation, roles []Role) huma.Operation {
@@ -70,14 +70,14 @@ func withEntry(m map[string]any, key string, value any) map[string]any {
 	return out
 }
 
-// Declared says whether an operation went through Require or Public.
+// Declared reports whether an operation was passed to Require or Public.
 func Declared(op *huma.Operation) bool {
 	_, ok := op.Metadata[rolesMetadata].([]Role)
 	return ok
 }
 
-// Middleware enforces what Require and Public said of each operation. One that
-// neither was said of is refused to everybody.
+// Middleware enforces the access that Require and Public declare. An operation without a
+// declaration is forbidden to everyone.
 func Middleware(api huma.API, v *Verifier) func(huma.Context, func(huma.Context)) {
 	return func(ctx huma.Context, next func(huma.Context)) {
 		roles, declared := ctx.Operation().Metadata[rolesMetadata].([]Role)
@@ -104,7 +104,7 @@ func forbidden(roles []Role) *problem.Problem {
 	for i, r := range roles {
 		names[i] = string(r)
 	}
-	return problem.Forbidden("This is for the role " + strings.Join(names, " or ") + ".")
+	return problem.Forbidden("This operation requires the role " + strings.Join(names, " or ") + ".")
 }
 
 func refuse(api huma.API, ctx huma.Context, p *problem.Problem) {
@@ -130,7 +130,7 @@ func (v *Verifier) Authorize(now time.Time, authorization []byte, roles ...Role)
 	return p, err
 }
 
-// bearer is the token of an Authorization header.
+// bearer returns the token of an Authorization header field.
 func bearer(header string) (token string, ok bool) {
 	scheme, token, ok := strings.Cut(header, " ")
 	return strings.TrimSpace(token), ok && strings.EqualFold(scheme, "Bearer")
@@ -154,5 +154,5 @@ func (v *Verifier) authenticate(now time.Time, header string) (Principal, error)
 	return p, nil
 }
 
-// Subject is the token's form of a user id.
+// Subject returns the subject of the tokens of a user.
 func Subject(userID int64) string { return strconv.FormatInt(userID, 10) }

@@ -1,7 +1,6 @@
-// Package authn says who is calling. It verifies access tokens (JWT, RFC 7519)
-// against a file of keys after the practices of RFC 8725, and lets an operation
-// demand a role. Every service does it for itself: the gateway is not the only
-// wall.
+// Package authn authenticates callers and authorizes operations. It verifies access tokens
+// (JWT, RFC 7519) with the keys in a file, according to RFC 8725, and restricts operations
+// to roles. Every service verifies tokens itself and does not rely on the gateway.
 package authn
 
 import (
@@ -32,10 +31,10 @@ const (
 	Manager Role = "Manager"
 )
 
-// Valid says whether r is a role we know.
+// Valid reports whether r is one of the roles.
 func (r Role) Valid() bool { return r == Client || r == Manager }
 
-// Principal is the caller that a token names.
+// Principal is the caller that a token identifies.
 type Principal struct {
 	UserID int64
 	Email  string
@@ -56,22 +55,21 @@ type Claims struct {
 	Role  Role   `json:"role"`
 }
 
-// Reasons for which a token is refused.
+// Errors of Verify.
 var (
 	ErrExpired = errors.New("the token has expired")
 	ErrToken   = errors.New("the token is not valid")
 )
 
 const (
-	// leeway allows for clocks that differ.
+	// leeway is the tolerated difference between clocks.
 	leeway = 5 * time.Second
-	// maxToken bounds the work that a token can ask for; ours have about 400 bytes.
+	// maxToken bounds the size of a token in bytes; ours have about 400.
 	maxToken = 4 << 10
-	// maxKeysFile bounds what is read of a keys file.
+	// maxKeysFile bounds the size of a keys file in bytes.
 	maxKeysFile = 1 << 20
-	// knownTokens that were verified are remembered, some 4 MiB of them: a signature costs
-	// more than all the rest of a request. Their expiry and the keys are looked at each
-	// time.
+	// knownTokens is how many verified tokens are cached, in about 4 MiB: a signature costs
+	// more than the rest of a request. Expiry and keys are checked each time.
 	knownTokens = 8192
 )
 
@@ -83,7 +81,7 @@ type Verifier struct {
 	known  *otter.Cache[string, known]
 }
 
-// known is what a verified token said, and by which keys.
+// known is the content of a verified token, and the keys that verified it.
 type known struct {
 	caller  Principal
 	expires time.Time
@@ -95,7 +93,7 @@ type keys struct {
 	set  jwk.Set
 }
 
-// NewVerifier reads the keys file.
+// NewVerifier returns a Verifier with the keys in c.KeysFile.
 func NewVerifier(c Config) (*Verifier, error) {
 	v := &Verifier{
 		file: c.KeysFile,
@@ -111,21 +109,21 @@ func NewVerifier(c Config) (*Verifier, error) {
 	var err error
 	v.known, err = otter.New(&otter.Options[string, known]{MaximumSize: knownTokens})
 	if err != nil {
-		return nil, fmt.Errorf("make room for tokens: %w", err)
+		return nil, fmt.Errorf("create the token cache: %w", err)
 	}
 	return v, nil
 }
 
-// Verify gives the caller that token names, or ErrExpired or ErrToken wrapped
-// around what is wrong with it.
+// Verify returns the caller that a token identifies. The error is ErrExpired, or wraps
+// ErrToken and the reason.
 func (v *Verifier) Verify(token string) (Principal, error) { return v.verifyAt(time.Now(), token) }
 
 func (v *Verifier) verifyAt(now time.Time, token string) (Principal, error) {
 	if len(token) > maxToken {
-		return Principal{}, fmt.Errorf("%w: it has more than %d bytes", ErrToken, maxToken)
+		return Principal{}, fmt.Errorf("%w: it exceeds %d bytes", ErrToken, maxToken)
 	}
 	keys := v.keys.Load()
-	if caller, ok := v.remember(token, now); ok {
+	if caller, ok := v.cached(token, now); ok {
 		return caller, nil
 	}
 	caller, expires, err := v.verify(token)
@@ -135,9 +133,9 @@ func (v *Verifier) verifyAt(now time.Time, token string) (Principal, error) {
 	return caller, err
 }
 
-// remember gives the caller of a token that was verified with the keys of now, and has not
+// cached returns the caller of a token that was verified with the current keys and has not
 // expired.
-func (v *Verifier) remember(token string, now time.Time) (Principal, bool) {
+func (v *Verifier) cached(token string, now time.Time) (Principal, bool) {
 	k, ok := v.known.GetIfPresent(token)
 	if !ok || k.keys != v.keys.Load() || !now.Before(k.expires) {
 		return Principal{}, false
@@ -157,22 +155,22 @@ func (v *Verifier) verify(token string) (Principal, time.Time, error) {
 	return caller, claims.ExpiresAt.Time, err
 }
 
-// key finds the key a token names and refuses it for an algorithm that is not the
-// key's own (RFC 8725, sections 3.1 and 3.2).
+// key returns the key that a token names. It is an error if the token's algorithm is not
+// that of the key (RFC 8725, sections 3.1 and 3.2).
 func (v *Verifier) key(token *jwt.Token) (any, error) {
 	if token.Header["crit"] != nil {
-		return nil, errors.New("it demands what we do not know") // RFC 7515, section 4.1.11
+		return nil, errors.New("unsupported critical header parameters") // RFC 7515, section 4.1.11
 	}
 	kid, ok := token.Header["kid"].(string)
 	if !ok {
-		return nil, errors.New("it names no key")
+		return nil, errors.New("no key id")
 	}
 	key, ok := v.keys.Load().set[kid]
 	if !ok {
-		return nil, errors.New("its key is unknown")
+		return nil, errors.New("unknown key id")
 	}
 	if token.Method.Alg() != key.Alg {
-		return nil, errors.New("its algorithm is not the one of its key")
+		return nil, errors.New("the algorithm is not that of the key")
 	}
 	return key.Verifier, nil
 }
@@ -181,15 +179,15 @@ func principal(c Claims) (Principal, error) {
 	id, err := strconv.ParseInt(c.Subject, 10, 64)
 	switch {
 	case err != nil || id <= 0 || strconv.FormatInt(id, 10) != c.Subject:
-		return Principal{}, fmt.Errorf("%w: its subject is not a user", ErrToken)
+		return Principal{}, fmt.Errorf("%w: the subject is not a user id", ErrToken)
 	case !c.Role.Valid():
-		return Principal{}, fmt.Errorf("%w: its role is unknown", ErrToken)
+		return Principal{}, fmt.Errorf("%w: unknown role", ErrToken)
 	}
 	return Principal{UserID: id, Email: c.Email, Role: c.Role}, nil
 }
 
-// Watch reads the keys file again whenever it changes, until ctx ends. Keys that
-// cannot be read change nothing.
+// Watch reloads the keys file when it changes, until ctx ends. If it cannot be read, the
+// previous keys stay in use.
 func (v *Verifier) Watch(ctx context.Context, log *slog.Logger) {
 	reload.Watch(ctx, log, "keys that verify tokens", v.reload)
 }
@@ -216,10 +214,10 @@ func readBounded(file string) ([]byte, error) {
 		return nil, err
 	}
 	if info.Size() > maxKeysFile {
-		return nil, fmt.Errorf("%s has more than %d bytes", file, maxKeysFile)
+		return nil, fmt.Errorf("%s exceeds %d bytes", file, maxKeysFile)
 	}
 	return os.ReadFile(file)
 }
 
-// PublicKeys is the JWK Set that anyone may read: no symmetric key is in it.
+// PublicKeys returns the JWK Set of the public keys; it has no symmetric key.
 func (v *Verifier) PublicKeys() ([]byte, error) { return v.keys.Load().set.Public() }

@@ -67,18 +67,18 @@ type timedConn struct {
 
 type deadline struct {
 	at      time.Time // zero is never
-	expired bool      // the connection has been told
+	expired bool      // it has been applied to the connection
 }
 
-// set stores a deadline, and reports whether the connection has to be told that the one
-// before does not hold any more.
-func (d *deadline) set(at time.Time) (renewed bool) {
-	renewed = d.expired
+// set stores a deadline, and reports whether the previous one has been applied to the
+// connection, which has to be undone.
+func (d *deadline) set(at time.Time) (undo bool) {
+	undo = d.expired
 	*d = deadline{at: at}
-	return renewed
+	return undo
 }
 
-// expire reports whether the connection has to be told that the deadline has passed.
+// expire reports whether the deadline has passed and has to be applied to the connection.
 func (d *deadline) expire(now time.Time) bool {
 	if d.expired || d.at.IsZero() || d.at.After(now) {
 		return false
@@ -93,7 +93,7 @@ var past = time.Unix(1, 0)
 func (c *timedConn) expire(now time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// A connection that cannot be told is closed.
+	// It fails on a closed connection only.
 	if c.read.expire(now) {
 		_ = c.TCPConn.SetReadDeadline(past)
 	}

@@ -1,9 +1,9 @@
-// Package limit bounds how often each caller may call, with the generic cell rate
-// algorithm (ITU-T I.371): one time per caller says when its next call is due, and
-// a burst is how far ahead of that time a caller may be.
+// Package limit limits the request rate and the concurrent requests of each caller. The
+// rate limiter is the generic cell rate algorithm (ITU-T I.371): it stores one time per
+// caller, when the next request is due, and a burst is how far ahead of that time a caller
+// may be.
 //
-// The counts are this process's own. N replicas together let through up to N times
-// the limit, less as the load is less evenly spread.
+// Each process counts for itself: N replicas together allow up to N times the limit.
 package limit
 
 import (
@@ -30,10 +30,9 @@ const (
 	sweepAtLeast = int64(time.Second)
 )
 
-// Limiter allows each caller a steady rate and a burst. It is safe for concurrent
-// use.
+// Limiter allows each caller a steady rate and a burst. It is safe for concurrent use.
 type Limiter struct {
-	interval int64 // nanoseconds between calls at the steady rate
+	interval int64 // nanoseconds between requests at the steady rate
 	burst    int64
 	seed     maphash.Seed
 	now      func() time.Time
@@ -44,13 +43,13 @@ type shard struct {
 	mu    sync.Mutex
 	due   map[Key]int64
 	swept int64
-	_     cpu.CacheLinePad // Or callers of two shards would wait for each other.
+	_     cpu.CacheLinePad // avoids false sharing between shards
 }
 
-// New allows calls calls in each period, and burst of them at once.
-func New(calls int, period time.Duration, burst int) *Limiter {
+// New returns a Limiter of requests per period, and a burst of requests at once.
+func New(requests int, period time.Duration, burst int) *Limiter {
 	l := &Limiter{
-		interval: max(1, int64(period)/int64(calls)), burst: int64(max(1, burst)), seed: maphash.MakeSeed(), now: time.Now,
+		interval: max(1, int64(period)/int64(requests)), burst: int64(max(1, burst)), seed: maphash.MakeSeed(), now: time.Now,
 	}
 	for i := range l.shards {
 		l.shards[i].due = map[Key]int64{}
@@ -58,21 +57,22 @@ func New(calls int, period time.Duration, burst int) *Limiter {
 	return l
 }
 
-// Decision about one call.
+// Decision is the result for one request.
 type Decision struct {
 	Allowed bool
-	// Limit is how many calls may be made at once, Remaining how many of them are left.
+	// Limit is the burst, Remaining how much of it is left, in requests.
 	Limit, Remaining int64
-	// Reset is when all are there again, RetryAfter when the next one is.
+	// Reset is the time until the whole burst is available, RetryAfter until the next
+	// request is allowed.
 	Reset, RetryAfter time.Duration
 }
 
-// Allow decides about a call and counts it if it is allowed.
+// Allow decides on a request and counts it if it is allowed.
 func (l *Limiter) Allow(k Key) Decision { return l.AllowAt(l.now(), k) }
 
-// AllowAt is Allow for a call that came a moment ago.
-func (l *Limiter) AllowAt(came time.Time, k Key) Decision {
-	now := came.UnixNano()
+// AllowAt is Allow for a request that arrived at a time shortly before now.
+func (l *Limiter) AllowAt(arrived time.Time, k Key) Decision {
+	now := arrived.UnixNano()
 	s := l.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,9 +98,8 @@ func (l *Limiter) shard(k Key) *shard {
 	return &l.shards[n%shardCount]
 }
 
-// makeRoom forgets the callers who have all their calls back. If there are none,
-// because of many callers at once, it forgets one at random, which gives that one a
-// new burst and never refuses anyone.
+// makeRoom removes the callers whose whole burst is available. If there are none, it
+// removes one at random, which gives that caller a new burst and refuses nobody.
 func (s *shard) makeRoom(now int64) {
 	if now-s.swept >= sweepAtLeast {
 		s.swept = now

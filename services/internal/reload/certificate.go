@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// Certificate is a server's certificate, which is read again when its files change, as
+// Certificate is a server's certificate, which is reloaded when its files change, as
 // cert-manager and the kubelet do it. Read has to succeed once before it is used.
 type Certificate struct {
 	CertFile, KeyFile string

@@ -1,6 +1,6 @@
-// Package reload reads files again when they change: keys, routes. It looks at
-// intervals, for the way Kubernetes replaces a mounted Secret or ConfigMap (by
-// renaming a symbolic link of a parent folder) is not seen by watching the file.
+// Package reload reads files again when they change: keys, routes, certificates. It polls,
+// because Kubernetes replaces a mounted Secret or ConfigMap by renaming a symbolic link of
+// a parent folder, which a watch of the file does not notice.
 package reload
 
 import (
@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// Interval between two looks: a change takes effect within two seconds.
+// Interval of the polls. A change takes effect within two seconds.
 const Interval = time.Second
 
-// Watch calls read at every Interval until ctx ends. read says whether anything
-// changed; when it fails, what was read before stays in use. what names it in logs,
-// where each error is told once, not at every look.
+// Watch calls read at every Interval until ctx ends. read reports whether the content
+// changed; if it fails, the previous content stays in use. what names the content in logs.
+// An error that repeats is logged once.
 func Watch(ctx context.Context, log *slog.Logger, what string, read func() (changed bool, err error)) {
 	tick := time.NewTicker(Interval)
 	defer tick.Stop()
-	var told string
+	var logged string
 	for {
 		select {
 		case <-ctx.Done():
@@ -28,13 +28,13 @@ func Watch(ctx context.Context, log *slog.Logger, what string, read func() (chan
 		changed, err := read()
 		switch {
 		case err == nil:
-			told = ""
+			logged = ""
 			if changed {
-				log.InfoContext(ctx, "read again", "what", what)
+				log.InfoContext(ctx, "reloaded", "what", what)
 			}
-		case err.Error() != told:
-			told = err.Error()
-			log.ErrorContext(ctx, "cannot be read again; what was read before stays in use", "what", what, "error", err)
+		case err.Error() != logged:
+			logged = err.Error()
+			log.ErrorContext(ctx, "reload failed; the previous content stays in use", "what", what, "error", err)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (e examples) general(op *huma.Operation) []*problem.Problem {
 			problem.Unauthenticated(problem.InvalidToken, "The token has expired."))
 	}
 	if roles, ok := op.Extensions["x-roles"].([]string); ok {
-		all = append(all, problem.Forbidden("This is for the role "+strings.Join(roles, " or ")+"."))
+		all = append(all, problem.Forbidden("This operation requires the role "+strings.Join(roles, " or ")+"."))
 	}
 	return all
 }

@@ -7,38 +7,39 @@ import (
 	"time"
 )
 
-// Bounds of what waits in a Buffer, in bytes and time. What is above bufferSize is written
-// by a goroutine of its own; whoever logs waits for that only when bufferMost would be
-// exceeded, because nobody takes what is written.
+// Bounds of a Buffer, in bytes and time. Above bufferSize the lines are written by a
+// background goroutine. A caller blocks only if bufferMost would be exceeded, because the
+// reader of the output does not keep up.
 const (
 	bufferSize = 32 << 10
 	bufferMost = 8 * bufferSize
 	bufferTime = 100 * time.Millisecond
 )
 
-// Buffer gathers log lines and writes them together: a line of its own for each of
-// thousands of requests a second costs more than the rest of its log. What a crash can
-// lose is a tenth of a second; a logger writes warnings and errors at once, with all
-// that was before them. It is safe for concurrent use.
+// Buffer collects log lines and writes them together: one write for each of thousands of
+// requests a second would cost more than the rest of logging. A crash can lose the lines of
+// bufferTime; a logger flushes the buffer after a warning or an error. It is safe for
+// concurrent use.
 type Buffer struct {
 	w io.Writer
 
 	writing sync.Mutex // held while lines are written, before mu
-	spare   []byte     // the lines that were written last, to be used again
+	spare   []byte     // the previous lines, whose memory is used again
 
 	mu    sync.Mutex
 	lines []byte
-	timer *time.Timer // nil when nothing waits
-	err   error       // of the last write, until it is told
+	timer *time.Timer // nil if lines is empty
+	err   error       // of the last write, until a Write returns it
 }
 
-// NewBuffer returns a buffer before w.
+// NewBuffer returns a buffer that writes to w.
 func NewBuffer(w io.Writer) *Buffer { return &Buffer{w: w, lines: make([]byte, 0, bufferSize)} }
 
-// Stdout is the buffer that the services log to. Whoever ends the process flushes it.
+// Stdout is the buffer that the services log to. It has to be flushed before the process
+// ends.
 var Stdout = NewBuffer(os.Stdout)
 
-// Write implements io.Writer; it takes whole lines. Its error may be that of lines before.
+// Write implements io.Writer for whole lines. The error may be that of an earlier line.
 func (b *Buffer) Write(line []byte) (int, error) {
 	for {
 		added, err := b.add(line)
@@ -53,7 +54,7 @@ func (b *Buffer) Write(line []byte) (int, error) {
 	}
 }
 
-// add adds a line, unless there is no room for it, and takes the error there is to tell.
+// add appends a line, unless the buffer is full, and returns the error of the last write.
 func (b *Buffer) add(line []byte) (added bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -72,8 +73,7 @@ func (b *Buffer) add(line []byte) (added bool, err error) {
 	return true, err
 }
 
-// Flush writes what waits. An error is left to the next Write: nobody who logs could do
-// anything about it.
+// Flush writes the lines. The next Write returns its error.
 func (b *Buffer) Flush() {
 	b.writing.Lock()
 	defer b.writing.Unlock()

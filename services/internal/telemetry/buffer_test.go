@@ -145,7 +145,7 @@ func TestWhoeverLogsDoesNotWaitForWhatIsBeingWritten(t *testing.T) {
 	})
 }
 
-func TestAnErrorIsToldOnce(t *testing.T) {
+func TestAnErrorIsReturnedOnce(t *testing.T) {
 	t.Parallel()
 	b := telemetry.NewBuffer(broken{})
 	if _, err := b.Write([]byte("one\n")); err != nil {
@@ -153,10 +153,10 @@ func TestAnErrorIsToldOnce(t *testing.T) {
 	}
 	b.Flush()
 	if _, err := b.Write([]byte("two\n")); err == nil {
-		t.Error("a line was lost, and nobody was told")
+		t.Error("a line was lost without an error")
 	}
 	if _, err := b.Write([]byte("three\n")); err != nil {
-		t.Errorf("it is told again: %v", err)
+		t.Errorf("the error is returned again: %v", err)
 	}
 }
 

@@ -1,6 +1,5 @@
-// Package telemetry is what every program says about itself: one stream of JSON
-// logs, one registry of metrics, and the request and trace ids that tie them to
-// each other and to other programs.
+// Package telemetry provides the logs and metrics of a program: JSON log lines, a
+// Prometheus registry, and the request and trace ids that correlate them across programs.
 package telemetry
 
 import (
@@ -12,21 +11,21 @@ import (
 	"ecommerce-stack.dev/services/internal/buildinfo"
 )
 
-// NewLogger writes JSON lines with the service, version and commit, and with the
-// request and trace id that the context of a call carries. Attributes whose names
-// say that they hold a secret are hidden, whoever logs them.
+// NewLogger returns a logger of JSON lines with the service, version and commit, and the
+// request and trace id of the context. Values of attributes with the name of a secret, such
+// as password or token, are redacted.
 func NewLogger(w io.Writer, service string, level slog.Leveler) *slog.Logger {
 	h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact})
 	flush := func() {}
 	if b, ok := w.(*Buffer); ok {
 		flush = b.Flush
 	}
-	of := []slog.Attr{slog.String("service", service), slog.String("version", buildinfo.Version), slog.String("commit", buildinfo.Commit)}
-	var said []byte
-	for _, a := range of {
-		said = appendText(said, a.Key, a.Value.String())
+	common := []slog.Attr{slog.String("service", service), slog.String("version", buildinfo.Version), slog.String("commit", buildinfo.Commit)}
+	var fields []byte
+	for _, a := range common {
+		fields = appendText(fields, a.Key, a.Value.String())
 	}
-	return slog.New(contextHandler{h.WithAttrs(of), flush, w, said})
+	return slog.New(contextHandler{h.WithAttrs(common), flush, w, fields})
 }
 
 var (
@@ -47,15 +46,15 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// contextHandler adds the ids that a context carries, and sees to it that what went
-// wrong is written at once.
+// contextHandler adds the ids of the context to a line, and flushes after a warning or an
+// error.
 type contextHandler struct {
 	slog.Handler
 	flush func()
-	// w and said are where lines go and what is in each; said is nil for a handler with
-	// attributes of its own.
-	w    io.Writer
-	said []byte
+	// w receives the lines. fields are the encoded common fields; nil for a handler with
+	// further attributes.
+	w      io.Writer
+	fields []byte
 }
 
 func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {

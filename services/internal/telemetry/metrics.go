@@ -11,11 +11,11 @@ import (
 	"ecommerce-stack.dev/services/internal/buildinfo"
 )
 
-// NewRegistry has the metrics of the Go runtime and of the process, and build_info.
+// NewRegistry returns a registry with the metrics of the Go runtime and of the process, and build_info.
 func NewRegistry(service string) *prometheus.Registry {
 	reg := prometheus.NewRegistry()
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "build_info", Help: "The build that is running; always 1.",
+		Name: "build_info", Help: "The running build; always 1.",
 		ConstLabels: prometheus.Labels{
 			"service": service, "version": buildinfo.Version, "commit": buildinfo.Commit, "go": runtime.Version(),
 		},
@@ -29,7 +29,7 @@ func NewRegistry(service string) *prometheus.Registry {
 	return reg
 }
 
-// MetricsHandler answers a scrape of reg.
+// MetricsHandler returns a handler of scrapes of reg.
 func MetricsHandler(reg *prometheus.Registry) http.Handler {
 	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg, MaxRequestsInFlight: 4})
 }

@@ -9,28 +9,28 @@ import (
 	"time"
 )
 
-// Request is what is logged of a request that was answered.
+// Request is a request that was handled.
 type Request struct {
 	Method, Route, Path string
 	Status, Bytes       int
 	Took                time.Duration
-	At                  time.Time // when it was answered; zero is now
+	At                  time.Time // the end of the request; zero is now
 	Client              string
 
 	RequestID, TraceParent string
 }
 
-// RequestLog writes the line of each request. There is one for every request of every
-// service, always of the same fields and without a secret among them, so it is written
-// by hand: the line is the one that the logger would write.
+// RequestLog writes one line for each request. The fields are always the same, and none is
+// a secret, so they are encoded without slog, which costs several times as much. The line
+// equals that of the logger.
 type RequestLog struct {
 	log  *slog.Logger
 	ours *contextHandler // nil for a logger that NewLogger did not make
 }
 
-// NewRequestLog writes to where log does.
+// NewRequestLog returns a RequestLog with the output of log.
 func NewRequestLog(log *slog.Logger) RequestLog {
-	if h, ok := log.Handler().(contextHandler); ok && h.said != nil {
+	if h, ok := log.Handler().(contextHandler); ok && h.fields != nil {
 		return RequestLog{log, &h}
 	}
 	return RequestLog{log: log}
@@ -63,7 +63,7 @@ func (l RequestLog) Log(level slog.Level, r Request) {
 		name = level.String()
 	}
 	b = append(append(append(b, `","level":"`...), name...), `","msg":"request"`...)
-	b = append(b, l.ours.said...)
+	b = append(b, l.ours.fields...)
 	b = append(append(b, `,"method":"`...), r.Method...) // Methods and routes are ours.
 	b = append(append(b, `","route":"`...), r.Route...)
 	b = appendText(append(b, '"'), "path", r.Path)
@@ -79,21 +79,21 @@ func (l RequestLog) Log(level slog.Level, r Request) {
 	}
 	b = append(b, "}\n"...)
 	*pooled = b[:0]
-	_, _ = l.ours.w.Write(b) // as the logger does, which nobody could tell of it either
+	_, _ = l.ours.w.Write(b) // slog ignores the error, too
 }
 
-// appendSeconds adds a duration as a number of seconds.
+// appendSeconds appends a duration as a number of seconds.
 func appendSeconds(b []byte, d time.Duration) []byte {
-	if d < 0 { // It takes a clock that does not only go on.
+	if d < 0 { // The clock was set back.
 		b, d = append(b, '-'), -d
 	}
 	b = append(strconv.AppendInt(b, int64(d/time.Second), 10), '.')
 	point := len(b)
-	b = strconv.AppendInt(b, int64(d%time.Second+time.Second), 10) // with all its zeros, behind a one
+	b = strconv.AppendInt(b, int64(d%time.Second+time.Second), 10) // a one, and nine digits
 	return append(b[:point], b[point+1:]...)
 }
 
-// appendText adds a field with a string.
+// appendText appends a field with a string.
 func appendText(b []byte, name, value string) []byte {
 	b = append(append(append(b, `,"`...), name...), `":`...)
 	for i := range len(value) {
@@ -108,7 +108,7 @@ func appendText(b []byte, name, value string) []byte {
 	return append(append(append(b, '"'), value...), '"')
 }
 
-// unquoted bytes mean themselves in a JSON string.
+// unquoted are the bytes that need no escape in a JSON string.
 var unquoted = func() (table [256]bool) {
 	for c := byte(' '); c < 0x7f; c++ {
 		table[c] = c != '"' && c != '\\'

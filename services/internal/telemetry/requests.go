@@ -9,8 +9,7 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-// Requests logs and counts the requests that a server handles. It is safe for concurrent
-// use.
+// Requests logs and counts the requests of a server. It is safe for concurrent use.
 type Requests struct {
 	lines     RequestLog
 	durations *durations

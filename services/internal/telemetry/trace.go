@@ -7,7 +7,7 @@ import (
 	"math/rand/v2"
 )
 
-// ids is a context with what ties the work for one request together.
+// ids is a context with the ids of a request.
 type ids struct {
 	context.Context
 	requestID, traceParent string
@@ -66,8 +66,8 @@ func appendRequestID(b []byte) []byte {
 	return hex.AppendEncode(b, id[10:])
 }
 
-// ValidRequestID says whether an id from outside may be logged and passed on: 1 to
-// 128 letters, digits and "-_.:".
+// ValidRequestID reports whether an id from outside may be logged and forwarded: 1 to 128
+// letters, digits and "-_.:".
 func ValidRequestID(id string) bool {
 	if id == "" || len(id) > maxRequestID {
 		return false
@@ -83,12 +83,12 @@ func ValidRequestID(id string) bool {
 	return true
 }
 
-// Begin gives ctx the ids of the request it serves.
+// Begin returns a context with the ids of a request.
 func Begin(ctx context.Context, requestID, traceParent string) context.Context {
 	return &ids{ctx, requestID, traceParent}
 }
 
-// RequestID of ctx, or "".
+// RequestID returns the request id of ctx, or "".
 func RequestID(ctx context.Context) string {
 	if c := idsOf(ctx); c != nil {
 		return c.requestID
@@ -96,8 +96,8 @@ func RequestID(ctx context.Context) string {
 	return ""
 }
 
-// WithTraceParent gives ctx a traceparent (W3C Trace Context). One that is not
-// valid is replaced by a new trace.
+// WithTraceParent returns a context with a traceparent (W3C Trace Context). One that is not
+// valid is replaced by that of a new trace.
 func WithTraceParent(ctx context.Context, traceParent string) context.Context {
 	if !ValidTraceParent(traceParent) {
 		traceParent = newTraceParent()
@@ -105,7 +105,7 @@ func WithTraceParent(ctx context.Context, traceParent string) context.Context {
 	return &ids{ctx, RequestID(ctx), traceParent}
 }
 
-// TraceParent of ctx, to be passed on to whoever works for the same trace, or "".
+// TraceParent returns the traceparent of ctx, or "".
 func TraceParent(ctx context.Context) string {
 	if c := idsOf(ctx); c != nil {
 		return c.traceParent
@@ -113,10 +113,10 @@ func TraceParent(ctx context.Context) string {
 	return ""
 }
 
-// TraceID of ctx: 32 hex digits, or "".
+// TraceID returns the trace id of ctx, 32 hex digits, or "".
 func TraceID(ctx context.Context) string { return traceID(TraceParent(ctx)) }
 
-// traceID is the part of a valid traceparent that all spans of the trace share.
+// traceID returns the trace id of a valid traceparent.
 func traceID(traceParent string) string {
 	if traceParent == "" {
 		return ""
@@ -147,8 +147,8 @@ func appendHex(b []byte, n uint64) []byte {
 	return hex.AppendEncode(b, raw[:])
 }
 
-// ValidTraceParent says whether tp is a traceparent: version 00 exactly, or the
-// known beginning of a later version (W3C Trace Context, section 3.2).
+// ValidTraceParent reports whether tp is a traceparent of version 00, or begins like one and
+// has a later version (W3C Trace Context, section 3.2).
 func ValidTraceParent(tp string) bool {
 	if len(tp) < 55 || len(tp) > 256 || tp[2] != '-' || tp[35] != '-' || tp[52] != '-' {
 		return false

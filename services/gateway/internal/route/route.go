@@ -1,6 +1,7 @@
-// Package route is the gateway's table: which paths and methods it passes on, to
-// whom, for whom, and within which limits. What is not in the table does not exist
-// outside. The table is a YAML file; routes.yaml is the one built in.
+// Package route implements the gateway's route table: which paths and methods are
+// forwarded to which upstream, who may call them, and within which limits. A path that is
+// not in the table is not reachable from outside. The table is a YAML file; routes.yaml is
+// built in.
 package route
 
 import (
@@ -22,7 +23,7 @@ import (
 //go:embed routes.yaml
 var builtIn []byte
 
-// BuiltIn is the table that is used when no file is given.
+// BuiltIn returns the YAML of the table that is used when no file is configured.
 func BuiltIn() []byte { return slices.Clone(builtIn) }
 
 // Upstreams that a route may name.
@@ -36,34 +37,36 @@ const (
 
 // Route is one entry of the table.
 type Route struct {
-	// Path has segments in braces that stand for any one segment.
+	// Path is the path to match. A segment in braces matches any one segment.
 	Path    string   `yaml:"path"`
 	Methods []string `yaml:"methods"`
-	// Upstream answers.
+	// Upstream is the service that handles the requests, one of Upstreams.
 	Upstream string `yaml:"upstream"`
 	// Access is who may call.
 	Access Access `yaml:"access"`
 	// Limit is the class of the rate limit, LimitDefault if empty.
 	Limit string `yaml:"limit"`
-	// Timeout until the answer begins and, unless Stream, until it is complete.
+	// Timeout is how long the response may take to begin and, unless Stream is set, to end;
+	// 20 seconds if zero.
 	Timeout time.Duration `yaml:"timeout"`
-	// Stream is for answers without a foreseeable end.
+	// Stream is set for responses without a foreseeable end.
 	Stream bool `yaml:"stream"`
-	// Cache keeps answers to GET; nil keeps none.
+	// Cache describes how responses to GET are cached; nil is not at all.
 	Cache *Cache `yaml:"cache"`
-	// Changes is set if a success makes what is cached stale.
+	// Changes is set if a successful request makes cached responses stale.
 	Changes bool `yaml:"changes"`
 	// Cookies are the names of the cookies that the service receives; others are removed.
 	Cookies []string `yaml:"cookies"`
 }
 
-// Cache says how answers of a route are told apart and how they become stale.
+// Cache describes what identifies a cached response of a route, and what makes it stale.
 type Cache struct {
-	// Kind is "item", whose path ends in the id of what it is about, or "list".
+	// Kind is Item, for a path that ends in the id of an item, or List.
 	Kind string `yaml:"kind"`
-	// Query has the parameters that matter. Others are not passed on.
+	// Query has the query parameters that the response depends on. Others are not forwarded.
 	Query []string `yaml:"query"`
-	// Bypass has the parameters with which an answer depends on what no event tells.
+	// Bypass has the query parameters with which a response is not cached, because no event
+	// is published when it changes.
 	Bypass []string `yaml:"bypass"`
 }
 
@@ -76,7 +79,7 @@ const (
 // Access is who may use a route: anyone, anyone with a token, or some roles.
 type Access struct {
 	Public bool
-	// Roles that may call when it is not Public; none are all.
+	// Roles that may call if Public is not set; none allows every role.
 	Roles []authn.Role
 
 	given bool
@@ -111,12 +114,13 @@ func (a *Access) UnmarshalYAML(n *yaml.Node) error {
 
 const defaultTimeout = 20 * time.Second
 
-// maxTimeout is below the server's own limit on writing an answer.
+// maxTimeout bounds the timeout of a route. Clients and load balancers commonly give up
+// after a minute.
 const maxTimeout = 55 * time.Second
 
 var methods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
-// Parse reads a table. The error names every rule that is broken.
+// Parse returns the table in a YAML document. The error names every violation.
 func Parse(body []byte) (*Table, error) {
 	var file struct {
 		Routes []*Route `yaml:"routes"`

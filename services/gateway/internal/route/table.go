@@ -65,16 +65,15 @@ func allow(routes map[string]*Route) string {
 	return strings.Join(append(names, http.MethodOptions), ", ")
 }
 
-// Match is what a table knows of a path. Without a Route the method is wrong; then,
-// and for OPTIONS, Allow has the methods that the path takes (RFC 9110, 10.2.1).
+// Match is the result of a lookup. Route is nil if the path has no route for the method.
+// Allow has the methods of the path, for an Allow field (RFC 9110, section 10.2.1).
 type Match struct {
 	Route *Route
 	Allow string
 }
 
-// Match finds the route of a method and a decoded path; known is false when no
-// method takes the path. A fixed segment goes before a variable one. Match makes no
-// garbage.
+// Match returns the route of a method and a decoded path. known is false if no method has
+// the path. A fixed segment takes precedence over a variable one. Match allocates nothing.
 func (t *Table) Match(method, path string) (m Match, known bool) {
 	if path == "" || path[0] != '/' {
 		return Match{}, false
