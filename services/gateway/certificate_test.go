@@ -59,7 +59,7 @@ func (p *process) serial() int64 {
 	return c.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
 }
 
-func TestTheCertificateIsReadAgainWithoutDroppingAConnection(t *testing.T) {
+func TestCertificateIsReloadedWithoutDroppingAConnection(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	writeCertificate(t, dir, 1)

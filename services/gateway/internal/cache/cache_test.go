@@ -64,7 +64,7 @@ var (
 	list  = Key{List: true, Text: "/products?sort=name"}
 )
 
-func TestAnAnswerIsKeptUntilItIsOldOrChanges(t *testing.T) {
+func TestResponseIsStoredUntilItExpiresOrChanges(t *testing.T) {
 	t.Parallel()
 	c, now := fresh(t)
 	o := &origin{response: ok("a")}
@@ -96,7 +96,7 @@ func TestAChangeDropsTheItemAndTheListsAlone(t *testing.T) {
 	get(t, c, other, o, "a", "hit")
 }
 
-func TestWithoutEventsAnswersAreFreshForASecond(t *testing.T) {
+func TestResponsesAreFreshForASecondWithoutEvents(t *testing.T) {
 	t.Parallel()
 	c, now := fresh(t)
 	o := &origin{response: ok("a")}
@@ -110,13 +110,13 @@ func TestWithoutEventsAnswersAreFreshForASecond(t *testing.T) {
 	get(t, c, item, o, "a", "miss")
 }
 
-func TestAnAnswerServesOnWhenItsUpstreamFails(t *testing.T) {
+func TestStaleResponseIsServedWhileUpstreamFails(t *testing.T) {
 	t.Parallel()
 	c, now := fresh(t)
 	o := &origin{response: ok("a")}
 	get(t, c, item, o, "a", "miss")
 	*now = now.Add(time.Minute)
-	o.err = errors.New("away")
+	o.err = errors.New("unavailable")
 	get(t, c, item, o, "a", "stale-if-error")
 	o.response, o.err = Response{Status: 503}, nil
 	get(t, c, item, o, "a", "stale-if-error")
@@ -126,7 +126,7 @@ func TestAnAnswerServesOnWhenItsUpstreamFails(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatChangedMeanwhileDoesNotServeWhenItsUpstreamFails(t *testing.T) {
+func TestChangedResponseIsNotServedWhileUpstreamFails(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(*Cache){
 		"the item changed": func(c *Cache) { c.Changed("/products/7") }, "all were dropped": (*Cache).Drop,
@@ -134,18 +134,18 @@ func TestAnAnswerThatChangedMeanwhileDoesNotServeWhenItsUpstreamFails(t *testing
 		c, now := fresh(t)
 		get(t, c, item, &origin{response: ok("a")}, "a", "miss")
 		*now = now.Add(time.Minute)
-		away := errors.New("away")
+		unavailable := errors.New("unavailable")
 		res, err := c.Get(t.Context(), item, func(context.Context) (Response, error) {
 			change(c)
-			return Response{}, away
+			return Response{}, unavailable
 		})
-		if !errors.Is(err, away) {
-			t.Errorf("%s: got %q, %v, want %v", name, body(res), err, away)
+		if !errors.Is(err, unavailable) {
+			t.Errorf("%s: got %q, %v, want %v", name, body(res), err, unavailable)
 		}
 	}
 }
 
-func TestOnlySuccessIsKept(t *testing.T) {
+func TestOnlySuccessIsCached(t *testing.T) {
 	t.Parallel()
 	c, _ := fresh(t)
 	o := &origin{response: Response{Status: 404, Body: []byte("no")}}
@@ -154,7 +154,7 @@ func TestOnlySuccessIsKept(t *testing.T) {
 	get(t, c, item, o, "a", "fwd=uri-miss")
 }
 
-func TestNothingIsKeptWithoutATTL(t *testing.T) {
+func TestNothingIsCachedWithoutTTL(t *testing.T) {
 	t.Parallel()
 	c := New(0, 1<<20, prometheus.NewRegistry())
 	c.SetConnected(true)
@@ -195,7 +195,7 @@ func TestManyRequestsMakeOneCall(t *testing.T) {
 	}
 }
 
-func TestAnAnswerFromBeforeAChangeIsNeitherKeptNorShared(t *testing.T) {
+func TestResponseFetchedBeforeChangeIsNeitherStoredNorShared(t *testing.T) {
 	t.Parallel()
 	c, _ := fresh(t)
 	entered, release := make(chan struct{}), make(chan struct{})

@@ -98,7 +98,7 @@ func TestACachedResponseIsNotCopiedForEachClient(t *testing.T) { //nolint:parall
 	const size, clients = 200 << 10, 40
 	large := `{"name":"` + strings.Repeat("x", size) + `"}`
 	g := start(t, setup{})
-	g.up.answers(text(large))
+	g.up.respondWith(text(large))
 	g.do("GET", "/products/7", "")
 	used := func() int64 {
 		runtime.GC()

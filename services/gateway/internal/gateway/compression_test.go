@@ -22,7 +22,7 @@ func productPage(n int) string {
 	return `{"items":[` + strings.Join(items, ",") + `]}`
 }
 
-// serving answers everything with a body of a type and an ETag, or 304.
+// serving responds to everything with a body of a type and an ETag, or 304.
 func serving(contentType, tag, body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("ETag", tag)
@@ -35,8 +35,8 @@ func serving(contentType, tag, body string) http.HandlerFunc {
 	}
 }
 
-// unpacked is the body of an answer as it was before it was compressed.
-func unpacked(t *testing.T, a answer) string {
+// unpacked is the body of a response as it was before it was compressed.
+func unpacked(t *testing.T, a response) string {
 	t.Helper()
 	gz, err := gzip.NewReader(strings.NewReader(a.raw))
 	if err != nil {
@@ -49,11 +49,11 @@ func unpacked(t *testing.T, a answer) string {
 	return string(plain)
 }
 
-func TestLargeAnswersAreCompressedForWhoAccepts(t *testing.T) {
+func TestLargeResponsesAreCompressedIfAccepted(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	page := productPage(20)
-	g.up.answers(serving("application/json", `"3"`, page))
+	g.up.respondWith(serving("application/json", `"3"`, page))
 	for _, path := range []string{"/products", "/products?inStock=true", "/sales"} {
 		for range 2 { // from the service, and from the cache
 			plain := g.do("GET", path, "", "Authorization", g.client(7))
@@ -70,7 +70,7 @@ func TestLargeAnswersAreCompressedForWhoAccepts(t *testing.T) {
 			if length := packed.header.Get("Content-Length"); length != "" && length != fmt.Sprint(len(packed.raw)) {
 				t.Errorf("%s: Content-Length %s of %d bytes", path, length, len(packed.raw))
 			}
-			for _, a := range []answer{plain, packed} {
+			for _, a := range []response{plain, packed} {
 				if a.header.Get("Vary") != "Accept-Encoding" {
 					t.Errorf("%s: Vary %q", path, a.header.Values("Vary"))
 				}
@@ -82,7 +82,7 @@ func TestLargeAnswersAreCompressedForWhoAccepts(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotToBeCompressedIsNot(t *testing.T) {
+func TestIneligibleResponsesAreNotCompressed(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	page := productPage(20)
@@ -97,7 +97,7 @@ func TestWhatIsNotToBeCompressedIsNot(t *testing.T) {
 		{"not to be transformed", "GET", "/sales", "application/json", "Cache-Control", "no-transform", page},
 		{"HEAD", "HEAD", "/sales", "application/json", "", "", ""},
 	} {
-		g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+		g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 			if c.header != "" {
 				w.Header().Set(c.header, c.value)
 			}
@@ -108,7 +108,7 @@ func TestWhatIsNotToBeCompressedIsNot(t *testing.T) {
 			t.Errorf("%s: got %d, %d bytes of %d, %v", c.name, a.status, len(a.raw), len(c.body), a.header)
 		}
 	}
-	g.up.answers(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
+	g.up.respondWith(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	if a := g.do("DELETE", "/sales/7", "", "Authorization", g.client(7), "Accept-Encoding", "gzip"); a.status != 204 || a.header.Get("Content-Encoding") != "" {
 		t.Errorf("204: got %d %v", a.status, a.header)
 	}
@@ -117,11 +117,11 @@ func TestWhatIsNotToBeCompressedIsNot(t *testing.T) {
 	}
 }
 
-func TestATagFromACompressedAnswerWorksEverywhere(t *testing.T) {
+func TestEntityTagOfCompressedResponseMatchesEverywhere(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	page := productPage(20)
-	g.up.answers(serving("application/json", `"3"`, page))
+	g.up.respondWith(serving("application/json", `"3"`, page))
 	for _, path := range []string{"/products/7", "/products?inStock=true", "/sales"} {
 		headers := []string{"Authorization", g.client(7), "Accept-Encoding", "gzip"}
 		tag := g.do("GET", path, "", headers...).header.Get("ETag")
@@ -151,7 +151,7 @@ func TestAStreamArrivesAsItIsWrittenWhateverTheClientAccepts(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	next := make(chan struct{})
-	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for range 2 {
 			_, _ = io.WriteString(w, "data: "+strings.Repeat("x", 2000)+"\n")

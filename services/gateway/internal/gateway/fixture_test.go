@@ -35,29 +35,29 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-// upstream is a service that the test writes the answers of. It keeps the requests.
+// upstream is a service that the test sets the responses of. It stores the requests.
 type upstream struct {
 	*httptest.Server
-	mu     sync.Mutex
-	answer http.HandlerFunc
-	seen   []*http.Request
+	mu      sync.Mutex
+	handler http.HandlerFunc
+	seen    []*http.Request
 }
 
 func newUpstream(t testing.TB) *upstream {
 	t.Helper()
-	u := &upstream{answer: echo}
+	u := &upstream{handler: echo}
 	u.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		u.mu.Lock()
 		u.seen = append(u.seen, r)
-		answer := u.answer
+		handler := u.handler
 		u.mu.Unlock()
-		answer(w, r)
+		handler(w, r)
 	}))
 	t.Cleanup(u.Close)
 	return u
 }
 
-// echo answers with the body of the request, if all of it arrives.
+// echo responds with the body of the request, if all of it arrives.
 func echo(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
@@ -66,10 +66,10 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-func (u *upstream) answers(h http.HandlerFunc) {
+func (u *upstream) respondWith(h http.HandlerFunc) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.answer = h
+	u.handler = h
 }
 
 func (u *upstream) calls() int {
@@ -201,9 +201,8 @@ func (g *fixture) listen(https bool) {
 	}
 }
 
-// nobody is the URL of a port that nobody listens on, nor will: it is bound. A port that was
-// closed is soon another test's.
-func nobody(t testing.TB) string {
+// unusedURL returns the URL of a port that is bound, so that no test listens on it.
+func unusedURL(t testing.TB) string {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
 	if err != nil {
@@ -220,17 +219,17 @@ func nobody(t testing.TB) string {
 	return fmt.Sprintf("http://127.0.0.1:%d", address.(*syscall.SockaddrInet4).Port)
 }
 
-// asItIs asks for no encoding of its own and undoes none.
+// asItIs requests no content coding and decodes none.
 var asItIs = &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 32}
 
-type answer struct {
+type response struct {
 	status int
 	header http.Header
 	raw    string
 	body   map[string]any
 }
 
-func (g *fixture) do(method, path, body string, headers ...string) answer {
+func (g *fixture) do(method, path, body string, headers ...string) response {
 	g.t.Helper()
 	var reader io.Reader
 	if body != "" {
@@ -253,12 +252,12 @@ func (g *fixture) do(method, path, body string, headers ...string) answer {
 	if err != nil {
 		g.t.Fatalf("%s %s: %v", method, path, err)
 	}
-	a := answer{status: res.StatusCode, header: res.Header, raw: string(raw)}
+	a := response{status: res.StatusCode, header: res.Header, raw: string(raw)}
 	_ = json.Unmarshal(raw, &a.body)
 	return a
 }
 
-func (g *fixture) expect(a answer, status int, code string) answer {
+func (g *fixture) expect(a response, status int, code string) response {
 	g.t.Helper()
 	got, _ := a.body["code"].(string)
 	if a.status != status || got != code {
@@ -270,7 +269,7 @@ func (g *fixture) expect(a answer, status int, code string) answer {
 func (g *fixture) client(id int64) string  { return g.keys.Bearer(g.t, id, authn.Client) }
 func (g *fixture) manager(id int64) string { return g.keys.Bearer(g.t, id, authn.Manager) }
 
-// text answers 200 with a body and an ETag of it.
+// text responds 200 with a body and an ETag of it.
 func text(body string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("ETag", `"`+body+`"`)

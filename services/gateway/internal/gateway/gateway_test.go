@@ -19,7 +19,7 @@ import (
 	"ecommerce-stack.dev/services/internal/limit"
 )
 
-func TestOnlyWhatIsInTheTableIsPassedOn(t *testing.T) {
+func TestOnlyRoutesAreForwarded(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	g.probes()
@@ -40,7 +40,7 @@ func TestOnlyWhatIsInTheTableIsPassedOn(t *testing.T) {
 	}
 }
 
-func TestWhoMayCallIsKnownAtTheEdge(t *testing.T) {
+func TestGatewayEnforcesAccess(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	g.expect(g.do("GET", "/sales", ""), 401, "unauthenticated")
@@ -58,7 +58,7 @@ func TestWhoMayCallIsKnownAtTheEdge(t *testing.T) {
 func TestARequestArrivesAsItWasWithoutForgedHeaders(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Location", "/sales/7")
 		w.Header().Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-00000000000000aa-01")
 		w.Header().Set("Connection", "X-Private")
@@ -73,7 +73,7 @@ func TestARequestArrivesAsItWasWithoutForgedHeaders(t *testing.T) {
 		"X-User-Id", "1", "X-User-Role", "Manager", "X-Auth-User", "1", "X-Remote-User", "root", "X-Forwarded-For", "10.0.0.1",
 		"X-Forwarded-Proto", "https", "Forwarded", "for=10.0.0.1", "Connection", "X-Hop", "X-Hop", "1", "Proxy-Authorization", "x")
 	if a.status != 202 || a.raw != `{"items":[]}` || a.header.Get("Location") != "/sales/7" || a.header.Get("X-Private") != "" {
-		t.Errorf("answer %d %q %v", a.status, a.raw, a.header)
+		t.Errorf("response %d %q %v", a.status, a.raw, a.header)
 	}
 	if a.header.Get("X-Request-Id") != "shop-1" || len(a.header.Values("X-Request-Id")) != 1 {
 		t.Errorf("X-Request-Id %q", a.header.Values("X-Request-Id"))
@@ -140,7 +140,7 @@ func TestPasswordsAreGuessedNoFasterThanAtLogin(t *testing.T) {
 	g.expect(g.do("POST", "/auth/login", "{}"), 429, "rate_limited")
 }
 
-func TestEveryAnswerTellsTheLimit(t *testing.T) {
+func TestEveryResponseHasTheRateLimit(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{limits: map[string]*limit.Limiter{route.LimitDefault: limit.New(1, time.Hour, 16)}})
 	g.probes()
@@ -216,11 +216,11 @@ func (g *fixture) hold(method, path string, arrived <-chan struct{}, headers ...
 	return func() { cancel(); <-done }
 }
 
-func TestStreamsAndWaitsOfOneUserLeaveRoomForOthers(t *testing.T) {
+func TestStreamsAndWaitsOfOneUserAreLimited(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	arrived := make(chan struct{})
-	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Hold") != "" {
 			arrived <- struct{}{}
 			<-r.Context().Done()
@@ -239,7 +239,7 @@ func TestStreamsAndWaitsOfOneUserLeaveRoomForOthers(t *testing.T) {
 		ends = append(ends, g.hold("GET", "/sales/7/stream", arrived, "Authorization", ann),
 			g.hold("POST", "/sales", arrived, "Authorization", ann, "Prefer", "respond-async", "Prefer", "handling=strict, Wait = 30"))
 	}
-	for _, a := range []answer{
+	for _, a := range []response{
 		g.do("GET", "/sales/7/stream", "", "Authorization", ann), g.do("POST", "/sales", "{}", "Authorization", ann, "Prefer", "wait=30"),
 	} {
 		if g.expect(a, 429, "too_many_streams").header.Get("Retry-After") == "" {
@@ -261,7 +261,7 @@ func TestOneAddressCannotTakeAllPlacesOfLongRequests(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	arrived, release := make(chan struct{}), make(chan struct{})
-	g.up.answers(func(_ http.ResponseWriter, r *http.Request) {
+	g.up.respondWith(func(_ http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Hold") != "" {
 			arrived <- struct{}{}
 			<-release
@@ -320,10 +320,10 @@ func TestAnAddressIsTheClientsOnlyByTrustedProxies(t *testing.T) {
 	g.expect(g.do("GET", "/products", "", "X-Forwarded-For", "203.0.113.1"), 429, "rate_limited")
 }
 
-func TestAnUpstreamThatIsAwayIs503(t *testing.T) {
+func TestUnreachableUpstreamIs503(t *testing.T) {
 	t.Parallel()
-	g := start(t, setup{upstream: nobody(t)})
-	for _, a := range []answer{
+	g := start(t, setup{upstream: unusedURL(t)})
+	for _, a := range []response{
 		g.do("POST", "/auth/login", "{}"), g.do("GET", "/products/7", ""), g.do("GET", "/sales", "", "Authorization", g.client(7)),
 	} {
 		if g.expect(a, 503, "unavailable").header.Get("Retry-After") == "" {
@@ -332,7 +332,7 @@ func TestAnUpstreamThatIsAwayIs503(t *testing.T) {
 	}
 }
 
-// hangUp closes the connection without an answer.
+// hangUp closes the connection without a response.
 func hangUp(w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
@@ -340,11 +340,11 @@ func hangUp(w http.ResponseWriter, _ *http.Request) {
 	}
 }
 
-func TestReadsWithoutAnAnswerAreMadeAgainAndWritesAreNot(t *testing.T) {
+func TestReadsWithoutResponseAreRetriedAndWritesAreNot(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	var calls atomic.Int64
-	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 		if calls.Add(1) <= 2 {
 			hangUp(w, r)
 			return
@@ -365,9 +365,9 @@ func TestReadsWithoutAnAnswerAreMadeAgainAndWritesAreNot(t *testing.T) {
 func TestABreakerOpensAndHeals(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.up.answers(hangUp)
+	g.up.respondWith(hangUp)
 	token := g.client(7)
-	read := func() answer { return g.do("GET", "/sales", "", "Authorization", token) }
+	read := func() response { return g.do("GET", "/sales", "", "Authorization", token) }
 	for range 10 {
 		g.expect(read(), 503, "unavailable")
 	}
@@ -376,17 +376,17 @@ func TestABreakerOpensAndHeals(t *testing.T) {
 	if n := g.up.calls() - before; n != 0 {
 		t.Errorf("%d calls through an open breaker", n)
 	}
-	g.up.answers(text("ok"))
+	g.up.respondWith(text("ok"))
 	eventually(t, "the breaker closes", func() bool { return read().status == 200 })
 	for range 5 {
 		g.expect(read(), 200, "")
 	}
 }
 
-func TestAnswersOfAnyStatusKeepTheBreakerClosed(t *testing.T) {
+func TestResponsesOfAnyStatusKeepTheBreakerClosed(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.up.answers(func(w http.ResponseWriter, _ *http.Request) {
+	g.up.respondWith(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "9")
 		w.WriteHeader(http.StatusServiceUnavailable)
 	})
@@ -407,7 +407,7 @@ func TestAnUpstreamThatHangsIsGivenUp(t *testing.T) {
 	g := start(t, setup{routes: slowRoutes})
 	release := make(chan struct{})
 	defer close(release)
-	g.up.answers(func(http.ResponseWriter, *http.Request) { <-release })
+	g.up.respondWith(func(http.ResponseWriter, *http.Request) { <-release })
 	if a := g.expect(g.do("POST", "/slow", "{}"), 503, "timeout"); a.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
 	}
@@ -418,7 +418,7 @@ func TestAStreamArrivesAsItIsWrittenAndEndsWithTheGateway(t *testing.T) {
 	drain := make(chan struct{})
 	g := start(t, setup{routes: slowRoutes, drain: drain})
 	next, gone := make(chan string), make(chan struct{})
-	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 		defer close(gone)
 		w.Header().Set("Content-Type", "text/event-stream")
 		_ = http.NewResponseController(w).Flush()
@@ -455,7 +455,7 @@ func TestAClientThatLeavesEndsItsWait(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	arrived, gone := make(chan struct{}), make(chan struct{})
-	g.up.answers(func(_ http.ResponseWriter, r *http.Request) {
+	g.up.respondWith(func(_ http.ResponseWriter, r *http.Request) {
 		arrived <- struct{}{}
 		<-r.Context().Done()
 		close(gone)
@@ -471,7 +471,7 @@ func TestAClientThatLeavesEndsItsWait(t *testing.T) {
 func TestAClientThatOnlyClosesItsSendingSideGetsItsResponse(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.up.answers(text("late"))
+	g.up.respondWith(text("late"))
 	for _, header := range []string{"", "Prefer: wait=5\r\n"} {
 		for _, target := range []string{"/sales", "/products/7"} { // forwarded, and a cache miss
 			conn, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))
@@ -497,7 +497,7 @@ func TestAClientThatOnlyClosesItsSendingSideGetsItsResponse(t *testing.T) {
 func TestAResponseThatBreaksOffIsNotDelivered(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		if r.Header.Get("X-Chunked") == "" {
 			w.Header().Set("Content-Length", "100000")
@@ -526,7 +526,7 @@ func TestBodiesPassWholeUpToTheLimit(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		res, err := http.DefaultClient.Do(r) // chunked: the length is not told
+		res, err := http.DefaultClient.Do(r) // chunked, without a length
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -569,11 +569,11 @@ func (g *fixture) bodyEndsEarly(length int) {
 	}
 }
 
-func TestPublicReadsAreAnsweredFromTheCache(t *testing.T) {
+func TestPublicReadsAreServedFromTheCache(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.up.answers(text("v1"))
-	expect := func(method, path, status string, headers ...string) answer {
+	g.up.respondWith(text("v1"))
+	expect := func(method, path, status string, headers ...string) response {
 		t.Helper()
 		a := g.do(method, path, "", headers...)
 		if !strings.Contains(a.header.Get("Cache-Status"), status) {
@@ -583,11 +583,11 @@ func TestPublicReadsAreAnsweredFromTheCache(t *testing.T) {
 	}
 	first := expect("GET", "/products/7", "fwd=uri-miss")
 	if first.raw != "v1" || first.header.Get("ETag") != `"v1"` || first.header.Get("Cache-Control") != "no-cache" {
-		t.Errorf("answer %q %v", first.raw, first.header)
+		t.Errorf("response %q %v", first.raw, first.header)
 	}
 	hit := expect("GET", "/products/7?utm=x", "hit", "Authorization", g.client(7))
 	if hit.raw != "v1" {
-		t.Errorf("answer %q", hit.raw)
+		t.Errorf("response %q", hit.raw)
 	}
 	for _, name := range []string{"Traceparent", "X-Request-Id"} {
 		if v := hit.header.Get(name); v == "" || v == first.header.Get(name) {
@@ -595,12 +595,12 @@ func TestPublicReadsAreAnsweredFromTheCache(t *testing.T) {
 		}
 	}
 	if a := expect("GET", "/products/7", "hit", "If-None-Match", `"v1"`); a.status != 304 || a.raw != "" {
-		t.Errorf("answer %d %q", a.status, a.raw)
+		t.Errorf("response %d %q", a.status, a.raw)
 	}
 	if a := expect("HEAD", "/products/7", "hit"); a.status != 200 {
-		t.Errorf("answer %d", a.status)
+		t.Errorf("response %d", a.status)
 	}
-	g.up.answers(text("v2"))
+	g.up.respondWith(text("v2"))
 	g.cache.Changed("/products/7")
 	if a := expect("GET", "/products/7", "fwd=uri-miss"); a.raw != "v2" {
 		t.Errorf("after a change: %q", a.raw)
@@ -610,11 +610,11 @@ func TestPublicReadsAreAnsweredFromTheCache(t *testing.T) {
 	}
 }
 
-func TestWhoeverChangesAProductSeesTheChange(t *testing.T) {
+func TestClientSeesItsOwnChange(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	status := http.StatusOK
-	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
 			w.WriteHeader(status)
 			return
@@ -630,14 +630,14 @@ func TestWhoeverChangesAProductSeesTheChange(t *testing.T) {
 	status = http.StatusOK
 	g.do("PUT", "/products", "{}", "Authorization", g.manager(1))
 	if got := g.do("GET", "/products/7", "").raw; got == before {
-		t.Error("after a change: the answer from before")
+		t.Error("after a change: the response from before")
 	}
 }
 
-func TestListsAreKeptByTheParametersThatMatter(t *testing.T) {
+func TestListsAreCachedByTheirParameters(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.up.answers(func(w http.ResponseWriter, r *http.Request) { text(r.URL.RawQuery)(w, r) })
+	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) { text(r.URL.RawQuery)(w, r) })
 	for _, c := range []struct{ query, want, status string }{
 		{"", "", "uri-miss"},
 		{"?limit=2&sort=name", "limit=2&sort=name", "uri-miss"},
@@ -654,7 +654,7 @@ func TestListsAreKeptByTheParametersThatMatter(t *testing.T) {
 	}
 }
 
-func TestAnIdInAnotherSpellingIsNeverKept(t *testing.T) {
+func TestNonCanonicalIDIsNotCached(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	for _, path := range []string{"/products/007", "/products/+7", "/products/x", "/products/0", "/products/9223372036854775808"} {
@@ -736,7 +736,7 @@ func TestManyAtOnce(t *testing.T) {
 func TestOnlyTheDeviceCookieReachesLogin(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Add("Set-Cookie", "device=new; Path=/auth/login; HttpOnly")
 		w.Header().Add("X-Seen", r.Header.Get("Cookie"))
 	})
@@ -774,7 +774,7 @@ func TestTheBuffersOfALargeResponseAreFreeWhenItsClientIsGone(t *testing.T) {
 	const all = 1 << 20
 	g := start(t, setup{buffers: all})
 	large := `{"name":"` + strings.Repeat("x", 700<<10) + `"}`
-	g.up.answers(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, large) })
+	g.up.respondWith(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, large) })
 	token := g.client(7)
 	slow := g.wire()
 	_ = slow.Conn.(*net.TCPConn).SetReadBuffer(4 << 10)
@@ -799,7 +799,7 @@ func TestTheBuffersOfALargeResponseAreFreeWhenItsClientIsGone(t *testing.T) {
 	}
 	g.buffers.TryAcquire(all)
 	g.expect(g.do("GET", "/sales", "", "Authorization", token), 503, "unavailable")
-	g.up.answers(text("small"))
+	g.up.respondWith(text("small"))
 	g.expect(g.do("GET", "/sales", "", "Authorization", token), 200, "")
 }
 

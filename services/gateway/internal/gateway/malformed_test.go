@@ -39,7 +39,7 @@ func TestARequestThatCannotBeReadIsAProblemAndCountsForItsSender(t *testing.T) {
 	}
 }
 
-// raw sends bytes and reads the answer to them.
+// raw sends bytes and reads the response.
 func (g *fixture) raw(text string) (*http.Response, map[string]any) {
 	g.t.Helper()
 	c, err := net.Dial("tcp", strings.TrimPrefix(g.url, "http://"))

@@ -28,7 +28,7 @@ type page struct {
 	unlimited bool
 }
 
-// Serve sets the response of a page, or returns what the client is told instead.
+// Serve sets the response of a page, or returns an error, whose problem is the response.
 type Serve func(*fasthttp.RequestCtx) error
 
 const pageMethods = http.MethodGet + ", " + http.MethodHead + ", " + http.MethodOptions

@@ -48,7 +48,7 @@ func TestAClientThatLeavesItsStreamEndsItAtTheService(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	left := make(chan struct{}, 1)
-	g.up.answers(comments(left))
+	g.up.respondWith(comments(left))
 	for range 9 { // one more than a caller may have at once
 		lines, leave := g.stream()
 		if !lines.Scan() {
@@ -68,7 +68,7 @@ func TestHEADOfAStreamEndsAtOnceAndLeavesNothingBehind(t *testing.T) {
 	g := start(t, setup{})
 	release := make(chan struct{})
 	defer close(release)
-	g.up.answers(func(w http.ResponseWriter, r *http.Request) {
+	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodHead { // as a service that goes on after its headers
 			w.Header().Set("Content-Type", "text/event-stream")
 			_ = http.NewResponseController(w).Flush()
@@ -88,7 +88,7 @@ func TestHEADOfAStreamEndsAtOnceAndLeavesNothingBehind(t *testing.T) {
 func TestAnOldClientGetsAStreamUntilItsEnd(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.up.answers(func(w http.ResponseWriter, _ *http.Request) {
+	g.up.respondWith(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		for range 3 {
 			_, _ = io.WriteString(w, "data: x\n\n")

@@ -14,28 +14,28 @@ import (
 	"ecommerce-stack.dev/services/internal/broker"
 )
 
-// recorder is a cache that remembers what it is told.
-type recorder struct{ told chan string }
+// recorder is a cache that records the calls to it.
+type recorder struct{ calls chan string }
 
 func (r recorder) SetConnected(yes bool) {
 	if yes {
-		r.told <- "hears"
+		r.calls <- "connected"
 		return
 	}
-	r.told <- "deaf"
+	r.calls <- "disconnected"
 }
 
-func (r recorder) Changed(path string) { r.told <- path }
+func (r recorder) Changed(path string) { r.calls <- path }
 
 func (r recorder) expect(t *testing.T, want string) {
 	t.Helper()
 	select {
-	case got := <-r.told:
+	case got := <-r.calls:
 		if got != want {
-			t.Fatalf("told %q, want %q", got, want)
+			t.Fatalf("call %q, want %q", got, want)
 		}
 	case <-time.After(30 * time.Second):
-		t.Fatalf("not told %q in time", want)
+		t.Fatalf("no call %q in time", want)
 	}
 }
 
@@ -79,7 +79,7 @@ func changed(t *testing.T, id int64) []byte {
 	return m.Body
 }
 
-func TestEveryGatewayHearsOfAChange(t *testing.T) {
+func TestEveryGatewayReceivesAChange(t *testing.T) {
 	t.Parallel()
 	info := testenv.Broker(t)
 	if err := broker.Declare(info.URL()); err != nil {
@@ -87,17 +87,17 @@ func TestEveryGatewayHearsOfAChange(t *testing.T) {
 	}
 	one, _, _ := listen(t, info.URL())
 	two, stop, done := listen(t, info.URL())
-	one.expect(t, "hears")
-	two.expect(t, "hears")
+	one.expect(t, "connected")
+	two.expect(t, "connected")
 	publish(t, info, changed(t, 7))
 	one.expect(t, "/products/7")
 	two.expect(t, "/products/7")
 	publish(t, info, []byte("{"))
-	one.expect(t, "hears") // everything may have changed
-	two.expect(t, "hears")
+	one.expect(t, "connected") // everything may have changed
+	two.expect(t, "connected")
 	stop()
 	<-done
-	two.expect(t, "deaf")
+	two.expect(t, "disconnected")
 	publish(t, info, changed(t, 8))
 	one.expect(t, "/products/8")
 }
@@ -107,14 +107,14 @@ func TestAListenerThatStartsFirstWaitsForTheTopology(t *testing.T) {
 	info := testenv.Broker(t)
 	r, _, _ := listen(t, info.URL())
 	select {
-	case got := <-r.told:
-		t.Fatalf("told %q without an exchange", got)
+	case got := <-r.calls:
+		t.Fatalf("call %q without an exchange", got)
 	case <-time.After(300 * time.Millisecond):
 	}
 	if err := broker.Declare(info.URL()); err != nil {
 		t.Fatal(err)
 	}
-	r.expect(t, "hears")
+	r.expect(t, "connected")
 }
 
 func TestALostConnectionIsMadeAgain(t *testing.T) {
@@ -124,7 +124,7 @@ func TestALostConnectionIsMadeAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, _, _ := listen(t, info.URL())
-	r.expect(t, "hears")
+	r.expect(t, "connected")
 	management, err := info.Management()
 	if err != nil {
 		t.Fatal(err)
@@ -146,8 +146,8 @@ func TestALostConnectionIsMadeAgain(t *testing.T) {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
-	r.expect(t, "deaf")
-	r.expect(t, "hears")
+	r.expect(t, "disconnected")
+	r.expect(t, "connected")
 	publish(t, info, changed(t, 7))
 	r.expect(t, "/products/7")
 }
@@ -156,8 +156,8 @@ func TestWithoutABrokerTheListenerGoesOnTrying(t *testing.T) {
 	t.Parallel()
 	r, stop, done := listen(t, "amqp://user:password@127.0.0.1:1/")
 	select {
-	case got := <-r.told:
-		t.Fatalf("told %q without a broker", got)
+	case got := <-r.calls:
+		t.Fatalf("call %q without a broker", got)
 	case <-time.After(300 * time.Millisecond):
 	}
 	stop()

@@ -209,7 +209,7 @@ func newBody(br *bufio.Reader, length int) body {
 }
 
 func (b body) close() {
-	_ = b.framing.CloseBodyStream() // whoever has the connection closes it
+	_ = b.framing.CloseBodyStream() // the owner of the connection closes that
 	fasthttp.ReleaseResponse(b.framing)
 }
 

@@ -14,7 +14,7 @@ import (
 )
 
 // Fetch gets a target, a path with or without a query, for the gateway itself, on behalf
-// of no client, and calls read with the response. The error is what a client is told.
+// of no client, and calls read with the response. The error is the one to respond with.
 func (u *Upstream) Fetch(ctx context.Context, target string, timeout time.Duration, read func(*fasthttp.Response)) error {
 	place, err := u.enter(false)
 	if err != nil {

@@ -44,7 +44,7 @@ type Call struct {
 
 // Forward sends the request of ctx to the upstream, and sets the response. held bytes of
 // the shared buffers belong to the response until the caller releases them. Forward
-// returns an error, which is what the client is told, if there is no response; c.Ended is
+// returns the error to respond with if there is no response; c.Ended is
 // called unless the response is a stream.
 func (u *Upstream) Forward(ctx *fasthttp.RequestCtx, c Call) (held int64, err error) {
 	place, err := u.enter(c.Long)

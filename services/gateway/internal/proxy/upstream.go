@@ -38,8 +38,7 @@ const (
 
 // The breaker of an upstream opens when, of at least 20 calls in ten seconds, half got no
 // response. A second later it allows a few calls, and closes after three responses.
-// Responses of any status keep it closed: an upstream that responds 503 works well enough
-// to say so.
+// Responses of any status keep it closed, also a 503.
 const (
 	breakerRate   = 0.5
 	breakerCalls  = 20
@@ -164,8 +163,8 @@ func (u *Upstream) enter(long bool) (*places, error) {
 }
 
 // send makes a call, and retries it if it is a read that got no response. A call that
-// changes something is made once: without a response nobody can tell whether it was
-// carried out. The error is what the client is told.
+// changes something is made once: without a response it is unknown whether it was carried
+// out. The error is the one to respond with.
 func (u *Upstream) send(req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
 	c.read = req.Header.IsGet() || req.Header.IsHead()
 	for attempt := 0; ; attempt++ {
@@ -196,14 +195,14 @@ var (
 	errClientLeft = errors.New("the client left")
 )
 
-// explain counts a failed call, and returns what the client is told.
+// explain counts a failed call, and returns the error to respond with.
 func (u *Upstream) explain(err error, c *call) error {
 	if err == nil {
 		return nil
 	}
 	err = fmt.Errorf("call %s: %w", u.name, err)
 	reason := "connection"
-	told := error(problem.Unavailable(time.Second).Because(err))
+	public := error(problem.Unavailable(time.Second).Because(err))
 	switch {
 	case errors.Is(err, errClientLeft):
 		return errors.Join(err, context.Canceled)
@@ -213,10 +212,10 @@ func (u *Upstream) explain(err error, c *call) error {
 		reason = "size"
 	case time.Now().After(c.deadline):
 		reason = "timeout"
-		told = errors.Join(err, context.DeadlineExceeded)
+		public = errors.Join(err, context.DeadlineExceeded)
 	}
 	u.metrics.failures.WithLabelValues(u.name, reason).Inc()
-	return told
+	return public
 }
 
 // pause waits a random part of d between two attempts, and reports whether there is time

@@ -189,7 +189,7 @@ func TestAReadIsForwardedWithoutABody(t *testing.T) {
 	}
 }
 
-func TestLongAndOrdinaryCallsTakeNoPlacesOfEachOther(t *testing.T) {
+func TestLongAndOrdinaryCallsHaveSeparateLimits(t *testing.T) {
 	t.Parallel()
 	for _, long := range []bool{true, false} {
 		s := serve(t, always(ok))

@@ -52,7 +52,7 @@ func TestAWrongMethodLearnsTheRightOnes(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotInTheTableDoesNotExist(t *testing.T) {
+func TestPathOutsideTheTableIs404(t *testing.T) {
 	t.Parallel()
 	table := builtIn(t)
 	for _, path := range []string{
@@ -66,7 +66,7 @@ func TestWhatIsNotInTheTableDoesNotExist(t *testing.T) {
 	}
 }
 
-func TestMatchMakesNoGarbage(t *testing.T) {
+func TestMatchAllocatesNothing(t *testing.T) {
 	table := builtIn(t)
 	if n := testing.AllocsPerRun(100, func() { table.Match("DELETE", "/stock/7/remove/3") }); n != 0 {
 		t.Errorf("%v allocations", n)
