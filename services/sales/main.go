@@ -67,7 +67,7 @@ func (s settings) Check() error {
 
 func main() {
 	command.Main(name, map[string]func(context.Context) error{"serve": serve, "migrate": command.Migrate(name, mysql.Migrations()),
-		"openapi": server.Print(name, title, new(httpapi.API).Register)})
+		"openapi": server.PrintDocument(name, title, new(httpapi.API).Register)})
 }
 
 func serve(ctx context.Context) error {

@@ -1,5 +1,6 @@
-// Package openapi merges the OpenAPI documents of the services into one, of the operations
-// that the gateway forwards.
+// Package openapi makes the OpenAPI documents: that of a service, from the types of its
+// operations, their examples and a manual, and that of the gateway, which merges those of
+// the services.
 package openapi
 
 import (
@@ -36,10 +37,11 @@ type Service struct {
 	Document []byte
 }
 
-// Merge keeps the operations that have a route, with what the gateway adds to them.
-// Schemas of one name that differ get the name of their service put before it.
+// Merge returns the document of the operations that the gateway forwards, with what it adds
+// to them. If two services have different schemas of one name, the name of the service is
+// prepended to that of the second one.
 func Merge(services []Service, forwardedOf ForwardedOf) ([]byte, error) {
-	paths, shared, security, headers := object{}, object{}, object{}, ownHeaders()
+	paths, shared, security, headers := object{}, object{}, object{}, gatewayHeaders()
 	var tags []any
 	for _, s := range services {
 		var doc object
@@ -48,7 +50,7 @@ func Merge(services []Service, forwardedOf ForwardedOf) ([]byte, error) {
 		}
 		components := child(doc, "components")
 		own := child(components, "schemas")
-		// A schema that refers to a renamed one differs from then on, so again.
+		// A schema that refers to a renamed one now differs, too.
 		for renamed := clashes(s.Name, own, shared); len(renamed) > 0; renamed = clashes(s.Name, own, shared) {
 			rename(doc, renamed)
 			for from, to := range renamed {
@@ -77,7 +79,7 @@ func Merge(services []Service, forwardedOf ForwardedOf) ([]byte, error) {
 	prune(merged, "schemas", "headers")
 	body, err := json.Marshal(merged)
 	if err != nil {
-		return nil, fmt.Errorf("write the merged document: %w", err)
+		return nil, fmt.Errorf("encode the merged document: %w", err)
 	}
 	return body, nil
 }
@@ -87,8 +89,8 @@ func child(o object, name string) object {
 	return c
 }
 
-// clashes gives the new names of schemas whose name another service uses for
-// something else.
+// clashes returns the new names of the schemas whose name another service uses for a
+// different one.
 func clashes(service string, own, shared object) map[string]string {
 	renamed := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(own)) {
@@ -141,7 +143,7 @@ func addPaths(to, from object, forwardedOf ForwardedOf) {
 			if _, ok := to[path].(object); !ok {
 				to[path] = object{}
 			}
-			complete(op, path, r)
+			addGateway(op, path, r)
 			to[path].(object)[m] = op
 		}
 	}

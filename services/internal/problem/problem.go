@@ -66,6 +66,11 @@ func New(status int, code, detail string) *Problem {
 // NotFound is a 404 of code not_found.
 func NotFound(detail string) *Problem { return New(http.StatusNotFound, "", detail) }
 
+// MalformedURL is the problem of a URL that is not UTF-8 text.
+func MalformedURL() *Problem {
+	return New(http.StatusBadRequest, "", "The URL is not valid UTF-8.")
+}
+
 // Conflict is a 409.
 func Conflict(code, detail string) *Problem { return New(http.StatusConflict, code, detail) }
 

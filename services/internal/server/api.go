@@ -7,14 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"reflect"
 	"strings"
-	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
@@ -24,7 +23,7 @@ const maxDepth = 32
 func newAPI(s *Server) huma.API {
 	format := huma.Format{Marshal: marshal, Unmarshal: unmarshal}
 	config := huma.Config{
-		OpenAPI:       newDocument(s.opts.Title),
+		OpenAPI:       openapi.New(s.opts.Title, checkOperation),
 		Formats:       map[string]huma.Format{"application/json": format, "json": format},
 		DefaultFormat: "application/json",
 		Transformers:  []huma.Transformer{s.completeProblem},
@@ -34,7 +33,7 @@ func newAPI(s *Server) huma.API {
 	return api
 }
 
-// headAdapter also answers HEAD where an operation answers GET (RFC 9110, 9.3.2).
+// headAdapter routes HEAD to the operations with GET (RFC 9110, section 9.3.2).
 type headAdapter struct {
 	huma.Adapter
 	s *Server
@@ -49,27 +48,18 @@ func (a headAdapter) Handle(op *huma.Operation, handler func(huma.Context)) {
 	}
 }
 
-// checkOperation stops a program whose operation forgot to say who may use it, and
-// leaves the bound on bodies to the router.
+// checkOperation panics for an operation that does not declare its access, and leaves the
+// limit of bodies to the router.
 func checkOperation(_ *huma.OpenAPI, op *huma.Operation) {
 	if !authn.Declared(op) {
-		panic(fmt.Sprintf("%s %s says neither authn.Require nor authn.Public", op.Method, op.Path))
+		panic(fmt.Sprintf("%s %s has neither authn.Require nor authn.Public", op.Method, op.Path))
 	}
 	if op.MaxBodyBytes == defaultMaxBody {
 		op.MaxBodyBytes = -1
 	}
 }
 
-// schemaName calls a page of products ProductPage.
-func schemaName(t reflect.Type, hint string) string {
-	name := huma.DefaultSchemaNamer(t, hint)
-	if item, ok := strings.CutPrefix(name, "Of"); ok && item != "" && unicode.IsUpper(rune(item[0])) {
-		return item + "Page"
-	}
-	return name
-}
-
-// completeProblem gives a problem its trace id and instance, and logs why it is a
+// completeProblem adds the trace id and the instance to a problem, and logs the cause of a
 // 5xx.
 func (s *Server) completeProblem(ctx huma.Context, _ string, v any) (any, error) {
 	p, ok := v.(*problem.Problem)
@@ -81,21 +71,21 @@ func (s *Server) completeProblem(ctx huma.Context, _ string, v any) (any, error)
 	return p.In(ctx.Context(), u.Path), nil
 }
 
-// marshal writes nothing unless all of v can be written.
+// marshal writes v, or nothing if it cannot be encoded.
 func marshal(w io.Writer, v any) error {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
-		return fmt.Errorf("encode an answer: %w", err)
+		return fmt.Errorf("encode the response: %w", err)
 	}
 	_, err := w.Write(buf.Bytes())
 	return err
 }
 
-// unmarshal reads exactly one JSON value. huma calls it twice for a body: once for
-// any, to validate against the schema, and once for the Go type. Numbers are kept
-// as they were written, so that none is too large to be validated.
+// unmarshal decodes exactly one JSON value. huma calls it twice for a body: once for any, to
+// validate against the schema, and once for the Go type. Numbers are decoded as json.Number,
+// so that a number of any size can be validated.
 func unmarshal(body []byte, v any) error {
 	if _, ok := v.(*any); ok && tooDeep(body) {
 		return fmt.Errorf("nested deeper than %d levels", maxDepth)
@@ -106,25 +96,25 @@ func unmarshal(body []byte, v any) error {
 		return reword(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("there is more after the JSON value")
+		return errors.New("unexpected data after the JSON value")
 	}
 	return nil
 }
 
-// reword leaves our Go names out of what a client reads.
+// reword returns an error for clients, without Go names.
 func reword(err error) error {
 	var typeErr *json.UnmarshalTypeError
 	var syntaxErr *json.SyntaxError
 	switch {
 	case errors.As(err, &typeErr):
-		kind, _, _ := strings.Cut(typeErr.Value, " ") // "number 1e400" is as long as the client likes
-		return fmt.Errorf("%s: this %s does not fit here", typeErr.Field, kind)
+		kind, _, _ := strings.Cut(typeErr.Value, " ") // "number 1e400" can have any length
+		return fmt.Errorf("%s: unexpected %s", typeErr.Field, kind)
 	case errors.As(err, &syntaxErr):
 		return fmt.Errorf("syntax error after byte %d", syntaxErr.Offset)
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		return errors.New("the JSON value is not complete")
+		return errors.New("the JSON value is incomplete")
 	}
-	return errors.New("a value does not fit its field")
+	return errors.New("a value has the wrong type")
 }
 
 func tooDeep(body []byte) bool {

@@ -14,8 +14,8 @@ import (
 
 const timeoutMetadata = "server.timeout"
 
-// Slow gives an operation another time for its work than the server's; streams are
-// without a bound at 0.
+// Slow returns the operation with a timeout of its own in place of that of the server; 0 is
+// no limit, for streams.
 func Slow(op huma.Operation, timeout time.Duration) huma.Operation {
 	metadata := map[string]any{timeoutMetadata: timeout}
 	for k, v := range op.Metadata {
@@ -25,10 +25,10 @@ func Slow(op huma.Operation, timeout time.Duration) huma.Operation {
 	return op
 }
 
-// limitTime gives the work for a request a deadline: the server's, or the one in
-// deadline.Header if that is earlier. It refuses a request whose deadline has passed. The
-// deadline of an operation without a timeout is only checked at the start: the gateway
-// awaits the beginning of a stream, not its end.
+// limitTime sets the deadline of a request: the timeout of the server, or deadline.Header if
+// that is earlier. It refuses a request whose deadline has passed. For an operation without
+// a timeout it is checked at the start only: the deadline is that of the beginning of a
+// stream.
 func (s *Server) limitTime(ctx huma.Context, next func(huma.Context)) {
 	now := time.Now()
 	until, err := requestDeadline(ctx.Header(deadline.Header), now)
@@ -58,8 +58,8 @@ var errMalformedDeadline = func() *problem.Problem {
 	return p
 }()
 
-// requestDeadline returns the deadline that a request has by its header, or the zero
-// time, and an error when the header is malformed or the deadline has passed.
+// requestDeadline returns the deadline in a header field, or the zero time without one. It
+// returns an error if the field is malformed or the deadline has passed.
 func requestDeadline(header string, now time.Time) (time.Time, error) {
 	if header == "" {
 		return time.Time{}, nil

@@ -17,18 +17,12 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-// Headers that tie the work for one request together.
-const (
-	RequestIDHeader   = "X-Request-Id"
-	TraceParentHeader = "Traceparent"
-)
-
-// identify accepts or makes the request id and the trace, and returns both.
+// identify sets the request id and the trace of a request and its response.
 func identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, trace := telemetry.Identify(r.Header.Get(RequestIDHeader), r.Header.Get(TraceParentHeader))
+		id, trace := telemetry.Identify(r.Header.Get(telemetry.RequestIDHeader), r.Header.Get(telemetry.TraceParentHeader))
 		h := w.Header()
-		h[RequestIDHeader], h[TraceParentHeader] = []string{id}, []string{trace}
+		h[telemetry.RequestIDHeader], h[telemetry.TraceParentHeader] = []string{id}, []string{trace}
 		next.ServeHTTP(w, r.WithContext(telemetry.Begin(r.Context(), id, trace)))
 	})
 }
@@ -75,10 +69,8 @@ func (s *Server) record(r *http.Request, ww middleware.WrapResponseWriter, took 
 		RequestID: telemetry.RequestID(ctx), TraceParent: telemetry.TraceParent(ctx)})
 }
 
-var errUnreadableURL = problem.New(http.StatusBadRequest, "", "The URL is not valid UTF-8.")
-
-// Hardening has the header fields that suit every response of an API. A handler that
-// needs another value sets its own.
+// Hardening has the security header fields of every response. A handler may set another
+// value.
 var Hardening = [...]struct{ Name, Value string }{
 	{"X-Content-Type-Options", "nosniff"},
 	{"Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"},
@@ -86,7 +78,7 @@ var Hardening = [...]struct{ Name, Value string }{
 	{"Cache-Control", "no-store"},
 }
 
-// harden sets Hardening, and refuses a URL that is no text.
+// harden sets Hardening, and refuses a URL that is not text.
 func harden(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, field := range Hardening {
@@ -107,19 +99,19 @@ func CheckURL(path, rawQuery string) error {
 	if strings.IndexByte(rawQuery, '%') >= 0 {
 		var err error
 		if query, err = url.QueryUnescape(rawQuery); err != nil {
-			return errUnreadableURL
+			return problem.MalformedURL()
 		}
 	}
 	if !isText(path) || !isText(query) {
-		return errUnreadableURL
+		return problem.MalformedURL()
 	}
 	return nil
 }
 
 func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
-// limitBody refuses bodies over Options.MaxBody: at once when the length is told,
-// otherwise when that much was read.
+// limitBody refuses bodies over Options.MaxBody: at once if Content-Length exceeds it, else
+// when that much has been read.
 func (s *Server) limitBody(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > s.opts.MaxBody {
@@ -135,11 +127,11 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	problem.Write(w, r, problem.NotFound("There is nothing at this path."))
+	problem.Write(w, r, problem.NotFound("Path not found."))
 }
 
-// methodNotAllowed names the methods that the path does take (RFC 9110, 15.5.6). A
-// method that the router does not know comes here for any path.
+// methodNotAllowed names the methods of the path (RFC 9110, section 15.5.6). chi calls it
+// for any path if it does not know the method.
 func (s *Server) methodNotAllowed(w http.ResponseWriter, r *http.Request) {
 	var allowed []string
 	for _, m := range []string{

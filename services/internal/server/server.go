@@ -1,12 +1,13 @@
-// Package server is the HTTP side of every service: a chi router with a huma API
-// whose requests are identified, observed, bounded and authenticated alike, the
-// probes, the OpenAPI document, the metrics port, and a graceful end.
+// Package server implements the HTTP server of a service: a chi router with a huma API,
+// middleware that identifies, logs, limits and authenticates requests, health probes, and the
+// OpenAPI document. Its process is a lifecycle.Process.
 package server
 
 import (
 	"context"
 	"log/slog"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,6 +17,7 @@ import (
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/health"
 	"ecommerce-stack.dev/services/internal/lifecycle"
+	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
@@ -28,12 +30,12 @@ type Options struct {
 	Log         *slog.Logger
 	Metrics     *prometheus.Registry
 	Health      *health.Checks
-	// Verifier checks tokens.
+	// Verifier verifies access tokens.
 	Verifier *authn.Verifier
-	// MaxBody bounds a request's body in bytes, 1 MiB when zero.
+	// MaxBody bounds the body of a request in bytes; 1 MiB if zero.
 	MaxBody int64
-	// Timeout bounds the work for one request, 15 s when zero. Slow sets another one
-	// for an operation.
+	// Timeout bounds the work for one request; 15 seconds if zero. Slow sets that of an
+	// operation.
 	Timeout time.Duration
 }
 
@@ -59,7 +61,7 @@ type Server struct {
 	api      huma.API
 }
 
-// New makes a server that does not listen yet.
+// New returns a Server that does not listen yet.
 func New(o Options) *Server {
 	if o.MaxBody == 0 {
 		o.MaxBody = defaultMaxBody
@@ -81,24 +83,40 @@ func New(o Options) *Server {
 	s.Get("/livez", http.HandlerFunc(o.Health.Live))
 	s.Get("/readyz", http.HandlerFunc(o.Health.Ready))
 	s.api = newAPI(s)
-	s.Get("/openapi.json", document(s.api))
+	s.Get("/openapi.json", openapi.Handler(s.api))
 	return s
 }
 
-// API is where a service registers its operations, each through authn.Require or
-// authn.Public.
+// API returns the API in which a service registers its operations, each through
+// authn.Require or authn.Public.
 func (s *Server) API() huma.API { return s.api }
 
-// Get adds a route for GET and HEAD that is no part of the OpenAPI document.
+// Get adds a route for GET and HEAD that is not in the OpenAPI document.
 func (s *Server) Get(pattern string, h http.Handler) {
 	s.router.Method(http.MethodGet, pattern, h)
 	s.router.Method(http.MethodHead, pattern, h)
 }
 
-// Handler is everything that the HTTP port answers.
+// Handler returns the handler of all requests.
 func (s *Server) Handler() http.Handler { return s.router }
 
-// Run listens and serves until ctx ends, then stops; see lifecycle.Process.Run.
+// PrintDocument returns a subcommand that prints the OpenAPI document of the operations that
+// register registers. It needs no settings.
+func PrintDocument(name, title string, register func(huma.API)) func(context.Context) error {
+	return func(context.Context) error {
+		s := New(Options{Name: name, Title: title, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+			Health: health.New(), Verifier: new(authn.Verifier)})
+		register(s.api)
+		body, err := openapi.Render(s.api)
+		if err != nil {
+			return err
+		}
+		_, err = os.Stdout.Write(append(body, '\n'))
+		return err
+	}
+}
+
+// Run listens and serves until ctx ends, then drains; see lifecycle.Process.Run.
 func (s *Server) Run(ctx context.Context) error {
 	return s.Process.Run(ctx, &http.Server{
 		Handler: s.router, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,

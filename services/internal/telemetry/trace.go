@@ -7,6 +7,12 @@ import (
 	"math/rand/v2"
 )
 
+// Header fields with the ids of a request.
+const (
+	RequestIDHeader   = "X-Request-Id"
+	TraceParentHeader = "Traceparent" // W3C Trace Context
+)
+
 // ids is a context with the ids of a request.
 type ids struct {
 	context.Context

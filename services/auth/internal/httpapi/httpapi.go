@@ -10,7 +10,7 @@ import (
 
 	"ecommerce-stack.dev/services/auth/internal/account"
 	"ecommerce-stack.dev/services/internal/authn"
-	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/openapi"
 )
 
 // API holds what the operations need.
@@ -25,7 +25,7 @@ func (a *API) Register(api huma.API) {
 	a.registerSessions(api)
 	a.registerUsers(api)
 	huma.Register(api, anyone(http.MethodGet, "/.well-known/jwks.json", "get-keys", "Public keys of access tokens"), a.keys)
-	server.Describe(api, manual)
+	openapi.Describe(api, manual)
 }
 
 func anyone(method, path, id, summary string, errors ...int) huma.Operation {

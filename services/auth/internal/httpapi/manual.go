@@ -6,14 +6,14 @@ import (
 
 	"ecommerce-stack.dev/services/auth/internal/account"
 	"ecommerce-stack.dev/services/internal/failure"
-	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/openapi"
 )
 
 //go:embed manual.md
 var manualText string
 
 // manual is for the teams that call the operations.
-var manual = server.Manual{
+var manual = openapi.Manual{
 	Text: manualText,
 	Refusals: map[string][]error{
 		"register-user":    {account.ErrEmailTaken},

@@ -12,11 +12,12 @@ import (
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/internal/compression"
 	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 // Names and values as the HTTP library has them.
 var (
-	requestID, traceParent = []byte(server.RequestIDHeader), []byte(server.TraceParentHeader)
+	requestID, traceParent = []byte(telemetry.RequestIDHeader), []byte(telemetry.TraceParentHeader)
 	vary, acceptEncoding   = []byte(fasthttp.HeaderVary), []byte(fasthttp.HeaderAcceptEncoding)
 	hardening              = func() (fields [len(server.Hardening)]struct{ name, value []byte }) {
 		for i, f := range server.Hardening {

@@ -12,7 +12,6 @@ import (
 	"ecommerce-stack.dev/services/internal/compression"
 	"ecommerce-stack.dev/services/internal/connection"
 	"ecommerce-stack.dev/services/internal/limit"
-	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
@@ -80,9 +79,9 @@ func (r *Request) readFields(h *fasthttp.RequestHeader) {
 	}
 	for name, value := range h.All() {
 		switch string(name) {
-		case server.RequestIDHeader:
+		case telemetry.RequestIDHeader:
 			first(&r.id, value)
-		case server.TraceParentHeader:
+		case telemetry.TraceParentHeader:
 			first(&r.trace, value)
 		case fasthttp.HeaderAuthorization:
 			if r.authorization == nil {

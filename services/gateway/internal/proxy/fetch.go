@@ -9,7 +9,6 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ecommerce-stack.dev/services/internal/deadline"
-	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
@@ -27,8 +26,8 @@ func (u *Upstream) Fetch(ctx context.Context, target string, timeout time.Durati
 	now := time.Now()
 	c := call{began: now, deadline: now.Add(timeout)}
 	u.address(req, target)
-	req.Header.Set(server.RequestIDHeader, telemetry.RequestID(ctx))
-	req.Header.Set(server.TraceParentHeader, telemetry.TraceParent(ctx))
+	req.Header.Set(telemetry.RequestIDHeader, telemetry.RequestID(ctx))
+	req.Header.Set(telemetry.TraceParentHeader, telemetry.TraceParent(ctx))
 	req.Header.SetBytesV(deadline.Header, deadline.Append(nil, c.deadline))
 	if err := u.send(req, resp, &c); err != nil {
 		return err

@@ -14,7 +14,7 @@ import (
 	"ecommerce-stack.dev/services/internal/compression"
 	"ecommerce-stack.dev/services/internal/connection"
 	"ecommerce-stack.dev/services/internal/deadline"
-	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 // Call describes how a request is forwarded.
@@ -161,7 +161,7 @@ func (u *Upstream) prepare(req *fasthttp.Request, c Call, until time.Time) {
 
 // Names as the HTTP library has them.
 var (
-	requestID, traceParent      = []byte(server.RequestIDHeader), []byte(server.TraceParentHeader)
+	requestID, traceParent      = []byte(telemetry.RequestIDHeader), []byte(telemetry.TraceParentHeader)
 	forwardedFor, forwardedHost = []byte(fasthttp.HeaderXForwardedFor), []byte(fasthttp.HeaderXForwardedHost)
 	forwardedProto              = []byte(fasthttp.HeaderXForwardedProto)
 	requestDeadline             = []byte(deadline.Header)
@@ -227,7 +227,7 @@ func removeHopByHop(h *fasthttp.ResponseHeader) {
 		switch string(name) {
 		case "Connection":
 			dropped = append(appendOptions(dropped, string(value)), "Connection")
-		case "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Upgrade", server.RequestIDHeader, server.TraceParentHeader:
+		case "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Upgrade", telemetry.RequestIDHeader, telemetry.TraceParentHeader:
 			dropped = append(dropped, string(name))
 		}
 		if bytes.IndexByte(name, ' ') >= 0 { // fasthttp tolerates it (RFC 9112, section 5.1)

@@ -12,6 +12,7 @@ import (
 
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/internal/page"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/sales/internal/deadletter"
@@ -52,7 +53,7 @@ func (a *API) Register(api huma.API) {
 		http.StatusNotFound), a.timeline)
 	a.registerStream(api)
 	a.registerAdmin(api)
-	server.Describe(api, manual)
+	openapi.Describe(api, manual)
 }
 
 // operation is one for clients.

@@ -9,7 +9,7 @@ import (
 
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/money"
-	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/sales/internal/deadletter"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
@@ -18,7 +18,7 @@ import (
 var manualText string
 
 // manual is for the teams that call the operations.
-var manual = server.Manual{
+var manual = openapi.Manual{
 	Text: manualText,
 	Refusals: map[string][]error{
 		"create-sale":         {sale.ErrKeyInUse, sale.ErrKeyReused},
@@ -30,7 +30,7 @@ var manual = server.Manual{
 		"redrive-dead-letter": {deadletter.ErrNotFound},
 		"delete-dead-letter":  {deadletter.ErrNotFound},
 	},
-	Answers: map[string]map[int]any{
+	Responses: map[string]map[int]any{
 		"create-sale": {202: plainSale(pendingSale()), 201: plainSale(confirmedSale())},
 		"stream-sale-events": {200: "id: 900\nevent: SaleConfirmed\n" +
 			`data: {"id":900,"type":"SaleConfirmed","at":"2026-11-22T10:15:31Z","data":{"saleId":42,"items":[{"productId":7,"quantity":2}]}}` + "\n\n"},

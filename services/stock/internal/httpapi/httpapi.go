@@ -10,7 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"ecommerce-stack.dev/services/internal/authn"
-	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/stock/internal/catalogue"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
@@ -34,7 +34,7 @@ type API struct {
 func (a *API) Register(api huma.API) {
 	a.registerProducts(api)
 	a.registerStock(api)
-	server.Describe(api, manual)
+	openapi.Describe(api, manual)
 }
 
 // public is an operation for anyone, managers one for managers.

@@ -5,7 +5,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/stock/internal/catalogue"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
@@ -14,7 +14,7 @@ import (
 var manualText string
 
 // manual is for the teams that call the operations.
-var manual = server.Manual{
+var manual = openapi.Manual{
 	Text: manualText,
 	Refusals: map[string][]error{
 		"get-product":    {catalogue.ErrNotFound},
@@ -28,7 +28,7 @@ var manual = server.Manual{
 		"release-stock":  {inventory.ErrUnknownProduct, inventory.ErrInsufficientReserved.With("reserved", 3)},
 		"remove-stock":   {inventory.ErrUnknownProduct, inventory.ErrInsufficientReserved.With("reserved", 3)},
 	},
-	Answers: map[string]map[int]any{
+	Responses: map[string]map[int]any{
 		"audit-stock": {200: map[string]any{"products": 120, "movements": 4311, "violations": []any{}}},
 	},
 }

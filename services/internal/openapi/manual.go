@@ -1,4 +1,4 @@
-package server
+package openapi
 
 import (
 	"fmt"
@@ -13,28 +13,27 @@ import (
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
-// Manual is what a service's document says beyond the types of its operations.
+// Manual is the part of a service's document that does not follow from types.
 type Manual struct {
-	// Text is Markdown. What stands under "# products" describes the tag products, what
-	// stands under "## get-product" the operation of that id.
+	// Text is Markdown. The section "# products" describes the tag products, the section
+	// "## get-product" the operation of that id.
 	Text string
-	// Refusals are failures by operation that a caller should know by their code.
+	// Refusals are the problems of operations that clients distinguish by their code.
 	Refusals map[string][]error
-	// Answers are the bodies of successes by operation and status, where an example made
-	// of the fields' own would contradict itself. A status below 300 that the types do
-	// not tell has the body and headers of the one they tell.
-	Answers map[string]map[int]any
+	// Responses are example bodies of successful responses by operation and status, where an
+	// example made from those of the fields would be inconsistent. A status below 300 without
+	// a type has the body and header fields of the default one.
+	Responses map[string]map[int]any
 }
 
-// Names of what Describe leaves for the document in an operation's metadata.
+// Keys of the metadata of an operation that Describe sets.
 const (
-	refusalsMetadata = "server.refusals"
-	answersMetadata  = "server.answers"
+	refusalsMetadata  = "openapi.refusals"
+	responsesMetadata = "openapi.responses"
 )
 
-// Describe gives the operations of api, which are registered by now, their part of
-// the manual. It panics when the manual speaks of an operation that there is not: a
-// reader would look for it in vain.
+// Describe adds the manual to the operations of api, which are registered before. It panics
+// if the manual names an operation that does not exist.
 func Describe(api huma.API, m Manual) {
 	o := api.OpenAPI()
 	known := map[string]*huma.Operation{}
@@ -43,7 +42,7 @@ func Describe(api huma.API, m Manual) {
 	}
 	find := func(id string) *huma.Operation {
 		if known[id] == nil {
-			panic(fmt.Sprintf("the manual speaks of %s, which is no operation", id))
+			panic(fmt.Sprintf("the manual names %s, which is not an operation", id))
 		}
 		return known[id]
 	}
@@ -63,14 +62,14 @@ func Describe(api huma.API, m Manual) {
 		}
 		op.Metadata = withEntry(op.Metadata, refusalsMetadata, known)
 	}
-	for id, bodies := range m.Answers {
+	for id, bodies := range m.Responses {
 		op := find(id)
-		op.Metadata = withEntry(op.Metadata, answersMetadata, bodies)
+		op.Metadata = withEntry(op.Metadata, responsesMetadata, bodies)
 		addStatuses(op, bodies)
 	}
 }
 
-// addStatuses documents the statuses that only the manual knows.
+// addStatuses documents the statuses that only the manual has.
 func addStatuses(op *huma.Operation, bodies map[int]any) {
 	of := response(op, op.DefaultStatus)
 	for status := range bodies {
@@ -85,7 +84,8 @@ func addStatuses(op *huma.Operation, bodies map[int]any) {
 	}
 }
 
-// sections of a Markdown text by their headings of the first and second level.
+// sections returns the sections of a Markdown text by their headings of the first and second
+// level.
 func sections(text string) map[string]string {
 	out := map[string]string{}
 	var heading string

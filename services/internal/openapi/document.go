@@ -1,29 +1,30 @@
-package server
+package openapi
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
-	"os"
+	"reflect"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
+	"unicode"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/buildinfo"
-	"ecommerce-stack.dev/services/internal/health"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
-const documentType = "application/openapi+json"
+// ContentType is the media type of a document.
+const ContentType = "application/openapi+json"
 
-func newDocument(title string) *huma.OpenAPI {
+// New returns the document of a service without operations. added is called with each
+// operation that is registered.
+func New(title string, added huma.AddOpFunc) *huma.OpenAPI {
 	return &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{
@@ -31,7 +32,7 @@ func newDocument(title string) *huma.OpenAPI {
 			Description: "Errors are problem details (RFC 9457): decide by their `code`.",
 			License:     &huma.License{Name: "MIT", Identifier: "MIT"},
 		},
-		Servers: []*huma.Server{{URL: "/", Description: "Where this document comes from"}},
+		Servers: []*huma.Server{{URL: "/", Description: "The service of this document"}},
 		Components: &huma.Components{
 			Schemas: huma.NewMapRegistry("#/components/schemas/", schemaName),
 			SecuritySchemes: map[string]*huma.SecurityScheme{authn.Scheme: {
@@ -39,59 +40,52 @@ func newDocument(title string) *huma.OpenAPI {
 				Description: "The accessToken of POST /auth/login.",
 			}},
 		},
-		OnAddOperation: []huma.AddOpFunc{checkOperation},
+		OnAddOperation: []huma.AddOpFunc{added},
 	}
 }
 
-// document serves the OpenAPI document, which is complete once the first request
-// comes.
-func document(api huma.API) http.HandlerFunc {
-	body := sync.OnceValues(func() ([]byte, error) { return render(api) })
+// schemaName returns the name of the schema of a type. A page.Of[Product] is a ProductPage.
+func schemaName(t reflect.Type, hint string) string {
+	name := huma.DefaultSchemaNamer(t, hint)
+	if item, ok := strings.CutPrefix(name, "Of"); ok && item != "" && unicode.IsUpper(rune(item[0])) {
+		return item + "Page"
+	}
+	return name
+}
+
+// Handler returns a handler that serves the document of api. It is rendered at the first
+// request, when all operations are registered.
+func Handler(api huma.API) http.HandlerFunc {
+	body := sync.OnceValues(func() ([]byte, error) { return Render(api) })
 	return func(w http.ResponseWriter, r *http.Request) {
 		doc, err := body()
 		if err != nil {
 			problem.Write(w, r, problem.From(err))
 			return
 		}
-		w.Header().Set("Content-Type", documentType)
+		w.Header().Set("Content-Type", ContentType)
 		_, _ = w.Write(doc) // the client may be gone
 	}
 }
 
-// render gives the whole document, once.
-func render(api huma.API) ([]byte, error) {
+// Render returns the complete document of api, in JSON. It is called once for an api.
+func Render(api huma.API) ([]byte, error) {
 	complete(api.OpenAPI())
 	body, err := json.Marshal(api.OpenAPI())
 	if err != nil {
-		return nil, fmt.Errorf("write the OpenAPI document: %w", err)
+		return nil, fmt.Errorf("encode the OpenAPI document: %w", err)
 	}
 	return body, nil
 }
 
-// Print is the subcommand that prints the OpenAPI document of the operations that
-// register registers. It needs no settings: nothing is called.
-func Print(name, title string, register func(huma.API)) func(context.Context) error {
-	return func(context.Context) error {
-		s := New(Options{Name: name, Title: title, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
-			Health: health.New(), Verifier: new(authn.Verifier)})
-		register(s.api)
-		body, err := render(s.api)
-		if err != nil {
-			return err
-		}
-		_, err = os.Stdout.Write(append(body, '\n'))
-		return err
-	}
-}
-
-// complete says of every operation what is the same for all of them and what can be
-// told from its types: the refusals of the server itself, headers, and examples. It
-// changes nothing that a request in the meantime looks at.
+// complete adds to every operation what follows from its types or is common to all: the
+// problems of the server, header fields, and examples. It changes nothing that a concurrent
+// request reads.
 func complete(o *huma.OpenAPI) {
 	o.Components.Headers = commonHeaders()
 	for _, op := range operations(o) {
 		if op.Security == nil {
-			// Public by decision, where nothing at all could be an oversight.
+			// An explicit empty list: the operation is public on purpose.
 			op.Extensions = withEntry(op.Extensions, "security", []any{})
 		}
 		e := examples{o.Components.Schemas}
@@ -102,7 +96,7 @@ func complete(o *huma.OpenAPI) {
 	}
 }
 
-// operations of a document in the order of their paths.
+// operations returns the operations of a document in the order of their paths.
 func operations(o *huma.OpenAPI) []*huma.Operation {
 	var all []*huma.Operation
 	for _, path := range slices.Sorted(maps.Keys(o.Paths)) {
@@ -116,7 +110,7 @@ func operations(o *huma.OpenAPI) []*huma.Operation {
 	return all
 }
 
-// statuses of an operation, the successes among them if so asked.
+// statuses returns the statuses of the responses of an operation that a predicate selects.
 func statuses(op *huma.Operation, wanted func(status int) bool) []int {
 	var all []int
 	for text := range op.Responses {

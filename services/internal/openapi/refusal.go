@@ -1,8 +1,7 @@
-package server
+package openapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
@@ -16,11 +15,8 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-// exampleTrace is the trace of every example.
-const exampleTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-// refusals gives each error status of op the problems that it stands for, each an
-// example by its code. They are made by what makes the real ones.
+// refusals documents each error status of op with its problems, each an example by its
+// code, made by the code that makes the real ones.
 func (e examples) refusals(op *huma.Operation) {
 	declared, _ := op.Metadata[refusalsMetadata].([]*problem.Problem)
 	byStatus := map[int][]*problem.Problem{}
@@ -39,15 +35,15 @@ func (e examples) refusals(op *huma.Operation) {
 		op.Responses[strconv.Itoa(status)] = e.refusal(op, status, problems)
 	}
 	if text := strconv.Itoa(http.StatusNotModified); op.Responses[text] != nil {
-		op.Responses[text] = &huma.Response{Description: "Not Modified: what the client has is current"}
+		op.Responses[text] = &huma.Response{Description: "Not Modified: the representation of the client is current"}
 	}
 }
 
-// general are the refusals that no service has to name: those of the server, and of
-// the token.
+// general returns the problems of the server and of authentication, which no service has to
+// declare.
 func (e examples) general(op *huma.Operation) []*problem.Problem {
 	all := []*problem.Problem{
-		errUnreadableURL, problem.From(errors.New("unforeseen")), problem.Unavailable(time.Second), problem.From(context.DeadlineExceeded),
+		problem.MalformedURL(), problem.From(errors.New("internal")), problem.Unavailable(time.Second), problem.From(context.DeadlineExceeded),
 	}
 	if takesInput(op) {
 		all = append(all, problem.From(huma.NewError(http.StatusUnprocessableEntity, "", e.wrong(op)...)))
@@ -78,7 +74,7 @@ func (e examples) refusal(op *huma.Operation, status int, problems []*problem.Pr
 			continue
 		}
 		codes = append(codes, "`"+p.Code+"`")
-		shown[p.Code] = &huma.Example{Summary: p.Detail, Value: plain(p.In(ctx, e.path(op)))}
+		shown[p.Code] = &huma.Example{Summary: p.Detail, Value: jsonValue(p.In(ctx, e.path(op)))}
 	}
 	return &huma.Response{
 		Description: http.StatusText(status) + ": " + strings.Join(codes, ", "),
@@ -86,15 +82,4 @@ func (e examples) refusal(op *huma.Operation, status int, problems []*problem.Pr
 			Schema: problem.Schema(e.registry), Examples: shown,
 		}},
 	}
-}
-
-// plain is v as a reader of its JSON has it.
-func plain(v any) any {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		return nil
-	}
-	var out any
-	_ = json.Unmarshal(raw, &out) // what Marshal wrote
-	return out
 }

@@ -14,8 +14,8 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-// introduction is what all operations have in common.
-const introduction = `Accounts, catalogue, inventory and orders of a store.
+// introduction is the description of the merged document.
+const introduction = `Accounts, catalog, inventory and orders of a store.
 
 - **Errors** are problem details (RFC 9457): decide by their ` + "`code`" + `, and quote the ` + "`traceId`" + ` when asking for
   help. Invalid values are all named in ` + "`errors`" + `. Unknown fields are invalid.
@@ -23,40 +23,39 @@ const introduction = `Accounts, catalogue, inventory and orders of a store.
 - **Lists** are read a page at a time: ` + "`limit`" + ` (1 to 200, 50 by default), and ` + "`cursor`" + ` with the ` + "`nextCursor`" + ` of the
   page before, until there is none.
 - **Money** is a decimal string with two places, times are RFC 3339 in UTC.
-- **Limits**: every answer tells what is left in ` + "`RateLimit-*`" + `. Beyond it the answer is 429 ` + "`rate_limited`" + `; wait for
+- **Limits**: ` + "`RateLimit-*`" + ` of every response has what is left. Beyond it the status is 429 ` + "`rate_limited`" + `; wait for
   ` + "`Retry-After`" + `.
-- **Retries**: 503 and 429 say in ` + "`Retry-After`" + ` when. Orders are safe to repeat with an ` + "`Idempotency-Key`" + `.
-- **Encoding**: answers are compressed for who sends ` + "`Accept-Encoding`" + `.`
+- **Retries**: 503 and 429 have the time to wait in ` + "`Retry-After`" + `. Orders are safe to repeat with an ` + "`Idempotency-Key`" + `.
+- **Encoding**: responses are compressed for clients that send ` + "`Accept-Encoding`" + `.`
 
 const headerRefs = "#/components/headers/"
 
-// exampleTrace is the trace of the problems shown.
+// exampleTrace is the trace of every example.
 const exampleTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-// everywhere are the headers of every answer.
+// everywhere are the header fields of every response.
 var everywhere = []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-Id", "Traceparent"}
 
-// ownHeaders are those that the gateway sets.
-func ownHeaders() object {
+// gatewayHeaders returns the header fields that the gateway sets.
+func gatewayHeaders() object {
 	header := func(kind, description string, example any) object {
 		return object{"description": description, "schema": object{"type": kind}, "example": example}
 	}
 	return object{
-		everywhere[0]:   header("integer", "How many calls the caller may make at once", 200),
-		everywhere[1]:   header("integer", "How many of them are left", 199),
-		everywhere[2]:   header("integer", "Seconds until all of them are there again", 1),
-		everywhere[3]:   header("string", "The request's id: the client's own if it sent a usable one. Logs have it, too.", "01JD9Z3T8M5Q2V7KX4N6B0CWER"),
-		everywhere[4]:   header("string", "The trace, which is the client's own if it sent one, and the gateway's span in it (W3C Trace Context)", exampleTrace),
-		"Retry-After":   header("integer", "Seconds to wait before the next try (RFC 9110, section 10.2.3)", 1),
-		"Age":           header("integer", "Seconds since the answer was made (RFC 9111, section 5.1)", 3),
-		"Cache-Status":  header("string", "How the gateway's cache came by the answer (RFC 9211)", "ecommerce-gateway; hit; ttl=27"),
-		"Cache-Control": header("string", "Whoever keeps the answer has to ask whether it still holds, by its ETag", "no-cache"),
+		everywhere[0]:   header("integer", "How many requests the caller may make at once", 200),
+		everywhere[1]:   header("integer", "How many of these are left", 199),
+		everywhere[2]:   header("integer", "Seconds until all of these are available again", 1),
+		everywhere[3]:   header("string", "Id of the request: the X-Request-Id of the client if it is valid, else a new one. Log lines have it, too.", "01JD9Z3T8M5Q2V7KX4N6B0CWER"),
+		everywhere[4]:   header("string", "The trace, which is that of the client if it sent one, and the span of the gateway in it (W3C Trace Context)", exampleTrace),
+		"Retry-After":   header("integer", "Seconds to wait before the next request (RFC 9110, section 10.2.3)", 1),
+		"Age":           header("integer", "Seconds since the service made the response (RFC 9111, section 5.1)", 3),
+		"Cache-Status":  header("string", "How the cache of the gateway obtained the response (RFC 9211)", "ecommerce-gateway; hit; ttl=27"),
+		"Cache-Control": header("string", "A stored response has to be validated with its ETag before it is used again", "no-cache"),
 	}
 }
 
-// complete says of an operation what the gateway does to it: limits, a cache, and
-// answers of its own.
-func complete(op object, path string, r *Forwarded) {
+// addGateway documents what the gateway adds to an operation: limits, a cache, and problems.
+func addGateway(op object, path string, r *Forwarded) {
 	responses := member(op, "responses")
 	path = exemplary(op, path)
 	refuse(responses, path, limit.TooMany(time.Second))
@@ -77,7 +76,7 @@ func complete(op object, path string, r *Forwarded) {
 	}
 }
 
-// exemplary is a path with the examples of its parameters.
+// exemplary returns a path with the examples of its parameters.
 func exemplary(op object, path string) string {
 	parameters, _ := op["parameters"].([]any)
 	for _, v := range parameters {
@@ -88,7 +87,7 @@ func exemplary(op object, path string) string {
 	return path
 }
 
-// waits says whether an operation takes a preference to wait.
+// waits reports whether an operation has a preference to wait.
 func waits(op object) bool {
 	parameters, _ := op["parameters"].([]any)
 	for _, v := range parameters {
@@ -99,7 +98,7 @@ func waits(op object) bool {
 	return false
 }
 
-// refuse adds a problem to those of its status.
+// refuse documents a problem of an operation.
 func refuse(responses object, path string, p *problem.Problem) {
 	res := member(responses, strconv.Itoa(p.Status))
 	media := member(member(res, "content"), problem.ContentType)
@@ -113,7 +112,7 @@ func refuse(responses object, path string, p *problem.Problem) {
 	}
 	res["description"] = http.StatusText(p.Status) + ": " + codes + "`" + p.Code + "`"
 	media["schema"] = object{"$ref": schemas + "Problem"}
-	shown[p.Code] = object{"summary": p.Detail, "value": plain(p.In(telemetry.WithTraceParent(context.Background(), exampleTrace), path))}
+	shown[p.Code] = object{"summary": p.Detail, "value": jsonValue(p.In(telemetry.WithTraceParent(context.Background(), exampleTrace), path))}
 	refer(res, "Retry-After")
 }
 
@@ -124,7 +123,7 @@ func refer(res object, name string) {
 	}
 }
 
-// member of an object that is an object, made when it is not there.
+// member returns a member that is an object, and adds it if it is missing.
 func member(o object, name string) object {
 	m, ok := o[name].(object)
 	if !ok {
@@ -134,8 +133,8 @@ func member(o object, name string) object {
 	return m
 }
 
-// plain is v as a reader of its JSON has it.
-func plain(v any) any {
+// jsonValue returns v as a decoder of its JSON returns it.
+func jsonValue(v any) any {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return nil

@@ -1,4 +1,4 @@
-package server
+package openapi
 
 import (
 	"encoding/json"
@@ -9,13 +9,13 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// exampleTime is the example of every time: a tag could not be checked by the type.
+// exampleTime is the example of every time, because huma cannot check a tag against time.Time.
 const exampleTime = "2026-11-22T10:15:30Z"
 
-// examples of values, made of the examples that the fields' tags give.
+// examples makes examples of values from the example tags of their fields.
 type examples struct{ registry huma.Registry }
 
-// of gives an example of a schema's values; nil when there is none to make it of.
+// of returns an example of the values of a schema, or nil if it has none.
 func (e examples) of(s *huma.Schema) any {
 	switch {
 	case s == nil:
@@ -56,8 +56,8 @@ func (e examples) object(s *huma.Schema) any {
 	return out
 }
 
-// parameters gives those that must be sent an example. The others have theirs in the
-// schema alone: a page for people sends what stands here unless they delete it.
+// parameters adds an example to the required parameters. Optional ones have it in the schema
+// only: the documentation page would send it unless the reader deletes it.
 func (e examples) parameters(op *huma.Operation) {
 	for _, p := range op.Parameters {
 		if p.Required {
@@ -66,14 +66,14 @@ func (e examples) parameters(op *huma.Operation) {
 	}
 }
 
-// bodies gives the request and the successes of an operation their examples.
+// bodies adds examples to the request and to the successful responses of an operation.
 func (e examples) bodies(op *huma.Operation) {
 	if op.RequestBody != nil {
 		e.media(op.RequestBody.Content, nil)
 	}
-	answers, _ := op.Metadata[answersMetadata].(map[int]any)
+	responses, _ := op.Metadata[responsesMetadata].(map[int]any)
 	for _, status := range statuses(op, success) {
-		e.media(response(op, status).Content, answers[status])
+		e.media(response(op, status).Content, responses[status])
 	}
 }
 
@@ -93,7 +93,7 @@ func isJSON(contentType string) bool {
 	return contentType == "application/json" || strings.HasSuffix(contentType, "+json")
 }
 
-// path of an operation with the examples of its parameters.
+// path returns the path of an operation with the examples of its parameters.
 func (e examples) path(op *huma.Operation) string {
 	path := op.Path
 	for _, p := range op.Parameters {
@@ -107,8 +107,8 @@ func (e examples) path(op *huma.Operation) string {
 	return path
 }
 
-// wrong gives what the server would say of a request of the operation with a value
-// that breaks a rule, or nil when no value can.
+// wrong returns the validation errors of an invalid request of the operation, or nil if no
+// request is invalid.
 func (e examples) wrong(op *huma.Operation) []error {
 	var res huma.ValidateResult
 	path := huma.NewPathBuffer([]byte(""), 0)
@@ -133,8 +133,8 @@ func (e examples) wrong(op *huma.Operation) []error {
 	return nil
 }
 
-// broken is an example of a body without what it must have; if all may be left out,
-// with something that nobody knows.
+// broken returns an example of a body without a required member, or, if none is required,
+// with an unknown one.
 func (e examples) broken(s *huma.Schema) any {
 	if s.Ref != "" {
 		s = e.registry.SchemaFromRef(s.Ref)
@@ -152,7 +152,7 @@ func (e examples) broken(s *huma.Schema) any {
 		return body
 	}
 	body = maps.Clone(body)
-	body["colour"] = "red"
+	body["color"] = "red"
 	return body
 }
 
@@ -163,7 +163,7 @@ func jsonBody(op *huma.Operation) *huma.MediaType {
 	return op.RequestBody.Content["application/json"]
 }
 
-// takesInput says whether a request can have a value that breaks a rule.
+// takesInput reports whether a request of the operation can be invalid.
 func takesInput(op *huma.Operation) bool {
 	return op.RequestBody != nil || len(op.Parameters) > 0
 }

@@ -1,8 +1,9 @@
-package server_test
+package openapi_test
 
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,11 +13,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/authn/authntest"
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/health"
-	"ecommerce-stack.dev/services/internal/lifecycle"
+	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/server/servertest"
+	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 type box struct {
@@ -36,21 +39,21 @@ type putBox struct {
 	Body box
 }
 
-type boxAnswer struct {
+type putBoxResponse struct {
 	Status int
 	ETag   string `header:"ETag" doc:"Version of the box" example:"\"3\""`
 	Body   box
 }
 
-// described is the document of an API with one operation, on a box or what replaces
-// it.
-func described[I any](t *testing.T, m server.Manual) []byte {
+// described returns the document of an API with one operation whose input is I.
+func described[I any](t *testing.T, m openapi.Manual) []byte {
 	t.Helper()
-	srv := newServer(t, lifecycle.Config{}, health.New()).srv
+	srv := server.New(server.Options{Name: "test", Title: "Test", Health: health.New(), Verifier: authntest.New(t).Verifier(t),
+		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewRegistry("test")})
 	op := authn.Require(huma.Operation{Method: "PUT", Path: "/boxes/{id}", OperationID: "put-box", Summary: "Put a box",
 		Tags: []string{"boxes"}, Errors: []int{422, 503}}, authn.Manager)
-	huma.Register(srv.API(), op, func(context.Context, *I) (*boxAnswer, error) { return nil, nil })
-	server.Describe(srv.API(), m)
+	huma.Register(srv.API(), op, func(context.Context, *I) (*putBoxResponse, error) { return nil, nil })
+	openapi.Describe(srv.API(), m)
 	rec := httptest.NewRecorder()
 	srv.Handler().ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))
 	if rec.Code != http.StatusOK {
@@ -59,13 +62,13 @@ func described[I any](t *testing.T, m server.Manual) []byte {
 	return rec.Body.Bytes()
 }
 
-var boxes = server.Manual{
-	Text:     "For teams.\n\n# boxes\n\nTheir boxes.\n\n## put-box\n\nPuts a box.\n\nAnywhere.\n",
-	Refusals: map[string][]error{"put-box": {failure.Conflict("box_full", "The box is full.").With("free", 2)}},
-	Answers:  map[string]map[int]any{"put-box": {201: map[string]any{"label": "new", "sizes": []int{1}, "kind": "small", "lids": []any{}}}},
+var boxes = openapi.Manual{
+	Text:      "For teams.\n\n# boxes\n\nTheir boxes.\n\n## put-box\n\nPuts a box.\n\nAnywhere.\n",
+	Refusals:  map[string][]error{"put-box": {failure.Conflict("box_full", "The box is full.").With("free", 2)}},
+	Responses: map[string]map[int]any{"put-box": {201: map[string]any{"label": "new", "sizes": []int{1}, "kind": "small", "lids": []any{}}}},
 }
 
-func TestExamplesAreMadeOfTheFieldsOwn(t *testing.T) {
+func TestExamplesAreMadeFromThoseOfFields(t *testing.T) {
 	t.Parallel()
 	document := described[putBox](t, boxes)
 	gaps, err := servertest.Gaps(document)
@@ -101,7 +104,7 @@ func TestExamplesAreMadeOfTheFieldsOwn(t *testing.T) {
 		t.Errorf("request (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(want, put.Responses["200"].Content["application/json"].Example); diff != "" {
-		t.Errorf("answer (-want +got):\n%s", diff)
+		t.Errorf("response (-want +got):\n%s", diff)
 	}
 	if put.Description != "Puts a box.\n\nAnywhere." || put.Parameters[0].Example != 7.0 {
 		t.Errorf("description %q, parameters %v", put.Description, put.Parameters)
@@ -129,7 +132,7 @@ func TestExamplesAreMadeOfTheFieldsOwn(t *testing.T) {
 	}
 }
 
-func TestWhatADocumentLeavesUnsaidIsFound(t *testing.T) {
+func TestGapsInADocumentAreFound(t *testing.T) {
 	t.Parallel()
 	gaps := func(document []byte) string {
 		found, err := servertest.Gaps(document)
@@ -148,9 +151,9 @@ func TestWhatADocumentLeavesUnsaidIsFound(t *testing.T) {
 		ID   int64 `path:"id" example:"7"`
 		Body box
 	}](t, boxes))
-	noManual := gaps(described[putBox](t, server.Manual{}))
-	wrongExample := gaps(described[putBox](t, server.Manual{Text: boxes.Text,
-		Answers: map[string]map[int]any{"put-box": {200: map[string]any{"label": 7}}}}))
+	noManual := gaps(described[putBox](t, openapi.Manual{}))
+	wrongExample := gaps(described[putBox](t, openapi.Manual{Text: boxes.Text,
+		Responses: map[string]map[int]any{"put-box": {200: map[string]any{"label": 7}}}}))
 	for want, got := range map[string]string{
 		"properties/label: no example": noExample, "parameters/0: no description (id)": noDescription,
 		"put: no description": noManual, "tag boxes has no description": noManual, "the example does not fit": wrongExample,
@@ -161,16 +164,16 @@ func TestWhatADocumentLeavesUnsaidIsFound(t *testing.T) {
 	}
 }
 
-func TestAManualOfWhatThereIsNotStopsTheProgram(t *testing.T) {
+func TestManualOfUnknownOperationPanics(t *testing.T) {
 	t.Parallel()
-	for what, m := range map[string]server.Manual{
+	for what, m := range map[string]openapi.Manual{
 		"text": {Text: "## get-box\n\nGets a box."}, "refusals": {Refusals: map[string][]error{"get-box": nil}},
-		"answers": {Answers: map[string]map[int]any{"get-box": nil}},
+		"responses": {Responses: map[string]map[int]any{"get-box": nil}},
 	} {
 		func() {
 			defer func() {
 				if recover() == nil {
-					t.Errorf("the %s of an operation that there is not were taken", what)
+					t.Errorf("the %s of an unknown operation were accepted", what)
 				}
 			}()
 			described[putBox](t, m)
