@@ -36,8 +36,7 @@ func (upCommand) Run(e *environment) error {
 	return nil
 }
 
-// upOf returns the provider and how it starts its cluster, once nothing is in
-// its way.
+// upOf returns the provider and the function that starts its cluster.
 func (e *environment) upOf(useKind bool) (name string, up func() error, err error) {
 	if useKind {
 		c, err := e.kind()
@@ -96,9 +95,9 @@ func (statusCommand) Run(e *environment) error {
 }
 
 type logsCommand struct {
-	Component string `arg:"" optional:"" help:"Such as kubelet; all components by default. For kind: the folder to collect logs in."`
-	Lines     int    `short:"n" default:"40" help:"How many lines of each."`
-	Follow    bool   `short:"f" help:"Go on with what is written from now on."`
+	Component string `arg:"" optional:"" help:"A component such as kubelet; all by default. With kind, the folder to collect logs in."`
+	Lines     int    `short:"n" default:"40" help:"Number of lines of each component."`
+	Follow    bool   `short:"f" help:"Follow the logs."`
 }
 
 func (l logsCommand) Run(e *environment) error {

@@ -2,8 +2,8 @@
 //
 //	go run ./hack/cluster up
 //
-// With kind where Docker is, otherwise as a single node on this machine from
-// packages and Go modules. Steps go to standard error, answers to standard
+// The provider is kind where a Docker engine runs, otherwise a single node on this machine
+// from packages and Go modules. Progress is written to standard error, results to standard
 // output.
 package main
 
@@ -26,12 +26,12 @@ import (
 )
 
 type commands struct {
-	Provider string `help:"kind, bare, or auto: kind where the Docker engine answers and kind is on PATH." enum:"auto,kind,bare" default:"auto" env:"PROVIDER"`
+	Provider string `help:"kind, bare, or auto: kind if a Docker engine responds and kind is on PATH." enum:"auto,kind,bare" default:"auto" env:"PROVIDER"`
 
-	Up         upCommand         `cmd:"" help:"Start the cluster, or bring a running one up to date."`
-	Down       downCommand       `cmd:"" help:"End the cluster and remove all it made, but for the caches."`
-	Status     statusCommand     `cmd:"" help:"Show how the cluster's processes, node and pods fare."`
-	Logs       logsCommand       `cmd:"" help:"Show what the cluster's components have written."`
+	Up         upCommand         `cmd:"" help:"Start the cluster, or update a running one."`
+	Down       downCommand       `cmd:"" help:"Stop the cluster and remove everything it created, except caches."`
+	Status     statusCommand     `cmd:"" help:"Show the processes, the node and the pods of the cluster."`
+	Logs       logsCommand       `cmd:"" help:"Show the logs of the components."`
 	Kubeconfig kubeconfigCommand `cmd:"" help:"Print the path of the kubeconfig."`
 	Assets     assetsCommand     `cmd:"" help:"Build what is missing and print the folder with kube-apiserver, etcd, kubectl and helm."`
 	Images     imagesCommand     `cmd:"" help:"Print the images of MySQL and RabbitMQ that a stack in this cluster uses, if not the default ones."`
@@ -48,13 +48,13 @@ func main() {
 	}
 }
 
-// environment is what the commands work with.
+// environment is the state that the commands share.
 type environment struct {
 	provider string
 	progress *progress.Printer
 }
 
-// stateDir is where the running cluster is described, whichever it is.
+// stateDir is the folder with the state of the running cluster of any provider.
 func (e *environment) stateDir() (node.Dir, error) {
 	cache, err := workspace.Cache()
 	return node.Dir(filepath.Join(cache, "cluster")), err
@@ -82,8 +82,8 @@ func (e *environment) kind() (*kind.Cluster, error) {
 	return &kind.Cluster{Root: root, Kubeconfig: dir.Kubeconfig(), Progress: e.progress, Run: kind.Command}, err
 }
 
-// useKind tells which provider to use: the one that is asked for; or that of
-// the cluster that is there; or kind where it works.
+// useKind reports whether the provider is kind: the requested one, else that of the existing
+// cluster, else kind where it works.
 func (e *environment) useKind() (bool, error) {
 	dir, err := e.stateDir()
 	if err != nil {
@@ -96,7 +96,7 @@ func (e *environment) useKind() (bool, error) {
 	case e.provider == "auto":
 		return kind.Available() == nil, nil
 	case there != "" && there != e.provider:
-		return false, fmt.Errorf("a %s cluster is there, and %s is asked for: end the other first, with `PROVIDER=%[1]s make down`", there, e.provider)
+		return false, fmt.Errorf("a %s cluster exists, and %s is requested: stop the other first with `PROVIDER=%[1]s make down`", there, e.provider)
 	case e.provider == "kind":
 		return true, kind.Available()
 	}
@@ -105,8 +105,7 @@ func (e *environment) useKind() (bool, error) {
 
 const providerFile = "provider"
 
-// providerOf returns the provider of the cluster that is described there, or
-// nothing.
+// providerOf returns the provider of the cluster whose state is in a folder, or "".
 func providerOf(dir node.Dir) string {
 	name, err := os.ReadFile(dir.Path(providerFile))
 	if err != nil {

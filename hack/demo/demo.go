@@ -17,17 +17,17 @@ import (
 	"ecommerce-stack.dev/hack/internal/store"
 )
 
-// How much of each product there is at first: half from the start, half received.
+// The initial stock of each product: half when it is created, half received.
 const (
 	products  = 3
 	initially = 10
 	received  = 10
 )
 
-// settleTime is how long the outcome of one order may take.
+// settleTime bounds the time until the outcome of an order.
 const settleTime = 30 * time.Second
 
-// demo is one walk through the store.
+// demo is one run of the demonstration.
 type demo struct {
 	store           *store.Store
 	manager, client store.User
@@ -39,14 +39,14 @@ type demo struct {
 	orders []*order
 }
 
-// order is one way that an order can go.
+// order is an order with one of the possible outcomes.
 type order struct {
 	title string
 	hold  bool
 	items func(ids []int64) []store.Item
-	// then is done to the order once stock has held its items.
+	// then is called once the items are reserved.
 	then func(ctx context.Context, d *demo, id int64) error
-	// want is the status that it ends in, leaves whether its goods leave the stock.
+	// want is the final status, leaves whether the items are removed from stock.
 	want   string
 	leaves bool
 	sale   store.Sale
@@ -57,11 +57,11 @@ func orders() []*order {
 		{title: "confirmed", want: "Confirmed", leaves: true, items: func(ids []int64) []store.Item {
 			return []store.Item{{ProductID: ids[0], Quantity: 2}, {ProductID: ids[1], Quantity: 1}}
 		}},
-		{title: "held, then confirmed", hold: true, want: "Confirmed", leaves: true, then: confirm,
+		{title: "hold, then confirm", hold: true, want: "Confirmed", leaves: true, then: confirm,
 			items: func(ids []int64) []store.Item { return []store.Item{{ProductID: ids[1], Quantity: 3}} }},
-		{title: "held, then canceled", hold: true, want: "Canceled", then: cancel,
+		{title: "hold, then cancel", hold: true, want: "Canceled", then: cancel,
 			items: func(ids []int64) []store.Item { return []store.Item{{ProductID: ids[2], Quantity: 4}} }},
-		{title: "more than there is", want: "Unauthorized", items: func(ids []int64) []store.Item {
+		{title: "more than available", want: "Unauthorized", items: func(ids []int64) []store.Item {
 			return []store.Item{{ProductID: ids[0], Quantity: 1}, {ProductID: ids[2], Quantity: initially + received + 1}}
 		}},
 	}
@@ -92,13 +92,13 @@ func (d *demo) run(ctx context.Context) error {
 		return fmt.Errorf("audit the ledger: %w", err)
 	}
 	if len(violations) > 0 {
-		return fmt.Errorf("the ledger does not add up: %s", strings.Join(violations, "; "))
+		return fmt.Errorf("the ledger is inconsistent: %s", strings.Join(violations, "; "))
 	}
-	fmt.Fprintln(d.out, "The ledger explains every quantity. All is as the events say.")
+	fmt.Fprintln(d.out, "The audit found no violation: the ledger matches every quantity.")
 	return nil
 }
 
-// fill adds products and takes goods in.
+// fill adds products and receives stock.
 func (d *demo) fill(ctx context.Context) error {
 	d.names, d.before = map[int64]string{}, map[int64]store.Stock{}
 	for range products {
@@ -111,11 +111,11 @@ func (d *demo) fill(ctx context.Context) error {
 		}
 		now, err := d.store.Receive(ctx, d.manager, p.ID, received)
 		if err != nil {
-			return fmt.Errorf("take in goods of product %d: %w", p.ID, err)
+			return fmt.Errorf("receive stock of product %d: %w", p.ID, err)
 		}
 		d.ids, d.names[p.ID], d.before[p.ID] = append(d.ids, p.ID), p.Name, now
 	}
-	fmt.Fprintf(d.out, "Added %d products and took their goods in.\n", products)
+	fmt.Fprintf(d.out, "Added %d products and received their stock.\n", products)
 	return nil
 }
 
@@ -136,7 +136,7 @@ func (d *demo) place(ctx context.Context) error {
 	for _, o := range d.orders {
 		made, err := d.store.Place(ctx, d.client, o.hold, rand.Text(), o.items(d.ids)...)
 		if err != nil {
-			return fmt.Errorf("place the order that is to be %s: %w", o.title, err)
+			return fmt.Errorf("place the order %q: %w", o.title, err)
 		}
 		o.sale = made
 	}
@@ -144,12 +144,12 @@ func (d *demo) place(ctx context.Context) error {
 	return nil
 }
 
-// settle waits for every outcome and compares it with what was wanted.
+// settle waits for every outcome and compares it with the expected one.
 func (d *demo) settle(ctx context.Context) error {
 	var wrong []error
 	for _, o := range d.orders {
 		if err := d.settleOne(ctx, o); err != nil {
-			wrong = append(wrong, fmt.Errorf("order that is to be %s: %w", o.title, err))
+			wrong = append(wrong, fmt.Errorf("order %q: %w", o.title, err))
 		}
 	}
 	return errors.Join(wrong...)
@@ -172,7 +172,7 @@ func (d *demo) settleOne(ctx context.Context, o *order) error {
 	return err
 }
 
-// left waits until the stock is what the orders leave of it.
+// left waits until the stock reflects the orders.
 func (d *demo) left(ctx context.Context) (map[int64]store.Stock, error) {
 	ctx, stop := context.WithTimeout(ctx, settleTime)
 	defer stop()
@@ -193,7 +193,7 @@ func (d *demo) left(ctx context.Context) (map[int64]store.Stock, error) {
 		}
 		select {
 		case <-ctx.Done():
-			return after, fmt.Errorf("after the orders the stock is %v, it should be %v", after, want)
+			return after, fmt.Errorf("after the orders the stock is %v, want %v", after, want)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
@@ -234,5 +234,5 @@ func (d *demo) print(after map[int64]store.Stock) {
 			b.Available, a.Available, b.Reserved, a.Reserved, b.Removed, a.Removed)
 	}
 	fmt.Fprintln(w)
-	_ = w.Flush() // The output may be closed; the verdict is the exit code.
+	_ = w.Flush() // The output may be closed; the result is the exit status.
 }

@@ -1,7 +1,7 @@
-// Command demo shows a running store at work and checks that it does as it says: it
-// fills the catalogue, places an order for every way an order can go, waits for the
-// outcomes and prints sales, and stock before and after. It fails when anything is
-// not as it should be, so it is also the shortest test of an installation.
+// Command demo demonstrates a running store and checks it: it adds products, places one
+// order for every possible outcome, waits for the outcomes, and prints the sales, and the
+// stock before and after. It fails if a result is not the expected one, so it is also a quick
+// test of an installation.
 package main
 
 import (
@@ -24,12 +24,12 @@ type options struct {
 	Password  string        `help:"The manager's password; read from the Secret otherwise." env:"MANAGER_PASSWORD"`
 	Namespace string        `help:"Namespace of the stack." env:"NAMESPACE" default:"shop"`
 	Stack     string        `help:"Name of the stack." env:"STACK" default:"demo"`
-	Timeout   time.Duration `help:"How long all of it may take." default:"3m"`
+	Timeout   time.Duration `help:"Time limit of the whole run." default:"3m"`
 }
 
 func main() {
 	var o options
-	kong.Parse(&o, kong.Description("Show a running store at work and check it."))
+	kong.Parse(&o, kong.Description("Demonstrate a running store and check it."))
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o, os.Stdout)
 	stop()

@@ -9,12 +9,12 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// managerSecret reads the account that the operator made for a stack.
+// managerSecret returns the manager's account that the operator created for a stack.
 func managerSecret(ctx context.Context, namespace, stack string) (email, password string, err error) {
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
 	if err != nil {
-		return "", "", fmt.Errorf("find the cluster (set KUBECONFIG, as `make kubeconfig` says, or MANAGER_EMAIL and MANAGER_PASSWORD): %w", err)
+		return "", "", fmt.Errorf("find the cluster (set KUBECONFIG to the output of `make kubeconfig`, or MANAGER_EMAIL and MANAGER_PASSWORD): %w", err)
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -22,7 +22,7 @@ func managerSecret(ctx context.Context, namespace, stack string) (email, passwor
 	}
 	secret, err := client.CoreV1().Secrets(namespace).Get(ctx, stack+"-manager", metav1.GetOptions{})
 	if err != nil {
-		return "", "", fmt.Errorf("read the manager's Secret (is the stack %s/%s there? try `kubectl get estack -A`): %w", namespace, stack, err)
+		return "", "", fmt.Errorf("read the manager's Secret (does the stack %s/%s exist? see `kubectl get estack -A`): %w", namespace, stack, err)
 	}
 	return string(secret.Data["email"]), string(secret.Data["password"]), nil
 }

@@ -1,10 +1,10 @@
-// Command deps installs the Debian packages it is given, or the packages of the
-// groups it is given, when they are missing:
+// Command deps installs the given Debian packages, or those of the given groups, if they
+// are missing:
 //
 //	go run ./hack/deps integration nodejs
 //
-// No package starts a daemon. Where it cannot install (no root, no Debian) it
-// prints the command to run and fails.
+// No package starts a daemon. Where it cannot install (not root, not Debian) it prints the
+// command to run and fails.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"ecommerce-stack.dev/hack/internal/progress"
 )
 
-// groups are the packages that a purpose needs.
+// groups are the packages by purpose.
 var groups = map[string][]debian.Package{
 	"integration": append(debian.Packages("mariadb-server-core", "mariadb-client-core", "rabbitmq-server"),
 		debian.Package{Name: "chromium", Has: []string{"chromium"}}, debian.Package{Name: "python3", Has: []string{"python3"}}),

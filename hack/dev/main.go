@@ -1,5 +1,5 @@
-// Command dev runs the whole store as processes on this machine, without Kubernetes,
-// until it is interrupted: the quickest way to try a change of a service.
+// Command dev runs the store as processes on this machine, without Kubernetes, until it is
+// interrupted: the fastest way to try a change to a service.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 type options struct {
-	Addr string `help:"Where the gateway listens." default:"127.0.0.1:5001"`
+	Addr string `help:"Address of the gateway." default:"127.0.0.1:5001"`
 }
 
 func main() {
@@ -40,7 +40,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("\nThe store answers at %s; its logs are in %s.\nThe manager of this run is %s with password %s.\nCtrl-C ends it.\n",
+	fmt.Printf("\nThe store is available at %s; its logs are in %s.\nThe manager of this run is %s with password %s.\nPress Ctrl-C to stop it.\n",
 		s.URL, s.Dir, s.ManagerEmail, s.ManagerPassword)
 	<-ctx.Done()
 	fmt.Println("\nstopping")

@@ -27,7 +27,7 @@ import (
 
 type options struct {
 	Scale   int           `help:"Multiple of the usual number of inputs." default:"1"`
-	Limit   time.Duration `help:"Time after which a target is taken to hang." default:"20m"`
+	Limit   time.Duration `help:"Time limit of a target." default:"20m"`
 	Only    string        `help:"A regular expression of the targets to run, such as Operations." default:"."`
 	Modules []string      `arg:"" help:"Folders of the modules."`
 }

@@ -18,18 +18,18 @@ import (
 	"ecommerce-stack.dev/hack/internal/archive"
 )
 
-// stamp is what binaries say of themselves.
+// stamp is the version of the binaries.
 type stamp struct{ version, commit string }
 
-// buildinfo is where the services keep what is stamped; the operator does in main.
+// buildinfo is the package with the version of the services; that of the operator is in main.
 const buildinfo = "ecommerce-stack.dev/services/internal/buildinfo"
 
-// release matches the tags that are versions.
+// release matches tags that are versions.
 var release = regexp.MustCompile(`^v?\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 
-// stampOf reads version and commit from git. The commit is left out of binaries
-// that are not of a release: each commit, also one of a README, would make other
-// images and roll every pod.
+// stampOf returns version and commit from git. Binaries that are not of a release have no
+// commit: otherwise each commit, also one of a README, would change the images and restart
+// every pod.
 func stampOf(root, version string) (stamp, error) {
 	commit, err := git(root, "rev-parse", "HEAD")
 	if err != nil {
@@ -42,7 +42,7 @@ func stampOf(root, version string) (stamp, error) {
 		}
 	}
 	if !release.MatchString(version) && version != "dev" {
-		return stamp{}, fmt.Errorf("%q is no version: use one like v1.2.3", version)
+		return stamp{}, fmt.Errorf("%q is not a version such as v1.2.3", version)
 	}
 	if version == "dev" {
 		commit = "dev"
@@ -55,7 +55,7 @@ func git(root string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// build makes the component's binary.
+// build builds the binary of a component.
 func (c component) build(goTool, root string, stamp stamp) ([]byte, error) {
 	dir, err := os.MkdirTemp("", "ecommerce-image-*")
 	if err != nil {
@@ -67,7 +67,7 @@ func (c component) build(goTool, root string, stamp stamp) ([]byte, error) {
 		stamp.version, stamp.commit, buildinfo)
 	cmd := exec.Command(goTool, "build", "-buildvcs=false", "-trimpath", "-ldflags", ldflags, "-o", target, c.path)
 	cmd.Dir = filepath.Join(root, c.module)
-	// Each module builds by itself, so go.work must not decide what goes in.
+	// Dependencies are those of the module's own go.mod, not of go.work.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -77,7 +77,7 @@ func (c component) build(goTool, root string, stamp stamp) ([]byte, error) {
 	return os.ReadFile(target)
 }
 
-// tag names the content: the version and a digest over the binaries.
+// tag returns the version and a digest of the binaries.
 func tag(version string, binaries map[string][]byte) string {
 	digest := sha256.New()
 	names := make([]string, 0, len(binaries))
@@ -91,7 +91,7 @@ func tag(version string, binaries map[string][]byte) string {
 	return version + "-" + hex.EncodeToString(digest.Sum(nil))[:12]
 }
 
-// user runs the binary; it owns nothing.
+// user runs the binary and owns no file.
 const user = "65532"
 
 const passwd = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n"

@@ -4,9 +4,9 @@
 //	go run ./hack/image
 //
 // The archives are _out/images/<name>.tar, for `docker load`, `ctr images
-// import` and `kind load image-archive`; _out/images/images.json says what they
-// are called. All five share a tag that ends in a digest of their binaries: a
-// build of unchanged sources makes the same images, and rolls nothing.
+// import` and `kind load image-archive`; _out/images/images.json has their
+// references. All five share a tag that ends in a digest of their binaries: a
+// build of unchanged sources makes the same images and restarts nothing.
 package main
 
 import (
@@ -34,13 +34,13 @@ type component struct {
 var components = []component{
 	{"auth", "services", "./auth", "E-commerce accounts"},
 	{"sales", "services", "./sales", "E-commerce orders"},
-	{"stock", "services", "./stock", "E-commerce catalogue and inventory"},
+	{"stock", "services", "./stock", "E-commerce catalog and inventory"},
 	{"gateway", "services", "./gateway", "E-commerce API gateway"},
 	{"operator", "operator", "./cmd", "E-commerce operator"},
 }
 
 type arguments struct {
-	Version string `help:"Version to stamp. By default what git describes." env:"VERSION"`
+	Version string `help:"Version of the binaries; by default the output of git describe." env:"VERSION"`
 }
 
 func main() {
@@ -91,8 +91,8 @@ func (a arguments) Run() error {
 
 const certificatesFile = "/etc/ssl/certs/ca-certificates.crt"
 
-// certificates returns the public authorities that the machine trusts, from
-// Debian's package where it is missing.
+// certificates returns the CA certificates of this machine. It installs Debian's package if
+// they are missing.
 func certificates(p *progress.Printer) ([]byte, error) {
 	packages := []debian.Package{{Name: "ca-certificates", Has: []string{certificatesFile}}}
 	if missing := debian.Missing(packages); len(missing) > 0 {
@@ -103,7 +103,7 @@ func certificates(p *progress.Printer) ([]byte, error) {
 	return os.ReadFile(certificatesFile)
 }
 
-// summary is what images.json holds.
+// summary is the content of images.json.
 type summary struct {
 	Tag    string            `json:"tag"`
 	Images map[string]string `json:"images"` // references by name

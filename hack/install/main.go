@@ -1,8 +1,7 @@
-// Command install brings a store up on the cluster that `go run ./hack/cluster up`
-// started, with the images that `go run ./hack/image` built: it installs the
-// operator's chart, applies the sample stack, waits until it is Ready with these
-// images, and until the gateway answers. It can be repeated, and upgrades what is
-// there.
+// Command install installs a store in the cluster that `go run ./hack/cluster up` started,
+// with the images that `go run ./hack/image` built: it installs the operator's chart,
+// applies the sample stack, and waits until the stack is Ready with these images and the
+// gateway responds. It can be repeated, and upgrades an existing installation.
 package main
 
 import (
@@ -35,10 +34,10 @@ const (
 type options struct {
 	Stack     string `help:"Name of the stack." default:"demo"`
 	Namespace string `help:"Namespace of the stack." default:"shop"`
-	URL       string `help:"Where the gateway has to answer." default:"http://localhost:5001"`
+	URL       string `help:"URL of the gateway." default:"http://localhost:5001"`
 }
 
-// installer knows the tools and the cluster.
+// installer runs the steps of the installation.
 type installer struct {
 	options
 	progress   *progress.Printer
@@ -46,7 +45,7 @@ type installer struct {
 	kubeconfig string
 	tools      string // folder of kubectl and helm
 	tag        string
-	servers    map[string]string // images of the embedded servers, when the cluster has its own
+	servers    map[string]string // images of the embedded servers, if the cluster has others than the default
 }
 
 func main() {
@@ -71,7 +70,7 @@ func run(ctx context.Context, o options) error {
 		{"install the operator", i.operator},
 		{"apply config/samples/stack.yaml", i.sample},
 		{"wait until stack " + o.Namespace + "/" + o.Stack + " is Ready", i.ready},
-		{"wait until the gateway answers at " + o.URL, i.gateway},
+		{"wait until the gateway responds at " + o.URL, i.gateway},
 	} {
 		if err := i.progress.Run(step.what, func(detail func(string)) error { return step.do(ctx, detail) }); err != nil {
 			return fmt.Errorf("%s: %w", step.what, err)
@@ -112,7 +111,7 @@ func (i *installer) find(ctx context.Context, _ func(string)) error {
 	return nil
 }
 
-// cluster asks hack/cluster for something.
+// cluster returns the output of a command of hack/cluster.
 func (i *installer) cluster(ctx context.Context, question string) (string, error) {
 	golang, err := workspace.Go(i.root)
 	if err != nil {
@@ -122,7 +121,7 @@ func (i *installer) cluster(ctx context.Context, question string) (string, error
 	cmd.Dir, cmd.Stderr = i.root, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return "", fmt.Errorf("ask the cluster for its %s: %w", question, err)
+		return "", fmt.Errorf("get the %s of the cluster: %w", question, err)
 	}
 	return strings.TrimSpace(string(out)), nil
 }
@@ -151,7 +150,7 @@ func (i *installer) operator(ctx context.Context, detail func(string)) error {
 	_, err := i.tool(ctx, "kubectl", "--namespace", operatorNamespace, "rollout", "status", "deployment",
 		"--selector", "app.kubernetes.io/instance="+release, "--timeout=3m")
 	if err != nil {
-		return errors.Join(err, errors.New("look at `kubectl -n "+operatorNamespace+" get pods,events`"))
+		return errors.Join(err, errors.New("see `kubectl -n "+operatorNamespace+" get pods,events`"))
 	}
 	return nil
 }
@@ -172,7 +171,7 @@ type status struct {
 	}
 }
 
-// ready waits for the stack, and shows its phase meanwhile.
+// ready waits for the stack, and shows its phase.
 func (i *installer) ready(ctx context.Context, detail func(string)) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -191,15 +190,15 @@ func (i *installer) ready(ctx context.Context, detail func(string)) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("it is not, but says %q; look at `kubectl -n %s describe estack %s` and `kubectl -n %s get pods`: %w",
+			return fmt.Errorf("it is not Ready: %q; see `kubectl -n %s describe estack %s` and `kubectl -n %s get pods`: %w",
 				last.Status.Phase, i.Namespace, i.Stack, i.Namespace, errors.Join(err, ctx.Err()))
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }
 
-// ready says whether the stack is Ready as it stands, with all services on tag: right
-// after an upgrade its status may still speak of the images before.
+// ready reports whether the stack is Ready at its generation with all services on tag:
+// right after an upgrade the status may be that of the previous images.
 func (s status) ready(tag string) bool {
 	upgraded := 0
 	for _, c := range s.Status.Components {

@@ -1,7 +1,6 @@
-// Command verdict adds up what `make test` did: it reads the results that go test
-// wrote as JSON, prints a table by suite and a closing line, and fails when a test
-// or a suite failed, when nothing ran, or when a test was skipped in every suite: a
-// check that is never made is not a check.
+// Command verdict summarizes `make test`: it reads the JSON output of go test, prints a
+// table by suite and a total, and fails if a test or a suite failed, if no test ran, or if a
+// test was skipped in every suite.
 package main
 
 import (
@@ -19,13 +18,13 @@ import (
 )
 
 type options struct {
-	Results string   `help:"Folder of the suites' results." type:"existingdir" required:""`
+	Results string   `help:"Folder with the results of the suites." type:"existingdir" required:""`
 	Failed  []string `arg:"" optional:"" help:"Suites that failed."`
 }
 
 func main() {
 	var o options
-	kong.Parse(&o, kong.Description("Add up the results of all suites."))
+	kong.Parse(&o, kong.Description("Summarize the results of all suites."))
 	ok, err := run(o, os.Stdout)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "verdict:", err)
@@ -35,7 +34,7 @@ func main() {
 	}
 }
 
-// outcome of a test; the later one weighs more.
+// outcome of a test, in order of precedence.
 type outcome int
 
 const (
@@ -96,8 +95,8 @@ func count(tests map[string]outcome) (p, f, s int) {
 	return p, f, s
 }
 
-// read takes the outcome of each test from the output of go test -json. A package
-// that fails without a test, because it does not build, counts as one.
+// read returns the outcome of each test in the output of go test -json. A package that fails
+// without a test, because it does not build, counts as a failed test.
 func read(file string) (map[string]outcome, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -111,7 +110,7 @@ func read(file string) (map[string]outcome, error) {
 	for lines.Scan() {
 		var event struct{ Action, Package, Test string }
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
-			continue // What a program printed between.
+			continue // output of a program
 		}
 		got, final := outcomes[event.Action]
 		if !final || event.Test == "" && got != failed {
