@@ -80,7 +80,7 @@ build: ## Compile every module
 	@$(WITH_GO) for m in $(MODULES); do (cd $$m && $(GO) build ./...); done
 
 .PHONY: generate
-generate: ## Regenerate deep copies, the CRD, chart libraries, RBAC and golden renders
+generate: ## Regenerate deep copies, the CRD, chart schemas, RBAC and golden renders
 	@$(WITH_GO) $(GO) generate ./operator/api/... ./charts/...
 	@$(WITH_GO) export KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; cd operator && $(GO) test -count=1 ./internal/chart -update
 
