@@ -80,7 +80,7 @@ build: ## Compile every module
 	@$(WITH_GO) for m in $(MODULES); do (cd $$m && $(GO) build ./...); done
 
 .PHONY: generate
-generate: ## Regenerate deep copies, the CRD, chart libraries, RBAC and golden renders
+generate: ## Regenerate deep copies, the CRD, chart schemas, RBAC and golden renders
 	@$(WITH_GO) $(GO) generate ./operator/api/... ./charts/...
 	@$(WITH_GO) export KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; cd operator && $(GO) test -count=1 ./internal/chart -update
 
@@ -103,8 +103,9 @@ test: ## Run the whole test suite: lint, unit, integration, race, fuzz, operator
 	done; echo; $(GO) run ./hack/verdict --results $(TESTS) $$failed
 
 .PHONY: lint
-lint: tools ## Run the linters of .golangci.yml
+lint: tools ## Run the linters of .golangci.yml, and actionlint on the workflows
 	@$(WITH_GO) for m in $(MODULES); do (cd $$m && GOWORK=off $(TOOL_DIR)/golangci-lint run -c "$(CURDIR)/.golangci.yml" ./...); done
+	@$(TOOL_DIR)/actionlint
 
 .PHONY: unit
 unit: tools ## Run the tests that need no server
@@ -149,9 +150,9 @@ deps: ## Install the Debian packages that the tests need (root on Debian; else p
 	@$(WITH_GO) $(GO) run ./hack/deps integration bench
 
 .PHONY: tools
-tools: $(TOOL_DIR)/golangci-lint $(TOOL_DIR)/gotestsum $(TOOL_DIR)/controller-gen ## Build linters and test runner from hack/tools
+tools: $(TOOL_DIR)/golangci-lint $(TOOL_DIR)/gotestsum $(TOOL_DIR)/controller-gen $(TOOL_DIR)/actionlint ## Build linters and test runner from hack/tools
 
-$(TOOL_DIR)/golangci-lint $(TOOL_DIR)/gotestsum $(TOOL_DIR)/controller-gen: hack/tools/go.mod hack/tools/go.sum
+$(TOOL_DIR)/golangci-lint $(TOOL_DIR)/gotestsum $(TOOL_DIR)/controller-gen $(TOOL_DIR)/actionlint: hack/tools/go.mod hack/tools/go.sum
 	@echo "building $(notdir $@)"
 	@mkdir -p $(TOOL_DIR) && cd hack/tools && GOWORK=off $(GO) build -o $@ $$(GOWORK=off $(GO) list tool | grep '/$(notdir $@)$$') && touch $@
 

@@ -25,7 +25,9 @@ const (
 // Names lists the charts that can be installed.
 var Names = []string{Auth, Gateway, MySQL, Operator, RabbitMQ, Sales, Stock}
 
-// FS holds each chart in a folder of its name.
+// FS holds each chart in a folder of its name, beside the folder of the library that
+// they depend on. It holds no archive of the library: those that `helm dependency
+// build` writes into the checkout differ from one build to the next.
 //
-//go:embed all:auth all:gateway all:mysql all:operator all:rabbitmq all:sales all:stock
+//go:embed */Chart.yaml */values.yaml */values.schema.json all:*/templates */files
 var FS embed.FS

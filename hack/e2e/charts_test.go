@@ -9,6 +9,16 @@ import (
 	"time"
 )
 
+// chartFolder returns the folder of a chart, with the library added to it.
+func chartFolder(t *testing.T, name string) string {
+	t.Helper()
+	folder := filepath.Join("..", "..", "charts", name)
+	if out, err := exec.CommandContext(t.Context(), "helm", "dependency", "update", folder, "--skip-refresh").CombinedOutput(); err != nil {
+		t.Fatalf("helm dependency update: %v\n%s", err, out)
+	}
+	return folder
+}
+
 // TestAServiceChartInstallsAlone installs each service with plain Helm, against
 // servers and Secrets that are there already: those of the stack.
 func TestAServiceChartInstallsAlone(t *testing.T) {
@@ -28,7 +38,7 @@ func TestAServiceChartInstallsAlone(t *testing.T) {
 		{"gateway", "5001", "readyz", []string{"rabbitmq.secretName=demo-gateway-rabbitmq"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			arguments := []string{"--namespace", namespace, "install", release + "-" + c.name, "../../charts/" + c.name, "--wait", "--timeout", "2m",
+			arguments := []string{"--namespace", namespace, "install", release + "-" + c.name, chartFolder(t, c.name), "--wait", "--timeout", "2m",
 				"--set", "image.tag=" + version, "--set", "jwt.secretName=demo-jwt", "--set", "jwt.issuer=urn:ecommerce-stack:shop:demo"}
 			for _, v := range c.values {
 				arguments = append(arguments, "--set", v)
@@ -63,13 +73,14 @@ func TestRoutesOfAReleaseAreChangedWithoutARestart(t *testing.T) {
 			t.Fatalf("helm %v: %v\n%s\n%s", arguments, err, out, must(t, "-n", namespace, "get", "pods,events"))
 		}
 	}
+	folder := chartFolder(t, "gateway")
 	with := func(routes string) {
 		t.Helper()
 		file := filepath.Join(t.TempDir(), "routes.yaml")
 		if err := os.WriteFile(file, []byte("routes:\n"+routes), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		helm("upgrade", "--install", release, "../../charts/gateway", "--wait", "--timeout", "2m", "--set-file", "routes="+file,
+		helm("upgrade", "--install", release, folder, "--wait", "--timeout", "2m", "--set-file", "routes="+file,
 			"--set", "image.tag="+version, "--set", "jwt.secretName=demo-jwt", "--set", "rabbitmq.secretName=demo-gateway-rabbitmq")
 	}
 	pod := func() string {

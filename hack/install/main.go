@@ -143,6 +143,10 @@ func (i *installer) operator(ctx context.Context, detail func(string)) error {
 	for name, image := range i.servers {
 		arguments = append(arguments, "--set", "defaults."+name+"Image="+image)
 	}
+	// Adds the library as it is now; --dependency-update leaves an older one in place.
+	if _, err := i.tool(ctx, "helm", "dependency", "update", "charts/operator", "--skip-refresh"); err != nil {
+		return err
+	}
 	if _, err := i.tool(ctx, "helm", arguments...); err != nil {
 		return err
 	}

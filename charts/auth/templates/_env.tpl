@@ -2,7 +2,7 @@
 {{- .Values.jwt.signingSecretName | default (printf "%s-jwt" (include "ecommerce.fullname" .)) -}}
 {{- end -}}
 {{- define "auth.managerSecret" -}}
-{{- .Values.manager.secretName | default (include "ecommerce.neighbour" (list . "manager")) -}}
+{{- .Values.manager.secretName | default (include "ecommerce.componentName" (list . "manager")) -}}
 {{- end -}}
 
 {{- define "service.env" -}}

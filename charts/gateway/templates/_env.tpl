@@ -1,10 +1,10 @@
 {{- define "service.env" -}}
 - name: AUTH_URL
-  value: {{ .Values.upstreams.auth | default (printf "http://%s:5004" (include "ecommerce.neighbour" (list . "auth"))) }}
+  value: {{ .Values.upstreams.auth | default (printf "http://%s:5004" (include "ecommerce.componentName" (list . "auth"))) }}
 - name: SALES_URL
-  value: {{ .Values.upstreams.sales | default (printf "http://%s:5002" (include "ecommerce.neighbour" (list . "sales"))) }}
+  value: {{ .Values.upstreams.sales | default (printf "http://%s:5002" (include "ecommerce.componentName" (list . "sales"))) }}
 - name: STOCK_URL
-  value: {{ .Values.upstreams.stock | default (printf "http://%s:5003" (include "ecommerce.neighbour" (list . "stock"))) }}
+  value: {{ .Values.upstreams.stock | default (printf "http://%s:5003" (include "ecommerce.componentName" (list . "stock"))) }}
 - name: RATE_LIMIT_RPS
   value: {{ .Values.rateLimit.requestsPerSecond | int | quote }}
 - name: RATE_LIMIT_BURST

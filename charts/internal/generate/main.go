@@ -1,12 +1,11 @@
-// Command generate writes what the charts repeat, so that each can be installed by
-// itself and without a network: the library chart under charts/, the shared schema
-// definitions in values.schema.json, and the operator's resource definition.
+// Command generate writes the schema definitions of the library into values.schema.json
+// of each chart that refers to them, because Helm validates a chart's values by the
+// chart's own file alone.
 package main
 
 import (
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -14,8 +13,6 @@ import (
 
 	"ecommerce-stack.dev/charts"
 )
-
-const crd = "ecommerce-stack.dev_ecommercestacks.yaml"
 
 func main() {
 	if err := generate("."); err != nil {
@@ -30,43 +27,11 @@ func generate(root string) error {
 		return err
 	}
 	for _, name := range charts.Names {
-		chart := filepath.Join(root, name)
-		if err := vendorLibrary(filepath.Join(root, "library"), filepath.Join(chart, "charts", "ecommerce-library")); err != nil {
-			return err
-		}
-		if err := shareDefinitions(filepath.Join(chart, "values.schema.json"), definitions); err != nil {
-			return err
-		}
-	}
-	return copyDefinition(filepath.Join(root, "..", "config", "crd", crd), filepath.Join(root, "operator", "files", "crd.yaml"))
-}
-
-// vendorLibrary copies what Helm needs of the library.
-func vendorLibrary(from, to string) error {
-	if err := os.RemoveAll(to); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Join(to, "templates"), 0o755); err != nil {
-		return err
-	}
-	templates, err := fs.Glob(os.DirFS(from), "templates/*.tpl")
-	if err != nil {
-		return err
-	}
-	for _, file := range append(templates, "Chart.yaml") {
-		if err := copyFile(filepath.Join(from, file), filepath.Join(to, file)); err != nil {
+		if err := shareDefinitions(filepath.Join(root, name, "values.schema.json"), definitions); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func copyFile(from, to string) error {
-	content, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, content, 0o644)
 }
 
 func readDefinitions(file string) (map[string]json.RawMessage, error) {
@@ -123,19 +88,4 @@ func collect(part json.RawMessage, definitions, used map[string]json.RawMessage)
 		}
 	}
 	return nil
-}
-
-// copyDefinition lets Helm keep the resource definition, and so every stack, when the
-// operator's release is removed.
-func copyDefinition(from, to string) error {
-	content, err := os.ReadFile(from)
-	if err != nil {
-		return err
-	}
-	annotations := regexp.MustCompile(`(?m)^  annotations:\n`)
-	if len(annotations.FindAll(content, -1)) != 1 {
-		return fmt.Errorf("%s: want exactly one block of annotations", from)
-	}
-	content = annotations.ReplaceAll(content, []byte("  annotations:\n    helm.sh/resource-policy: keep\n"))
-	return os.WriteFile(to, content, 0o644)
 }

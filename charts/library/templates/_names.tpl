@@ -7,8 +7,8 @@ Names and labels. A chart's name is the component it installs.
 {{- printf "%s-%s" .Release.Name .Chart.Name | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Name of a neighbour in the same release: include "ecommerce.neighbour" (list . "mysql"). */}}
-{{- define "ecommerce.neighbour" -}}
+{{/* Name of the objects of another component of the same release: include "ecommerce.componentName" (list . "mysql"). */}}
+{{- define "ecommerce.componentName" -}}
 {{- $root := index . 0 -}}
 {{- printf "%s-%s" $root.Release.Name (index . 1) | trunc 63 | trimSuffix "-" -}}
 {{- end -}}

@@ -11,7 +11,7 @@ podSelector:
     app.kubernetes.io/instance: {{ $root.Release.Name }}
 {{- end -}}
 
-{{/* The operator, in whichever namespace it runs. */}}
+{{/* The operator, in any namespace. */}}
 {{- define "ecommerce.operatorPeer" -}}
 namespaceSelector: {}
 podSelector:
@@ -20,7 +20,7 @@ podSelector:
     app.kubernetes.io/part-of: ecommerce-stack
 {{- end -}}
 
-{{/* Names are looked up at whatever answers on port 53. */}}
+{{/* Name lookups may go to any address, because the DNS server of a cluster is not known. */}}
 {{- define "ecommerce.dnsEgress" -}}
 - ports:
     - {port: 53, protocol: UDP}

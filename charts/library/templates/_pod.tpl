@@ -1,6 +1,6 @@
 {{/*
-What every pod has: the Pod Security level "restricted", placement, an account
-of its own without a token.
+Parts of every pod: the Pod Security level "restricted", placement, and a service
+account without a token.
 */}}
 
 {{/* Pod security context: include "ecommerce.podSecurity" 65532 */}}
@@ -31,7 +31,7 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* Where pods run, and as whom. */}}
+{{/* Service account and scheduling of a pod. */}}
 {{- define "ecommerce.placement" -}}
 serviceAccountName: {{ include "ecommerce.serviceAccountName" . }}
 automountServiceAccountToken: false

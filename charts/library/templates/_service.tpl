@@ -1,7 +1,7 @@
 {{/*
-The objects of a stateless service. A chart that uses them defines
-"service.env" (its own environment) and "service.volumes"/"service.mounts"
-(what it reads from files).
+The objects of a stateless service, a template for each kind. A chart that includes
+"ecommerce.deployment" defines "service.env" (its own environment) and
+"service.volumes"/"service.mounts" (what it reads from files).
 */}}
 
 {{/* Name of a Secret: the value, else <release>-<component>-<suffix>. */}}
@@ -203,7 +203,7 @@ spec:
       {{- end }}
 {{- end -}}
 
-{{- define "ecommerce.autoscaler" -}}
+{{- define "ecommerce.horizontalpodautoscaler" -}}
 {{- if .Values.autoscaling.enabled -}}
 apiVersion: autoscaling/v2
 kind: HorizontalPodAutoscaler
@@ -224,13 +224,4 @@ spec:
           type: Utilization
           averageUtilization: {{ .Values.autoscaling.targetCPU | int }}
 {{- end -}}
-{{- end -}}
-
-{{/* Every object of a service. */}}
-{{- define "ecommerce.objects" -}}
-{{- $objects := list -}}
-{{- range $name := list "serviceaccount" "networkpolicy" "service" "deployment" "poddisruptionbudget" "autoscaler" -}}
-{{- $objects = append $objects (include (printf "ecommerce.%s" $name) $) -}}
-{{- end -}}
-{{- join "\n---\n" (compact $objects) -}}
 {{- end -}}

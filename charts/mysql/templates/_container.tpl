@@ -1,4 +1,4 @@
-{{/* What the server's container and its init container have in common. */}}
+{{/* Fields that the server's container and its init container share. */}}
 {{- define "mysql.container" -}}
 image: {{ .Values.image | quote }}
 imagePullPolicy: {{ .Values.imagePullPolicy }}
@@ -15,7 +15,7 @@ securityContext:
 - {name: tmp, mountPath: /tmp}
 {{- end -}}
 
-{{/* Changes when the configuration does, and the pod is replaced then. */}}
+{{/* Content of the configuration. Its checksum replaces the pod after a change. */}}
 {{- define "mysql.config" -}}
 {{ tpl (.Files.Get "files/my.cnf") . }}{{ .Files.Get "files/init.sh" }}{{ .Files.Get "files/start.sh" }}
 {{- end -}}

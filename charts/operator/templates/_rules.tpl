@@ -1,4 +1,4 @@
-{{/* What the operator may do where stacks are. */}}
+{{/* Rights of the operator in the namespaces of stacks. */}}
 {{- define "operator.rules" -}}
 - apiGroups: [ecommerce-stack.dev]
   resources: [ecommercestacks]
@@ -12,7 +12,7 @@
 - apiGroups: [""]
   resources: [secrets, services, configmaps, serviceaccounts]
   verbs: [get, list, watch, create, patch, delete]
-# A deletion waits until pods are gone, and destroys volumes where that is wanted.
+# A deletion waits until no pod is left, and deletes volumes if deletionPolicy is Delete.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list]

@@ -1,4 +1,4 @@
-{{/* What the broker's container and its init container have in common. */}}
+{{/* Fields that the broker's container and its init container share. */}}
 {{- define "rabbitmq.container" -}}
 image: {{ .Values.image | quote }}
 imagePullPolicy: {{ .Values.imagePullPolicy }}

@@ -9,4 +9,6 @@
 // +groupName=ecommerce-stack.dev
 package v1alpha1
 
-//go:generate go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 object crd:maxDescLen=1000 paths=. output:crd:dir=../../../config/crd
+// The chart holds the only copy of the definition, because Helm and go:embed read no file
+// outside a chart; config/crd links to it.
+//go:generate go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 object crd:maxDescLen=1000 paths=. output:crd:dir=../../../charts/operator/files

@@ -4,6 +4,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
+// Helm keeps the definition, and so every stack, when the operator's release is removed.
+// +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
+
 // ECommerceStack is a complete e-commerce backend: accounts (auth), orders (sales),
 // catalogue and inventory (stock) and a gateway in front of them, with their MySQL
 // schemas, RabbitMQ virtual host and JWT keys. `spec: {}` is a working store; wait

@@ -5,6 +5,7 @@ package chart
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	chartv2 "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
+	releaseutil "helm.sh/helm/v4/pkg/release/v1/util"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
@@ -29,19 +31,41 @@ import (
 // Charts holds loaded charts by name. It is safe for concurrent use.
 type Charts map[string]*chartv2.Chart
 
-// Load reads the named charts out of the program.
+// Load reads the named charts and their dependencies out of the program.
 func Load(names ...string) (Charts, error) {
 	loaded := Charts{}
 	for _, name := range names {
-		files, err := files(charts.FS, name)
-		if err != nil {
-			return nil, fmt.Errorf("read chart %s: %w", name, err)
-		}
-		if loaded[name], err = loader.LoadFiles(files); err != nil {
-			return nil, fmt.Errorf("load chart %s: %w", name, err)
+		var err error
+		if loaded[name], err = load(name); err != nil {
+			return nil, err
 		}
 	}
 	return loaded, nil
+}
+
+// load adds each dependency as `helm dependency build` does. A chart refers to its parent,
+// so the parents do not share one.
+func load(name string) (*chartv2.Chart, error) {
+	files, err := files(charts.FS, name)
+	if err != nil {
+		return nil, fmt.Errorf("read chart %s: %w", name, err)
+	}
+	chart, err := loader.LoadFiles(files)
+	if err != nil {
+		return nil, fmt.Errorf("load chart %s: %w", name, err)
+	}
+	for _, declared := range chart.Metadata.Dependencies {
+		folder, local := strings.CutPrefix(declared.Repository, "file://")
+		if !local {
+			return nil, fmt.Errorf("load chart %s: dependency %s is not in the program, but at %q", name, declared.Name, declared.Repository)
+		}
+		dependency, err := load(path.Join(name, folder))
+		if err != nil {
+			return nil, err
+		}
+		chart.AddDependency(dependency)
+	}
+	return chart, nil
 }
 
 func files(fsys fs.FS, root string) ([]*archive.BufferedFile, error) {
@@ -61,8 +85,9 @@ func files(fsys fs.FS, root string) ([]*archive.BufferedFile, error) {
 }
 
 // Render returns the objects of a chart for a release of the given name and
-// namespace, in the order of their templates. Values that the chart's schema does not
-// know are an error.
+// namespace, in the order in which Helm installs kinds: a NetworkPolicy and a
+// ServiceAccount precede the Deployment whose pods they are for. Values that the chart's
+// schema does not know are an error.
 func (c Charts) Render(name, release, namespace string, values map[string]any) ([]*unstructured.Unstructured, error) {
 	chart, found := c[name]
 	if !found {
@@ -80,7 +105,8 @@ func (c Charts) Render(name, release, namespace string, values map[string]any) (
 	return objects(rendered)
 }
 
-// objects parses rendered templates, ordered by file name. Notes are for people.
+// objects parses rendered templates, and sorts objects of one kind by the names of their
+// files. It leaves out the notes, which are for people.
 func objects(rendered map[string]string) ([]*unstructured.Unstructured, error) {
 	names := make([]string, 0, len(rendered))
 	for name := range rendered {
@@ -97,7 +123,17 @@ func objects(rendered map[string]string) ([]*unstructured.Unstructured, error) {
 		}
 		all = append(all, found...)
 	}
+	slices.SortStableFunc(all, func(a, b *unstructured.Unstructured) int { return cmp.Compare(installOrder(a), installOrder(b)) })
 	return all, nil
+}
+
+// installOrder returns the position of an object's kind in Helm's order of installation,
+// in which kinds that Helm does not know are last.
+func installOrder(object *unstructured.Unstructured) int {
+	if index := slices.Index(releaseutil.InstallOrder, object.GetKind()); index >= 0 {
+		return index
+	}
+	return len(releaseutil.InstallOrder)
 }
 
 func parse(text string) ([]*unstructured.Unstructured, error) {
