@@ -45,7 +45,7 @@ type settings struct {
 // Validate is called by kong.
 func (s settings) Validate() error {
 	if s.Resync < time.Second {
-		return fmt.Errorf("--resync=%s: give at least 1s", s.Resync)
+		return fmt.Errorf("--resync=%s: must be at least 1s", s.Resync)
 	}
 	return nil
 }
@@ -94,7 +94,7 @@ func run(ctx context.Context, s settings) error {
 	if err := manager.AddReadyzCheck("process", healthz.Ping); err != nil {
 		return err
 	}
-	if err := controller.New(manager, controller.Options{
+	if err := controller.SetupWithManager(manager, controller.Options{
 		ImageRegistry: s.ImageRegistry, ImageTag: s.ImageTag,
 		MySQLImage: s.MySQLImage, RabbitMQImage: s.RabbitMQImage, Resync: s.Resync,
 	}); err != nil {

@@ -17,11 +17,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Applier applies objects. Client reads from a cache that holds Managed objects; Live
+// Applier applies objects. Client reads from a cache that holds ManagedSelector objects; Live
 // reads from the API server.
 type Applier struct {
-	Client client.Client
-	Live   client.Reader
+	Client    client.Client
+	APIReader client.Reader
 }
 
 // Set is everything a component of a stack consists of.
@@ -41,22 +41,22 @@ type Set struct {
 // Change is something that was not as it should be.
 type Change struct {
 	// What was done, such as `apply Deployment demo-sales`.
-	What string
+	Description string
 	// Kind and Name of the object.
 	Kind, Name string
 	// Drift: the operator had applied exactly this before, and someone changed it.
 	Drift bool
 	// Made: there was no such object.
-	Made bool
+	Created bool
 }
 
-// Foreign says that an object exists and is not the operator's.
-type Foreign struct{ Kind, Namespace, Name string }
+// NotOwnedError says that an object exists and is not the operator's.
+type NotOwnedError struct{ Kind, Namespace, Name string }
 
 // Error says what to do.
-func (f *Foreign) Error() string {
-	return fmt.Sprintf("%s %s/%s exists already and is not the operator's: delete it, or set spec.adopt to take it over",
-		f.Kind, f.Namespace, f.Name)
+func (e *NotOwnedError) Error() string {
+	return fmt.Sprintf("%s %s/%s already exists and is not managed by the operator: delete it, or set spec.adopt to adopt it",
+		e.Kind, e.Namespace, e.Name)
 }
 
 // Apply brings the set to the API server and deletes what the component had before and
@@ -64,7 +64,7 @@ func (f *Foreign) Error() string {
 func (a *Applier) Apply(ctx context.Context, set Set) ([]Change, error) {
 	var changes []Change
 	for _, object := range set.Objects {
-		change, err := a.applyOne(ctx, set, object)
+		change, err := a.applyObject(ctx, set, object)
 		if err != nil {
 			return changes, fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
@@ -86,8 +86,8 @@ func (a *Applier) Delete(ctx context.Context, set Set) (bool, error) {
 // Served reports whether the API server has a kind. It asks the API server each time.
 func (a *Applier) Served(ctx context.Context, kind schema.GroupVersionKind, namespace string) (bool, error) {
 	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(listOf(kind))
-	err := a.Live.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
+	list.SetGroupVersionKind(listKind(kind))
+	err := a.APIReader.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
 	if isNotServed(err) {
 		return false, nil
 	}
@@ -106,7 +106,7 @@ func (a *Applier) reader(kind schema.GroupVersionKind) client.Reader {
 	if slices.Contains(Kinds, kind) {
 		return a.Client
 	}
-	return a.Live
+	return a.APIReader
 }
 
 func (s Set) has(live *unstructured.Unstructured) bool {
@@ -115,26 +115,26 @@ func (s Set) has(live *unstructured.Unstructured) bool {
 	})
 }
 
-func (a *Applier) applyOne(ctx context.Context, set Set, object *unstructured.Unstructured) (*Change, error) {
-	desired, err := set.complete(object)
+func (a *Applier) applyObject(ctx context.Context, set Set, object *unstructured.Unstructured) (*Change, error) {
+	desired, err := set.desiredObject(object)
 	if err != nil {
 		return nil, err
 	}
-	live := empty(desired.GroupVersionKind())
+	live := newObject(desired.GroupVersionKind())
 	err = a.reader(desired.GroupVersionKind()).Get(ctx, client.ObjectKeyFromObject(desired), live)
 	change := &Change{
-		What: fmt.Sprintf("apply %s %s", desired.GetKind(), desired.GetName()), Kind: desired.GetKind(), Name: desired.GetName(),
+		Description: fmt.Sprintf("apply %s %s", desired.GetKind(), desired.GetName()), Kind: desired.GetKind(), Name: desired.GetName(),
 	}
 	switch {
-	case apierrors.IsNotFound(err), err == nil && !Managed.Matches(labels.Set(live.GetLabels())):
-		if err := a.mustBeFree(ctx, set, desired); err != nil {
+	case apierrors.IsNotFound(err), err == nil && !ManagedSelector.Matches(labels.Set(live.GetLabels())):
+		if err := a.checkNotOwned(ctx, set, desired); err != nil {
 			return nil, err
 		}
-		change.Made = true
+		change.Created = true
 	case err != nil:
 		return nil, err
 	case live.GetDeletionTimestamp() != nil:
-		return nil, fmt.Errorf("it is being deleted; it is made again when that is done")
+		return nil, fmt.Errorf("it is being deleted; the operator creates it again afterwards")
 	default:
 		same := live.GetAnnotations()[hashAnnotation] == desired.GetAnnotations()[hashAnnotation]
 		if same && contains(live.Object, desired.Object) {
@@ -147,7 +147,7 @@ func (a *Applier) applyOne(ctx context.Context, set Set, object *unstructured.Un
 }
 
 // complete adds what charts leave to the operator.
-func (s Set) complete(object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+func (s Set) desiredObject(object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	desired := object.DeepCopy()
 	desired.SetNamespace(s.Namespace)
 	desired.SetOwnerReferences([]metav1.OwnerReference{s.Owner})
@@ -165,14 +165,14 @@ func (s Set) complete(object *unstructured.Unstructured) (*unstructured.Unstruct
 	return desired, nil
 }
 
-// mustBeFree looks past the cache, which holds only what bears the operator's label.
-func (a *Applier) mustBeFree(ctx context.Context, set Set, desired *unstructured.Unstructured) error {
+// checkNotOwned looks past the cache, which holds only what bears the operator's label.
+func (a *Applier) checkNotOwned(ctx context.Context, set Set, desired *unstructured.Unstructured) error {
 	if set.Adopt {
 		return nil
 	}
 	live := &metav1.PartialObjectMetadata{}
 	live.SetGroupVersionKind(desired.GroupVersionKind())
-	err := a.Live.Get(ctx, client.ObjectKeyFromObject(desired), live)
+	err := a.APIReader.Get(ctx, client.ObjectKeyFromObject(desired), live)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -184,7 +184,7 @@ func (a *Applier) mustBeFree(ctx context.Context, set Set, desired *unstructured
 			return nil
 		}
 	}
-	return &Foreign{Kind: desired.GetKind(), Namespace: set.Namespace, Name: desired.GetName()}
+	return &NotOwnedError{Kind: desired.GetKind(), Namespace: set.Namespace, Name: desired.GetName()}
 }
 
 // prune deletes the owner's objects of the component that pick chooses.
@@ -192,7 +192,7 @@ func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Un
 	var changes []Change
 	for _, kind := range slices.Concat(Kinds, set.Optional) {
 		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(listOf(kind))
+		list.SetGroupVersionKind(listKind(kind))
 		err := a.reader(kind).List(ctx, list, client.InNamespace(set.Namespace),
 			client.MatchingLabels(Labels(set.Instance, set.Component)))
 		if slices.Contains(set.Optional, kind) && isNotServed(err) {
@@ -215,19 +215,19 @@ func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Un
 				return changes, fmt.Errorf("delete %s %s: %w", kind.Kind, object.GetName(), err)
 			}
 			changes = append(changes, Change{
-				What: fmt.Sprintf("delete %s %s", kind.Kind, object.GetName()), Kind: kind.Kind, Name: object.GetName(),
+				Description: fmt.Sprintf("delete %s %s", kind.Kind, object.GetName()), Kind: kind.Kind, Name: object.GetName(),
 			})
 		}
 	}
 	return changes, nil
 }
 
-func listOf(kind schema.GroupVersionKind) schema.GroupVersionKind {
+func listKind(kind schema.GroupVersionKind) schema.GroupVersionKind {
 	kind.Kind += "List"
 	return kind
 }
 
-func empty(kind schema.GroupVersionKind) *unstructured.Unstructured {
+func newObject(kind schema.GroupVersionKind) *unstructured.Unstructured {
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(kind)
 	return object

@@ -26,8 +26,8 @@ const PartOf = "ecommerce-stack"
 // wanted is noticed although the live object has all that is.
 const hashAnnotation = "ecommerce-stack.dev/applied"
 
-// Managed selects every object of the operator.
-var Managed = labels.SelectorFromSet(labels.Set{ManagedByLabel: Manager})
+// ManagedSelector selects every object of the operator.
+var ManagedSelector = labels.SelectorFromSet(labels.Set{ManagedByLabel: Manager})
 
 // Labels of the objects of one component of a stack.
 func Labels(instance, component string) map[string]string {

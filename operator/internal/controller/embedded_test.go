@@ -34,10 +34,10 @@ func TestAStackWithServersOfItsOwn(t *testing.T) {
 	}
 	redirects.redirect("demo-mysql."+f.namespace+".svc:3306", net.JoinHostPort(mysql.Host, strconv.Itoa(int(mysql.Port))))
 	redirects.redirect("demo-rabbitmq."+f.namespace+".svc:15672", management.Host)
-	f.credentials(t)
+	f.createAdminSecrets(t)
 	t.Cleanup(func() {
 		for _, service := range schemaServices {
-			schema := mysqlSchema(f.stack, service)
+			schema := desiredSchema(f.stack, service)
 			for _, account := range schema.Accounts {
 				f.exec(t, "DROP USER IF EXISTS '"+account.Name+"'@'%'")
 			}
@@ -60,11 +60,11 @@ func TestAStackWithServersOfItsOwn(t *testing.T) {
 	}
 	f.create(t, f.volume("data-demo-mysql-0", "mysql"))
 	f.deleteStack(t)
-	f.volumesAreGone(t)
+	f.checkVolumesDeleted(t)
 }
 
 // credentials are those of the suite's servers, as an earlier stack would have left them.
-func (f *fixture) credentials(t *testing.T) {
+func (f *fixture) createAdminSecrets(t *testing.T) {
 	t.Helper()
 	admin := &corev1.Secret{}
 	if err := api.Get(context.Background(), client.ObjectKey{Namespace: f.namespace, Name: "mysql-admin"}, admin); err != nil {
@@ -118,8 +118,8 @@ func (f *fixture) volume(name, component string) *corev1.PersistentVolumeClaim {
 	}
 }
 
-// volumesAreGone, or only wait for a controller that this API server has not.
-func (f *fixture) volumesAreGone(t *testing.T) {
+// checkVolumesDeleted, or only wait for a controller that this API server has not.
+func (f *fixture) checkVolumesDeleted(t *testing.T) {
 	t.Helper()
 	claim := f.volume("data-demo-mysql-0", "mysql")
 	err := api.Get(context.Background(), client.ObjectKeyFromObject(claim), claim)

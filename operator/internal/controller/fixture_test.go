@@ -34,8 +34,8 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// patience is how long a condition may take on a busy machine.
-const patience = 60 * time.Second
+// eventuallyTimeout is how long a condition may take on a busy machine.
+const eventuallyTimeout = 60 * time.Second
 
 // fixture is a namespace with a stack on external servers.
 type fixture struct {
@@ -104,7 +104,7 @@ func (f *fixture) cleanUp(t *testing.T) {
 	}
 	for i := range stacks.Items {
 		stack := &stacks.Items[i]
-		patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"unattended":null}},"spec":{"deletionPolicy":"Delete","paused":false}}`))
+		patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"ignored-by-suite":null}},"spec":{"deletionPolicy":"Delete","paused":false}}`))
 		if err := errors.Join(api.Patch(ctx, stack, patch), api.Delete(ctx, stack)); client.IgnoreNotFound(err) != nil {
 			t.Error(err)
 		}
@@ -159,12 +159,12 @@ func (f *fixture) live(t *testing.T) *v1alpha1.ECommerceStack {
 func (f *fixture) eventually(t *testing.T, try func(context.Context) error) {
 	t.Helper()
 	var last error
-	if err := wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, patience, true,
+	if err := wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, eventuallyTimeout, true,
 		func(ctx context.Context) (bool, error) {
 			last = try(ctx)
 			return last == nil, nil
 		}); err != nil {
-		t.Fatalf("not within %s: %v", patience, last)
+		t.Fatalf("not within %s: %v", eventuallyTimeout, last)
 	}
 }
 

@@ -50,7 +50,7 @@ func TestUntrustedProxyIsReportedOnceAndLeavesTheStackReady(t *testing.T) {
 	f.waitForEvent(t, reasonNoTrustedProxies, "spec.gateway.trustedProxies")
 	f.runPods(t)
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
-	if err := f.passes(3); err != nil {
+	if err := f.waitForReconciles(3); err != nil {
 		t.Fatal(err)
 	}
 	if n := f.events(t, reasonNoTrustedProxies); n != 1 {
@@ -233,7 +233,7 @@ func TestHTTPRouteFollowsTheSpecAndTheGatewayAPI(t *testing.T) {
 	}
 	f.waitFor(t, v1alpha1.ConditionHTTPRouteApplied, metav1.ConditionTrue)
 	f.checkRoute(t)
-	f.eventually(t, func(context.Context) error { return f.unchangedFor(2, writes.of(f.namespace)) })
+	f.eventually(t, func(context.Context) error { return f.checkNoWritesFor(2, writes.of(f.namespace)) })
 
 	if err := api.Delete(context.Background(), f.route(t)); err != nil {
 		t.Fatal(err)
@@ -242,7 +242,7 @@ func TestHTTPRouteFollowsTheSpecAndTheGatewayAPI(t *testing.T) {
 	f.checkRoute(t)
 
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Gateway.HTTPRoute = nil })
-	f.eventually(t, func(ctx context.Context) error { return f.noRoute(ctx, t) })
+	f.eventually(t, func(ctx context.Context) error { return f.checkNoRoute(ctx, t) })
 
 	foreign := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{}}}
 	foreign.SetGroupVersionKind(apply.HTTPRoute)
@@ -318,7 +318,7 @@ func (f *fixture) checkRoute(t *testing.T) {
 
 // noRoute returns an error while the route, its condition or its entry in the inventory is
 // left.
-func (f *fixture) noRoute(ctx context.Context, t *testing.T) error {
+func (f *fixture) checkNoRoute(ctx context.Context, t *testing.T) error {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(apply.HTTPRoute)
 	if err := api.List(ctx, list, client.InNamespace(f.namespace)); err != nil {
@@ -341,7 +341,7 @@ func (f *fixture) noRoute(ctx context.Context, t *testing.T) error {
 
 func TestIngressReachesTheHTTPSPort(t *testing.T) {
 	t.Parallel()
-	stack := described()
+	stack := defaultedStack()
 	stack.Spec.Gateway.TLS = &v1alpha1.GatewayTLSSpec{SecretName: "shop-tls"}
 	stack.Spec.Gateway.Ingress = &v1alpha1.IngressSpec{Host: "shop.example"}
 	var ingress networkingv1.Ingress
@@ -350,7 +350,7 @@ func TestIngressReachesTheHTTPSPort(t *testing.T) {
 		kind string
 		into any
 	}{{"Ingress", &ingress}, {"Service", &service}} {
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(rendered(t, stack, charts.Gateway, object.kind).Object, object.into); err != nil {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(render(t, stack, charts.Gateway, object.kind).Object, object.into); err != nil {
 			t.Fatal(err)
 		}
 	}

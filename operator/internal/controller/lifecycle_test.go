@@ -24,7 +24,7 @@ func TestRetainKeepsDataForAStackOfTheSameName(t *testing.T) {
 	if n := f.count(t, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'precious'", schema); n != 1 {
 		t.Fatal("the data is gone")
 	}
-	f.stack = f.again()
+	f.stack = f.recreated()
 	f.makeReady(t)
 	if f.value(t, "auth-mysql", "password") != password || f.value(t, "auth-jwt", "active") != key {
 		t.Error("the stack has other credentials than before, want the retained ones")
@@ -63,7 +63,7 @@ func (f *fixture) deleteStack(t *testing.T) {
 }
 
 // again describes the same stack anew.
-func (f *fixture) again() *v1alpha1.ECommerceStack {
+func (f *fixture) recreated() *v1alpha1.ECommerceStack {
 	return &v1alpha1.ECommerceStack{
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: f.stack.Name}, Spec: f.stack.Spec,
 	}
@@ -80,7 +80,7 @@ func TestADeletionWaitsForAServerThatDoesNotAnswer(t *testing.T) {
 	}
 	f.eventually(t, func(context.Context) error {
 		if phase := f.live(t).Status.Phase; !strings.Contains(phase, "connect to MySQL") || !strings.Contains(phase, v1alpha1.ForceDeleteAnnotation) {
-			return errors.New("phase " + phase + ", want one that names the server and the way out")
+			return errors.New("phase " + phase + ", want one that names the server and the annotation")
 		}
 		return nil
 	})
@@ -97,15 +97,15 @@ func TestADeletionCanBeForced(t *testing.T) {
 		stack.Annotations = map[string]string{v1alpha1.ForceDeleteAnnotation: "true"}
 	})
 	f.deleteStack(t)
-	f.waitForEvent(t, "ForceDeleted", "left behind")
-	f.adoptAndDestroy(t)
+	f.waitForEvent(t, "ForceDeleted", "not cleaned up")
+	f.adoptAndDelete(t)
 }
 
-// adoptAndDestroy cleans up after a forced deletion, which leaves a mark that a later
+// adoptAndDelete cleans up after a forced deletion, which leaves a mark that a later
 // stack must adopt on purpose.
-func (f *fixture) adoptAndDestroy(t *testing.T) {
+func (f *fixture) adoptAndDelete(t *testing.T) {
 	t.Helper()
-	f.stack = f.again()
+	f.stack = f.recreated()
 	f.apply(t)
 	f.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue)
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Adopt = true })

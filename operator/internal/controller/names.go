@@ -40,26 +40,28 @@ var (
 )
 
 const (
-	mysqlPort      = 3306
-	amqpPort       = 5672
-	managementPort = "15672"
-	gatewayPort    = "5001"
-	defaultManager = "manager@example.com"
+	mysqlPort           = 3306
+	amqpPort            = 5672
+	managementPort      = "15672"
+	gatewayPort         = "5001"
+	defaultManagerEmail = "manager@example.com"
 )
 
 // name of an object of the stack.
-func name(stack *v1alpha1.ECommerceStack, suffix string) string { return stack.Name + "-" + suffix }
+func objectName(stack *v1alpha1.ECommerceStack, suffix string) string {
+	return stack.Name + "-" + suffix
+}
 
-// managerSecret holds the first Manager's account.
-func managerSecret(stack *v1alpha1.ECommerceStack) string {
+// managerSecretName holds the first Manager's account.
+func managerSecretName(stack *v1alpha1.ECommerceStack) string {
 	if ref := stack.Spec.Manager.SecretRef; ref != nil {
 		return ref.Name
 	}
-	return name(stack, "manager")
+	return objectName(stack, "manager")
 }
 
-// mysqlSchema is a service's schema without passwords.
-func mysqlSchema(stack *v1alpha1.ECommerceStack, service string) mysql.Schema {
+// desiredSchema is a service's schema without passwords.
+func desiredSchema(stack *v1alpha1.ECommerceStack, service string) mysql.Schema {
 	schema := schemas[service]
 	if external := stack.Spec.MySQL.External; external != nil {
 		schema = external.SchemaPrefix + schema
@@ -70,13 +72,13 @@ func mysqlSchema(stack *v1alpha1.ECommerceStack, service string) mysql.Schema {
 	}}
 }
 
-// accountSecrets hold the accounts of mysqlSchema, in the same order.
-func accountSecrets(stack *v1alpha1.ECommerceStack, service string) []string {
-	return []string{name(stack, service+"-mysql-owner"), name(stack, service+"-mysql")}
+// accountSecretNames hold the accounts of desiredSchema, in the same order.
+func accountSecretNames(stack *v1alpha1.ECommerceStack, service string) []string {
+	return []string{objectName(stack, service+"-mysql-owner"), objectName(stack, service+"-mysql")}
 }
 
-// virtualHost of the stack without passwords.
-func virtualHost(stack *v1alpha1.ECommerceStack) rabbitmq.VHost {
+// desiredVHost of the stack without passwords.
+func desiredVHost(stack *v1alpha1.ECommerceStack) rabbitmq.VHost {
 	stackName := stack.Namespace + "." + stack.Name
 	vhost := rabbitmq.VHost{Name: stackName}
 	if external := stack.Spec.RabbitMQ.External; external != nil && external.VHost != "" {

@@ -26,8 +26,8 @@ import (
 	"ecommerce-stack.dev/operator/internal/chart"
 )
 
-// concurrency is how many stacks are worked on at once; most of a pass is waiting.
-const concurrency = 4
+// maxConcurrentReconciles is how many stacks are worked on at once; most of a pass is waiting.
+const maxConcurrentReconciles = 4
 
 // NewScheme knows the types that the operator reads and writes.
 func NewScheme() (*runtime.Scheme, error) {
@@ -44,7 +44,7 @@ func NewScheme() (*runtime.Scheme, error) {
 // namespaces limits it further; none means all.
 func CacheOptions(namespaces []string) cache.Options {
 	options := cache.Options{
-		DefaultLabelSelector: apply.Managed,
+		DefaultLabelSelector: apply.ManagedSelector,
 		DefaultTransform:     cache.TransformStripManagedFields(),
 		ByObject:             map[client.Object]cache.ByObject{&v1alpha1.ECommerceStack{}: {Label: labels.Everything()}},
 	}
@@ -63,24 +63,24 @@ func ClientOptions() client.Options {
 }
 
 // New makes a reconciler and lets the manager run it.
-func New(manager ctrl.Manager, options Options) error {
+func SetupWithManager(manager ctrl.Manager, options Options) error {
 	loaded, err := chart.Load(append([]string{charts.MySQL, charts.RabbitMQ}, services...)...)
 	if err != nil {
 		return err
 	}
 	r := &Reconciler{
-		client: manager.GetClient(), live: manager.GetAPIReader(),
+		client: manager.GetClient(), apiReader: manager.GetAPIReader(),
 		recorder: manager.GetEventRecorder("ecommerce-operator"),
-		applier:  apply.Applier{Client: manager.GetClient(), Live: manager.GetAPIReader()},
-		charts:   loaded, checks: newChecks(), options: options,
+		applier:  apply.Applier{Client: manager.GetClient(), APIReader: manager.GetAPIReader()},
+		charts:   loaded, observations: newObservations(), options: options,
 	}
 	relevant := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	build := ctrl.NewControllerManagedBy(manager).
 		Named("ecommercestack").
 		For(&v1alpha1.ECommerceStack{}, builder.WithPredicates(relevant)).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(stackOf)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(requestsForSecret)).
 		WithOptions(ctrlcontroller.Options{
-			MaxConcurrentReconciles: concurrency,
+			MaxConcurrentReconciles: maxConcurrentReconciles,
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				200*time.Millisecond, 15*time.Second),
 		})
@@ -95,8 +95,8 @@ func New(manager ctrl.Manager, options Options) error {
 	return nil
 }
 
-// stackOf a Secret, which has no owner reference.
-func stackOf(_ context.Context, secret client.Object) []reconcile.Request {
+// requestsForSecret a Secret, which has no owner reference.
+func requestsForSecret(_ context.Context, secret client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{
 		Namespace: secret.GetNamespace(), Name: secret.GetLabels()[apply.InstanceLabel],
 	}}}

@@ -33,11 +33,11 @@ import (
 // testResync is short, so that a test sees many passes.
 const testResync = 2 * time.Second
 
-// unattended is the label of stacks that the suite's operator does not see.
-const unattended = "unattended"
+// ignoredLabel is the label of stacks that the suite's operator does not see.
+const ignoredLabel = "ignored-by-suite"
 
-var attended = func() labels.Selector {
-	absent, err := labels.NewRequirement(unattended, selection.DoesNotExist, nil)
+var notIgnored = func() labels.Selector {
+	absent, err := labels.NewRequirement(ignoredLabel, selection.DoesNotExist, nil)
 	if err != nil {
 		panic(err)
 	}
@@ -126,7 +126,7 @@ func startOperator(ctx context.Context, stopped chan<- error) error {
 	counted := rest.CopyConfig(apiServer)
 	counted.Wrap(writes.wrap)
 	cached := CacheOptions(nil)
-	cached.ByObject = map[client.Object]cache.ByObject{&v1alpha1.ECommerceStack{}: {Label: attended}}
+	cached.ByObject = map[client.Object]cache.ByObject{&v1alpha1.ECommerceStack{}: {Label: notIgnored}}
 	manager, err := ctrl.NewManager(counted, ctrl.Options{
 		Scheme: scheme, Cache: cached, Client: ClientOptions(),
 		Metrics: server.Options{BindAddress: "0"},
@@ -134,7 +134,7 @@ func startOperator(ctx context.Context, stopped chan<- error) error {
 	if err != nil {
 		return err
 	}
-	if err := New(manager, testOptions()); err != nil {
+	if err := SetupWithManager(manager, testOptions()); err != nil {
 		return err
 	}
 	go func() { stopped <- manager.Start(ctx) }()

@@ -19,7 +19,7 @@ import (
 )
 
 // document is a stack as people write it. Creation is only tried.
-func document(t *testing.T, name, spec string) *unstructured.Unstructured {
+func newStack(t *testing.T, name, spec string) *unstructured.Unstructured {
 	t.Helper()
 	object := &unstructured.Unstructured{}
 	content := "apiVersion: ecommerce-stack.dev/v1alpha1\nkind: ECommerceStack\nspec: " + spec
@@ -38,7 +38,7 @@ const (
 
 func TestAStackThatBreaksARuleIsRefusedWithTheFix(t *testing.T) {
 	t.Parallel()
-	needAPI(t)
+	skipIfShort(t)
 	cases := []struct{ spec, message string }{
 		{`{currency: euro}`, "Too long"},
 		{`{currency: eur}`, "three capital letters, such as USD"},
@@ -95,13 +95,13 @@ func TestAStackThatBreaksARuleIsRefusedWithTheFix(t *testing.T) {
 		{`{deletionPolicy: Keep}`, `supported values: "Retain", "Delete"`},
 	}
 	for _, c := range cases {
-		err := api.Create(context.Background(), document(t, "refused", c.spec), client.DryRunAll)
+		err := api.Create(context.Background(), newStack(t, "refused", c.spec), client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), c.message) {
 			t.Errorf("%s: error %v, want one with %q", c.spec, err, c.message)
 		}
 	}
 	for _, name := range []string{"with.dot", "1digit", strings.Repeat("a", 41)} {
-		err := api.Create(context.Background(), document(t, name, "{}"), client.DryRunAll)
+		err := api.Create(context.Background(), newStack(t, name, "{}"), client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), "at most 40 lower-case letters") {
 			t.Errorf("name %s: error %v, want one that says what names may be", name, err)
 		}
@@ -118,7 +118,7 @@ func manyCIDRs(n int) string {
 
 func TestGatewayWithinTheLimitsIsAccepted(t *testing.T) {
 	t.Parallel()
-	needAPI(t)
+	skipIfShort(t)
 	for _, spec := range []string{
 		`{trustedProxies: [` + manyCIDRs(64) + `]}`,
 		`{trustedProxies: [192.0.2.1/32, "2001:db8::/32", "fd00::1/128"]}`,
@@ -128,7 +128,7 @@ func TestGatewayWithinTheLimitsIsAccepted(t *testing.T) {
 			hostnames: [shop.example, "*.shop.example"]}}`,
 		`{env: [{name: MAX_CONNECTIONS, value: "64"}, {name: MAX_CONNECTIONS_PER_ADDRESS, value: "8"}]}`,
 	} {
-		if err := api.Create(context.Background(), document(t, "accepted", "{gateway: "+spec+"}"), client.DryRunAll); err != nil {
+		if err := api.Create(context.Background(), newStack(t, "accepted", "{gateway: "+spec+"}"), client.DryRunAll); err != nil {
 			t.Errorf("%s: %v", spec, err)
 		}
 	}
@@ -136,7 +136,7 @@ func TestGatewayWithinTheLimitsIsAccepted(t *testing.T) {
 
 func TestAStackThatChangesWhatCannotChangeIsRefusedWithTheFix(t *testing.T) {
 	t.Parallel()
-	needAPI(t)
+	skipIfShort(t)
 	cases := []struct{ before, after, message string }{
 		{`{}`, `{currency: EUR}`, "spec.currency cannot be changed"},
 		{`{}`, `{jwt: {algorithm: EdDSA}}`, "spec.jwt.algorithm cannot be changed"},
@@ -152,7 +152,7 @@ func TestAStackThatChangesWhatCannotChangeIsRefusedWithTheFix(t *testing.T) {
 	}
 	for i, c := range cases {
 		name := "change-" + string(rune('a'+i))
-		stack := document(t, name, c.before)
+		stack := newStack(t, name, c.before)
 		// Paused, so that the operator leaves it alone.
 		if err := unstructured.SetNestedField(stack.Object, true, "spec", "paused"); err != nil {
 			t.Fatal(err)
@@ -165,7 +165,7 @@ func TestAStackThatChangesWhatCannotChangeIsRefusedWithTheFix(t *testing.T) {
 			if err := api.Get(context.Background(), client.ObjectKeyFromObject(stack), stack); err != nil {
 				return err
 			}
-			after := document(t, name, c.after)
+			after := newStack(t, name, c.after)
 			after.SetResourceVersion(stack.GetResourceVersion())
 			return api.Update(context.Background(), after, client.DryRunAll)
 		})
@@ -180,7 +180,7 @@ func TestAStackThatChangesWhatCannotChangeIsRefusedWithTheFix(t *testing.T) {
 
 func TestAnEmptySpecIsDefaulted(t *testing.T) {
 	t.Parallel()
-	needAPI(t)
+	skipIfShort(t)
 	stack := &v1alpha1.ECommerceStack{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "defaults"}}
 	if err := api.Create(context.Background(), stack, client.DryRunAll); err != nil {
 		t.Fatal(err)
@@ -198,7 +198,7 @@ func TestAnEmptySpecIsDefaulted(t *testing.T) {
 
 func TestTheSamplesAreAccepted(t *testing.T) {
 	t.Parallel()
-	needAPI(t)
+	skipIfShort(t)
 	found := 0
 	for _, sample := range samples(t) {
 		if sample.GetKind() != v1alpha1.Kind {
@@ -238,7 +238,7 @@ func samples(t *testing.T) []*unstructured.Unstructured {
 	return all
 }
 
-func needAPI(t *testing.T) {
+func skipIfShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs an API server; not part of a -short run")

@@ -34,7 +34,7 @@ func serviceValues(stack *v1alpha1.ECommerceStack, options Options, service, che
 		v["jwt"] = values{
 			"accessTokenTTL": spec.JWT.AccessTokenTTL.Duration.String(), "refreshTokenTTL": spec.JWT.RefreshTokenTTL.Duration.String(),
 		}
-		v["manager"] = values{"secretName": managerSecret(stack)}
+		v["manager"] = values{"secretName": managerSecretName(stack)}
 		v["networkPolicy"] = networkPolicy(stack, charts.MySQL)
 		return v
 	case charts.Sales:
@@ -202,9 +202,9 @@ func serverValues(stack *v1alpha1.ECommerceStack, image, defaultImage string, st
 	}
 }
 
-// plain turns values of Go types into what a values file would hold. A nil at the top
+// toMap turns values of Go types into what a values file would hold. A nil at the top
 // stands for the chart's default; further down it takes a default away.
-func plain(typed values) (values, error) {
+func toMap(typed values) (values, error) {
 	encoded, err := json.Marshal(typed)
 	if err != nil {
 		return nil, fmt.Errorf("encode values: %w", err)

@@ -37,7 +37,7 @@ type Set struct {
 	Keys []Key `json:"keys"`
 }
 
-var encode = base64.RawURLEncoding.EncodeToString
+var base64URL = base64.RawURLEncoding.EncodeToString
 
 // New makes a key of 256 random bits with a random id.
 func New(algorithm string) (Key, error) {
@@ -46,15 +46,15 @@ func New(algorithm string) (Key, error) {
 	case HS256:
 		secret := make([]byte, 32)
 		if _, err := rand.Read(secret); err != nil {
-			return Key{}, fmt.Errorf("make a symmetric key: %w", err)
+			return Key{}, fmt.Errorf("generate a symmetric key: %w", err)
 		}
-		key.Type, key.K = "oct", encode(secret)
+		key.Type, key.K = "oct", base64URL(secret)
 	case EdDSA:
 		public, private, err := ed25519.GenerateKey(rand.Reader)
 		if err != nil {
-			return Key{}, fmt.Errorf("make a key pair: %w", err)
+			return Key{}, fmt.Errorf("generate a key pair: %w", err)
 		}
-		key.Type, key.Curve, key.X, key.D = "OKP", "Ed25519", encode(public), encode(private.Seed())
+		key.Type, key.Curve, key.X, key.D = "OKP", "Ed25519", base64URL(public), base64URL(private.Seed())
 	default:
 		return Key{}, fmt.Errorf("algorithm %q is neither %s nor %s", algorithm, HS256, EdDSA)
 	}
@@ -63,13 +63,13 @@ func New(algorithm string) (Key, error) {
 
 // Verifying is the set that verifiers get: the same symmetric keys, or the public
 // halves alone.
-func (s Set) Verifying() Set {
-	public := Set{Keys: make([]Key, len(s.Keys))}
+func (s Set) VerifierSet() Set {
+	verifier := Set{Keys: make([]Key, len(s.Keys))}
 	for i, key := range s.Keys {
 		key.D = ""
-		public.Keys[i] = key
+		verifier.Keys[i] = key
 	}
-	return public
+	return verifier
 }
 
 // Has says whether the set holds a key of that id.
@@ -93,17 +93,17 @@ func Parse(encoded []byte) (Set, error) {
 		return Set{}, fmt.Errorf("not a JWK Set: %w", err)
 	}
 	if len(set.Keys) == 0 {
-		return Set{}, fmt.Errorf("the JWK Set holds no key")
+		return Set{}, fmt.Errorf("the JWK Set has no keys")
 	}
 	for _, key := range set.Keys {
-		if err := key.check(); err != nil {
+		if err := key.validate(); err != nil {
 			return Set{}, fmt.Errorf("key %q: %w", key.ID, err)
 		}
 	}
 	return set, nil
 }
 
-func (k Key) check() error {
+func (k Key) validate() error {
 	secret := k.K
 	switch k.Algorithm {
 	case HS256:
@@ -115,10 +115,10 @@ func (k Key) check() error {
 	decoded, err := base64.RawURLEncoding.DecodeString(secret)
 	if err != nil {
 		// The decoder's own message would quote the secret's place, which helps nobody.
-		return fmt.Errorf("its secret part is not base64url without padding")
+		return fmt.Errorf("its secret part is not unpadded base64url")
 	}
 	if len(decoded) < 32 {
-		return fmt.Errorf("its secret part has %d bytes, and must have at least 32", len(decoded))
+		return fmt.Errorf("its secret part has %d bytes, want at least 32", len(decoded))
 	}
 	if k.ID == "" {
 		return fmt.Errorf("it has no kid")

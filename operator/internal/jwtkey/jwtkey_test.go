@@ -38,7 +38,7 @@ func TestVerifiersOfKeyPairsGetThePublicHalfOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded, err := jwtkey.Set{Keys: []jwtkey.Key{key}}.Verifying().Encode()
+	encoded, err := jwtkey.Set{Keys: []jwtkey.Key{key}}.VerifierSet().Encode()
 	if err != nil {
 		t.Fatal(err)
 	}

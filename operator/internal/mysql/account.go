@@ -28,19 +28,19 @@ var OwnerPrivileges = []string{
 	"CREATE ROUTINE", "ALTER ROUTINE", "EVENT", "TRIGGER",
 }
 
-// maxAccountName of MySQL, in characters.
-const maxAccountName = 32
+// maxAccountNameLength of MySQL, in characters.
+const maxAccountNameLength = 32
 
 // AccountName joins a schema's name and a suffix. A name that would be too long is cut
 // and ends in a hash of the whole.
 func AccountName(schema, suffix string) string {
 	name := schema + "_" + suffix
-	if len(name) <= maxAccountName {
+	if len(name) <= maxAccountNameLength {
 		return name
 	}
 	sum := sha256.Sum256([]byte(name))
 	tail := "_" + hex.EncodeToString(sum[:4]) + "_" + suffix
-	return name[:maxAccountName-len(tail)] + tail
+	return name[:maxAccountNameLength-len(tail)] + tail
 }
 
 // ensureAccount returns what it changed.
@@ -53,9 +53,9 @@ func (a *Admin) ensureAccount(ctx context.Context, schema string, account Accoun
 	if !exists {
 		if _, err := a.db.ExecContext(ctx, "CREATE USER IF NOT EXISTS ?@'%' IDENTIFIED BY ?",
 			account.Name, account.Password); err != nil {
-			return nil, fmt.Errorf("make: %w", err)
+			return nil, fmt.Errorf("create: %w", err)
 		}
-		changes = append(changes, "make account "+account.Name)
+		changes = append(changes, "create account "+account.Name)
 	}
 	ok, err := a.canLogIn(ctx, account.Name, account.Password)
 	if err != nil {
@@ -80,21 +80,21 @@ func (a *Admin) accountExists(ctx context.Context, name string) (bool, error) {
 // grant is one privilege on one object, the unit in which grants are compared.
 type grant struct {
 	privilege string
-	// object as GRANT and REVOKE want it: *.*, `schema`.* or `schema`.`table`.
+	// object as GRANT and REVOKE desired it: *.*, `schema`.* or `schema`.`table`.
 	object string
 }
 
 // ensureGrants grants what is missing, then revokes what is too much.
 func (a *Admin) ensureGrants(ctx context.Context, schema string, account Account) ([]string, error) {
-	have, err := a.grants(ctx, account.Name)
+	observed, err := a.grants(ctx, account.Name)
 	if err != nil {
 		return nil, err
 	}
-	want := map[grant]bool{}
+	desired := map[grant]bool{}
 	for _, privilege := range account.Privileges {
-		want[grant{privilege, a.pattern(schema) + ".*"}] = true
+		desired[grant{privilege, a.grantPattern(schema) + ".*"}] = true
 	}
-	missing, surplus := difference(want, have), difference(have, want)
+	missing, surplus := difference(desired, observed), difference(observed, desired)
 	var changes []string
 	for _, object := range objects(missing) {
 		privileges := missing[object]
@@ -115,7 +115,7 @@ func (a *Admin) ensureGrants(ctx context.Context, schema string, account Account
 
 // pattern is a schema's name as GRANT reads it: unless the server takes it literally,
 // an underscore would stand for any character.
-func (a *Admin) pattern(schema string) string {
+func (a *Admin) grantPattern(schema string) string {
 	if !a.literalPatterns {
 		schema = strings.NewReplacer(`_`, `\_`, `%`, `\%`).Replace(schema)
 	}

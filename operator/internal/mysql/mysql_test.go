@@ -162,7 +162,7 @@ func TestALostSchemaComesBackAsAnotherIncarnation(t *testing.T) {
 	if second.Incarnation == first.Incarnation {
 		t.Errorf("incarnation %s, want another one than before the loss", second.Incarnation)
 	}
-	if diff := cmp.Diff([]string{"make schema " + f.schema.Name}, second.Changes); diff != "" {
+	if diff := cmp.Diff([]string{"create schema " + f.schema.Name}, second.Changes); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 }
@@ -190,7 +190,7 @@ func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
 			f := newFixture(t)
 			prepare(t, f)
 			_, err := f.admin.Ensure(t.Context(), f.schema, f.owner, false)
-			var conflict *ownership.Conflict
+			var conflict *ownership.ConflictError
 			if !errors.As(err, &conflict) {
 				t.Fatalf("error %v, want a conflict", err)
 			}
@@ -213,7 +213,7 @@ func TestAReleasedSchemaGoesToTheSuccessorOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	stranger := ownership.Owner{UID: "x", Namespace: "shop", Name: "other"}
-	var conflict *ownership.Conflict
+	var conflict *ownership.ConflictError
 	if _, err := f.admin.Ensure(t.Context(), f.schema, stranger, false); !errors.As(err, &conflict) {
 		t.Errorf("a stranger: error %v, want a conflict", err)
 	}

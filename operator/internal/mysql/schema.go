@@ -30,7 +30,7 @@ type Result struct {
 }
 
 // Ensure makes the schema and its accounts as they should be. Without adopt it refuses,
-// with an *ownership.Conflict, what exists and is not the owner's.
+// with an *ownership.ConflictError, what exists and is not the owner's.
 func (a *Admin) Ensure(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool) (Result, error) {
 	var result Result
 	if err := a.claim(ctx, schema, owner, adopt, &result); err != nil {
@@ -59,16 +59,16 @@ func (a *Admin) claim(ctx context.Context, schema Schema, owner ownership.Owner,
 		result.Incarnation = incarnation
 		return nil
 	case !adopt && !marker.Admits(owner):
-		return &ownership.Conflict{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
+		return &ownership.ConflictError{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
 	}
-	_, err = a.db.ExecContext(ctx, "UPDATE "+marking(schema.Name)+ //nolint:gosec // a quoted name
+	_, err = a.db.ExecContext(ctx, "UPDATE "+markerTableName(schema.Name)+ //nolint:gosec // a quoted name
 		" SET uid = ?, namespace = ?, name = ?, released = FALSE WHERE id = 1 AND uid = ?",
 		owner.UID, owner.Namespace, owner.Name, marker.UID)
 	if err != nil {
-		return fmt.Errorf("take over schema %s: %w", schema.Name, err)
+		return fmt.Errorf("adopt schema %s: %w", schema.Name, err)
 	}
 	result.Incarnation = incarnation
-	result.Changes = append(result.Changes, fmt.Sprintf("take over schema %s from %s", schema.Name, marker.Owner))
+	result.Changes = append(result.Changes, fmt.Sprintf("adopt schema %s from %s", schema.Name, marker.Owner))
 	return nil
 }
 
@@ -77,9 +77,9 @@ func (a *Admin) marker(ctx context.Context, schema string) (*ownership.Marker, s
 	var marker ownership.Marker
 	var incarnation string
 	err := a.db.QueryRowContext(ctx, "SELECT uid, namespace, name, released, incarnation FROM "+
-		marking(schema)+" WHERE id = 1").
+		markerTableName(schema)+" WHERE id = 1").
 		Scan(&marker.UID, &marker.Namespace, &marker.Name, &marker.Released, &incarnation)
-	if errors.Is(err, sql.ErrNoRows) || isError(err, errNoSuchTable) || isError(err, errNoSuchSchema) {
+	if errors.Is(err, sql.ErrNoRows) || isServerError(err, errNoSuchTable) || isServerError(err, errNoSuchSchema) {
 		return nil, "", nil
 	}
 	return &marker, incarnation, err
@@ -89,11 +89,11 @@ func (a *Admin) marker(ctx context.Context, schema string) (*ownership.Marker, s
 // and marking it are two steps, and the operator may have died between them.
 func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool, result *Result) error {
 	if !adopt {
-		if err := a.mustBeFree(ctx, schema); err != nil {
+		if err := a.checkUnclaimed(ctx, schema); err != nil {
 			return err
 		}
 	}
-	qualified := marking(schema.Name)
+	qualified := markerTableName(schema.Name)
 	for _, statement := range []string{
 		"CREATE DATABASE IF NOT EXISTS " + identifier(schema.Name) + " CHARACTER SET utf8mb4",
 		"CREATE TABLE IF NOT EXISTS " + qualified + ` (
@@ -106,7 +106,7 @@ func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner
 		)`,
 	} {
 		if _, err := a.db.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("make schema %s: %w", schema.Name, err)
+			return fmt.Errorf("create schema %s: %w", schema.Name, err)
 		}
 	}
 	// Of two stacks that claim it at once, the first row wins.
@@ -120,28 +120,28 @@ func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner
 		return fmt.Errorf("read the owner of schema %s: %w", schema.Name, err)
 	}
 	if marker == nil || marker.UID != owner.UID {
-		return &ownership.Conflict{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
+		return &ownership.ConflictError{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
 	}
 	result.Incarnation = incarnation
-	result.Changes = append(result.Changes, "make schema "+schema.Name)
+	result.Changes = append(result.Changes, "create schema "+schema.Name)
 	return nil
 }
 
-// mustBeFree refuses a schema with tables, and accounts whose password is not ours.
-func (a *Admin) mustBeFree(ctx context.Context, schema Schema) error {
+// checkUnclaimed refuses a schema with tables, and accounts whose password is not ours.
+func (a *Admin) checkUnclaimed(ctx context.Context, schema Schema) error {
 	var tables int
 	if err := a.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.TABLES"+
 		" WHERE TABLE_SCHEMA = ? AND TABLE_NAME <> ?", schema.Name, markerTable).Scan(&tables); err != nil {
 		return fmt.Errorf("count the tables of %s: %w", schema.Name, err)
 	}
 	if tables > 0 {
-		return &ownership.Conflict{What: fmt.Sprintf("schema %q", schema.Name)}
+		return &ownership.ConflictError{What: fmt.Sprintf("schema %q", schema.Name)}
 	}
 	for _, account := range schema.Accounts {
 		exists, err := a.accountExists(ctx, account.Name)
 		if err != nil || !exists {
 			if err != nil {
-				return fmt.Errorf("look for account %s: %w", account.Name, err)
+				return fmt.Errorf("read account %s: %w", account.Name, err)
 			}
 			continue
 		}
@@ -150,7 +150,7 @@ func (a *Admin) mustBeFree(ctx context.Context, schema Schema) error {
 			return err
 		}
 		if !ours {
-			return &ownership.Conflict{What: fmt.Sprintf("account %q", account.Name)}
+			return &ownership.ConflictError{What: fmt.Sprintf("account %q", account.Name)}
 		}
 	}
 	return nil
@@ -163,7 +163,7 @@ func (a *Admin) Release(ctx context.Context, schema Schema, owner ownership.Owne
 	if err != nil || marker == nil || marker.UID != owner.UID || marker.Released {
 		return err
 	}
-	_, err = a.db.ExecContext(ctx, "UPDATE "+marking(schema.Name)+ //nolint:gosec // a quoted name
+	_, err = a.db.ExecContext(ctx, "UPDATE "+markerTableName(schema.Name)+ //nolint:gosec // a quoted name
 		" SET released = TRUE WHERE id = 1 AND uid = ?", owner.UID)
 	if err != nil {
 		return fmt.Errorf("release schema %s: %w", schema.Name, err)
@@ -193,4 +193,4 @@ func (a *Admin) Drop(ctx context.Context, schema Schema, owner ownership.Owner) 
 func identifier(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 
 // marking is the quoted name of a schema's marker table.
-func marking(schema string) string { return identifier(schema) + "." + identifier(markerTable) }
+func markerTableName(schema string) string { return identifier(schema) + "." + identifier(markerTable) }

@@ -110,7 +110,7 @@ func (a *Admin) partialRevokes(ctx context.Context) (bool, error) {
 // canLogIn tells a wrong password from a server that cannot be asked.
 func (a *Admin) canLogIn(ctx context.Context, username, password string) (bool, error) {
 	db, err := open(ctx, a.server.config(username, password))
-	if isError(err, errAccessDenied) {
+	if isServerError(err, errAccessDenied) {
 		return false, nil
 	}
 	if err != nil {
@@ -126,7 +126,7 @@ const (
 	errNoSuchSchema = 1049
 )
 
-func isError(err error, number uint16) bool {
+func isServerError(err error, number uint16) bool {
 	var server *driver.MySQLError
 	return errors.As(err, &server) && server.Number == number
 }

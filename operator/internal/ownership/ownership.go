@@ -29,19 +29,18 @@ func (m Marker) Admits(owner Owner) bool {
 }
 
 // Conflict says that something is not the stack's. Only a person can settle it.
-type Conflict struct {
+type ConflictError struct {
 	// What is claimed, such as `schema "users_auth_service"`.
 	What string
 	// Marker of its owner, nil when it has none.
 	Marker *Marker
 }
 
-// Error names the owner and the ways out.
-func (c *Conflict) Error() string {
-	if c.Marker == nil {
-		return fmt.Sprintf("%s exists already and was not made by a stack: remove it, choose other names with "+
-			"schemaPrefix or vhost, or set spec.adopt to take it over", c.What)
+// Error names the owner and the possible resolutions.
+func (e *ConflictError) Error() string {
+	const resolution = "choose a different schemaPrefix or vhost, or set spec.adopt to adopt it"
+	if e.Marker == nil {
+		return fmt.Sprintf("%s already exists and was not created by a stack: remove it, %s", e.What, resolution)
 	}
-	return fmt.Sprintf("%s belongs to ECommerceStack %s: delete that stack, choose other names with "+
-		"schemaPrefix or vhost, or set spec.adopt to take it over", c.What, c.Marker.Owner)
+	return fmt.Sprintf("%s belongs to ECommerceStack %s: delete that stack, %s", e.What, e.Marker.Owner, resolution)
 }

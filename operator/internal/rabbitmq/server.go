@@ -35,7 +35,7 @@ type Admin struct {
 func Connect(server Server) (*Admin, error) {
 	client, err := rabbithole.NewClient(server.URL, server.Username, server.Password)
 	if err != nil {
-		return nil, fmt.Errorf("address of the RabbitMQ management API: %w", err)
+		return nil, fmt.Errorf("parse the URL of the RabbitMQ management API: %w", err)
 	}
 	client.SetTimeout(timeout)
 	if server.Transport != nil {
@@ -50,12 +50,12 @@ func Connect(server Server) (*Admin, error) {
 			return &Admin{client: client, username: server.Username}, nil
 		}
 	}
-	return nil, fmt.Errorf("RabbitMQ user %s at %s lacks the tag administrator: give it with "+
+	return nil, fmt.Errorf("RabbitMQ user %s at %s lacks the tag administrator: add it with "+
 		"`rabbitmqctl set_user_tags %s administrator`", server.Username, server.URL, server.Username)
 }
 
 // URL is what a service connects to. host is host:port.
-func URL(secure bool, host, username, password, vhost string) string {
+func AMQPURL(secure bool, host, username, password, vhost string) string {
 	address := url.URL{
 		Scheme: "amqp", User: url.UserPassword(username, password), Host: host,
 		Path: "/" + vhost, RawPath: "/" + url.PathEscape(vhost),
@@ -67,21 +67,21 @@ func URL(secure bool, host, username, password, vhost string) string {
 }
 
 // call closes the answer of a change.
-func call(response *http.Response, err error) error {
+func closeBody(response *http.Response, err error) error {
 	if err != nil {
 		return err
 	}
 	return response.Body.Close()
 }
 
-func notFound(err error) bool {
+func isNotFound(err error) bool {
 	var answer rabbithole.ErrorResponse
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
 }
 
-// orNil turns "no such thing" into nil.
-func orNil[T any](thing *T, err error) (*T, error) {
-	if notFound(err) {
+// ignoreNotFound turns "no such thing" into nil.
+func ignoreNotFound[T any](thing *T, err error) (*T, error) {
+	if isNotFound(err) {
 		return nil, nil
 	}
 	return thing, err
