@@ -1,4 +1,4 @@
-// Command operator turns ECommerceStack resources into stores and keeps them that way.
+// Command operator runs the controller that reconciles ECommerceStack resources.
 package main
 
 import (
@@ -19,13 +19,13 @@ import (
 	"ecommerce-stack.dev/operator/internal/controller"
 )
 
-// version and commit are stamped by the build.
+// version and commit are set by the linker.
 var (
 	version = "dev"
 	commit  = "unknown"
 )
 
-// settings are the operator's flags, which the environment may set as well.
+// settings are the command-line flags. Environment variables can set them, too.
 type settings struct {
 	ImageRegistry   string           `env:"IMAGE_REGISTRY" default:"localhost/ecommerce-stack" help:"Registry and path of the services' images, for stacks that name none."`
 	ImageTag        string           `env:"IMAGE_TAG" default:"${version}" help:"Tag of the services' images, for stacks that name none."`
@@ -42,7 +42,7 @@ type settings struct {
 	Version         kong.VersionFlag `help:"Print the version and stop."`
 }
 
-// Validate is called by kong.
+// Validate is called by kong after parsing.
 func (s settings) Validate() error {
 	if s.Resync < time.Second {
 		return fmt.Errorf("--resync=%s: must be at least 1s", s.Resync)

@@ -17,50 +17,54 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Applier applies objects. Client reads from a cache that holds ManagedSelector objects; Live
-// reads from the API server.
+// Applier applies objects. Client reads from a cache that holds the objects of
+// ManagedSelector; APIReader reads from the API server.
 type Applier struct {
 	Client    client.Client
 	APIReader client.Reader
 }
 
-// Set is everything a component of a stack consists of.
+// Set is the desired set of objects of one component of a stack.
 type Set struct {
 	Owner     metav1.OwnerReference
 	Namespace string
 	Instance  string
 	Component string
 	Objects   []*unstructured.Unstructured
-	// Optional kinds of the component's objects, beside Kinds. Objects of a kind that the
-	// API server does not serve cannot be applied; see Served.
+	// Optional lists kinds that the component may have in addition to Kinds. Objects of
+	// a kind that the API server does not serve cannot be applied; see Served.
 	Optional []schema.GroupVersionKind
-	// Adopt takes over objects that exist and are not the operator's.
+	// Adopt takes ownership of existing objects that the operator does not manage.
 	Adopt bool
 }
 
-// Change is something that was not as it should be.
+// Change is a change that was made to an object.
 type Change struct {
-	// What was done, such as `apply Deployment demo-sales`.
+	// Description says what was done, such as `apply Deployment demo-sales`.
 	Description string
-	// Kind and Name of the object.
+	// Kind and Name identify the object.
 	Kind, Name string
-	// Drift: the operator had applied exactly this before, and someone changed it.
+	// Drift reports whether the operator had applied the same desired state before, so
+	// that someone else changed the object.
 	Drift bool
-	// Made: there was no such object.
+	// Created reports whether the object did not exist.
 	Created bool
 }
 
-// NotOwnedError says that an object exists and is not the operator's.
+// NotOwnedError is returned when an object exists that the operator does not manage. Only a
+// person can resolve it.
 type NotOwnedError struct{ Kind, Namespace, Name string }
 
-// Error says what to do.
+// Error names the object and the possible resolutions.
 func (e *NotOwnedError) Error() string {
 	return fmt.Sprintf("%s %s/%s already exists and is not managed by the operator: delete it, or set spec.adopt to adopt it",
 		e.Kind, e.Namespace, e.Name)
 }
 
-// Apply brings the set to the API server and deletes what the component had before and
-// has no longer. It writes nothing when everything is as it should be.
+// Apply applies the objects of the set, and deletes objects of the component that are not
+// in the set. It returns the changes that it made; an object that is in the desired state
+// is not written. Unless the set adopts, Apply returns a *NotOwnedError if an object exists
+// that the operator does not manage.
 func (a *Applier) Apply(ctx context.Context, set Set) ([]Change, error) {
 	var changes []Change
 	for _, object := range set.Objects {
@@ -76,14 +80,14 @@ func (a *Applier) Apply(ctx context.Context, set Set) ([]Change, error) {
 	return append(changes, pruned...), err
 }
 
-// Delete removes every object of the component, and says whether any was left.
+// Delete deletes all objects of the component. It reports whether any existed.
 func (a *Applier) Delete(ctx context.Context, set Set) (bool, error) {
 	left := false
 	_, err := a.prune(ctx, set, func(*unstructured.Unstructured) bool { left = true; return true })
 	return left, err
 }
 
-// Served reports whether the API server has a kind. It asks the API server each time.
+// Served reports whether the API server serves a kind. It does not use a cache.
 func (a *Applier) Served(ctx context.Context, kind schema.GroupVersionKind, namespace string) (bool, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(listKind(kind))
@@ -97,8 +101,9 @@ func (a *Applier) Served(ctx context.Context, kind schema.GroupVersionKind, name
 	return true, nil
 }
 
-// isNotServed reports whether the error of a list says that there is no such kind: the
-// mapper does not know it, or did until its definition was deleted.
+// isNotServed reports whether the error of a list request means that the API server does
+// not serve the kind. It is a NotFound error if the REST mapper still has a kind whose CRD
+// was deleted.
 func isNotServed(err error) bool { return meta.IsNoMatchError(err) || apierrors.IsNotFound(err) }
 
 // reader returns the cache for kinds that are cached, else the API server.
@@ -127,7 +132,7 @@ func (a *Applier) applyObject(ctx context.Context, set Set, object *unstructured
 	}
 	switch {
 	case apierrors.IsNotFound(err), err == nil && !ManagedSelector.Matches(labels.Set(live.GetLabels())):
-		if err := a.checkNotOwned(ctx, set, desired); err != nil {
+		if err := a.checkUnowned(ctx, set, desired); err != nil {
 			return nil, err
 		}
 		change.Created = true
@@ -146,7 +151,7 @@ func (a *Applier) applyObject(ctx context.Context, set Set, object *unstructured
 		client.ForceOwnership, client.FieldOwner(Manager))
 }
 
-// complete adds what charts leave to the operator.
+// desiredObject returns a copy of the object with its namespace, owner reference and hash.
 func (s Set) desiredObject(object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	desired := object.DeepCopy()
 	desired.SetNamespace(s.Namespace)
@@ -165,8 +170,9 @@ func (s Set) desiredObject(object *unstructured.Unstructured) (*unstructured.Uns
 	return desired, nil
 }
 
-// checkNotOwned looks past the cache, which holds only what bears the operator's label.
-func (a *Applier) checkNotOwned(ctx context.Context, set Set, desired *unstructured.Unstructured) error {
+// checkUnowned reads from the API server, because the cache holds only objects with the
+// operator's label.
+func (a *Applier) checkUnowned(ctx context.Context, set Set, desired *unstructured.Unstructured) error {
 	if set.Adopt {
 		return nil
 	}
@@ -187,7 +193,7 @@ func (a *Applier) checkNotOwned(ctx context.Context, set Set, desired *unstructu
 	return &NotOwnedError{Kind: desired.GetKind(), Namespace: set.Namespace, Name: desired.GetName()}
 }
 
-// prune deletes the owner's objects of the component that pick chooses.
+// prune deletes those of the owner's objects in the component for which pick returns true.
 func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Unstructured) bool) ([]Change, error) {
 	var changes []Change
 	for _, kind := range slices.Concat(Kinds, set.Optional) {

@@ -14,14 +14,14 @@ import (
 	"ecommerce-stack.dev/operator/internal/rabbitmq"
 )
 
-// amqpEndpoint is where services reach the broker.
+// amqpEndpoint is the AMQP endpoint that services connect to.
 type amqpEndpoint struct {
 	address string
 	secure  bool
 }
 
-// broker sees to the RabbitMQ broker, the stack's virtual host with its topology, and a
-// user for each service that has one.
+// reconcileBroker reconciles the RabbitMQ broker, the stack's virtual host with its
+// topology, and one user for each service that uses the broker.
 func (r *reconciliation) reconcileBroker(ctx context.Context) (phaseResult, error) {
 	server, endpoint, err := r.rabbitmqServer(ctx)
 	if err != nil {
@@ -36,8 +36,8 @@ func (r *reconciliation) reconcileBroker(ctx context.Context) (phaseResult, erro
 		if err != nil {
 			return phaseResult{}, err
 		}
-		// Queues are made when all nodes are there, so that each has its members; a
-		// cluster that then loses a node goes on.
+		// Queues are created when all nodes are ready, so that each queue gets a member
+		// on every node. A cluster that loses a node afterwards is still usable.
 		if ready == 0 || ready < desired && !allProvisioned(secrets) {
 			return phaseWaiting("RabbitMQ is starting: %d of %d pods are ready", ready, desired)
 		}
@@ -55,7 +55,8 @@ func (r *reconciliation) reconcileBroker(ctx context.Context) (phaseResult, erro
 	return phaseReady("Virtual host %s with %d users is provisioned at %s", vhost.Name, len(vhost.Users), endpoint.address)
 }
 
-// rabbitmqServer is the broker as its administrator and as services reach it.
+// rabbitmqServer returns the settings for an administrator's access, and the endpoint that
+// services connect to.
 func (r *reconciliation) rabbitmqServer(ctx context.Context) (rabbitmq.Server, amqpEndpoint, error) {
 	if external := r.stack.Spec.RabbitMQ.External; external != nil {
 		admin, err := r.readSecret(ctx, "spec.rabbitmq.external.adminSecretRef", external.AdminSecretRef.Name, "username", "password")
@@ -85,7 +86,8 @@ func (r *reconciliation) rabbitmqServer(ctx context.Context) (rabbitmq.Server, a
 	}, amqpEndpoint{address: net.JoinHostPort(host, strconv.Itoa(amqpPort))}, nil
 }
 
-// transport keeps no connection after a pass, because the next one is a minute away.
+// newTransport returns a transport that closes idle connections early, because the next
+// reconciliation usually starts a minute later.
 func (r *reconciliation) newTransport() http.RoundTripper {
 	dial := r.options.Dial
 	if dial == nil {
@@ -94,7 +96,8 @@ func (r *reconciliation) newTransport() http.RoundTripper {
 	return &http.Transport{DialContext: dial, IdleConnTimeout: time.Second, TLSHandshakeTimeout: 10 * time.Second}
 }
 
-// users sees to the Secrets of all users and puts their passwords into the virtual host.
+// ensureUserSecrets ensures the Secrets of all RabbitMQ users. It returns the desired
+// virtual host with the passwords, and the Secrets by service.
 func (r *reconciliation) ensureUserSecrets(ctx context.Context, endpoint amqpEndpoint) (rabbitmq.VHost, map[string][]*corev1.Secret, error) {
 	vhost := desiredVHost(r.stack)
 	secrets := map[string][]*corev1.Secret{}
@@ -117,8 +120,9 @@ func (r *reconciliation) ensureUserSecrets(ctx context.Context, endpoint amqpEnd
 	return vhost, secrets, nil
 }
 
-// healBroker compares the broker with what it should be, and says on each Secret that
-// its user is there. The embedded broker is the stack's own, with all that is on it.
+// healRabbitMQ corrects differences between the observed and the desired virtual host, and
+// marks each Secret whose user exists. An embedded broker belongs to the stack, so
+// everything on it is adopted.
 func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Server, vhost rabbitmq.VHost, secrets map[string][]*corev1.Secret) (err error) {
 	started := time.Now()
 	defer func() { observeCall("rabbitmq", started, err) }()

@@ -13,8 +13,8 @@ import (
 	"ecommerce-stack.dev/operator/internal/mysql"
 )
 
-// database sees to the MySQL server, a schema for each service that has one, and two
-// accounts for each schema.
+// reconcileDatabase reconciles the MySQL server, one schema for each service that needs
+// one, and two accounts for each schema.
 func (r *reconciliation) reconcileDatabase(ctx context.Context) (phaseResult, error) {
 	server, err := r.mysqlServer(ctx)
 	if err != nil {
@@ -44,7 +44,7 @@ func (r *reconciliation) reconcileDatabase(ctx context.Context) (phaseResult, er
 	return phaseReady("%d schemas with two accounts each are provisioned at %s", len(schemas), server.Address())
 }
 
-// mysqlServer is the server as its administrator reaches it.
+// mysqlServer returns the settings for an administrator's connection.
 func (r *reconciliation) mysqlServer(ctx context.Context) (mysql.Server, error) {
 	if external := r.stack.Spec.MySQL.External; external != nil {
 		admin, err := r.readSecret(ctx, "spec.mysql.external.adminSecretRef", external.AdminSecretRef.Name, "username", "password")
@@ -69,11 +69,13 @@ func (r *reconciliation) mysqlServer(ctx context.Context) (mysql.Server, error) 
 	}, nil
 }
 
-// host of an embedded server's Service, as seen from every namespace.
+// serviceHost returns the host name of a component's Service, which resolves in every
+// namespace.
 func (r *reconciliation) serviceHost(component string) string {
 	return objectName(r.stack, component) + "." + r.stack.Namespace + ".svc"
 }
 
+// tlsSetting returns the TLS setting of the MySQL driver for a mode of MySQLTLS.
 func tlsSetting(mode string) string {
 	switch mode {
 	case "Verify":
@@ -85,7 +87,8 @@ func tlsSetting(mode string) string {
 	}
 }
 
-// accounts sees to the Secrets of all accounts and puts their passwords into the schemas.
+// ensureAccountSecrets ensures the Secrets of all MySQL accounts. It returns the desired
+// schemas with the passwords, and the Secrets by the name of their schema.
 func (r *reconciliation) ensureAccountSecrets(ctx context.Context, server mysql.Server) ([]mysql.Schema, map[string][]*corev1.Secret, error) {
 	var all []mysql.Schema
 	secrets := map[string][]*corev1.Secret{}
@@ -112,8 +115,9 @@ func (r *reconciliation) ensureAccountSecrets(ctx context.Context, server mysql.
 	return all, secrets, nil
 }
 
-// heal compares the server with what it should be, and says on each Secret that its
-// account is there. The embedded server is the stack's own, with all that is on it.
+// healMySQL corrects differences between the observed and the desired schemas, and marks
+// each Secret whose account exists. An embedded server belongs to the stack, so everything
+// on it is adopted.
 func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, schemas []mysql.Schema, secrets map[string][]*corev1.Secret) (err error) {
 	started := time.Now()
 	defer func() { observeCall("mysql", started, err) }()
@@ -138,6 +142,7 @@ func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, sch
 	return nil
 }
 
+// allProvisioned reports whether the accounts of all Secrets exist.
 func allProvisioned(secrets map[string][]*corev1.Secret) bool {
 	for _, group := range secrets {
 		for _, secret := range group {

@@ -20,8 +20,8 @@ import (
 	"ecommerce-stack.dev/operator/internal/rabbitmq"
 )
 
-// delete removes the services first, then lets go of or destroys what they used, as the
-// deletion policy says, and then the embedded servers.
+// reconcileDeletion deletes the services first, then releases or destroys the data on
+// external servers as the deletion policy says, then deletes the embedded servers.
 func (r *reconciliation) reconcileDeletion(ctx context.Context) (ctrl.Result, error) {
 	if !controllerutil.ContainsFinalizer(r.stack, finalizer) {
 		return ctrl.Result{}, nil
@@ -52,7 +52,7 @@ func (r *reconciliation) reconcileDeletion(ctx context.Context) (ctrl.Result, er
 	return ctrl.Result{}, r.removeFinalizer(ctx)
 }
 
-// letGo removes the finalizer. The stack is gone after that.
+// removeFinalizer removes the finalizer, after which the API server deletes the stack.
 func (r *reconciliation) removeFinalizer(ctx context.Context) error {
 	r.observations.forget(r.stack.UID)
 	before := r.stack.DeepCopy()
@@ -64,7 +64,8 @@ func (r *reconciliation) removeFinalizer(ctx context.Context) error {
 	return nil
 }
 
-// removed deletes the components and says whether their pods are gone.
+// deleteComponents deletes the objects of the components. It reports whether their pods are
+// gone.
 func (r *reconciliation) deleteComponents(ctx context.Context, components []string) (bool, error) {
 	remaining := false
 	for _, component := range components {
@@ -83,8 +84,8 @@ func (r *reconciliation) deleteComponents(ctx context.Context, components []stri
 	return !remaining, nil
 }
 
-// leaveServers destroys or releases what is on external servers. What is on embedded
-// ones goes or stays with their volumes.
+// cleanUpExternalServers releases or destroys the data on external servers. The data of
+// embedded servers is on their volumes.
 func (r *reconciliation) cleanUpExternalServers(ctx context.Context) error {
 	if r.stack.Annotations[v1alpha1.ForceDeleteAnnotation] == "true" {
 		r.recordEvent(warning, "ForceDeleted", "Delete", "Schemas, accounts and virtual host on external servers were not cleaned up")
@@ -100,8 +101,8 @@ func (r *reconciliation) cleanUpExternalServers(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// unlessGone forgives a server whose name no longer exists. One that does not answer may
-// come back, with the data.
+// ignoreUnknownHost returns nil if the server's host name does not resolve. A server that
+// cannot be reached may become available again, so that error is returned.
 func (r *reconciliation) ignoreUnknownHost(system string, err error) error {
 	var lookup *net.DNSError
 	if errors.As(err, &lookup) && lookup.IsNotFound {
@@ -148,7 +149,7 @@ func (r *reconciliation) cleanUpRabbitMQ(ctx context.Context) error {
 	return admin.Release(desiredVHost(r.stack), r.owner)
 }
 
-// deleteVolumes destroys the volumes of the embedded servers.
+// deleteVolumes deletes the volumes of the embedded servers.
 func (r *reconciliation) deleteVolumes(ctx context.Context) error {
 	for _, component := range []string{charts.MySQL, charts.RabbitMQ} {
 		claims := &metav1.PartialObjectMetadataList{}

@@ -18,13 +18,13 @@ const (
 	warning = corev1.EventTypeWarning
 )
 
-// event tells people about the stack. Nothing secret goes into one.
+// recordEvent records an Event about the stack. The message must not contain credentials.
 func (r *reconciliation) recordEvent(kind, reason, action, message string) {
 	r.recorder.Eventf(r.stack, nil, kind, reason, action, "%s", truncate(message))
 }
 
-// changed tells what was changed on an external server. What differed on a stack that
-// was as it should be had drifted.
+// recordExternalChanges reports changes made on an external server. They are corrections of
+// drift if the stack's condition was True, and provisioning otherwise.
 func (r *reconciliation) recordExternalChanges(ctx context.Context, condition, system string, changes []string) {
 	if r.isTrue(condition) && r.stack.Status.ObservedGeneration == r.stack.Generation {
 		r.recordDrift(ctx, system, changes)
@@ -34,8 +34,8 @@ func (r *reconciliation) recordExternalChanges(ctx context.Context, condition, s
 	}
 }
 
-// applied tells which objects someone had changed or deleted behind the operator's back.
-// What it applies of its own accord shows in the status.
+// recordAppliedChanges reports objects that were modified or deleted by someone else.
+// Changes that follow from the spec are visible in the status.
 func (r *reconciliation) recordAppliedChanges(ctx context.Context, changes []apply.Change) {
 	var drifted []string
 	for _, change := range changes {
@@ -49,8 +49,9 @@ func (r *reconciliation) recordAppliedChanges(ctx context.Context, changes []app
 	r.recordDrift(ctx, "Kubernetes", drifted)
 }
 
-// healed tells what had drifted. Events of one reason and action become a series that
-// shows the first alone, so the action says what kind of thing was changed.
+// recordDrift reports corrections of drift. Events with the same reason and action are
+// merged into a series that shows only the first message, so the action names the kind of
+// change.
 func (r *reconciliation) recordDrift(ctx context.Context, system string, changes []string) {
 	for _, change := range changes {
 		driftCorrections.WithLabelValues(system).Inc()
@@ -59,7 +60,7 @@ func (r *reconciliation) recordDrift(ctx context.Context, system string, changes
 	}
 }
 
-// action of a phrase such as "make queue x": MakeQueue.
+// eventAction returns the action for a change: "create queue x" becomes CreateQueue.
 func eventAction(change string) string {
 	var name strings.Builder
 	for i, word := range strings.Fields(change) {

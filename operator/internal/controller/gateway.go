@@ -17,7 +17,7 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// Reasons of ClientAddressKnown and HTTPRouteApplied.
+// Reasons of the conditions ClientAddressKnown and HTTPRouteApplied.
 const (
 	reasonNoTrustedProxies             = "NoTrustedProxies"
 	reasonExternalTrafficPolicyCluster = "ExternalTrafficPolicyCluster"
@@ -25,8 +25,8 @@ const (
 	reasonNotApplied                   = "NotApplied"
 )
 
-// gateway applies the gateway's chart. It returns what the gateway waits for, or "". Until
-// the certificate can be used, a gateway that serves already is left as it is.
+// applyGateway applies the gateway's chart. It returns what the gateway waits for, or "". A
+// running gateway is not changed until its certificate is usable.
 func (r *reconciliation) applyGateway(ctx context.Context, checksum string) (string, error) {
 	problem, err := r.certificateProblem(ctx)
 	if err != nil || problem != "" {
@@ -48,9 +48,10 @@ func (r *reconciliation) applyGateway(ctx context.Context, checksum string) (str
 	return "", err
 }
 
-// certificateProblem returns what is wrong with the Secret of spec.gateway.tls, or "". The
-// Secret is not the operator's, so it is not in the cache. A missing one is waited for and
-// not a fault, because cert-manager creates it after the resource that asks for it.
+// certificateProblem returns what is wrong with the Secret of spec.gateway.tls, or "". It
+// reads from the API server, because the Secret is not managed by the operator and so not
+// in the cache. A missing Secret is not an error, because cert-manager creates it after the
+// Certificate.
 func (r *reconciliation) certificateProblem(ctx context.Context) (string, error) {
 	spec := r.stack.Spec.Gateway.TLS
 	if spec == nil {
@@ -78,7 +79,8 @@ func (r *reconciliation) certificateProblem(ctx context.Context) (string, error)
 	return "", nil
 }
 
-// reportHTTPRoute sets the condition of the route, which only a stack with one has.
+// reportHTTPRoute sets the condition HTTPRouteApplied, or removes it if the stack has no
+// route.
 func (r *reconciliation) reportHTTPRoute(served bool, err error) {
 	switch {
 	case r.stack.Spec.Gateway.HTTPRoute == nil:
@@ -95,8 +97,8 @@ func (r *reconciliation) reportHTTPRoute(served bool, err error) {
 	}
 }
 
-// reportClientAddress sets the condition that reports whether the gateway can distinguish
-// clients. An Event warns once when it cannot.
+// reportClientAddress sets the condition ClientAddressKnown. It records one Event when the
+// condition becomes False or its reason changes.
 func (r *reconciliation) reportClientAddress() {
 	reason, message := clientAddressProblem(&r.stack.Spec.Gateway)
 	warning, key := string(r.stack.UID)+reason, client.ObjectKeyFromObject(r.stack)
@@ -112,8 +114,8 @@ func (r *reconciliation) reportClientAddress() {
 	r.setCondition(v1alpha1.ConditionClientAddressKnown, metav1.ConditionFalse, reason, message)
 }
 
-// clientAddressProblem returns a reason and a message when all clients look the same to
-// the gateway.
+// clientAddressProblem returns a reason and a message if the gateway cannot distinguish
+// clients, else empty strings.
 func clientAddressProblem(spec *v1alpha1.GatewaySpec) (reason, message string) {
 	var proxies []string
 	if spec.Ingress != nil {

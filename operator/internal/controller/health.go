@@ -17,7 +17,7 @@ import (
 	"ecommerce-stack.dev/operator/api/v1alpha1"
 )
 
-// health reports the components, the version and the endpoint.
+// observeHealth sets the components, the version and the endpoint in the status.
 func (r *reconciliation) observeHealth(ctx context.Context) error {
 	var components []v1alpha1.ComponentStatus
 	var errs []error
@@ -46,7 +46,8 @@ func (r *reconciliation) observeHealth(ctx context.Context) error {
 	return errors.Join(append(errs, err)...)
 }
 
-// endpoint is the most public address of the gateway that is known.
+// gatewayEndpoint returns the URL of the Ingress, else of the load balancer, else of the
+// Service.
 func (r *reconciliation) gatewayEndpoint(ctx context.Context) (string, error) {
 	gateway := r.stack.Spec.Gateway
 	if ingress := gateway.Ingress; ingress != nil {

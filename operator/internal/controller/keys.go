@@ -10,11 +10,11 @@ import (
 	"ecommerce-stack.dev/operator/internal/jwtkey"
 )
 
-// component of Secrets that belong to no single one.
+// sharedComponent is the component label of Secrets that several components use.
 const sharedComponent = "stack"
 
-// keys sees to the keys that sign tokens, what verifiers get of them, and the first
-// Manager's account.
+// reconcileKeys reconciles the JWT signing keys, the key set for verifiers, and the
+// credentials of the first Manager.
 func (r *reconciliation) reconcileKeys(ctx context.Context) (phaseResult, error) {
 	signing, active, err := r.ensureSigningKeys(ctx)
 	if err != nil {
@@ -37,8 +37,8 @@ func (r *reconciliation) reconcileKeys(ctx context.Context) (phaseResult, error)
 	return phaseReady("%s key %s signs access tokens; the manager's credentials are in Secret %s", r.stack.Spec.JWT.Algorithm, active, managerSecretName(r.stack))
 }
 
-// signingKeys makes the first key. Later ones are made beside it and never by a repair:
-// a set that cannot be read is a person's to mend, because every token depends on it.
+// ensureSigningKeys generates the first signing key. An existing key set is never replaced,
+// because that would invalidate all tokens: if it is invalid, a person must decide.
 func (r *reconciliation) ensureSigningKeys(ctx context.Context) (jwtkey.Set, string, error) {
 	var set jwtkey.Set
 	secret, err := r.ensureSecret(ctx, charts.Auth, objectName(r.stack, "auth-jwt"), func(data secretData) error {
@@ -69,7 +69,8 @@ func (r *reconciliation) ensureSigningKeys(ctx context.Context) (jwtkey.Set, str
 	return set, string(secret.Data["active"]), nil
 }
 
-// manager makes the manager's account, or looks whether the given one can be used.
+// ensureManagerAccount generates the manager's credentials, or validates those of
+// secretRef.
 func (r *reconciliation) ensureManagerAccount(ctx context.Context) error {
 	if ref := r.stack.Spec.Manager.SecretRef; ref != nil {
 		account, err := r.readSecret(ctx, "spec.manager.secretRef", ref.Name, "email", "password")

@@ -1,9 +1,10 @@
-// Package controller turns ECommerceStacks into stores and keeps them that way.
+// Package controller implements the reconciler of ECommerceStacks.
 //
-// A pass runs the phases database, broker, keys, workloads and health, one file each.
-// Each observes, changes only the difference and reports one condition; errors are
-// aggregated, and one status patch ends the pass. A pass over a stack that is as it
-// should be writes nothing to the API server, to MySQL or to RabbitMQ.
+// A reconciliation runs the phases database, broker, keys and workloads, which have one
+// file each. A phase observes, changes only what differs from the desired state, and sets
+// one condition. A failed phase does not stop the others: errors are aggregated, and one
+// status patch ends the reconciliation. Reconciling a stack that is in the desired state
+// writes nothing to the API server, to MySQL or to RabbitMQ.
 package controller
 
 import (
@@ -29,26 +30,28 @@ import (
 )
 
 const (
-	// reconcileTimeout bounds a pass, external servers included.
+	// reconcileTimeout limits one reconciliation, including the calls to external
+	// servers.
 	reconcileTimeout = 2 * time.Minute
-	// requeueInterval is how soon a stack that waits is looked at again. Mostly a watch
-	// comes first.
+	// requeueInterval is the delay before a stack that is not ready is reconciled
+	// again. A watch event usually comes first.
 	requeueInterval = 5 * time.Second
 )
 
-// Options of the operator, for what stacks leave open.
+// Options configures the reconciler. The images are the defaults for stacks that name none.
 type Options struct {
-	// ImageRegistry and ImageTag of the services.
+	// ImageRegistry and ImageTag are the registry and tag of the services' images.
 	ImageRegistry, ImageTag string
-	// MySQLImage and RabbitMQImage of the embedded servers.
+	// MySQLImage and RabbitMQImage are the images of embedded servers.
 	MySQLImage, RabbitMQImage string
-	// Resync is how often external state is observed; jittered by a tenth.
+	// Resync is the interval at which external state is observed, with a jitter of 10%.
 	Resync time.Duration
-	// Dial replaces the network's own dialer for connections to MySQL and RabbitMQ.
+	// Dial replaces the default dialer for connections to MySQL and RabbitMQ unless it
+	// is nil.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Reconciler reconciles ECommerceStacks.
+// Reconciler reconciles ECommerceStacks. It is safe for concurrent use.
 type Reconciler struct {
 	client       client.Client
 	apiReader    client.Reader
@@ -57,33 +60,34 @@ type Reconciler struct {
 	charts       chart.Charts
 	observations *observations
 	options      Options
-	// warned has the last warning about client addresses of each stack, by its name. The
-	// status that a pass begins with may be older than the one that the pass before wrote.
+	// lastWarnings maps a stack's name to the last warning about client addresses. It
+	// prevents duplicate Events, because the cached status may be older than the last
+	// one written.
 	lastWarnings sync.Map
 }
 
-// pass is one look at one stack.
+// reconciliation is one reconciliation of one stack.
 type reconciliation struct {
 	*Reconciler
 	stack *v1alpha1.ECommerceStack
-	// before is the stack as it was when the pass began.
+	// original is the stack as it was when the reconciliation began.
 	original *v1alpha1.ECommerceStack
 	owner    ownership.Owner
-	// inventory of what the phases applied.
+	// inventory lists the objects that the phases applied.
 	inventory []v1alpha1.ObjectReference
 }
 
-// phase does one part of the work and reports one condition.
+// phase is one step of a reconciliation, with one condition.
 type phase struct {
 	name      string
 	condition string
 	run       func(*reconciliation, context.Context) (phaseResult, error)
 }
 
-// phaseResult of a phase that did not fail.
+// phaseResult is the result of a phase that did not fail.
 type phaseResult struct {
 	waiting bool
-	// message says what is there, or what is waited for.
+	// message describes the observed state, or what the phase waits for.
 	message string
 }
 
@@ -95,7 +99,7 @@ func phaseWaiting(format string, args ...any) (phaseResult, error) {
 	return phaseResult{waiting: true, message: fmt.Sprintf(format, args...)}, nil
 }
 
-// phases in their order. health follows and reports on all of them.
+// phases lists the phases in the order in which they run.
 var phases = []phase{
 	{"database", v1alpha1.ConditionDatabaseReady, (*reconciliation).reconcileDatabase},
 	{"broker", v1alpha1.ConditionBrokerReady, (*reconciliation).reconcileBroker},
@@ -103,7 +107,7 @@ var phases = []phase{
 	{"workloads", v1alpha1.ConditionWorkloadsReady, (*reconciliation).reconcileWorkloads},
 }
 
-// Reconcile makes one pass.
+// Reconcile reconciles the requested stack. It implements reconcile.Reconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
@@ -121,7 +125,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 		return result, nil
 	}
 	if apierrors.IsConflict(err) {
-		// Someone was quicker; the watch brings what they wrote.
+		// The object was modified concurrently. The watch delivers the new version.
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
 	if isTerminal(err) {
@@ -168,7 +172,7 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	return ctrl.Result{RequeueAfter: r.resyncDelay()}, nil
 }
 
-// paused reports on the pods and touches nothing.
+// reconcilePaused updates the status and changes nothing else.
 func (r *reconciliation) reconcilePaused(ctx context.Context) error {
 	err := r.observeHealth(ctx)
 	message := "the operator makes no changes"
@@ -179,7 +183,8 @@ func (r *reconciliation) reconcilePaused(ctx context.Context) error {
 	return err
 }
 
-// jittered is the resync interval, a tenth more or less, so that stacks spread out.
+// resyncDelay returns the resync interval with a jitter of 10%, which spreads the load of
+// many stacks.
 func (r *Reconciler) resyncDelay() time.Duration {
 	tenth := int64(r.options.Resync / 10)
 	return r.options.Resync + time.Duration(rand.Int64N(2*tenth+1)-tenth)

@@ -17,14 +17,14 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// secretData is what a Secret of the stack holds.
+// secretData is the data of a Secret.
 type secretData map[string][]byte
 
-// set changes a key.
+// set sets the value of a key.
 func (d secretData) set(key, value string) { d[key] = []byte(value) }
 
-// generate fills a key that is empty with 256 random bits, in letters that need no
-// quoting anywhere.
+// generate sets a key that is empty to 256 random bits, encoded in characters that need no
+// quoting in URLs, DSNs and shells.
 func (d secretData) generate(key string) error {
 	if len(d[key]) > 0 {
 		return nil
@@ -37,9 +37,9 @@ func (d secretData) generate(key string) error {
 	return nil
 }
 
-// secret makes a Secret of the stack, or changes it, as fill says; fill gets what is
-// there. Credentials outlive a stack that retains its data, so they have no owner
-// reference; the labels say whose they are.
+// ensureSecret creates or updates a Secret of the stack. fill is called with the current
+// data and modifies it. The Secret has no owner reference, because credentials outlive a
+// stack that retains its data; labels identify the stack.
 func (r *reconciliation) ensureSecret(ctx context.Context, component, name string, fill func(secretData) error) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	key := client.ObjectKey{Namespace: r.stack.Namespace, Name: name}
@@ -72,8 +72,8 @@ func (r *reconciliation) createSecret(ctx context.Context, component string, key
 	return r.adoptSecret(ctx, component, key, fill)
 }
 
-// takeSecret handles a Secret that the cache does not have: it is very new, or it is
-// not the operator's.
+// adoptSecret handles a Secret that exists but is not in the cache: it was just created, or
+// the operator does not manage it.
 func (r *reconciliation) adoptSecret(ctx context.Context, component string, key client.ObjectKey, fill func(secretData) error) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	if err := r.apiReader.Get(ctx, key, secret); err != nil {
@@ -108,7 +108,7 @@ func (r *reconciliation) updateSecret(ctx context.Context, secret *corev1.Secret
 	return r.patchSecret(ctx, secret, before)
 }
 
-// annotate says on a Secret that what it describes exists.
+// markProvisioned records in a Secret that its account exists.
 func (r *reconciliation) markProvisioned(ctx context.Context, secret *corev1.Secret, value string) error {
 	before := secret.DeepCopy()
 	metav1.SetMetaDataAnnotation(&secret.ObjectMeta, provisionedAnnotation, value)
@@ -125,7 +125,9 @@ func (r *reconciliation) patchSecret(ctx context.Context, secret, before *corev1
 	return nil
 }
 
-// given reads a Secret that a person made. field is where the stack names it.
+// readSecret returns the values of the given keys in a Secret that the operator does not
+// manage. It returns an *invalidInputError that names field if the Secret or a key is
+// missing.
 func (r *reconciliation) readSecret(ctx context.Context, field, name string, keys ...string) (map[string]string, error) {
 	secret := &corev1.Secret{}
 	err := r.apiReader.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: name}, secret)
@@ -146,7 +148,7 @@ func (r *reconciliation) readSecret(ctx context.Context, field, name string, key
 	return values, nil
 }
 
-// deleteSecrets destroys the stack's credentials.
+// deleteSecrets deletes the stack's credentials.
 func (r *reconciliation) deleteSecrets(ctx context.Context) error {
 	list := &corev1.SecretList{}
 	if err := r.client.List(ctx, list, client.InNamespace(r.stack.Namespace), client.MatchingLabels{

@@ -26,10 +26,11 @@ import (
 	"ecommerce-stack.dev/operator/internal/chart"
 )
 
-// maxConcurrentReconciles is how many stacks are worked on at once; most of a pass is waiting.
+// maxConcurrentReconciles is the number of stacks that are reconciled at the same time. A
+// reconciliation mostly waits for I/O.
 const maxConcurrentReconciles = 4
 
-// NewScheme knows the types that the operator reads and writes.
+// NewScheme returns a scheme with the types that the operator reads and writes.
 func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
@@ -40,8 +41,8 @@ func NewScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// CacheOptions keep only stacks and the operator's own objects, without managed fields.
-// namespaces limits it further; none means all.
+// CacheOptions returns options that restrict the cache to stacks and the objects that the
+// operator manages, in the given namespaces or, if there are none, in all.
 func CacheOptions(namespaces []string) cache.Options {
 	options := cache.Options{
 		DefaultLabelSelector: apply.ManagedSelector,
@@ -57,12 +58,13 @@ func CacheOptions(namespaces []string) cache.Options {
 	return options
 }
 
-// ClientOptions make reads of charts' objects go through the cache.
+// ClientOptions returns options that make the client read unstructured objects from the
+// cache.
 func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{Unstructured: true}}
 }
 
-// New makes a reconciler and lets the manager run it.
+// SetupWithManager registers a Reconciler with the manager.
 func SetupWithManager(manager ctrl.Manager, options Options) error {
 	loaded, err := chart.Load(append([]string{charts.MySQL, charts.RabbitMQ}, services...)...)
 	if err != nil {
@@ -95,7 +97,8 @@ func SetupWithManager(manager ctrl.Manager, options Options) error {
 	return nil
 }
 
-// requestsForSecret a Secret, which has no owner reference.
+// requestsForSecret returns a request for the stack that a Secret's labels name. Secrets
+// have no owner reference.
 func requestsForSecret(_ context.Context, secret client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{
 		Namespace: secret.GetNamespace(), Name: secret.GetLabels()[apply.InstanceLabel],

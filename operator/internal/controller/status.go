@@ -27,15 +27,18 @@ const (
 	reasonDeleting       = "Deleting"
 )
 
-// maxMessageBytes of a condition or Event, in bytes; the API server takes 1024 in an Event.
+// maxMessageBytes limits the message of a condition or Event. The API server accepts 1024
+// bytes in an Event.
 const maxMessageBytes = 1000
 
-// invalidInputError is a fault in what a person gave the stack; only a person can mend it.
+// invalidInputError is returned for invalid user input that the CRD schema cannot detect.
+// Only a person can correct it.
 type invalidInputError struct{ message string }
 
 func (u *invalidInputError) Error() string { return u.message }
 
-// isTerminal says that trying again does not help, because a person must act.
+// isTerminal reports whether an error persists until a person acts, so that retrying does
+// not help.
 func isTerminal(err error) bool {
 	var conflict *ownership.ConflictError
 	var mismatch *rabbitmq.MismatchError
@@ -44,7 +47,7 @@ func isTerminal(err error) bool {
 	return errors.As(err, &conflict) || errors.As(err, &mismatch) || errors.As(err, &foreign) || errors.As(err, &input)
 }
 
-// report sets the condition of a phase.
+// setPhaseCondition sets the condition of a phase from its result or error.
 func (r *reconciliation) setPhaseCondition(condition string, result phaseResult, err error) {
 	switch {
 	case err != nil && isTerminal(err):
@@ -58,8 +61,8 @@ func (r *reconciliation) setPhaseCondition(condition string, result phaseResult,
 	}
 }
 
-// summarize sets Ready, Reconciling and Stalled and the phase sentence from the
-// conditions of the phases and the errors of the pass.
+// summarize sets Ready, Reconciling, Stalled and the phase sentence from the conditions and
+// errors of the phases.
 func (r *reconciliation) summarize(errs []error) {
 	stalled := false
 	for _, err := range errs {
@@ -96,8 +99,8 @@ func (r *reconciliation) markReady() {
 	r.stack.Status.Phase = "Ready: " + message
 }
 
-// conclude sets the conditions of a stack that is not ready. An Event says so when it
-// stalls.
+// markNotReady sets the conditions of a stack that is not ready. It records an Event when
+// the stack becomes stalled.
 func (r *reconciliation) markNotReady(reconciling, stalled metav1.ConditionStatus, reason, message, phase string) {
 	if stalled == metav1.ConditionTrue && !r.isTrue(v1alpha1.ConditionStalled) {
 		r.recordEvent(warning, "Stalled", "Reconcile", message)
@@ -108,14 +111,15 @@ func (r *reconciliation) markNotReady(reconciling, stalled metav1.ConditionStatu
 	r.stack.Status.Phase = truncate(phase)
 }
 
-// markPaused leaves the conditions of the phases as they were.
+// markPaused sets Reconciling and the phase sentence. The conditions of the phases do not
+// change.
 func (r *reconciliation) markPaused(message string) {
 	r.stack.Status.ObservedGeneration = r.stack.Generation
 	r.setCondition(v1alpha1.ConditionReconciling, metav1.ConditionFalse, reasonPaused, message)
 	r.stack.Status.Phase = "Paused: " + message
 }
 
-// markDeleting says what a deletion waits for.
+// markDeleting sets the conditions and the phase sentence of a stack that is being deleted.
 func (r *reconciliation) markDeleting(message string, failed bool) {
 	phase := "Deleting: " + message
 	if failed {
@@ -125,6 +129,7 @@ func (r *reconciliation) markDeleting(message string, failed bool) {
 	r.markNotReady(metav1.ConditionTrue, metav1.ConditionFalse, reasonDeleting, message, phase)
 }
 
+// firstNotReady returns the condition of the first phase that is not True, or nil.
 func (r *reconciliation) firstNotReady() *metav1.Condition {
 	for _, phase := range phases {
 		condition := meta.FindStatusCondition(r.stack.Status.Conditions, phase.condition)
@@ -146,7 +151,7 @@ func (r *reconciliation) setCondition(condition string, status metav1.ConditionS
 	})
 }
 
-// truncate keeps the beginning, on one line.
+// truncate puts a message on one line and limits its length.
 func truncate(message string) string {
 	message = strings.Join(strings.Fields(message), " ")
 	if len(message) <= maxMessageBytes {
@@ -155,7 +160,8 @@ func truncate(message string) string {
 	return strings.ToValidUTF8(message[:maxMessageBytes], "") + " …"
 }
 
-// patchStatus writes the status if it changed. The stack may be gone by now.
+// patchStatus patches the status if it changed. It ignores that the stack is already
+// deleted.
 func (r *reconciliation) patchStatus(ctx context.Context) error {
 	if equality.Semantic.DeepEqual(r.original.Status, r.stack.Status) {
 		return nil

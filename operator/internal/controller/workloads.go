@@ -20,9 +20,9 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// workloads applies the four services once all that they read exists, and waits until
-// their pods are ready. What exists is seen from the Secrets alone, so that services are
-// healed while a server is down.
+// reconcileWorkloads applies the four services and waits until their pods are ready. It
+// waits first for the Secrets that they mount. Only the Secrets are consulted, so that
+// services are corrected even while a database or broker is unavailable.
 func (r *reconciliation) reconcileWorkloads(ctx context.Context) (phaseResult, error) {
 	checksums, missing, err := r.secretChecksums(ctx)
 	if err != nil {
@@ -56,8 +56,9 @@ func (r *reconciliation) reconcileWorkloads(ctx context.Context) (phaseResult, e
 	return phaseReady("%d services are applied and their pods are ready", len(services))
 }
 
-// checksums of the Secrets whose change must replace a service's pods, and the Secrets
-// that are not there or whose account is not.
+// secretChecksums returns, by service, a checksum of the Secrets whose change must replace
+// the pods. It also returns the names of Secrets that are missing or whose account does not
+// exist yet.
 func (r *reconciliation) secretChecksums(ctx context.Context) (map[string]string, []string, error) {
 	checksums := map[string]string{}
 	var missing []string
@@ -96,7 +97,7 @@ func (r *reconciliation) secretChecksums(ctx context.Context) (map[string]string
 	return checksums, missing, nil
 }
 
-// managerAccount is nil when there is none yet.
+// managerCredentials returns nil if the Secret does not exist.
 func (r *reconciliation) managerCredentials(ctx context.Context) (map[string][]byte, error) {
 	var reader client.Reader = r.client
 	if r.stack.Spec.Manager.SecretRef != nil {
@@ -113,7 +114,7 @@ func (r *reconciliation) managerCredentials(ctx context.Context) (map[string][]b
 	return secret.Data, nil
 }
 
-// apply renders a chart and brings its objects to the API server.
+// applyChart renders a chart and applies its objects.
 func (r *reconciliation) applyChart(ctx context.Context, component string, typed values) error {
 	values, err := toMap(typed)
 	if err != nil {
@@ -135,7 +136,7 @@ func (r *reconciliation) applyChart(ctx context.Context, component string, typed
 	return err
 }
 
-// component is the set of a component's objects, without the objects.
+// componentSet returns the set of a component without its objects.
 func (r *reconciliation) componentSet(name string) apply.Set {
 	yes := true
 	var optional []schema.GroupVersionKind
@@ -152,7 +153,8 @@ func (r *reconciliation) componentSet(name string) apply.Set {
 	}
 }
 
-// embedded applies a server's chart and counts its pods.
+// applyEmbeddedServer applies the chart of an embedded server and returns its number of
+// ready and desired pods.
 func (r *reconciliation) applyEmbeddedServer(ctx context.Context, component string, typed values) (ready, desired int32, err error) {
 	if err := r.applyChart(ctx, component, typed); err != nil {
 		return 0, 0, err
@@ -161,18 +163,19 @@ func (r *reconciliation) applyEmbeddedServer(ctx context.Context, component stri
 	return state.ready, state.desired, err
 }
 
-// workloadStatus is the state of a Deployment or a StatefulSet.
+// workloadStatus is the observed state of a Deployment or StatefulSet.
 type workloadStatus struct {
 	found          bool
 	ready, desired int32
-	// rolling: pods of an older form are still there.
+	// rolling reports whether pods of an older revision still exist.
 	rolling bool
-	// failure is what the Deployment says about pods that do not come.
+	// failure is the Deployment's message about pods that cannot be created or do not
+	// become ready.
 	failure string
 	image   string
 }
 
-// pending says what is missing, "" when nothing is.
+// notReadyReason returns why the workload is not ready, or "" if it is.
 func (w workloadStatus) notReadyReason() string {
 	switch {
 	case w.failure != "":
@@ -217,7 +220,8 @@ func (r *reconciliation) statefulSetStatus(ctx context.Context, component string
 	}, nil
 }
 
-// read gets an object as the cache has it, unstructured, and gives it its type.
+// getWorkload reads an unstructured object from the cache and converts it to its type. It
+// reports whether the object exists.
 func (r *reconciliation) getWorkload(ctx context.Context, kind, component string, into any) (bool, error) {
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(kind))

@@ -1,6 +1,6 @@
-// Package jwtkey makes and reads the JWK Sets (RFC 7517) that sign and verify access
-// tokens: symmetric HS256 keys, and Ed25519 keys (RFC 8037) whose private half only the
-// signer has.
+// Package jwtkey implements the JWK Sets (RFC 7517) that sign and verify access tokens.
+// Keys are symmetric HS256 keys, or Ed25519 key pairs (RFC 8037) whose private key only the
+// signer holds.
 package jwtkey
 
 import (
@@ -12,34 +12,35 @@ import (
 	"slices"
 )
 
-// Algorithms of a key.
+// Supported values of Key.Algorithm.
 const (
 	HS256 = "HS256"
 	EdDSA = "EdDSA"
 )
 
-// Key is a JSON Web Key.
+// Key is a JSON Web Key (RFC 7517, section 4).
 type Key struct {
 	Type      string `json:"kty"`
 	Algorithm string `json:"alg"`
 	Use       string `json:"use"`
 	ID        string `json:"kid"`
 	Curve     string `json:"crv,omitempty"`
-	// K is a symmetric key.
+	// K is the key value of a symmetric key, base64url-encoded.
 	K string `json:"k,omitempty"`
-	// X is the public half of a key pair, D the private one.
+	// X is the public key and D the private key of a key pair, base64url-encoded.
 	X string `json:"x,omitempty"`
 	D string `json:"d,omitempty"`
 }
 
-// Set is a JWK Set.
+// Set is a JWK Set (RFC 7517, section 5).
 type Set struct {
 	Keys []Key `json:"keys"`
 }
 
 var base64URL = base64.RawURLEncoding.EncodeToString
 
-// New makes a key of 256 random bits with a random id.
+// New generates a key of 256 random bits with a random ID. It returns an error if algorithm
+// is neither HS256 nor EdDSA.
 func New(algorithm string) (Key, error) {
 	key := Key{Algorithm: algorithm, Use: "sig", ID: rand.Text()}
 	switch algorithm {
@@ -61,8 +62,8 @@ func New(algorithm string) (Key, error) {
 	return key, nil
 }
 
-// Verifying is the set that verifiers get: the same symmetric keys, or the public
-// halves alone.
+// VerifierSet returns the set that verifiers need: the symmetric keys, or the public keys
+// without the private keys.
 func (s Set) VerifierSet() Set {
 	verifier := Set{Keys: make([]Key, len(s.Keys))}
 	for i, key := range s.Keys {
@@ -72,12 +73,12 @@ func (s Set) VerifierSet() Set {
 	return verifier
 }
 
-// Has says whether the set holds a key of that id.
+// Has reports whether the set contains a key with the given ID.
 func (s Set) Has(id string) bool {
 	return slices.ContainsFunc(s.Keys, func(k Key) bool { return k.ID == id })
 }
 
-// Encode writes the set as JSON, always in the same way.
+// Encode returns the JSON encoding of the set. Equal sets have equal encodings.
 func (s Set) Encode() ([]byte, error) {
 	encoded, err := json.Marshal(s)
 	if err != nil {
@@ -86,7 +87,8 @@ func (s Set) Encode() ([]byte, error) {
 	return encoded, nil
 }
 
-// Parse reads a signing set and refuses one that cannot sign.
+// Parse decodes a signing set. It returns an error if the set is empty, or if a key has an
+// unknown algorithm, no ID, or less than 32 bytes of secret key material.
 func Parse(encoded []byte) (Set, error) {
 	var set Set
 	if err := json.Unmarshal(encoded, &set); err != nil {
@@ -114,7 +116,7 @@ func (k Key) validate() error {
 	}
 	decoded, err := base64.RawURLEncoding.DecodeString(secret)
 	if err != nil {
-		// The decoder's own message would quote the secret's place, which helps nobody.
+		// The decoder's error is dropped, because it describes the secret.
 		return fmt.Errorf("its secret part is not unpadded base64url")
 	}
 	if len(decoded) < 32 {

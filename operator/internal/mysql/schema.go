@@ -10,7 +10,7 @@ import (
 	"ecommerce-stack.dev/operator/internal/ownership"
 )
 
-// markerTable is in each schema of a stack and holds one row.
+// markerTable is a table with one row in each schema of a stack. It holds the marker.
 const markerTable = "ecommerce_stack_owner"
 
 // Schema is a schema of a stack with the accounts that use it.
@@ -19,18 +19,19 @@ type Schema struct {
 	Accounts []Account
 }
 
-// Result of an Ensure.
+// Result is the result of Ensure.
 type Result struct {
-	// Changes made, as phrases such as `grant INSERT on ... to ...`; empty when the
-	// schema was as it should be.
+	// Changes describes the changes made, such as `grant INSERT on ... to ...`. It is
+	// empty if the schema was already in the desired state.
 	Changes []string
-	// Incarnation is another one after the schema was lost and made anew, so that
-	// whoever filled it knows to do so again.
+	// Incarnation identifies this instance of the schema. It differs after the schema
+	// was lost and created again, so that its owner knows to run the migrations again.
 	Incarnation string
 }
 
-// Ensure makes the schema and its accounts as they should be. Without adopt it refuses,
-// with an *ownership.ConflictError, what exists and is not the owner's.
+// Ensure brings the schema and its accounts into the desired state. Unless adopt is set, it
+// returns an *ownership.ConflictError if the schema or an account exists and is not the
+// owner's.
 func (a *Admin) Ensure(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool) (Result, error) {
 	var result Result
 	if err := a.claim(ctx, schema, owner, adopt, &result); err != nil {
@@ -46,7 +47,7 @@ func (a *Admin) Ensure(ctx context.Context, schema Schema, owner ownership.Owner
 	return result, nil
 }
 
-// claim makes the schema if need be and sees to it that its marker names the owner.
+// claim creates the schema if it does not exist and makes its marker name the owner.
 func (a *Admin) claim(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool, result *Result) error {
 	marker, incarnation, err := a.marker(ctx, schema.Name)
 	if err != nil {
@@ -72,7 +73,7 @@ func (a *Admin) claim(ctx context.Context, schema Schema, owner ownership.Owner,
 	return nil
 }
 
-// marker returns nil when the schema, the table or the row does not exist.
+// marker returns nil if the schema, the table or the row does not exist.
 func (a *Admin) marker(ctx context.Context, schema string) (*ownership.Marker, string, error) {
 	var marker ownership.Marker
 	var incarnation string
@@ -85,8 +86,8 @@ func (a *Admin) marker(ctx context.Context, schema string) (*ownership.Marker, s
 	return &marker, incarnation, err
 }
 
-// create claims a schema that has no marker. One without tables is nobody's: making it
-// and marking it are two steps, and the operator may have died between them.
+// create claims a schema that has no marker. A schema without tables has no owner: creating
+// and marking it are two steps, and the operator may have stopped between them.
 func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool, result *Result) error {
 	if !adopt {
 		if err := a.checkUnclaimed(ctx, schema); err != nil {
@@ -109,7 +110,7 @@ func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner
 			return fmt.Errorf("create schema %s: %w", schema.Name, err)
 		}
 	}
-	// Of two stacks that claim it at once, the first row wins.
+	// If two stacks claim the schema at the same time, the first row wins.
 	if _, err := a.db.ExecContext(ctx, "INSERT IGNORE INTO "+qualified+ //nolint:gosec // a quoted name
 		" (id, uid, namespace, name, incarnation) VALUES (1, ?, ?, ?, UUID())",
 		owner.UID, owner.Namespace, owner.Name); err != nil {
@@ -127,7 +128,8 @@ func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner
 	return nil
 }
 
-// checkUnclaimed refuses a schema with tables, and accounts whose password is not ours.
+// checkUnclaimed returns an *ownership.ConflictError if the schema has tables, or if an
+// account exists with a password that is not the stack's.
 func (a *Admin) checkUnclaimed(ctx context.Context, schema Schema) error {
 	var tables int
 	if err := a.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.TABLES"+
@@ -156,8 +158,8 @@ func (a *Admin) checkUnclaimed(ctx context.Context, schema Schema) error {
 	return nil
 }
 
-// Release lets a later stack of the owner's namespace and name take the schema up again.
-// A schema that is not the owner's stays as it is.
+// Release lets a later stack with the owner's namespace and name claim the schema. It does
+// nothing if the schema is not the owner's.
 func (a *Admin) Release(ctx context.Context, schema Schema, owner ownership.Owner) error {
 	marker, _, err := a.marker(ctx, schema.Name)
 	if err != nil || marker == nil || marker.UID != owner.UID || marker.Released {
@@ -171,8 +173,8 @@ func (a *Admin) Release(ctx context.Context, schema Schema, owner ownership.Owne
 	return nil
 }
 
-// Drop destroys the schema and its accounts if they are the owner's. The marker goes
-// last, so that a drop that was cut short is taken up again.
+// Drop drops the schema and its accounts if they are the owner's. The marker is dropped
+// last, so that an interrupted drop can be repeated.
 func (a *Admin) Drop(ctx context.Context, schema Schema, owner ownership.Owner) error {
 	marker, _, err := a.marker(ctx, schema.Name)
 	if err != nil || marker == nil || marker.UID != owner.UID {
@@ -192,5 +194,5 @@ func (a *Admin) Drop(ctx context.Context, schema Schema, owner ownership.Owner) 
 // identifier quotes a name (https://dev.mysql.com/doc/refman/8.4/en/identifiers.html).
 func identifier(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 
-// marking is the quoted name of a schema's marker table.
+// markerTableName returns the quoted and qualified name of a schema's marker table.
 func markerTableName(schema string) string { return identifier(schema) + "." + identifier(markerTable) }

@@ -1,6 +1,6 @@
-// Package rabbitmq makes and heals the virtual host of a stack on a RabbitMQ broker:
-// its users, their permissions, and the topology that services/event defines. It
-// observes, compares, and changes only the difference.
+// Package rabbitmq implements the provisioning of a stack's virtual host on a RabbitMQ
+// broker: its users, their permissions, and the topology that services/event defines. It
+// compares the observed with the desired state and changes only the difference.
 package rabbitmq
 
 import (
@@ -13,25 +13,26 @@ import (
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 )
 
-// timeout of one call of the management API.
+// timeout limits one request to the management API.
 const timeout = 10 * time.Second
 
-// Server says how to reach the management API as an administrator.
+// Server holds the settings for an administrator's access to the management API.
 type Server struct {
 	URL      string
 	Username string
 	Password string
-	// Transport replaces the default one when set.
+	// Transport replaces the default transport unless it is nil.
 	Transport http.RoundTripper
 }
 
-// Admin is an administrator's client.
+// Admin is an administrator's client of the management API.
 type Admin struct {
 	client   *rabbithole.Client
 	username string
 }
 
-// Connect checks that the account is an administrator's.
+// Connect returns a client. It returns an error if the management API cannot be reached, or
+// if the user does not have the tag administrator.
 func Connect(server Server) (*Admin, error) {
 	client, err := rabbithole.NewClient(server.URL, server.Username, server.Password)
 	if err != nil {
@@ -54,7 +55,7 @@ func Connect(server Server) (*Admin, error) {
 		"`rabbitmqctl set_user_tags %s administrator`", server.Username, server.URL, server.Username)
 }
 
-// URL is what a service connects to. host is host:port.
+// AMQPURL returns the URL with which a service connects. host is host:port.
 func AMQPURL(secure bool, host, username, password, vhost string) string {
 	address := url.URL{
 		Scheme: "amqp", User: url.UserPassword(username, password), Host: host,
@@ -66,7 +67,7 @@ func AMQPURL(secure bool, host, username, password, vhost string) string {
 	return address.String()
 }
 
-// call closes the answer of a change.
+// closeBody closes the body of a response that has no content of interest.
 func closeBody(response *http.Response, err error) error {
 	if err != nil {
 		return err
@@ -79,7 +80,7 @@ func isNotFound(err error) bool {
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
 }
 
-// ignoreNotFound turns "no such thing" into nil.
+// ignoreNotFound returns nil without an error if err says that the object does not exist.
 func ignoreNotFound[T any](thing *T, err error) (*T, error) {
 	if isNotFound(err) {
 		return nil, nil

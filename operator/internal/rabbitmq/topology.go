@@ -12,13 +12,13 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Mismatch says that an exchange or a queue exists with properties that cannot be
-// changed. Only a person can settle it, because messages may be lost.
+// MismatchError is returned when an exchange or a queue exists with properties that cannot
+// be changed. Only a person can resolve it, because deleting it may lose messages.
 type MismatchError struct {
 	VHost, What, Observed, Desired string
 }
 
-// Error says what differs and what to do.
+// Error describes the difference and how to resolve it.
 func (e *MismatchError) Error() string {
 	return fmt.Sprintf("%s in virtual host %s is %s but must be %s: drain and delete it, then the operator creates it again",
 		e.What, e.VHost, e.Observed, e.Desired)
@@ -81,7 +81,7 @@ func (a *Admin) ensureQueues(vhost VHost) ([]string, error) {
 	return changes, nil
 }
 
-// same compares arguments as JSON, which knows one kind of number.
+// equalArguments compares arguments by their JSON encoding, which has one type of number.
 func equalArguments(observed, desired map[string]any) bool {
 	raw, err := json.Marshal(desired)
 	if err != nil {
@@ -94,7 +94,8 @@ func equalArguments(observed, desired map[string]any) bool {
 	return reflect.DeepEqual(observed, read)
 }
 
-// ensureBindings makes what is missing, then removes what brings a queue other events.
+// ensureBindings creates missing bindings, then removes bindings that route other events to
+// the stack's queues.
 func (a *Admin) ensureBindings(vhost VHost) ([]string, error) {
 	desired := map[event.Binding]bool{}
 	owned := map[string]bool{}

@@ -28,7 +28,7 @@ func (a *Admin) ensureUsers(vhost VHost) ([]string, error) {
 	return changes, nil
 }
 
-// ensureUser compares the password with the stored hash, so that it need not try it.
+// ensureUser compares the password with the stored hash, which avoids a login attempt.
 func (a *Admin) ensureUser(_ string, user User) ([]string, error) {
 	found, err := ignoreNotFound(a.client.GetUser(user.Name))
 	if err != nil {
@@ -51,8 +51,9 @@ func (a *Admin) ensureUser(_ string, user User) ([]string, error) {
 	return []string{change}, nil
 }
 
-// hasPassword follows https://www.rabbitmq.com/docs/passwords#algorithm: four bytes of
-// salt, then the hash of salt and password.
+// hasPassword reports whether the user has the password. The stored value is four bytes of
+// salt, followed by the hash of salt and password
+// (https://www.rabbitmq.com/docs/passwords#algorithm).
 func hasPassword(user *rabbithole.UserInfo, password string) bool {
 	const salt = 4
 	stored, err := base64.StdEncoding.DecodeString(user.PasswordHash)
@@ -68,7 +69,7 @@ func hasPassword(user *rabbithole.UserInfo, password string) bool {
 	return bytes.Equal(stored[salt:], sum[:])
 }
 
-// ensurePermissions also takes away what the user may do in other virtual hosts.
+// ensurePermissions also removes the user's permissions in other virtual hosts.
 func (a *Admin) ensurePermissions(vhost string, user User) ([]string, error) {
 	observed, err := a.client.ListPermissionsOf(user.Name)
 	if err != nil {

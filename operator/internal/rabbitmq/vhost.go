@@ -10,22 +10,23 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// VHost is the virtual host of a stack with the users that work in it.
+// VHost is the virtual host of a stack with its users.
 type VHost struct {
 	Name  string
 	Users []User
 }
 
-// User is a service's account.
+// User is the account of a service.
 type User struct {
 	Name       string
 	Password   string
 	Permission event.Permission
 }
 
-// Ensure makes the virtual host, its users and its topology as they should be, and
-// returns the changes it made as phrases. Without adopt it refuses, with an
-// *ownership.ConflictError, what exists and is not the owner's.
+// Ensure brings the virtual host, its users and its topology into the desired state, and
+// returns descriptions of the changes that it made. Unless adopt is set, it returns an
+// *ownership.ConflictError if the virtual host or a user exists and is not the owner's. It
+// returns a *MismatchError if an exchange or queue has properties that cannot be changed.
 func (a *Admin) Ensure(vhost VHost, owner ownership.Owner, adopt bool) ([]string, error) {
 	changes, err := a.claim(vhost, owner, adopt)
 	if err != nil {
@@ -57,8 +58,8 @@ func (a *Admin) ensureUsersAndTopology(vhost VHost) ([]string, error) {
 	return changes, nil
 }
 
-// claim makes the virtual host if need be and sees to it that its description, which is
-// set in the same call, names the owner.
+// claim creates the virtual host if it does not exist. The marker in its description is set
+// by the same request.
 func (a *Admin) claim(vhost VHost, owner ownership.Owner, adopt bool) ([]string, error) {
 	found, err := ignoreNotFound(a.client.GetVhost(vhost.Name))
 	if err != nil {
@@ -82,7 +83,8 @@ func (a *Admin) claim(vhost VHost, owner ownership.Owner, adopt bool) ([]string,
 	if err := a.setMarker(vhost.Name, ownership.Marker{Owner: owner}); err != nil {
 		return nil, err
 	}
-	// Whoever makes a virtual host may use it; whoever takes one over may not, yet.
+	// The creator of a virtual host has permissions in it. After an adoption they must
+	// be granted.
 	if err := closeBody(a.client.UpdatePermissionsIn(vhost.Name, a.username,
 		rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"})); err != nil {
 		return nil, fmt.Errorf("grant the administrator access to virtual host %s: %w", vhost.Name, err)
@@ -112,8 +114,8 @@ func (a *Admin) setMarker(vhost string, marker ownership.Marker) error {
 	return nil
 }
 
-// Release lets a later stack of the owner's namespace and name take the virtual host up
-// again. One that is not the owner's stays as it is.
+// Release lets a later stack with the owner's namespace and name claim the virtual host. It
+// does nothing if the virtual host is not the owner's.
 func (a *Admin) Release(vhost VHost, owner ownership.Owner) error {
 	owned, err := a.owns(vhost, owner)
 	if err != nil || !owned {
@@ -122,8 +124,9 @@ func (a *Admin) Release(vhost VHost, owner ownership.Owner) error {
 	return a.setMarker(vhost.Name, ownership.Marker{Owner: owner, Released: true})
 }
 
-// Delete destroys the virtual host with its messages, and its users, if they are the
-// owner's. The marker goes last, so that a deletion that was cut short is taken up again.
+// Delete deletes the virtual host with its messages, and its users, if they are the
+// owner's. The virtual host, which holds the marker, is deleted last, so that an
+// interrupted deletion can be repeated.
 func (a *Admin) Delete(vhost VHost, owner ownership.Owner) error {
 	owned, err := a.owns(vhost, owner)
 	if err != nil || !owned {
