@@ -103,8 +103,9 @@ test: ## Everything to a verdict: lint, unit, integration, operator and charts, 
 	done; echo; $(GO) run ./hack/verdict --results $(TESTS) $$failed
 
 .PHONY: lint
-lint: tools ## Formatting, vet, staticcheck, gosec and the rest of .golangci.yml
+lint: tools ## Formatting, vet, staticcheck, gosec and the rest of .golangci.yml, kube-api-linter on operator/api
 	@$(WITH_GO) for m in $(MODULES); do (cd $$m && GOWORK=off $(TOOL_DIR)/golangci-lint run -c "$(CURDIR)/.golangci.yml" ./...); done
+	@$(WITH_GO) cd operator/api && GOWORK=off $(TOOL_DIR)/golangci-lint-kube-api-linter run -c .kube-api-linter.yml ./...
 
 .PHONY: unit
 unit: tools ## Tests that need no server, in seconds
@@ -149,9 +150,9 @@ deps: ## Install the Debian packages that the tests need (root; elsewhere it say
 	@$(WITH_GO) $(GO) run ./hack/deps integration bench
 
 .PHONY: tools
-tools: $(TOOL_DIR)/golangci-lint $(TOOL_DIR)/gotestsum $(TOOL_DIR)/controller-gen ## Build linters and test runner from hack/tools
+tools: $(TOOL_DIR)/golangci-lint $(TOOL_DIR)/golangci-lint-kube-api-linter $(TOOL_DIR)/gotestsum $(TOOL_DIR)/controller-gen ## Build linters and test runner from hack/tools
 
-$(TOOL_DIR)/golangci-lint $(TOOL_DIR)/gotestsum $(TOOL_DIR)/controller-gen: hack/tools/go.mod hack/tools/go.sum
+$(TOOL_DIR)/golangci-lint $(TOOL_DIR)/golangci-lint-kube-api-linter $(TOOL_DIR)/gotestsum $(TOOL_DIR)/controller-gen: hack/tools/go.mod hack/tools/go.sum
 	@echo "building $(notdir $@)"
 	@mkdir -p $(TOOL_DIR) && cd hack/tools && GOWORK=off $(GO) build -o $@ $$(GOWORK=off $(GO) list tool | grep '/$(notdir $@)$$') && touch $@
 
