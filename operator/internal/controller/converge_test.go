@@ -21,7 +21,7 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-func TestAStackOnExternalServersBecomesReady(t *testing.T) {
+func TestStackWithExternalServersBecomesReady(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.apply(t)
@@ -69,7 +69,7 @@ func (f *fixture) checkSchemaAccess(t *testing.T) {
 	}
 }
 
-// checkEventDelivery publishes as sales and reads as stock.
+// checkEventDelivery publishes as sales and consumes as stock.
 func (f *fixture) checkEventDelivery(t *testing.T) {
 	open := func(secret string) *amqp091.Channel {
 		connection, err := amqp091.Dial(f.value(t, secret, "url"))
@@ -118,11 +118,12 @@ func (f *fixture) checkKeysMatch(t *testing.T) {
 	}
 }
 
-func TestASteadyPassWritesNothing(t *testing.T) {
+func TestReconcilingReadyStackWritesNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
-	// The status of the last pass comes back by the watch; let that settle.
+	// The last status update triggers a reconciliation by the watch. Wait until that is
+	// over.
 	f.eventually(t, func(context.Context) error { return f.checkNoWritesFor(2, writes.of(f.namespace)) })
 	f.exec(t, "SET GLOBAL log_output = 'TABLE'")
 	f.exec(t, "SET GLOBAL general_log = ON")
@@ -140,11 +141,11 @@ func TestASteadyPassWritesNothing(t *testing.T) {
 	}
 	reads, changes := f.statements(t)
 	if reads == 0 || changes > 0 {
-		t.Errorf("%d statements that read and %d that change in MySQL's log, want some and none", reads, changes)
+		t.Errorf("%d read and %d write statements in MySQL's log, want some and none", reads, changes)
 	}
 }
 
-// statements in MySQL's log that are about this test's schemas.
+// statements counts the statements in MySQL's log that refer to this test's schemas.
 func (f *fixture) statements(t *testing.T) (reads, changes int) {
 	t.Helper()
 	const about = "SELECT COUNT(*) FROM mysql.general_log WHERE argument LIKE ? AND argument REGEXP ?"
@@ -154,7 +155,7 @@ func (f *fixture) statements(t *testing.T) (reads, changes int) {
 	return reads, changes
 }
 
-// passes waits until the broker was observed n times more.
+// waitForReconciles waits until the broker was observed n more times.
 func (f *fixture) waitForReconciles(n int64) error {
 	until := f.observations.Load() + n
 	return wait.PollUntilContextTimeout(context.Background(), testResync/20, eventuallyTimeout, true,
@@ -171,7 +172,7 @@ func (f *fixture) checkNoWritesFor(n int64, written int) error {
 	return nil
 }
 
-func TestDriftIsHealed(t *testing.T) {
+func TestDriftIsCorrected(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
@@ -210,7 +211,7 @@ func TestDriftIsHealed(t *testing.T) {
 	f.waitForEvent(t, "DriftHealed", "create schema "+schema)
 	f.eventually(t, func(context.Context) error {
 		if f.deploymentChecksum(t, "sales") == before {
-			return errors.New("the pods of sales were not replaced, so nothing migrates the new schema")
+			return errors.New("the pods of sales were not replaced, so the new schema is not migrated")
 		}
 		return nil
 	})
@@ -227,7 +228,7 @@ func (f *fixture) deploymentChecksum(t *testing.T, service string) string {
 	return deployment.Spec.Template.Annotations[checksumAnnotation]
 }
 
-func TestALostCredentialIsReplacedAndItsPodsToo(t *testing.T) {
+func TestDeletedCredentialIsReplacedWithItsPods(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
@@ -242,13 +243,13 @@ func TestALostCredentialIsReplacedAndItsPodsToo(t *testing.T) {
 		return nil
 	})
 	if f.value(t, "stock-mysql", "password") == password {
-		t.Error("the password is the lost one, want a new one")
+		t.Error("the password was not replaced")
 	}
 	f.runPods(t)
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
 }
 
-func TestWhatIsNoLongerWantedIsPruned(t *testing.T) {
+func TestRemovedObjectsArePruned(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.stack.Spec.Gateway.Ingress = &v1alpha1.IngressSpec{Host: "shop.example"}

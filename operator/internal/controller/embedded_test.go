@@ -20,10 +20,10 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// TestAStackWithServersOfItsOwn plays the kubelet: the servers of the suite stand for
-// the embedded ones, under the names that these have in a cluster. Their schemas have no
-// prefix, so there is one such test.
-func TestAStackWithServersOfItsOwn(t *testing.T) {
+// TestStackWithEmbeddedServersBecomesReady simulates the kubelet: connections to the
+// embedded servers are redirected to those of the suite. Their schemas have no prefix, so
+// only one test can do this.
+func TestStackWithEmbeddedServersBecomesReady(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	mysql := f.stack.Spec.MySQL.External
@@ -63,7 +63,8 @@ func TestAStackWithServersOfItsOwn(t *testing.T) {
 	f.checkVolumesDeleted(t)
 }
 
-// credentials are those of the suite's servers, as an earlier stack would have left them.
+// createAdminSecrets creates the Secrets of a former stack, with the credentials of the
+// suite's servers.
 func (f *fixture) createAdminSecrets(t *testing.T) {
 	t.Helper()
 	admin := &corev1.Secret{}
@@ -118,7 +119,8 @@ func (f *fixture) volume(name, component string) *corev1.PersistentVolumeClaim {
 	}
 }
 
-// checkVolumesDeleted, or only wait for a controller that this API server has not.
+// checkVolumesDeleted accepts a volume that waits for a controller that the suite does not
+// run.
 func (f *fixture) checkVolumesDeleted(t *testing.T) {
 	t.Helper()
 	claim := f.volume("data-demo-mysql-0", "mysql")

@@ -20,9 +20,9 @@ import (
 	"ecommerce-stack.dev/operator/internal/chart"
 )
 
-var errStepLimit = errors.New("killed")
+var errStepLimit = errors.New("step limit reached")
 
-// stepLimit lets an operator live for a number of steps: writes to the API server, and
+// stepLimit stops an operator after a number of steps: writes to the API server, and
 // requests to MySQL and RabbitMQ.
 type stepLimit struct{ left atomic.Int64 }
 
@@ -45,7 +45,7 @@ func (l *stepLimit) dial(ctx context.Context, network, address string) (net.Conn
 	return &limitedConn{connection, l}, err
 }
 
-// limitedConn breaks before a request is sent.
+// limitedConn returns an error before a request is sent.
 type limitedConn struct {
 	net.Conn
 	limit *stepLimit
@@ -58,7 +58,7 @@ func (c *limitedConn) Write(b []byte) (int, error) {
 	return c.Conn.Write(b)
 }
 
-// operator is a reconciler without a manager and without a cache.
+// operator returns a reconciler without a manager and a cache.
 func (l *stepLimit) operator(t *testing.T) *Reconciler {
 	t.Helper()
 	base, err := client.NewWithWatch(apiServer, client.Options{Scheme: api.Scheme()})
@@ -94,7 +94,8 @@ func (l *stepLimit) operator(t *testing.T) *Reconciler {
 	}
 }
 
-// reconcile makes passes until the stack's pods are waited for, or the operator dies.
+// reconcile reconciles until the stack's objects are applied. It reports whether that
+// happened before the step limit.
 func (f *fixture) reconcile(t *testing.T, r *Reconciler) bool {
 	t.Helper()
 	for range 5 {
@@ -108,31 +109,31 @@ func (f *fixture) reconcile(t *testing.T, r *Reconciler) bool {
 	return false
 }
 
-func TestAnOperatorThatDiesAtAnyStepIsSucceeded(t *testing.T) {
+func TestReconcileCompletesAfterCrashAtAnyStep(t *testing.T) {
 	f := newFixture(t)
 	whole := &stepLimit{}
 	whole.left.Store(1 << 30)
 	f.stack.Labels = map[string]string{ignoredLabel: "true"}
 	f.apply(t)
 	if !f.reconcile(t, whole.operator(t)) {
-		t.Fatal("an operator that lives did not finish")
+		t.Fatal("an operator without a step limit did not finish")
 	}
 	steps := 1<<30 - whole.left.Load()
 	t.Logf("%d steps from nothing to applied", steps)
-	for died := int64(1); died < steps; died += max(1, steps/25) {
-		t.Run(fmt.Sprintf("at step %d", died), func(t *testing.T) {
+	for limit := int64(1); limit < steps; limit += max(1, steps/25) {
+		t.Run(fmt.Sprintf("at step %d", limit), func(t *testing.T) {
 			f := newFixture(t)
 			f.stack.Labels = map[string]string{ignoredLabel: "true"}
 			f.apply(t)
 			first := &stepLimit{}
-			first.left.Store(died)
+			first.left.Store(limit)
 			if f.reconcile(t, first.operator(t)) {
-				t.Logf("%d steps were enough", died)
+				t.Logf("%d steps were sufficient", limit)
 			}
 			second := &stepLimit{}
 			second.left.Store(1 << 30)
 			if !f.reconcile(t, second.operator(t)) {
-				t.Fatalf("the successor did not finish: %s", f.live(t).Status.Phase)
+				t.Fatalf("the restarted operator did not finish: %s", f.live(t).Status.Phase)
 			}
 			f.checkSchemaAccess(t)
 		})

@@ -80,8 +80,8 @@ func (r *reconciliation) adoptSecret(ctx context.Context, component string, key 
 		return nil, fmt.Errorf("read Secret %s: %w", key.Name, err)
 	}
 	labels := apply.Labels(r.stack.Name, component)
-	ours := secret.Labels[apply.ManagedByLabel] == apply.Manager && secret.Labels[apply.InstanceLabel] == r.stack.Name
-	if !ours {
+	managed := secret.Labels[apply.ManagedByLabel] == apply.Manager && secret.Labels[apply.InstanceLabel] == r.stack.Name
+	if !managed {
 		if !r.stack.Spec.Adopt {
 			return nil, &apply.NotOwnedError{Kind: "Secret", Namespace: key.Namespace, Name: key.Name}
 		}

@@ -30,10 +30,10 @@ import (
 	"ecommerce-stack.dev/operator/api/v1alpha1"
 )
 
-// testResync is short, so that a test sees many passes.
+// testResync is short, so that a test observes many reconciliations.
 const testResync = 2 * time.Second
 
-// ignoredLabel is the label of stacks that the suite's operator does not see.
+// ignoredLabel is the label of stacks that the suite's operator ignores.
 const ignoredLabel = "ignored-by-suite"
 
 var notIgnored = func() labels.Selector {
@@ -44,8 +44,8 @@ var notIgnored = func() labels.Selector {
 	return labels.NewSelector().Add(*absent)
 }()
 
-// The suite runs one API server and one operator; each test has a namespace, a schema
-// prefix and a virtual host of its own.
+// The suite runs one API server and one operator. Each test has its own namespace, schema
+// prefix and virtual host.
 var (
 	apiServer *rest.Config
 	api       client.Client
@@ -148,7 +148,7 @@ func testOptions() Options {
 	}
 }
 
-// writeCounter counts the operator's requests that change something, by namespace.
+// writeCounter counts the operator's write requests by namespace.
 type writeCounter struct {
 	mu    sync.Mutex
 	count map[string]int

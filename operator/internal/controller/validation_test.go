@@ -18,7 +18,7 @@ import (
 	"ecommerce-stack.dev/operator/api/v1alpha1"
 )
 
-// document is a stack as people write it. Creation is only tried.
+// newStack returns a stack from YAML. The tests create it only in a dry run.
 func newStack(t *testing.T, name, spec string) *unstructured.Unstructured {
 	t.Helper()
 	object := &unstructured.Unstructured{}
@@ -36,7 +36,7 @@ const (
 	externalRabbitMQ = `{managementURL: "http://mq.example:15672", host: mq.example, adminSecretRef: {name: a}}`
 )
 
-func TestAStackThatBreaksARuleIsRefusedWithTheFix(t *testing.T) {
+func TestInvalidSpecIsRejectedWithResolution(t *testing.T) {
 	t.Parallel()
 	skipIfShort(t)
 	cases := []struct{ spec, message string }{
@@ -103,7 +103,7 @@ func TestAStackThatBreaksARuleIsRefusedWithTheFix(t *testing.T) {
 	for _, name := range []string{"with.dot", "1digit", strings.Repeat("a", 41)} {
 		err := api.Create(context.Background(), newStack(t, name, "{}"), client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), "at most 40 lower-case letters") {
-			t.Errorf("name %s: error %v, want one that says what names may be", name, err)
+			t.Errorf("name %s: error %v, want one that describes valid names", name, err)
 		}
 	}
 }
@@ -134,7 +134,7 @@ func TestGatewayWithinTheLimitsIsAccepted(t *testing.T) {
 	}
 }
 
-func TestAStackThatChangesWhatCannotChangeIsRefusedWithTheFix(t *testing.T) {
+func TestImmutableFieldChangeIsRejectedWithResolution(t *testing.T) {
 	t.Parallel()
 	skipIfShort(t)
 	cases := []struct{ before, after, message string }{
@@ -153,14 +153,14 @@ func TestAStackThatChangesWhatCannotChangeIsRefusedWithTheFix(t *testing.T) {
 	for i, c := range cases {
 		name := "change-" + string(rune('a'+i))
 		stack := newStack(t, name, c.before)
-		// Paused, so that the operator leaves it alone.
+		// The operator ignores a paused stack.
 		if err := unstructured.SetNestedField(stack.Object, true, "spec", "paused"); err != nil {
 			t.Fatal(err)
 		}
 		if err := api.Create(context.Background(), stack); err != nil {
 			t.Fatalf("%s: %v", c.before, err)
 		}
-		// The operator may write the status in between.
+		// The operator may update the status concurrently.
 		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 			if err := api.Get(context.Background(), client.ObjectKeyFromObject(stack), stack); err != nil {
 				return err
@@ -178,7 +178,7 @@ func TestAStackThatChangesWhatCannotChangeIsRefusedWithTheFix(t *testing.T) {
 	}
 }
 
-func TestAnEmptySpecIsDefaulted(t *testing.T) {
+func TestEmptySpecIsDefaulted(t *testing.T) {
 	t.Parallel()
 	skipIfShort(t)
 	stack := &v1alpha1.ECommerceStack{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "defaults"}}
@@ -196,7 +196,7 @@ func TestAnEmptySpecIsDefaulted(t *testing.T) {
 	}
 }
 
-func TestTheSamplesAreAccepted(t *testing.T) {
+func TestSamplesAreValid(t *testing.T) {
 	t.Parallel()
 	skipIfShort(t)
 	found := 0

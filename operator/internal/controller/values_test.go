@@ -16,7 +16,7 @@ import (
 	"ecommerce-stack.dev/operator/internal/chart"
 )
 
-// described is a stack as the API server would have defaulted it.
+// defaultedStack returns a stack with the defaults that the API server sets.
 func defaultedStack() *v1alpha1.ECommerceStack {
 	minutes := func(n int) metav1.Duration { return metav1.Duration{Duration: time.Duration(n) * time.Minute} }
 	return &v1alpha1.ECommerceStack{
@@ -33,7 +33,7 @@ func defaultedStack() *v1alpha1.ECommerceStack {
 	}
 }
 
-// rendered is an object of the stack.
+// render returns the stack's object of a kind, or nil.
 func render(t *testing.T, stack *v1alpha1.ECommerceStack, component, kind string) *unstructured.Unstructured {
 	t.Helper()
 	typed := map[string]func() values{
@@ -63,8 +63,8 @@ func render(t *testing.T, stack *v1alpha1.ECommerceStack, component, kind string
 	return nil
 }
 
-// environment of the main container, plain values only. Server-side apply refuses a name
-// that occurs twice.
+// environment returns the literal environment variables of the main container. Duplicate
+// names are an error, because server-side apply rejects them.
 func environment(t *testing.T, deployment *unstructured.Unstructured) map[string]string {
 	t.Helper()
 	containers, _, err := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", "containers")
@@ -84,7 +84,7 @@ func environment(t *testing.T, deployment *unstructured.Unstructured) map[string
 	return env
 }
 
-func TestTheSpecReachesTheServices(t *testing.T) {
+func TestSpecSetsServiceEnvironment(t *testing.T) {
 	t.Parallel()
 	stack := defaultedStack()
 	stack.Spec.Gateway.CacheTTL = &metav1.Duration{}
@@ -115,7 +115,7 @@ func TestTheSpecReachesTheServices(t *testing.T) {
 	}
 }
 
-func TestGatewayDerivesItsConnectionLimitUnlessTold(t *testing.T) {
+func TestConnectionLimitIsUnsetByDefault(t *testing.T) {
 	t.Parallel()
 	env := environment(t, render(t, defaultedStack(), charts.Gateway, "Deployment"))
 	if value, set := env["MAX_CONNECTIONS"]; set || env["MAX_CONNECTIONS_PER_ADDRESS"] != "256" {
@@ -174,7 +174,7 @@ func TestClientAddressProblemNamesTheField(t *testing.T) {
 	}
 }
 
-func TestAnAutoscalerOwnsTheReplicas(t *testing.T) {
+func TestAutoscalerOwnsReplicas(t *testing.T) {
 	t.Parallel()
 	stack := defaultedStack()
 	if n, _, _ := unstructured.NestedInt64(render(t, stack, charts.Sales, "Deployment").Object, "spec", "replicas"); n != 1 {
@@ -182,7 +182,7 @@ func TestAnAutoscalerOwnsTheReplicas(t *testing.T) {
 	}
 	stack.Spec.Sales.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 4, TargetCPU: 50}
 	if _, set, _ := unstructured.NestedInt64(render(t, stack, charts.Sales, "Deployment").Object, "spec", "replicas"); set {
-		t.Error("the Deployment sets replicas beside an autoscaler")
+		t.Error("the Deployment sets replicas despite an autoscaler")
 	}
 	scaler := render(t, stack, charts.Sales, "HorizontalPodAutoscaler")
 	if n, _, _ := unstructured.NestedInt64(scaler.Object, "spec", "maxReplicas"); n != 4 {
@@ -204,7 +204,7 @@ func TestResourcesReplaceTheDefaults(t *testing.T) {
 	}
 }
 
-func TestServersUseTheMemoryTheyAreGiven(t *testing.T) {
+func TestServerMemorySettingsFollowTheLimit(t *testing.T) {
 	t.Parallel()
 	stack := defaultedStack()
 	limit := &v1alpha1.ResourceSpec{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("4Gi")}}
@@ -222,7 +222,7 @@ func TestServersUseTheMemoryTheyAreGiven(t *testing.T) {
 	}
 }
 
-func TestNetworkPoliciesCanBeLeftOut(t *testing.T) {
+func TestNetworkPoliciesCanBeDisabled(t *testing.T) {
 	t.Parallel()
 	stack, no := defaultedStack(), false
 	stack.Spec.NetworkPolicies = &no
@@ -233,7 +233,7 @@ func TestNetworkPoliciesCanBeLeftOut(t *testing.T) {
 	}
 }
 
-func TestActionsNameTheKindOfChange(t *testing.T) {
+func TestEventActionNamesKindOfChange(t *testing.T) {
 	t.Parallel()
 	for change, want := range map[string]string{"create queue a.b": "CreateQueue", "apply Deployment x": "ApplyDeployment", "x": "X", "": ""} {
 		if got := eventAction(change); got != want {

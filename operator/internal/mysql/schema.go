@@ -147,11 +147,11 @@ func (a *Admin) checkUnclaimed(ctx context.Context, schema Schema) error {
 			}
 			continue
 		}
-		ours, err := a.canLogIn(ctx, account.Name, account.Password)
+		matches, err := a.canLogIn(ctx, account.Name, account.Password)
 		if err != nil {
 			return err
 		}
-		if !ours {
+		if !matches {
 			return &ownership.ConflictError{What: fmt.Sprintf("account %q", account.Name)}
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// fixture is a virtual host that no other test has, on the shared broker.
+// fixture is a virtual host on the shared broker that no other test uses.
 type fixture struct {
 	admin *rabbitmq.Admin
 	root  *rabbithole.Client
@@ -51,7 +51,7 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-// drop closes the answer of a call.
+// closeBody closes the body of a response.
 func closeBody(response *http.Response, err error) error {
 	if err != nil {
 		return err
@@ -68,14 +68,14 @@ func (f *fixture) ensure(t *testing.T, adopt bool) []string {
 	return changes
 }
 
-func TestEnsureMakesTheTopologyAndThenChangesNothing(t *testing.T) {
+func TestEnsureProvisionsTopologyOnceAndIsIdempotent(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	if changes := f.ensure(t, false); len(changes) == 0 {
-		t.Fatal("the first pass changed nothing")
+		t.Fatal("the first call changed nothing")
 	}
 	if changes := f.ensure(t, false); len(changes) > 0 {
-		t.Errorf("a second pass changed %q, want nothing", changes)
+		t.Errorf("a second call changed %q, want nothing", changes)
 	}
 	bindings, err := f.root.ListBindingsIn(f.vhost.Name)
 	if err != nil {
@@ -94,14 +94,14 @@ func TestEnsureMakesTheTopologyAndThenChangesNothing(t *testing.T) {
 	}
 }
 
-func TestDriftIsHealedAndNamed(t *testing.T) {
+func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
 	sales := f.vhost.Users[1].Name
 	cases := []struct {
 		name, change string
-		damage       func() error
+		drift        func() error
 	}{
 		{"a queue was deleted", "create queue " + event.StockQueue + ".dead", func() error {
 			return closeBody(f.root.DeleteQueue(f.vhost.Name, event.StockQueue+".dead"))
@@ -124,19 +124,19 @@ func TestDriftIsHealedAndNamed(t *testing.T) {
 		}},
 	}
 	for _, c := range cases {
-		if err := c.damage(); err != nil {
+		if err := c.drift(); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		if changes := f.ensure(t, false); !slices.Contains(changes, c.change) {
 			t.Errorf("%s: changes %q, want %q", c.name, changes, c.change)
 		}
 		if changes := f.ensure(t, false); len(changes) > 0 {
-			t.Errorf("%s: a second pass changed %q, want nothing", c.name, changes)
+			t.Errorf("%s: a second call changed %q, want nothing", c.name, changes)
 		}
 	}
 }
 
-func TestALostVirtualHostIsMadeAgain(t *testing.T) {
+func TestDeletedVirtualHostIsRecreated(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
@@ -145,11 +145,11 @@ func TestALostVirtualHostIsMadeAgain(t *testing.T) {
 	}
 	f.ensure(t, false)
 	if changes := f.ensure(t, false); len(changes) > 0 {
-		t.Errorf("a second pass changed %q, want nothing", changes)
+		t.Errorf("a second call changed %q, want nothing", changes)
 	}
 }
 
-func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
+func TestForeignResourcesAreRejectedUntilAdopted(t *testing.T) {
 	t.Parallel()
 	prepare := map[string]func(t *testing.T, f *fixture) error{
 		"of another stack": func(t *testing.T, f *fixture) error {
@@ -159,10 +159,10 @@ func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
 			f.owner = ours
 			return nil
 		},
-		"made by hand": func(_ *testing.T, f *fixture) error {
+		"created manually": func(_ *testing.T, f *fixture) error {
 			return closeBody(f.root.PutVhost(f.vhost.Name, rabbithole.VhostSettings{Description: "ours"}))
 		},
-		"a user made by hand": func(_ *testing.T, f *fixture) error {
+		"a user created manually": func(_ *testing.T, f *fixture) error {
 			return closeBody(f.root.PutUser(f.vhost.Users[0].Name, rabbithole.UserSettings{Password: "theirs"}))
 		},
 	}
@@ -186,7 +186,7 @@ func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
 	}
 }
 
-func TestAQueueWithOtherPropertiesIsNotTouched(t *testing.T) {
+func TestQueueWithOtherPropertiesIsAMismatch(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
@@ -204,16 +204,16 @@ func TestAQueueWithOtherPropertiesIsNotTouched(t *testing.T) {
 	}
 }
 
-func TestReleaseAndDeleteAskTheMarker(t *testing.T) {
+func TestReleaseAndDeleteRequireOwnership(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
-	stranger := ownership.Owner{UID: "x", Namespace: "shop", Name: "other"}
-	if err := f.admin.Delete(f.vhost, stranger); err != nil {
+	other := ownership.Owner{UID: "x", Namespace: "shop", Name: "other"}
+	if err := f.admin.Delete(f.vhost, other); err != nil {
 		t.Fatal(err)
 	}
 	if changes := f.ensure(t, false); len(changes) > 0 {
-		t.Errorf("a stranger's deletion left %q to heal, want nothing", changes)
+		t.Errorf("a deletion by another owner left %q to correct, want nothing", changes)
 	}
 	if err := f.admin.Release(f.vhost, f.owner); err != nil {
 		t.Fatal(err)
@@ -244,7 +244,7 @@ func (o *onBindings) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-func TestAQueueThatIsDeletedDuringAPassIsMadeInTheSamePass(t *testing.T) {
+func TestQueueDeletedDuringEnsureIsRecreated(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
@@ -256,9 +256,9 @@ func TestAQueueThatIsDeletedDuringAPassIsMadeInTheSamePass(t *testing.T) {
 	}
 	changes, err := admin.Ensure(f.vhost, f.owner, false)
 	if err != nil || !slices.Contains(changes, "create queue "+event.SalesQueue) {
-		t.Errorf("got %q, %v, want that the queue is made", changes, err)
+		t.Errorf("got %q, %v, want the queue to be created", changes, err)
 	}
 	if changes := f.ensure(t, false); len(changes) > 0 {
-		t.Errorf("another pass changed %q, want nothing", changes)
+		t.Errorf("another call changed %q, want nothing", changes)
 	}
 }

@@ -81,9 +81,9 @@ func isNotFound(err error) bool {
 }
 
 // ignoreNotFound returns nil without an error if err says that the object does not exist.
-func ignoreNotFound[T any](thing *T, err error) (*T, error) {
+func ignoreNotFound[T any](object *T, err error) (*T, error) {
 	if isNotFound(err) {
 		return nil, nil
 	}
-	return thing, err
+	return object, err
 }

@@ -18,8 +18,8 @@ func (a *Admin) ensureUsers(vhost VHost) ([]string, error) {
 		for _, step := range []func(string, User) ([]string, error){
 			a.ensureUser, a.ensurePermissions, a.ensureTopicPermissions,
 		} {
-			made, err := step(vhost.Name, user)
-			changes = append(changes, made...)
+			stepChanges, err := step(vhost.Name, user)
+			changes = append(changes, stepChanges...)
 			if err != nil {
 				return changes, fmt.Errorf("user %s: %w", user.Name, err)
 			}

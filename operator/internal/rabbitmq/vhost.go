@@ -32,11 +32,11 @@ func (a *Admin) Ensure(vhost VHost, owner ownership.Owner, adopt bool) ([]string
 	if err != nil {
 		return changes, err
 	}
-	made, err := a.ensureUsersAndTopology(vhost)
-	changes = append(changes, made...)
+	stepChanges, err := a.ensureUsersAndTopology(vhost)
+	changes = append(changes, stepChanges...)
 	if isNotFound(err) { // An exchange or a queue was deleted after it was listed.
-		made, err = a.ensureUsersAndTopology(vhost)
-		changes = append(changes, made...)
+		stepChanges, err = a.ensureUsersAndTopology(vhost)
+		changes = append(changes, stepChanges...)
 	}
 	if err != nil {
 		return changes, fmt.Errorf("virtual host %s: %w", vhost.Name, err)
@@ -49,8 +49,8 @@ func (a *Admin) ensureUsersAndTopology(vhost VHost) ([]string, error) {
 	for _, step := range []func(VHost) ([]string, error){
 		a.ensureUsers, a.ensureExchanges, a.ensureQueues, a.ensureBindings,
 	} {
-		made, err := step(vhost)
-		changes = append(changes, made...)
+		stepChanges, err := step(vhost)
+		changes = append(changes, stepChanges...)
 		if err != nil {
 			return changes, err
 		}
