@@ -154,6 +154,6 @@ const (
 	DeletionDelete DeletionPolicy = "Delete"
 )
 
-// ForceDeleteAnnotation, when set to "true", lets a stack be deleted while its external
-// servers are unreachable. The schemas, accounts and virtual host on them remain.
+// ForceDeleteAnnotation is the annotation that, set to "true", lets a stack be deleted while
+// its external servers are unreachable. The schemas, accounts and virtual host on them remain.
 const ForceDeleteAnnotation = "ecommerce-stack.dev/force-delete"

@@ -82,9 +82,9 @@ func (a *Applier) Apply(ctx context.Context, set Set) ([]Change, error) {
 
 // Delete deletes all objects of the component. It reports whether any existed.
 func (a *Applier) Delete(ctx context.Context, set Set) (bool, error) {
-	left := false
-	_, err := a.prune(ctx, set, func(*unstructured.Unstructured) bool { left = true; return true })
-	return left, err
+	existed := false
+	_, err := a.prune(ctx, set, func(*unstructured.Unstructured) bool { existed = true; return true })
+	return existed, err
 }
 
 // Served reports whether the API server serves a kind. It does not use a cache.

@@ -69,7 +69,7 @@ func (r *reconciliation) removeFinalizer(ctx context.Context) error {
 func (r *reconciliation) deleteComponents(ctx context.Context, components []string) (bool, error) {
 	remaining := false
 	for _, component := range components {
-		deleted, err := r.applier.Delete(ctx, r.componentSet(component))
+		existed, err := r.applier.Delete(ctx, r.componentSet(component))
 		if err != nil {
 			return false, err
 		}
@@ -79,7 +79,7 @@ func (r *reconciliation) deleteComponents(ctx context.Context, components []stri
 			client.MatchingLabels(apply.Labels(r.stack.Name, component))); err != nil {
 			return false, fmt.Errorf("list the pods of %s: %w", component, err)
 		}
-		remaining = remaining || deleted || len(pods.Items) > 0
+		remaining = remaining || existed || len(pods.Items) > 0
 	}
 	return !remaining, nil
 }

@@ -35,7 +35,7 @@ const maxMessageBytes = 1000
 // Only a person can correct it.
 type invalidInputError struct{ message string }
 
-func (u *invalidInputError) Error() string { return u.message }
+func (e *invalidInputError) Error() string { return e.message }
 
 // isTerminal reports whether an error persists until a person acts, so that retrying does
 // not help.

@@ -46,8 +46,8 @@ func (r *reconciliation) reconcileWorkloads(ctx context.Context) (phaseResult, e
 		if err != nil {
 			return phaseResult{}, err
 		}
-		if why := state.notReadyReason(); why != "" {
-			pending = append(pending, service+" "+why)
+		if reason := state.notReadyReason(); reason != "" {
+			pending = append(pending, service+" "+reason)
 		}
 	}
 	if len(pending) > 0 {
