@@ -161,7 +161,7 @@ func (i *installer) sample(ctx context.Context, _ func(string)) error {
 	return err
 }
 
-// status is what this program reads of a stack.
+// status is the part of a stack that this program reads.
 type status struct {
 	Metadata struct{ Generation int64 }
 	Status   struct {
@@ -172,7 +172,7 @@ type status struct {
 	}
 }
 
-// ready waits for the stack, and shows its phase meanwhile.
+// ready waits until the stack is ready, and shows its phase meanwhile.
 func (i *installer) ready(ctx context.Context, detail func(string)) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
@@ -191,15 +191,15 @@ func (i *installer) ready(ctx context.Context, detail func(string)) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("it is not, but says %q; look at `kubectl -n %s describe estack %s` and `kubectl -n %s get pods`: %w",
+			return fmt.Errorf("its phase is %q; run `kubectl -n %s describe estack %s` and `kubectl -n %s get pods`: %w",
 				last.Status.Phase, i.Namespace, i.Stack, i.Namespace, errors.Join(err, ctx.Err()))
 		case <-time.After(500 * time.Millisecond):
 		}
 	}
 }
 
-// ready says whether the stack is Ready as it stands, with all services on tag: right
-// after an upgrade its status may still speak of the images before.
+// ready reports whether the stack is Ready with all services on tag. Right after an upgrade
+// the status may still describe the previous images.
 func (s status) ready(tag string) bool {
 	upgraded := 0
 	for _, c := range s.Status.Components {
