@@ -251,7 +251,7 @@ func TestHTTPRouteFollowsTheSpecAndTheGatewayAPI(t *testing.T) {
 	foreign.SetName("demo-gateway")
 	f.create(t, foreign)
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Gateway.HTTPRoute = f.stack.Spec.Gateway.HTTPRoute })
-	f.waitForMessage(t, "HTTPRoute", "exists already and is not the operator's")
+	f.waitForMessage(t, "HTTPRoute", "already exists and is not managed by the operator")
 	if err := api.Delete(context.Background(), foreign); err != nil {
 		t.Fatal(err)
 	}
