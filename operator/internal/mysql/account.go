@@ -57,11 +57,11 @@ func (a *Admin) ensureAccount(ctx context.Context, schema string, account Accoun
 		}
 		changes = append(changes, "create account "+account.Name)
 	}
-	ok, err := a.canLogIn(ctx, account.Name, account.Password)
+	matches, err := a.canLogIn(ctx, account.Name, account.Password)
 	if err != nil {
 		return changes, err
 	}
-	if !ok {
+	if !matches {
 		if _, err := a.db.ExecContext(ctx, "ALTER USER ?@'%' IDENTIFIED BY ?", account.Name, account.Password); err != nil {
 			return changes, fmt.Errorf("set the password: %w", err)
 		}

@@ -122,10 +122,10 @@ func TestAccountsHaveOnlyTheirPrivileges(t *testing.T) {
 		t.Error("the service dropped a table, want an error")
 	}
 	// An underscore in a grant stands for any character unless it is escaped.
-	neighbour := strings.Replace(f.schema.Name, "_", "x", 1)
-	f.exec(t, "CREATE DATABASE "+neighbour)
-	t.Cleanup(func() { f.exec(t, "DROP DATABASE "+neighbour) })
-	if err := f.as(t, owner, "CREATE TABLE "+neighbour+".a (id INT)"); err == nil {
+	neighbor := strings.Replace(f.schema.Name, "_", "x", 1)
+	f.exec(t, "CREATE DATABASE "+neighbor)
+	t.Cleanup(func() { f.exec(t, "DROP DATABASE "+neighbor) })
+	if err := f.as(t, owner, "CREATE TABLE "+neighbor+".a (id INT)"); err == nil {
 		t.Error("the owner reached a schema with a similar name, want an error")
 	}
 }
