@@ -103,8 +103,9 @@ test: ## Run the whole test suite: lint, unit, integration, race, fuzz, operator
 	done; echo; $(GO) run ./hack/verdict --results $(TESTS) $$failed
 
 .PHONY: lint
-lint: tools ## Run the linters of .golangci.yml, and actionlint on the workflows
+lint: tools ## Run the linters: .golangci.yml, kube-api-linter on operator/api, actionlint on the workflows
 	@$(WITH_GO) for m in $(MODULES); do (cd $$m && GOWORK=off $(TOOL_DIR)/golangci-lint run -c "$(CURDIR)/.golangci.yml" ./...); done
+	@$(WITH_GO) cd operator/api && GOWORK=off $(TOOL_DIR)/golangci-lint-kube-api-linter run -c .kube-api-linter.yml ./...
 	@$(TOOL_DIR)/actionlint
 
 .PHONY: unit
@@ -150,9 +151,10 @@ deps: ## Install the Debian packages that the tests need (root on Debian; else p
 	@$(WITH_GO) $(GO) run ./hack/deps integration bench
 
 .PHONY: tools
-tools: $(TOOL_DIR)/golangci-lint $(TOOL_DIR)/gotestsum $(TOOL_DIR)/controller-gen $(TOOL_DIR)/actionlint ## Build linters and test runner from hack/tools
+TOOLS := $(addprefix $(TOOL_DIR)/,golangci-lint golangci-lint-kube-api-linter gotestsum controller-gen actionlint)
+tools: $(TOOLS) ## Build linters and test runner from hack/tools
 
-$(TOOL_DIR)/golangci-lint $(TOOL_DIR)/gotestsum $(TOOL_DIR)/controller-gen $(TOOL_DIR)/actionlint: hack/tools/go.mod hack/tools/go.sum
+$(TOOLS): hack/tools/go.mod hack/tools/go.sum
 	@echo "building $(notdir $@)"
 	@mkdir -p $(TOOL_DIR) && cd hack/tools && GOWORK=off $(GO) build -o $@ $$(GOWORK=off $(GO) list tool | grep '/$(notdir $@)$$') && touch $@
 

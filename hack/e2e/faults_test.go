@@ -29,7 +29,7 @@ func TestKilledPodsLoseNoOrder(t *testing.T) {
 func TestOrdersAreAcceptedWithoutABroker(t *testing.T) {
 	s := open(t)
 	id := s.product(t, 10)
-	// The operator would start it again; a paused one only looks.
+	// Pause the stack, so that the operator does not start the broker again.
 	must(t, "-n", namespace, "patch", "estack", stack, "--type=merge", "-p", `{"spec":{"paused":true}}`)
 	unpause := func() {
 		must(t, "-n", namespace, "patch", "estack", stack, "--type=merge", "-p", `{"spec":{"paused":false}}`)
@@ -79,7 +79,7 @@ func TestADatabaseThatRestartsAnswers503Meanwhile(t *testing.T) {
 	stackReady(t)
 }
 
-func TestDriftIsHealed(t *testing.T) {
+func TestDriftIsCorrected(t *testing.T) {
 	open(t)
 	const queue = "sales.stock-events.dead"
 	rabbitmqctl := func(arguments ...string) string {

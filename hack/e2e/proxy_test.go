@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// patchGateway changes spec.gateway of the sample stack, and waits until the gateway runs
-// with it.
+// patchGateway patches spec.gateway of the sample stack, and waits until the rollout is
+// complete.
 func patchGateway(t *testing.T, patch string) {
 	t.Helper()
 	generation := func() string {

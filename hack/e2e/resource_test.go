@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-func TestAStackThatBreaksARuleIsRefused(t *testing.T) {
+func TestInvalidStackIsRejected(t *testing.T) {
 	open(t)
-	for rule, c := range map[string]struct{ spec, says string }{
+	for rule, c := range map[string]struct{ spec, field string }{
 		"two databases":    {`{"mysql":{"embedded":{},"external":{"host":"db","adminSecretRef":{"name":"x"}}}}`, "mysql"},
 		"two brokers":      {`{"rabbitmq":{"embedded":{"replicas":2}}}`, "replicas"},
 		"unknown currency": {`{"currency":"dollars"}`, "currency"},
@@ -17,19 +17,19 @@ func TestAStackThatBreaksARuleIsRefused(t *testing.T) {
 		manifest := `{"apiVersion":"ecommerce-stack.dev/v1alpha1","kind":"ECommerceStack","metadata":{"name":"refused","namespace":"` +
 			namespace + `"},"spec":` + c.spec + `}`
 		out, err := kubectl(t, manifest, "apply", "-f", "-")
-		if err == nil || !strings.Contains(out, c.says) {
-			t.Errorf("%s: accepted, or the message does not name %q: %s", rule, c.says, out)
+		if err == nil || !strings.Contains(out, c.field) {
+			t.Errorf("%s: accepted, or the message does not name %q: %s", rule, c.field, out)
 		}
 	}
 }
 
-func TestTheStackTellsHowItIs(t *testing.T) {
+func TestStackReportsItsStatus(t *testing.T) {
 	open(t)
 	stackReady(t)
 	table := must(t, "-n", namespace, "get", "estack", stack)
 	for _, column := range []string{"READY", "STATUS", "ENDPOINT", "VERSION", "AGE", "True"} {
 		if !strings.Contains(table, column) {
-			t.Errorf("kubectl get estack shows no %s:\n%s", column, table)
+			t.Errorf("kubectl get estack has no column %s:\n%s", column, table)
 		}
 	}
 	for _, condition := range []string{"Ready", "DatabaseReady", "BrokerReady", "KeysReady", "WorkloadsReady"} {
@@ -39,7 +39,7 @@ func TestTheStackTellsHowItIs(t *testing.T) {
 		}
 	}
 	if doc := must(t, "explain", "estack.spec.deletionPolicy"); !strings.Contains(doc, "Retain") {
-		t.Errorf("kubectl explain does not say what deletionPolicy does:\n%s", doc)
+		t.Errorf("kubectl explain does not describe deletionPolicy:\n%s", doc)
 	}
 }
 

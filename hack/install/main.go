@@ -164,7 +164,7 @@ func (i *installer) sample(ctx context.Context, _ func(string)) error {
 	return err
 }
 
-// status is what this program reads of a stack.
+// status is the part of a stack that this program reads.
 type status struct {
 	Metadata struct{ Generation int64 }
 	Status   struct {

@@ -1,4 +1,4 @@
-// Command operator turns ECommerceStack resources into stores and keeps them that way.
+// Command operator runs the controller that reconciles ECommerceStack resources.
 package main
 
 import (
@@ -19,40 +19,40 @@ import (
 	"ecommerce-stack.dev/operator/internal/controller"
 )
 
-// version and commit are stamped by the build.
+// version and commit are set by the linker.
 var (
 	version = "dev"
 	commit  = "unknown"
 )
 
-// settings are the operator's flags, which the environment may set as well.
+// settings are the command-line flags. Environment variables can set them, too.
 type settings struct {
-	ImageRegistry   string           `env:"IMAGE_REGISTRY" default:"localhost/ecommerce-stack" help:"Registry and path of the services' images, for stacks that name none."`
-	ImageTag        string           `env:"IMAGE_TAG" default:"${version}" help:"Tag of the services' images, for stacks that name none."`
-	MySQLImage      string           `name:"mysql-image" env:"MYSQL_IMAGE" default:"mysql:8.4" help:"Image of embedded MySQL servers, for stacks that name none."`
-	RabbitMQImage   string           `name:"rabbitmq-image" env:"RABBITMQ_IMAGE" default:"rabbitmq:4.1-management" help:"Image of embedded RabbitMQ brokers, for stacks that name none."`
-	WatchNamespaces []string         `env:"WATCH_NAMESPACES" help:"Namespaces whose stacks are served; all when none is given."`
-	Resync          time.Duration    `env:"RESYNC" default:"1m" help:"How often external state is compared with what it should be, at least 1s."`
-	MetricsAddr     string           `env:"METRICS_ADDR" default:":9090" help:"Address of /metrics; 0 switches it off."`
+	ImageRegistry   string           `env:"IMAGE_REGISTRY" default:"localhost/ecommerce-stack" help:"Registry and path of the services' images, for stacks that set none."`
+	ImageTag        string           `env:"IMAGE_TAG" default:"${version}" help:"Tag of the services' images, for stacks that set none."`
+	MySQLImage      string           `name:"mysql-image" env:"MYSQL_IMAGE" default:"mysql:8.4" help:"Image of embedded MySQL servers, for stacks that set none."`
+	RabbitMQImage   string           `name:"rabbitmq-image" env:"RABBITMQ_IMAGE" default:"rabbitmq:4.1-management" help:"Image of embedded RabbitMQ brokers, for stacks that set none."`
+	WatchNamespaces []string         `env:"WATCH_NAMESPACES" help:"Namespaces whose stacks are reconciled. Default: all."`
+	Resync          time.Duration    `env:"RESYNC" default:"1m" help:"Interval at which external state is observed and corrected, at least 1s."`
+	MetricsAddr     string           `env:"METRICS_ADDR" default:":9090" help:"Address of /metrics; 0 disables it."`
 	HealthAddr      string           `env:"HEALTH_ADDR" default:":8081" help:"Address of /healthz and /readyz."`
-	LeaderElect     bool             `env:"LEADER_ELECT" help:"Work only while holding the lease."`
+	LeaderElect     bool             `env:"LEADER_ELECT" help:"Reconcile only while holding the leader election lease."`
 	LeaderLease     string           `env:"LEADER_LEASE" default:"ecommerce-operator" help:"Name of the lease, in namespace POD_NAMESPACE."`
 	Namespace       string           `env:"POD_NAMESPACE" hidden:"" help:"Namespace of the lease."`
-	LogLevel        slog.Level       `env:"LOG_LEVEL" default:"INFO" help:"debug, info, warn or error."`
-	Version         kong.VersionFlag `help:"Print the version and stop."`
+	LogLevel        slog.Level       `env:"LOG_LEVEL" default:"INFO" help:"Log level: debug, info, warn or error."`
+	Version         kong.VersionFlag `help:"Print the version and exit."`
 }
 
-// Validate is called by kong.
+// Validate is called by kong after parsing.
 func (s settings) Validate() error {
 	if s.Resync < time.Second {
-		return fmt.Errorf("--resync=%s: give at least 1s", s.Resync)
+		return fmt.Errorf("--resync=%s: must be at least 1s", s.Resync)
 	}
 	return nil
 }
 
 func main() {
 	var s settings
-	kong.Parse(&s, kong.Name("operator"), kong.Description("Serves ECommerceStack resources."),
+	kong.Parse(&s, kong.Name("operator"), kong.Description("Reconciles ECommerceStack resources."),
 		kong.Vars{"version": version})
 	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: s.LogLevel}))
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
@@ -94,7 +94,7 @@ func run(ctx context.Context, s settings) error {
 	if err := manager.AddReadyzCheck("process", healthz.Ping); err != nil {
 		return err
 	}
-	if err := controller.New(manager, controller.Options{
+	if err := controller.SetupWithManager(manager, controller.Options{
 		ImageRegistry: s.ImageRegistry, ImageTag: s.ImageTag,
 		MySQLImage: s.MySQLImage, RabbitMQImage: s.RabbitMQImage, Resync: s.Resync,
 	}); err != nil {

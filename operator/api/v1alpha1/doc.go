@@ -1,9 +1,9 @@
-// Package v1alpha1 holds the ECommerceStack resource: a complete e-commerce
-// backend as one object.
+// Package v1alpha1 implements version v1alpha1 of the API group ecommerce-stack.dev. Its
+// only kind is ECommerceStack, a complete e-commerce backend in one resource.
 //
-// Every field has a default, so that an empty spec is a working store. Limits and
-// rules between fields are part of the schema, and the API server refuses what
-// breaks them with a message that names the fix; there is no webhook.
+// Every field is optional or defaulted, so an empty spec is a working store. Limits and
+// rules between fields are part of the CRD schema: the API server rejects a resource that
+// violates them, with a message that says how to fix it. There is no webhook.
 //
 // +kubebuilder:object:generate=true
 // +groupName=ecommerce-stack.dev

@@ -6,13 +6,13 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Kind of the resource.
+// Kind is the kind of the resource.
 const Kind = "ECommerceStack"
 
-// GroupVersion of this package's types.
+// GroupVersion is the API group and version of the types in this package.
 var GroupVersion = schema.GroupVersion{Group: "ecommerce-stack.dev", Version: "v1alpha1"}
 
-// AddToScheme adds this package's types to a scheme.
+// AddToScheme registers the types of this package with a scheme.
 func AddToScheme(scheme *runtime.Scheme) error {
 	scheme.AddKnownTypes(GroupVersion, &ECommerceStack{}, &ECommerceStackList{})
 	metav1.AddToGroupVersion(scheme, GroupVersion)

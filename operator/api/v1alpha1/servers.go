@@ -2,160 +2,200 @@ package v1alpha1
 
 import "k8s.io/apimachinery/pkg/api/resource"
 
-// MySQLSpec chooses the MySQL server.
+// MySQLSpec selects the MySQL server of a stack.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.embedded) != has(self.external)",message="set exactly one of spec.mysql.embedded and spec.mysql.external, or leave spec.mysql out for an embedded server"
-// +kubebuilder:validation:XValidation:rule="has(self.embedded) == has(oldSelf.embedded)",message="a stack stays with the MySQL it began with, embedded or external: make another stack and move the data"
+// +kubebuilder:validation:XValidation:rule="has(self.embedded) != has(self.external)",message="set exactly one of spec.mysql.embedded and spec.mysql.external, or omit spec.mysql for an embedded server"
+// +kubebuilder:validation:XValidation:rule="has(self.embedded) == has(oldSelf.embedded)",message="spec.mysql cannot switch between embedded and external: create another stack and move the data"
 type MySQLSpec struct {
-	// A MySQL server of the stack's own: one pod with one volume.
+	// embedded runs a MySQL server for this stack: one pod with one volume. Default:
+	// embedded, if external is not set. A stack cannot switch between embedded and
+	// external.
 	// +optional
 	Embedded *EmbeddedMySQL `json:"embedded,omitempty"`
-	// A MySQL or MariaDB server of one's own.
+	// external uses an existing MySQL or MariaDB server that you manage. Default: none.
+	// A stack cannot switch between embedded and external.
 	// +optional
 	External *ExternalMySQL `json:"external,omitempty"`
 }
 
-// EmbeddedMySQL is a MySQL server in one pod.
+// EmbeddedMySQL configures a MySQL server that runs in one pod.
 type EmbeddedMySQL struct {
-	// Image of the server, the official mysql or one like it. Default: what the
-	// operator was installed with.
+	// image is the image of the server, the official mysql image or a compatible one.
+	// Default: the image that the operator was installed with. At most 512 characters.
+	// It can be changed at any time; the pod is replaced.
 	// +kubebuilder:validation:MaxLength=512
 	// +optional
 	Image string `json:"image,omitempty"`
-	// The server's volume.
+	// storage is the volume of the server. Default: 5Gi in the cluster's default
+	// StorageClass. It cannot be changed.
 	// +kubebuilder:default={size: "5Gi"}
 	// +optional
 	Storage StorageSpec `json:"storage,omitzero"`
-	// CPU and memory of the server. Default: requests of 100m and 384Mi, a memory limit of 768Mi.
+	// resources are the CPU and memory of the server. Default: requests of 100m and
+	// 384Mi, and a memory limit of 768Mi. They can be changed at any time; the pod is
+	// replaced.
 	// +optional
 	Resources *ResourceSpec `json:"resources,omitempty"`
 }
 
-// StorageSpec is a volume.
+// StorageSpec configures a volume.
 //
-// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="storage cannot be changed after creation: grow the PersistentVolumeClaim itself where its StorageClass allows it"
+// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="storage cannot be changed after creation: expand the PersistentVolumeClaim where its StorageClass allows it"
 type StorageSpec struct {
-	// Size of the volume, at least 256Mi.
+	// size is the size of the volume, at least 256Mi. It cannot be changed.
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('256Mi')) >= 0",message="storage.size must be at least 256Mi"
+	// +required
 	Size resource.Quantity `json:"size"`
-	// StorageClass of the volume. Default: the cluster's default class.
+	// className is the name of the volume's StorageClass. Default: the default class of
+	// the cluster. At most 253 characters. It cannot be changed.
 	// +kubebuilder:validation:MaxLength=253
 	// +optional
 	ClassName string `json:"className,omitempty"`
 }
 
-// ExternalMySQL is a server that the stack shares with others or has for itself.
+// ExternalMySQL configures the use of an existing MySQL or MariaDB server, which other
+// stacks and applications may share.
 type ExternalMySQL struct {
-	// Host name or address of the server, as pods and the operator reach it.
+	// host is the host name or IPv4 address of the server, reachable from pods and from
+	// the operator. At most 253 characters. It can be changed, for example after the
+	// server moved.
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",message="host must be a host name or IPv4 address without scheme and port; the port has a field of its own"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",message="host must be a host name or IPv4 address without scheme and port; set the port in the field port"
+	// +required
 	Host string `json:"host"`
-	// Port of the server, 1 to 65535.
+	// port is the port of the server, 1 to 65535. Default: 3306. It can be changed at
+	// any time.
 	// +kubebuilder:default=3306
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	// +optional
 	Port int32 `json:"port,omitempty"`
-	// Secret with the keys username and password of an account that may create schemas
-	// and accounts and grant privileges on them.
+	// adminSecretRef refers to a Secret with the keys username and password of an
+	// account that may create schemas and accounts and grant privileges on them. It can
+	// be changed at any time.
+	// +required
 	AdminSecretRef SecretReference `json:"adminSecretRef"`
-	// Encryption of the connections of the operator and the services.
+	// tls configures the encryption of connections from the operator and the services.
+	// Default: Disabled. It can be changed at any time.
 	// +kubebuilder:default={}
 	// +optional
 	TLS MySQLTLS `json:"tls,omitzero"`
-	// Put before the name of each schema, so that several stacks can share the server:
-	// 1 to 24 lower-case letters, digits and underscores. It cannot be changed, or the
-	// stack would begin with empty schemas.
+	// schemaPrefix is prepended to the name of each schema, so that several stacks can
+	// share the server: a lower-case letter, followed by lower-case letters, digits and
+	// underscores. Default: no prefix. At most 24 characters. It cannot be changed,
+	// because the data is in the schemas with the old names.
 	// +kubebuilder:default=""
 	// +kubebuilder:validation:MaxLength=24
 	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z][a-z0-9_]*$')",message="spec.mysql.external.schemaPrefix must be lower-case letters, digits and underscores, beginning with a letter"
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.mysql.external.schemaPrefix cannot be changed: the data is in the schemas named by it; make another stack"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.mysql.external.schemaPrefix cannot be changed: the data is in the schemas with this prefix; create another stack"
 	// +optional
 	SchemaPrefix string `json:"schemaPrefix"`
 }
 
-// MySQLTLS says how connections to MySQL are encrypted.
+// MySQLTLS configures the encryption of connections to MySQL.
 type MySQLTLS struct {
-	// Disabled (default); Verify: the certificate is checked against the public
-	// certificate authorities; SkipVerify: encrypted, but the server is not authenticated.
+	// mode is Disabled, Verify or SkipVerify. Verify checks the server's certificate
+	// against the public certificate authorities. SkipVerify encrypts, but does not
+	// authenticate the server. Default: Disabled. It can be changed at any time.
 	// +kubebuilder:default=Disabled
 	// +kubebuilder:validation:Enum=Disabled;Verify;SkipVerify
 	// +optional
 	Mode string `json:"mode,omitempty"`
 }
 
-// RabbitMQSpec chooses the RabbitMQ broker.
+// RabbitMQSpec selects the RabbitMQ broker of a stack.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.embedded) != has(self.external)",message="set exactly one of spec.rabbitmq.embedded and spec.rabbitmq.external, or leave spec.rabbitmq out for an embedded broker"
-// +kubebuilder:validation:XValidation:rule="has(self.embedded) == has(oldSelf.embedded)",message="a stack stays with the RabbitMQ it began with, embedded or external: make another stack"
+// +kubebuilder:validation:XValidation:rule="has(self.embedded) != has(self.external)",message="set exactly one of spec.rabbitmq.embedded and spec.rabbitmq.external, or omit spec.rabbitmq for an embedded broker"
+// +kubebuilder:validation:XValidation:rule="has(self.embedded) == has(oldSelf.embedded)",message="spec.rabbitmq cannot switch between embedded and external: create another stack"
 type RabbitMQSpec struct {
-	// A broker of the stack's own: one pod, or a cluster of three.
+	// embedded runs a RabbitMQ broker for this stack: one pod, or a cluster of three.
+	// Default: embedded, if external is not set. A stack cannot switch between embedded
+	// and external.
 	// +optional
 	Embedded *EmbeddedRabbitMQ `json:"embedded,omitempty"`
-	// A broker of one's own, version 4.0 or later, with the management plugin.
+	// external uses an existing RabbitMQ broker that you manage, version 4.0 or later,
+	// with the management plugin. Default: none. A stack cannot switch between embedded
+	// and external.
 	// +optional
 	External *ExternalRabbitMQ `json:"external,omitempty"`
 }
 
-// EmbeddedRabbitMQ is a broker of the stack's own.
+// EmbeddedRabbitMQ configures a RabbitMQ broker that runs in the stack's namespace.
 type EmbeddedRabbitMQ struct {
-	// Image of the broker, the official rabbitmq with management or one like it.
-	// Default: what the operator was installed with.
+	// image is the image of the broker, the official rabbitmq image with the management
+	// plugin or a compatible one. Default: the image that the operator was installed
+	// with. At most 512 characters. It can be changed at any time; the pods are
+	// replaced.
 	// +kubebuilder:validation:MaxLength=512
 	// +optional
 	Image string `json:"image,omitempty"`
-	// Number of nodes: 1 (default), or 3 for queues that survive the loss of a node. It
-	// can be raised, not lowered.
+	// replicas is the number of nodes: 1, or 3 for queues that survive the loss of a
+	// node. Default: 1. It can be raised, but not lowered.
 	// +kubebuilder:default=1
 	// +kubebuilder:validation:Enum=1;3
 	// +kubebuilder:validation:XValidation:rule="self >= oldSelf",message="spec.rabbitmq.embedded.replicas cannot be lowered: queues would lose their majority; keep 3"
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
-	// The volume of each node.
+	// storage is the volume of each node. Default: 2Gi in the cluster's default
+	// StorageClass. It cannot be changed.
 	// +kubebuilder:default={size: "2Gi"}
 	// +optional
 	Storage StorageSpec `json:"storage,omitzero"`
-	// CPU and memory of each node. Default: requests of 100m and 256Mi, a memory limit of
-	// 768Mi. Publishers are held back at 60 % of the memory limit.
+	// resources are the CPU and memory of each node. Default: requests of 100m and
+	// 256Mi, and a memory limit of 768Mi. The broker blocks publishers at 60% of the
+	// memory limit. They can be changed at any time; the pods are replaced.
 	// +optional
 	Resources *ResourceSpec `json:"resources,omitempty"`
 }
 
-// ExternalRabbitMQ is a broker that the stack shares with others or has for itself.
+// ExternalRabbitMQ configures the use of an existing RabbitMQ broker, which other stacks
+// and applications may share.
 type ExternalRabbitMQ struct {
-	// Address of the management API, such as https://rabbitmq.example:15671.
+	// managementURL is the URL of the management API, such as
+	// https://rabbitmq.example:15671. At most 512 characters, without credentials. It
+	// can be changed at any time.
 	// +kubebuilder:validation:MaxLength=512
-	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._/-]*)?$')",message="spec.rabbitmq.external.managementURL must be http:// or https:// with host and port, without user and password; they belong into adminSecretRef"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[A-Za-z0-9.-]+(:[0-9]+)?(/[A-Za-z0-9._/-]*)?$')",message="spec.rabbitmq.external.managementURL must be http:// or https:// with host and port, without user and password; put them into adminSecretRef"
+	// +required
 	ManagementURL string `json:"managementURL"`
-	// Host name or address of the broker, as pods reach it.
+	// host is the host name or IPv4 address of the broker, reachable from pods. At most
+	// 253 characters. It can be changed at any time.
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",message="host must be a host name or IPv4 address without scheme and port; the port has a field of its own"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",message="host must be a host name or IPv4 address without scheme and port; set the port in the field port"
+	// +required
 	Host string `json:"host"`
-	// AMQP port of the broker, 1 to 65535; usually 5671 with TLS.
+	// port is the AMQP port of the broker, 1 to 65535; usually 5671 with TLS. Default:
+	// 5672. It can be changed at any time.
 	// +kubebuilder:default=5672
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
 	// +optional
 	Port int32 `json:"port,omitempty"`
-	// Secret with the keys username and password of a user with the tag administrator.
+	// adminSecretRef refers to a Secret with the keys username and password of a user
+	// that has the tag administrator. It can be changed at any time.
+	// +required
 	AdminSecretRef SecretReference `json:"adminSecretRef"`
-	// Encryption of the services' AMQP connections.
+	// tls configures the encryption of the services' AMQP connections. Default:
+	// Disabled. It can be changed at any time.
 	// +kubebuilder:default={}
 	// +optional
 	TLS RabbitMQTLS `json:"tls,omitzero"`
-	// Virtual host of the stack. Default: <namespace>.<name>.
+	// vhost is the name of the stack's virtual host: letters, digits, dots, dashes and
+	// underscores. Default: <namespace>.<name> of the stack. At most 128 characters. It
+	// cannot be changed, because the virtual host holds undelivered events.
 	// +kubebuilder:default=""
 	// +kubebuilder:validation:MaxLength=128
-	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[A-Za-z0-9._-]+$')",message="spec.rabbitmq.external.vhost must be letters, digits, dots, dashes and underscores; leave it out, and the stack gets <namespace>.<name>"
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.rabbitmq.external.vhost cannot be changed: undelivered events are in it; make another stack"
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[A-Za-z0-9._-]+$')",message="spec.rabbitmq.external.vhost must be letters, digits, dots, dashes and underscores; omit it to use <namespace>.<name>"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.rabbitmq.external.vhost cannot be changed: it holds undelivered events; create another stack"
 	// +optional
 	VHost string `json:"vhost"`
 }
 
-// RabbitMQTLS says how AMQP connections are encrypted.
+// RabbitMQTLS configures the encryption of AMQP connections.
 type RabbitMQTLS struct {
-	// Disabled (default), or Verify: AMQPS, with the certificate checked against the
-	// public certificate authorities.
+	// mode is Disabled or Verify. Verify uses AMQPS and checks the broker's certificate
+	// against the public certificate authorities. Default: Disabled. It can be changed
+	// at any time.
 	// +kubebuilder:default=Disabled
 	// +kubebuilder:validation:Enum=Disabled;Verify
 	// +optional

@@ -7,10 +7,10 @@ import (
 // Helm keeps the definition, and so every stack, when the operator's release is removed.
 // +kubebuilder:metadata:annotations="helm.sh/resource-policy=keep"
 
-// ECommerceStack is a complete e-commerce backend: accounts (auth), orders (sales),
-// catalogue and inventory (stock) and a gateway in front of them, with their MySQL
-// schemas, RabbitMQ virtual host and JWT keys. `spec: {}` is a working store; wait
-// for it with `kubectl wait --for=condition=Ready estack/<name>`.
+// ECommerceStack is a complete e-commerce backend: accounts (auth), orders (sales), catalog
+// and inventory (stock) and a gateway in front of them, with their MySQL schemas, RabbitMQ
+// virtual host and JWT keys. `spec: {}` is a working store; wait for it with `kubectl wait
+// --for=condition=Ready estack/<name>`.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -22,14 +22,17 @@ import (
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="self.metadata.name.size() <= 40 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="metadata.name becomes part of Service and host names: use at most 40 lower-case letters, digits and dashes, beginning with a letter"
 type ECommerceStack struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata. The name is at most 40 characters,
+	// because it becomes part of Service and host names.
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
-	// What the store should be. Everything is defaulted.
+	// spec is the desired state of the stack. Default: every field at its default.
 	// +kubebuilder:default={}
 	// +optional
 	Spec ECommerceStackSpec `json:"spec,omitzero"`
-	// What the operator observed last.
+	// status is the most recently observed state of the stack.
 	// +optional
 	Status ECommerceStackStatus `json:"status,omitzero"`
 }
@@ -39,102 +42,121 @@ type ECommerceStack struct {
 // +kubebuilder:object:root=true
 type ECommerceStackList struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list metadata.
+	// +optional
 	metav1.ListMeta `json:"metadata,omitzero"`
-	Items           []ECommerceStack `json:"items"`
+	// items is the list of stacks.
+	// +required
+	Items []ECommerceStack `json:"items"`
 }
 
-// ECommerceStackSpec says what a store should be.
+// ECommerceStackSpec is the desired state of a stack.
 type ECommerceStackSpec struct {
-	// Where the images of the four services come from.
+	// image configures where the images of the four services come from. Default: the
+	// registry and tag that the operator was installed with. It can be changed at any
+	// time; the pods are replaced.
 	// +kubebuilder:default={}
 	// +optional
 	Image ImageSpec `json:"image,omitzero"`
 
-	// Currency of every price and total, an ISO 4217 code such as USD or EUR. It
-	// cannot be changed, because recorded prices would silently mean something else.
+	// currency is the ISO 4217 code of every price and total, such as USD or EUR.
+	// Default: USD. Three capital letters. It cannot be changed, because recorded
+	// amounts would silently change their meaning.
 	// +kubebuilder:default=USD
 	// +kubebuilder:validation:MaxLength=3
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z]{3}$')",message="spec.currency must be an ISO 4217 code of three capital letters, such as USD or EUR"
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.currency cannot be changed: recorded prices are in it; make another stack"
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.currency cannot be changed: recorded amounts use it; create another stack"
 	// +optional
 	Currency string `json:"currency,omitempty"`
 
-	// The MySQL server: embedded (one pod with one volume), or external (a server of
-	// one's own). Embedded by default; a stack stays with what it began with.
+	// mysql selects the MySQL server: embedded (one pod with one volume), or external
+	// (a server that you manage). Default: embedded. A stack cannot switch between the
+	// two.
 	// +kubebuilder:default={embedded: {}}
 	// +optional
 	MySQL MySQLSpec `json:"mysql,omitzero"`
 
-	// The RabbitMQ broker: embedded (one or three pods), or external. Embedded by
-	// default; a stack stays with what it began with.
+	// rabbitmq selects the RabbitMQ broker: embedded (one or three pods), or external
+	// (a broker that you manage). Default: embedded. A stack cannot switch between the
+	// two.
 	// +kubebuilder:default={embedded: {}}
 	// +optional
 	RabbitMQ RabbitMQSpec `json:"rabbitmq,omitzero"`
 
-	// How access tokens are signed, and how long tokens live.
+	// jwt configures how access tokens are signed and how long tokens are valid.
+	// Default: HS256, access tokens for 15m and refresh tokens for 720h.
 	// +kubebuilder:default={algorithm: HS256, accessTokenTTL: "15m", refreshTokenTTL: "720h"}
 	// +optional
 	JWT JWTSpec `json:"jwt,omitzero"`
 
-	// The first Manager account.
+	// manager configures the first Manager account. Default: manager@example.com with a
+	// generated password in the Secret <stack>-manager.
 	// +kubebuilder:default={}
 	// +optional
 	Manager ManagerSpec `json:"manager,omitzero"`
 
-	// The gateway, the store's only door.
+	// gateway configures the gateway, the only component that clients connect to.
 	// +kubebuilder:default={}
 	// +optional
 	Gateway GatewaySpec `json:"gateway,omitzero"`
 
-	// The service that keeps accounts and issues tokens.
+	// auth configures the service that manages accounts and issues tokens.
 	// +kubebuilder:default={}
 	// +optional
 	Auth ServiceSpec `json:"auth,omitzero"`
 
-	// The service that takes orders.
+	// sales configures the service that processes orders.
 	// +kubebuilder:default={}
 	// +optional
 	Sales SalesSpec `json:"sales,omitzero"`
 
-	// The service that keeps the catalogue and the inventory.
+	// stock configures the service that manages the catalog and the inventory.
 	// +kubebuilder:default={}
 	// +optional
 	Stock ServiceSpec `json:"stock,omitzero"`
 
-	// Makes a NetworkPolicy for every component that denies all but the flows of the
-	// architecture. They have an effect only where the cluster's network enforces them.
+	// networkPolicies creates a NetworkPolicy for each component that denies all
+	// traffic except the flows that the components need. It has an effect only if the
+	// cluster's network plugin enforces NetworkPolicies. Default: true. It can be
+	// changed at any time.
 	// +kubebuilder:default=true
 	// +optional
 	NetworkPolicies *bool `json:"networkPolicies,omitempty"`
 
-	// What deleting the stack does to its data. Retain keeps schemas, virtual host,
-	// volumes and credentials, and a stack of the same name and namespace picks them
-	// up again. Delete destroys them for good.
+	// deletionPolicy is what happens to the data when the stack is deleted. Retain
+	// keeps the schemas, the virtual host, the volumes and the credentials, and a new
+	// stack of the same name and namespace uses them again. Delete destroys them
+	// permanently. Default: Retain. It can be changed at any time.
 	// +kubebuilder:default=Retain
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
-	// Takes over schemas, accounts, virtual hosts and Secrets that exist already and
-	// are not marked as this stack's. Without it the stack stalls and says whose they are.
+	// adopt takes ownership of existing schemas, accounts, virtual hosts and Secrets
+	// that are not marked as owned by this stack. While it is false, the stack stalls
+	// on them and its status names their owner. Default: false. It can be changed at
+	// any time.
 	// +optional
 	Adopt bool `json:"adopt,omitempty"`
 
-	// While true the operator looks and reports, and changes nothing; a deletion waits.
+	// paused stops reconciliation: the operator updates the status but makes no
+	// changes, and a deletion waits. Default: false. It can be changed at any time.
 	// +optional
 	Paused bool `json:"paused,omitempty"`
 }
 
-// DeletionPolicy says what becomes of a stack's data when the stack is deleted.
+// DeletionPolicy is what happens to a stack's data when the stack is deleted.
 //
 // +kubebuilder:validation:Enum=Retain;Delete
 type DeletionPolicy string
 
 // The deletion policies.
 const (
+	// DeletionRetain keeps the data for a new stack of the same name and namespace.
 	DeletionRetain DeletionPolicy = "Retain"
+	// DeletionDelete destroys the data.
 	DeletionDelete DeletionPolicy = "Delete"
 )
 
-// ForceDeleteAnnotation set to "true" lets a stack be deleted although its external
-// servers cannot be reached; what is on them stays there.
+// ForceDeleteAnnotation is the annotation that, set to "true", lets a stack be deleted while
+// its external servers are unreachable. The schemas, accounts and virtual host on them remain.
 const ForceDeleteAnnotation = "ecommerce-stack.dev/force-delete"

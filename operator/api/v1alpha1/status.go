@@ -2,90 +2,110 @@ package v1alpha1
 
 import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-// Condition types of a stack. Reconciling and Stalled follow kstatus: a stack that is
-// as it should be has neither.
+// Condition types of a stack. Reconciling and Stalled follow kstatus: both are False for a
+// stack that is in the desired state.
 const (
-	// ConditionReady: every phase is done and every service has its pods.
+	// ConditionReady reports whether all phases succeeded and all services have their
+	// pods.
 	ConditionReady = "Ready"
-	// ConditionDatabaseReady: schemas, accounts and grants are as they should be.
+	// ConditionDatabaseReady reports whether schemas, accounts and grants match the
+	// spec.
 	ConditionDatabaseReady = "DatabaseReady"
-	// ConditionBrokerReady: virtual host, users and topology are as they should be.
+	// ConditionBrokerReady reports whether virtual host, users and topology match the
+	// spec.
 	ConditionBrokerReady = "BrokerReady"
-	// ConditionKeysReady: signing keys and the manager's account are in their Secrets.
+	// ConditionKeysReady reports whether the Secrets hold the JWT signing keys and the
+	// manager's credentials.
 	ConditionKeysReady = "KeysReady"
-	// ConditionWorkloadsReady: the services' objects are applied and their pods are ready.
+	// ConditionWorkloadsReady reports whether the objects of the services are applied
+	// and their pods are ready.
 	ConditionWorkloadsReady = "WorkloadsReady"
-	// ConditionClientAddressKnown reports whether the gateway can know the addresses of
-	// clients. A stack is ready without it, but rate limits count proxies, not clients.
+	// ConditionClientAddressKnown reports whether the gateway can determine the
+	// addresses of clients. It does not affect Ready. While it is False, all clients
+	// behind a proxy share one rate limit.
 	ConditionClientAddressKnown = "ClientAddressKnown"
 	// ConditionHTTPRouteApplied reports whether spec.gateway.httpRoute is applied. It
-	// exists only while the field is set. A stack is ready without it.
+	// exists only while the field is set, and does not affect Ready.
 	ConditionHTTPRouteApplied = "HTTPRouteApplied"
-	// ConditionReconciling: the operator is on its way, or waits for something.
+	// ConditionReconciling reports whether the operator is still working towards the
+	// desired state or waits for something to become ready.
 	ConditionReconciling = "Reconciling"
-	// ConditionStalled: someone must change something first; the message says what.
+	// ConditionStalled reports whether reconciliation cannot proceed until a person
+	// changes something. The message says what to change.
 	ConditionStalled = "Stalled"
 )
 
-// ECommerceStackStatus is what the operator observed last.
+// ECommerceStackStatus is the most recently observed state of a stack.
 type ECommerceStackStatus struct {
-	// Generation of the spec that this status is about.
-	// +optional
-	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions are Ready, DatabaseReady, BrokerReady, KeysReady, WorkloadsReady,
-	// ClientAddressKnown, HTTPRouteApplied (with spec.gateway.httpRoute), Reconciling and
-	// Stalled.
+	// conditions are the conditions Ready, DatabaseReady, BrokerReady, KeysReady,
+	// WorkloadsReady, ClientAddressKnown, HTTPRouteApplied (only while
+	// spec.gateway.httpRoute is set), Reconciling and Stalled.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-	// What is going on, as a sentence.
+	// observedGeneration is the generation of the spec that this status describes.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// phase is a sentence for people that summarizes the conditions. Programs should
+	// read the conditions.
 	// +optional
 	Phase string `json:"phase,omitempty"`
-	// Where the gateway answers.
+	// endpoint is the URL of the gateway: the Ingress host if there is one, else the
+	// address of the load balancer, else the name of the Service within the cluster.
 	// +optional
 	Endpoint string `json:"endpoint,omitempty"`
-	// Image tag that the services run.
+	// version is the image tag of the services.
 	// +optional
 	Version string `json:"version,omitempty"`
-	// The components and their pods.
+	// components lists the gateway, the services and the embedded servers with their
+	// pods.
 	// +listType=map
 	// +listMapKey=name
 	// +optional
 	Components []ComponentStatus `json:"components,omitempty"`
-	// The keys that sign access tokens.
+	// jwt describes the keys that sign access tokens.
 	// +optional
 	JWT *JWTStatus `json:"jwt,omitempty"`
-	// Objects that the operator applied from its charts.
+	// inventory lists the objects that the operator applied from its charts.
 	// +listType=atomic
 	// +optional
 	Inventory []ObjectReference `json:"inventory,omitempty"`
 }
 
-// ComponentStatus is the state of one component.
+// ComponentStatus is the observed state of one component.
 type ComponentStatus struct {
-	// Name of the component: gateway, auth, sales, stock, mysql or rabbitmq.
+	// name is the name of the component: gateway, auth, sales, stock, mysql or
+	// rabbitmq.
+	// +required
 	Name string `json:"name"`
-	// Pods that are ready.
+	// ready is the number of pods that are ready.
+	// +required
 	Ready int32 `json:"ready"`
-	// Pods that there should be.
+	// desired is the number of pods that the component should have.
+	// +required
 	Desired int32 `json:"desired"`
-	// Image of the component's main container.
+	// image is the image of the component's main container.
+	// +required
 	Image string `json:"image"`
 }
 
-// JWTStatus names the keys in use.
+// JWTStatus describes the JWT signing keys in use.
 type JWTStatus struct {
-	// Id of the key that signs.
+	// activeKeyID is the ID of the key that signs new access tokens.
+	// +required
 	ActiveKeyID string `json:"activeKeyID"`
 }
 
-// ObjectReference names an object of the stack's namespace.
+// ObjectReference identifies an object in the stack's namespace.
 type ObjectReference struct {
-	// API group and version, such as apps/v1.
+	// apiVersion is the API group and version of the object, such as apps/v1.
+	// +required
 	APIVersion string `json:"apiVersion"`
-	// Kind of the object.
+	// kind is the kind of the object.
+	// +required
 	Kind string `json:"kind"`
-	// Name of the object.
+	// name is the name of the object.
+	// +required
 	Name string `json:"name"`
 }

@@ -17,54 +17,58 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Applier applies objects. Client reads from a cache that holds Managed objects; Live
-// reads from the API server.
+// Applier applies objects. Client reads from a cache that holds the objects of
+// ManagedSelector; APIReader reads from the API server.
 type Applier struct {
-	Client client.Client
-	Live   client.Reader
+	Client    client.Client
+	APIReader client.Reader
 }
 
-// Set is everything a component of a stack consists of.
+// Set is the desired set of objects of one component of a stack.
 type Set struct {
 	Owner     metav1.OwnerReference
 	Namespace string
 	Instance  string
 	Component string
 	Objects   []*unstructured.Unstructured
-	// Optional kinds of the component's objects, beside Kinds. Objects of a kind that the
-	// API server does not serve cannot be applied; see Served.
+	// Optional lists kinds that the component may have in addition to Kinds. Objects of
+	// a kind that the API server does not serve cannot be applied; see Served.
 	Optional []schema.GroupVersionKind
-	// Adopt takes over objects that exist and are not the operator's.
+	// Adopt takes ownership of existing objects that the operator does not manage.
 	Adopt bool
 }
 
-// Change is something that was not as it should be.
+// Change is a change that was made to an object.
 type Change struct {
-	// What was done, such as `apply Deployment demo-sales`.
-	What string
-	// Kind and Name of the object.
+	// Description says what was done, such as `apply Deployment demo-sales`.
+	Description string
+	// Kind and Name identify the object.
 	Kind, Name string
-	// Drift: the operator had applied exactly this before, and someone changed it.
+	// Drift reports whether the operator had applied the same desired state before, so
+	// that someone else changed the object.
 	Drift bool
-	// Made: there was no such object.
-	Made bool
+	// Created reports whether the object did not exist.
+	Created bool
 }
 
-// Foreign says that an object exists and is not the operator's.
-type Foreign struct{ Kind, Namespace, Name string }
+// NotOwnedError is returned when an object exists that the operator does not manage. Only a
+// person can resolve it.
+type NotOwnedError struct{ Kind, Namespace, Name string }
 
-// Error says what to do.
-func (f *Foreign) Error() string {
-	return fmt.Sprintf("%s %s/%s exists already and is not the operator's: delete it, or set spec.adopt to take it over",
-		f.Kind, f.Namespace, f.Name)
+// Error names the object and the possible resolutions.
+func (e *NotOwnedError) Error() string {
+	return fmt.Sprintf("%s %s/%s already exists and is not managed by the operator: delete it, or set spec.adopt to adopt it",
+		e.Kind, e.Namespace, e.Name)
 }
 
-// Apply brings the set to the API server and deletes what the component had before and
-// has no longer. It writes nothing when everything is as it should be.
+// Apply applies the objects of the set, and deletes objects of the component that are not
+// in the set. It returns the changes that it made; an object that is in the desired state
+// is not written. Unless the set adopts, Apply returns a *NotOwnedError if an object exists
+// that the operator does not manage.
 func (a *Applier) Apply(ctx context.Context, set Set) ([]Change, error) {
 	var changes []Change
 	for _, object := range set.Objects {
-		change, err := a.applyOne(ctx, set, object)
+		change, err := a.applyObject(ctx, set, object)
 		if err != nil {
 			return changes, fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
@@ -76,18 +80,18 @@ func (a *Applier) Apply(ctx context.Context, set Set) ([]Change, error) {
 	return append(changes, pruned...), err
 }
 
-// Delete removes every object of the component, and says whether any was left.
+// Delete deletes all objects of the component. It reports whether any existed.
 func (a *Applier) Delete(ctx context.Context, set Set) (bool, error) {
-	left := false
-	_, err := a.prune(ctx, set, func(*unstructured.Unstructured) bool { left = true; return true })
-	return left, err
+	existed := false
+	_, err := a.prune(ctx, set, func(*unstructured.Unstructured) bool { existed = true; return true })
+	return existed, err
 }
 
-// Served reports whether the API server has a kind. It asks the API server each time.
+// Served reports whether the API server serves a kind. It does not use a cache.
 func (a *Applier) Served(ctx context.Context, kind schema.GroupVersionKind, namespace string) (bool, error) {
 	list := &metav1.PartialObjectMetadataList{}
-	list.SetGroupVersionKind(listOf(kind))
-	err := a.Live.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
+	list.SetGroupVersionKind(listKind(kind))
+	err := a.APIReader.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
 	if isNotServed(err) {
 		return false, nil
 	}
@@ -97,8 +101,9 @@ func (a *Applier) Served(ctx context.Context, kind schema.GroupVersionKind, name
 	return true, nil
 }
 
-// isNotServed reports whether the error of a list says that there is no such kind: the
-// mapper does not know it, or did until its definition was deleted.
+// isNotServed reports whether the error of a list request means that the API server does
+// not serve the kind. It is a NotFound error if the REST mapper still has a kind whose CRD
+// was deleted.
 func isNotServed(err error) bool { return meta.IsNoMatchError(err) || apierrors.IsNotFound(err) }
 
 // reader returns the cache for kinds that are cached, else the API server.
@@ -106,7 +111,7 @@ func (a *Applier) reader(kind schema.GroupVersionKind) client.Reader {
 	if slices.Contains(Kinds, kind) {
 		return a.Client
 	}
-	return a.Live
+	return a.APIReader
 }
 
 func (s Set) has(live *unstructured.Unstructured) bool {
@@ -115,26 +120,26 @@ func (s Set) has(live *unstructured.Unstructured) bool {
 	})
 }
 
-func (a *Applier) applyOne(ctx context.Context, set Set, object *unstructured.Unstructured) (*Change, error) {
-	desired, err := set.complete(object)
+func (a *Applier) applyObject(ctx context.Context, set Set, object *unstructured.Unstructured) (*Change, error) {
+	desired, err := set.desiredObject(object)
 	if err != nil {
 		return nil, err
 	}
-	live := empty(desired.GroupVersionKind())
+	live := newObject(desired.GroupVersionKind())
 	err = a.reader(desired.GroupVersionKind()).Get(ctx, client.ObjectKeyFromObject(desired), live)
 	change := &Change{
-		What: fmt.Sprintf("apply %s %s", desired.GetKind(), desired.GetName()), Kind: desired.GetKind(), Name: desired.GetName(),
+		Description: fmt.Sprintf("apply %s %s", desired.GetKind(), desired.GetName()), Kind: desired.GetKind(), Name: desired.GetName(),
 	}
 	switch {
-	case apierrors.IsNotFound(err), err == nil && !Managed.Matches(labels.Set(live.GetLabels())):
-		if err := a.mustBeFree(ctx, set, desired); err != nil {
+	case apierrors.IsNotFound(err), err == nil && !ManagedSelector.Matches(labels.Set(live.GetLabels())):
+		if err := a.checkUnowned(ctx, set, desired); err != nil {
 			return nil, err
 		}
-		change.Made = true
+		change.Created = true
 	case err != nil:
 		return nil, err
 	case live.GetDeletionTimestamp() != nil:
-		return nil, fmt.Errorf("it is being deleted; it is made again when that is done")
+		return nil, fmt.Errorf("it is being deleted; the operator creates it again afterwards")
 	default:
 		same := live.GetAnnotations()[hashAnnotation] == desired.GetAnnotations()[hashAnnotation]
 		if same && contains(live.Object, desired.Object) {
@@ -146,8 +151,8 @@ func (a *Applier) applyOne(ctx context.Context, set Set, object *unstructured.Un
 		client.ForceOwnership, client.FieldOwner(Manager))
 }
 
-// complete adds what charts leave to the operator.
-func (s Set) complete(object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+// desiredObject returns a copy of the object with its namespace, owner reference and hash.
+func (s Set) desiredObject(object *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	desired := object.DeepCopy()
 	desired.SetNamespace(s.Namespace)
 	desired.SetOwnerReferences([]metav1.OwnerReference{s.Owner})
@@ -165,14 +170,15 @@ func (s Set) complete(object *unstructured.Unstructured) (*unstructured.Unstruct
 	return desired, nil
 }
 
-// mustBeFree looks past the cache, which holds only what bears the operator's label.
-func (a *Applier) mustBeFree(ctx context.Context, set Set, desired *unstructured.Unstructured) error {
+// checkUnowned reads from the API server, because the cache holds only objects with the
+// operator's label.
+func (a *Applier) checkUnowned(ctx context.Context, set Set, desired *unstructured.Unstructured) error {
 	if set.Adopt {
 		return nil
 	}
 	live := &metav1.PartialObjectMetadata{}
 	live.SetGroupVersionKind(desired.GroupVersionKind())
-	err := a.Live.Get(ctx, client.ObjectKeyFromObject(desired), live)
+	err := a.APIReader.Get(ctx, client.ObjectKeyFromObject(desired), live)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -184,15 +190,15 @@ func (a *Applier) mustBeFree(ctx context.Context, set Set, desired *unstructured
 			return nil
 		}
 	}
-	return &Foreign{Kind: desired.GetKind(), Namespace: set.Namespace, Name: desired.GetName()}
+	return &NotOwnedError{Kind: desired.GetKind(), Namespace: set.Namespace, Name: desired.GetName()}
 }
 
-// prune deletes the owner's objects of the component that pick chooses.
+// prune deletes those of the owner's objects in the component for which pick returns true.
 func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Unstructured) bool) ([]Change, error) {
 	var changes []Change
 	for _, kind := range slices.Concat(Kinds, set.Optional) {
 		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(listOf(kind))
+		list.SetGroupVersionKind(listKind(kind))
 		err := a.reader(kind).List(ctx, list, client.InNamespace(set.Namespace),
 			client.MatchingLabels(Labels(set.Instance, set.Component)))
 		if slices.Contains(set.Optional, kind) && isNotServed(err) {
@@ -215,19 +221,19 @@ func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Un
 				return changes, fmt.Errorf("delete %s %s: %w", kind.Kind, object.GetName(), err)
 			}
 			changes = append(changes, Change{
-				What: fmt.Sprintf("delete %s %s", kind.Kind, object.GetName()), Kind: kind.Kind, Name: object.GetName(),
+				Description: fmt.Sprintf("delete %s %s", kind.Kind, object.GetName()), Kind: kind.Kind, Name: object.GetName(),
 			})
 		}
 	}
 	return changes, nil
 }
 
-func listOf(kind schema.GroupVersionKind) schema.GroupVersionKind {
+func listKind(kind schema.GroupVersionKind) schema.GroupVersionKind {
 	kind.Kind += "List"
 	return kind
 }
 
-func empty(kind schema.GroupVersionKind) *unstructured.Unstructured {
+func newObject(kind schema.GroupVersionKind) *unstructured.Unstructured {
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(kind)
 	return object

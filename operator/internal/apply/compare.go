@@ -1,14 +1,14 @@
 package apply
 
-// contains says whether live has every field that desired names, with the same value.
-// The API server fills in further fields, which are its own; it does not add to lists
-// that the operator's objects have.
+// contains reports whether live has every field of desired, with the same value. The API
+// server adds defaulted fields to objects, but does not add elements to the lists that
+// charts render.
 func contains(live, desired any) bool {
 	switch want := desired.(type) {
 	case map[string]any:
 		have, ok := live.(map[string]any)
 		if !ok {
-			// An empty map may have been dropped.
+			// The API server may drop an empty map.
 			return live == nil && len(want) == 0
 		}
 		for key, value := range want {
@@ -35,7 +35,8 @@ func contains(live, desired any) bool {
 	}
 }
 
-// Numbers come as int64 or float64, depending on who decoded them.
+// isNumber reports whether v is an int64 or a float64. Which of them depends on the
+// decoder.
 func isNumber(v any) bool {
 	switch v.(type) {
 	case int64, float64:

@@ -2,7 +2,7 @@ package apply
 
 import "testing"
 
-func TestContainsIgnoresWhatTheServerAddsAndNothingElse(t *testing.T) {
+func TestContainsIgnoresOnlyFieldsAddedByTheServer(t *testing.T) {
 	t.Parallel()
 	type m = map[string]any
 	type l = []any

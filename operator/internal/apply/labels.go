@@ -1,6 +1,6 @@
-// Package apply brings the objects of a stack to the API server: server-side apply under
-// one field manager, with owner references, and only where the live object differs;
-// what a chart no longer renders is deleted.
+// Package apply implements the application of a stack's objects to the API server. It uses
+// server-side apply with one field manager and owner references, writes only objects that
+// differ from the desired state, and prunes objects that a chart no longer renders.
 package apply
 
 import (
@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Labels that tell whose an object is.
+// Labels that identify the owner of an object.
 const (
 	NameLabel      = "app.kubernetes.io/name"
 	InstanceLabel  = "app.kubernetes.io/instance"
@@ -16,27 +16,28 @@ const (
 	PartOfLabel    = "app.kubernetes.io/part-of"
 )
 
-// Manager is the value of ManagedByLabel and the field manager.
+// Manager is the value of ManagedByLabel and the name of the field manager.
 const Manager = "ecommerce-operator"
 
 // PartOf is the value of PartOfLabel.
 const PartOf = "ecommerce-stack"
 
-// hashAnnotation holds a hash of what was applied, so that a field that is no longer
-// wanted is noticed although the live object has all that is.
+// hashAnnotation holds a hash of the applied object. It detects that a field was removed
+// from the desired state, which a comparison with the live object does not.
 const hashAnnotation = "ecommerce-stack.dev/applied"
 
-// Managed selects every object of the operator.
-var Managed = labels.SelectorFromSet(labels.Set{ManagedByLabel: Manager})
+// ManagedSelector selects all objects that the operator manages.
+var ManagedSelector = labels.SelectorFromSet(labels.Set{ManagedByLabel: Manager})
 
-// Labels of the objects of one component of a stack.
+// Labels returns the labels of the objects of one component of a stack.
 func Labels(instance, component string) map[string]string {
 	return map[string]string{
 		NameLabel: component, InstanceLabel: instance, ManagedByLabel: Manager, PartOfLabel: PartOf,
 	}
 }
 
-// Kinds that the charts of a stack may render, and that are pruned.
+// Kinds are the kinds that the charts of a stack may render. Objects of these kinds are
+// cached, watched and pruned.
 var Kinds = []schema.GroupVersionKind{
 	{Version: "v1", Kind: "ServiceAccount"},
 	{Version: "v1", Kind: "ConfigMap"},
@@ -49,7 +50,7 @@ var Kinds = []schema.GroupVersionKind{
 	{Group: "apps", Version: "v1", Kind: "Deployment"},
 }
 
-// HTTPRoute is a kind of the Gateway API, which a cluster need not have. It is read from
-// the API server and not watched, because a cache of a kind that may come and go with its
-// definition blocks readers or serves what is gone.
+// HTTPRoute is a kind of the Gateway API, which a cluster need not serve. It is read from
+// the API server and not watched: a cache for a kind whose CRD is not installed blocks its
+// readers, and one for a kind whose CRD was deleted returns stale objects.
 var HTTPRoute = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}

@@ -1,6 +1,6 @@
-// Package chart renders the embedded charts with Helm's engine: no release is stored,
-// nothing is looked up, and the result is what `helm template` prints for the same
-// values.
+// Package chart implements the rendering of the embedded charts with Helm's engine. It
+// stores no release and reads nothing from the cluster; the result equals the output of
+// `helm template` for the same values.
 package chart
 
 import (

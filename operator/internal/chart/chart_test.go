@@ -19,14 +19,14 @@ import (
 	"ecommerce-stack.dev/operator/internal/chart"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
 const (
 	release   = "demo"
 	namespace = "shop"
 )
 
-// cases are the values that each chart is rendered with: its defaults, and the files
+// renderCase is a chart with the values to render it with: its defaults, or the file
 // testdata/<chart>-<case>.values.yaml.
 type renderCase struct{ chart, name, valuesFile string }
 
@@ -77,7 +77,7 @@ func (c renderCase) render(t *testing.T) []*unstructured.Unstructured {
 	return objects
 }
 
-func TestChartsRenderAsRecorded(t *testing.T) {
+func TestChartsMatchGoldenFiles(t *testing.T) {
 	t.Parallel()
 	for _, c := range cases(t) {
 		t.Run(c.name, func(t *testing.T) {
@@ -104,13 +104,13 @@ func TestChartsRenderAsRecorded(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(want), got.String()); diff != "" {
-				t.Errorf("run `go test ./internal/chart -update` and look at the difference, if it is meant (-want +got):\n%s", diff)
+				t.Errorf("run `go test ./internal/chart -update` if the difference is intended (-want +got):\n%s", diff)
 			}
 		})
 	}
 }
 
-// helm is the program that people install charts with.
+// helm runs the helm command-line tool and returns its output.
 func helm(t *testing.T, arguments ...string) string {
 	t.Helper()
 	if testing.Short() {
@@ -144,7 +144,7 @@ func checkout(t *testing.T) string {
 	return folder
 }
 
-func TestHelmTemplatePrintsWhatTheOperatorApplies(t *testing.T) {
+func TestRenderMatchesHelmTemplate(t *testing.T) {
 	t.Parallel()
 	folder := checkout(t)
 	for _, c := range cases(t) {
@@ -177,7 +177,7 @@ func key(object *unstructured.Unstructured) string {
 	return object.GetKind() + "/" + object.GetNamespace() + "/" + object.GetName()
 }
 
-func TestHelmLintFindsNothing(t *testing.T) {
+func TestHelmLintPasses(t *testing.T) {
 	t.Parallel()
 	folder := checkout(t)
 	for _, c := range cases(t) {
@@ -192,7 +192,7 @@ func TestHelmLintFindsNothing(t *testing.T) {
 	}
 }
 
-func TestUnknownValuesAreRefused(t *testing.T) {
+func TestUnknownValuesAreRejected(t *testing.T) {
 	t.Parallel()
 	loaded, err := chart.Load(charts.Names...)
 	if err != nil {
@@ -205,13 +205,13 @@ func TestUnknownValuesAreRefused(t *testing.T) {
 			{"serviceAccount": map[string]any{"make": true}},
 		} {
 			if _, err := loaded.Render(name, release, namespace, values); err == nil || !strings.Contains(err.Error(), "additional properties") {
-				t.Errorf("chart %s with %v: error %v, want a refusal of the unknown key", name, values, err)
+				t.Errorf("chart %s with %v: error %v, want an error for the unknown key", name, values, err)
 			}
 		}
 	}
 }
 
-func TestGatewayValuesOutOfRangeAreRefused(t *testing.T) {
+func TestGatewayValuesOutOfRangeAreRejected(t *testing.T) {
 	t.Parallel()
 	loaded, err := chart.Load(charts.Gateway)
 	if err != nil {
@@ -227,16 +227,16 @@ func TestGatewayValuesOutOfRangeAreRefused(t *testing.T) {
 		{"httpRoute": m{"enabled": true}},
 	} {
 		if _, err := loaded.Render(charts.Gateway, release, namespace, values); err == nil {
-			t.Errorf("%v: rendered, want a refusal", values)
+			t.Errorf("%v: rendered, want an error", values)
 		}
 	}
 }
 
-// forbidden are template functions whose result depends on more than the values.
+// forbidden lists template functions whose result does not depend on the values alone.
 var forbidden = []string{"lookup ", "randAlpha", "randNumeric", "randAscii", "randBytes", "uuidv4", "genCA", "genPrivateKey",
 	"genSelfSigned", "now ", "now|", "helm.sh/hook", ".Capabilities", "kind: Secret"}
 
-func TestChartsDependOnTheirValuesAlone(t *testing.T) {
+func TestChartsDependOnlyOnTheirValues(t *testing.T) {
 	t.Parallel()
 	loaded, err := chart.Load(charts.Names...)
 	if err != nil {
@@ -264,7 +264,7 @@ func TestEveryCaseHasItsChart(t *testing.T) {
 	t.Parallel()
 	for _, c := range cases(t) {
 		if !slices.Contains(charts.Names, c.chart) {
-			t.Errorf("%s names no chart", c.valuesFile)
+			t.Errorf("%s does not begin with the name of a chart", c.valuesFile)
 		}
 	}
 }

@@ -45,9 +45,9 @@ func rules(t *testing.T, object *unstructured.Unstructured) []rbacv1.PolicyRule 
 	return role.Rules
 }
 
-func TestTheOperatorsRightsAreRecorded(t *testing.T) {
+func TestOperatorPermissionsMatchGoldenFile(t *testing.T) {
 	t.Parallel()
-	got := bytes.NewBufferString("# What the operator may do, as its chart installs it (release ecommerce, namespace ecommerce-system).\n")
+	got := bytes.NewBufferString("# Permissions of the operator as installed by its chart (release ecommerce, namespace ecommerce-system).\n")
 	for _, object := range operatorObjects(t, nil) {
 		if strings.Contains(object.GetKind(), "Role") {
 			encoded, err := yaml.Marshal(object.Object)
@@ -68,11 +68,11 @@ func TestTheOperatorsRightsAreRecorded(t *testing.T) {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(string(want), got.String()); diff != "" {
-		t.Errorf("run `go test ./internal/chart -update` and look at the difference, if it is meant (-want +got):\n%s", diff)
+		t.Errorf("run `go test ./internal/chart -update` if the difference is intended (-want +got):\n%s", diff)
 	}
 }
 
-func TestTheOperatorHasNoWildcardAndEveryRightItNeeds(t *testing.T) {
+func TestOperatorHasRequiredPermissionsWithoutWildcards(t *testing.T) {
 	t.Parallel()
 	allowed := map[string]bool{}
 	for _, object := range operatorObjects(t, nil) {
@@ -101,18 +101,18 @@ func TestTheOperatorHasNoWildcardAndEveryRightItNeeds(t *testing.T) {
 		}
 		for _, verb := range []string{"get", "list", "watch", "create", "patch", "delete"} {
 			if !allowed[kind.Group+"/"+resource+" "+verb] {
-				t.Errorf("the operator may not %s %s", verb, resource)
+				t.Errorf("the operator has no permission to %s %s", verb, resource)
 			}
 		}
 	}
 	for _, verb := range []string{"get", "list", "create", "patch", "delete"} {
 		if !allowed[apply.HTTPRoute.Group+"/httproutes "+verb] {
-			t.Errorf("the operator may not %s httproutes", verb)
+			t.Errorf("the operator has no permission to %s httproutes", verb)
 		}
 	}
 }
 
-func TestAnOperatorOfOneNamespaceHasNoRightsElsewhere(t *testing.T) {
+func TestNamespacedOperatorHasNoPermissionsElsewhere(t *testing.T) {
 	t.Parallel()
 	for _, object := range operatorObjects(t, map[string]any{"watchNamespaces": []any{"shop"}}) {
 		switch object.GetKind() {

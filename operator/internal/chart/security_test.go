@@ -8,9 +8,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// The rules are those of the Pod Security level "restricted"
-// (https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted), and
-// a few of our own: a read-only root file system, an account of its own, no token.
+// TestEveryPodIsRestricted checks the Pod Security level "restricted"
+// (https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted). It
+// also requires a read-only root file system, a dedicated service account and no API token.
 func TestEveryPodIsRestricted(t *testing.T) {
 	t.Parallel()
 	pods := 0
@@ -27,7 +27,7 @@ func TestEveryPodIsRestricted(t *testing.T) {
 		}
 	}
 	if pods < 7 {
-		t.Errorf("%d pods were looked at, want one for each chart", pods)
+		t.Errorf("%d pods were checked, want one for each chart", pods)
 	}
 }
 

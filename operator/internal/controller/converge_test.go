@@ -21,7 +21,7 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-func TestAStackOnExternalServersBecomesReady(t *testing.T) {
+func TestStackWithExternalServersBecomesReady(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.apply(t)
@@ -44,12 +44,12 @@ func TestAStackOnExternalServersBecomesReady(t *testing.T) {
 	if len(live.Status.Components) != len(services) || len(live.Status.Inventory) == 0 {
 		t.Errorf("%d components and %d objects, want %d and some", len(live.Status.Components), len(live.Status.Inventory), len(services))
 	}
-	t.Run("services reach their schemas", f.servicesReachSchemas)
-	t.Run("an order's event reaches stock", f.eventReachesStock)
-	t.Run("keys sign and verify", f.keysMatch)
+	t.Run("services reach their schemas", f.checkSchemaAccess)
+	t.Run("an order's event reaches stock", f.checkEventDelivery)
+	t.Run("keys sign and verify", f.checkKeysMatch)
 }
 
-func (f *fixture) servicesReachSchemas(t *testing.T) {
+func (f *fixture) checkSchemaAccess(t *testing.T) {
 	for _, service := range schemaServices {
 		for _, use := range []struct{ secret, statement string }{
 			{service + "-mysql-owner", "CREATE TABLE probe (id INT PRIMARY KEY)"},
@@ -69,8 +69,8 @@ func (f *fixture) servicesReachSchemas(t *testing.T) {
 	}
 }
 
-// eventReachesStock publishes as sales and reads as stock.
-func (f *fixture) eventReachesStock(t *testing.T) {
+// checkEventDelivery publishes as sales and consumes as stock.
+func (f *fixture) checkEventDelivery(t *testing.T) {
 	open := func(secret string) *amqp091.Channel {
 		connection, err := amqp091.Dial(f.value(t, secret, "url"))
 		if err != nil {
@@ -97,7 +97,7 @@ func (f *fixture) eventReachesStock(t *testing.T) {
 	})
 }
 
-func (f *fixture) keysMatch(t *testing.T) {
+func (f *fixture) checkKeysMatch(t *testing.T) {
 	var set struct {
 		Keys []struct {
 			ID string `json:"kid"`
@@ -110,25 +110,26 @@ func (f *fixture) keysMatch(t *testing.T) {
 	if len(set.Keys) != 1 || set.Keys[0].ID != active || f.live(t).Status.JWT.ActiveKeyID != active {
 		t.Errorf("verifiers have %+v, want the active key %s alone", set.Keys, active)
 	}
-	if got := f.value(t, "manager", "email"); got != defaultManager {
-		t.Errorf("manager's email %s, want %s", got, defaultManager)
+	if got := f.value(t, "manager", "email"); got != defaultManagerEmail {
+		t.Errorf("manager's email %s, want %s", got, defaultManagerEmail)
 	}
 	if got := f.value(t, "manager", "password"); len(got) < 20 {
 		t.Errorf("manager's password has %d characters, want at least 20", len(got))
 	}
 }
 
-func TestASteadyPassWritesNothing(t *testing.T) {
+func TestReconcilingReadyStackWritesNothing(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
-	// The status of the last pass comes back by the watch; let that settle.
-	f.eventually(t, func(context.Context) error { return f.unchangedFor(2, writes.of(f.namespace)) })
+	// The last status update triggers a reconciliation by the watch. Wait until that is
+	// over.
+	f.eventually(t, func(context.Context) error { return f.checkNoWritesFor(2, writes.of(f.namespace)) })
 	f.exec(t, "SET GLOBAL log_output = 'TABLE'")
 	f.exec(t, "SET GLOBAL general_log = ON")
 	t.Cleanup(func() { f.exec(t, "SET GLOBAL general_log = OFF") })
 	versions, written, changed := f.managed(t), writes.of(f.namespace), f.changes.Load()
-	f.eventually(t, func(context.Context) error { return f.passes(4) })
+	f.eventually(t, func(context.Context) error { return f.waitForReconciles(4) })
 	if diff := cmp.Diff(versions, f.managed(t)); diff != "" {
 		t.Errorf("resource versions (-before +after):\n%s", diff)
 	}
@@ -140,11 +141,11 @@ func TestASteadyPassWritesNothing(t *testing.T) {
 	}
 	reads, changes := f.statements(t)
 	if reads == 0 || changes > 0 {
-		t.Errorf("%d statements that read and %d that change in MySQL's log, want some and none", reads, changes)
+		t.Errorf("%d read and %d write statements in MySQL's log, want some and none", reads, changes)
 	}
 }
 
-// statements in MySQL's log that are about this test's schemas.
+// statements counts the statements in MySQL's log that refer to this test's schemas.
 func (f *fixture) statements(t *testing.T) (reads, changes int) {
 	t.Helper()
 	const about = "SELECT COUNT(*) FROM mysql.general_log WHERE argument LIKE ? AND argument REGEXP ?"
@@ -154,15 +155,15 @@ func (f *fixture) statements(t *testing.T) (reads, changes int) {
 	return reads, changes
 }
 
-// passes waits until the broker was observed n times more.
-func (f *fixture) passes(n int64) error {
+// waitForReconciles waits until the broker was observed n more times.
+func (f *fixture) waitForReconciles(n int64) error {
 	until := f.observations.Load() + n
-	return wait.PollUntilContextTimeout(context.Background(), testResync/20, patience, true,
+	return wait.PollUntilContextTimeout(context.Background(), testResync/20, eventuallyTimeout, true,
 		func(context.Context) (bool, error) { return f.observations.Load() >= until, nil })
 }
 
-func (f *fixture) unchangedFor(n int64, written int) error {
-	if err := f.passes(n); err != nil {
+func (f *fixture) checkNoWritesFor(n int64, written int) error {
+	if err := f.waitForReconciles(n); err != nil {
 		return err
 	}
 	if now := writes.of(f.namespace); now != written {
@@ -171,21 +172,21 @@ func (f *fixture) unchangedFor(n int64, written int) error {
 	return nil
 }
 
-func TestDriftIsHealed(t *testing.T) {
+func TestDriftIsCorrected(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
 	schema := f.stack.Spec.MySQL.External.SchemaPrefix + "sales_micro_service"
 	vhost := f.namespace + ".demo"
 
-	f.exec(t, "DROP USER '"+mysqlSchema(f.stack, "sales").Accounts[1].Name+"'@'%'")
-	f.waitForEvent(t, "DriftHealed", "make account")
+	f.exec(t, "DROP USER '"+desiredSchema(f.stack, "sales").Accounts[1].Name+"'@'%'")
+	f.waitForEvent(t, "DriftHealed", "create account")
 	if response, err := f.broker.DeleteQueue(vhost, event.SalesQueue); err != nil {
 		t.Fatal(err)
 	} else if err := response.Body.Close(); err != nil {
 		t.Fatal(err)
 	}
-	f.waitForEvent(t, "DriftHealed", "make queue "+event.SalesQueue)
+	f.waitForEvent(t, "DriftHealed", "create queue "+event.SalesQueue)
 
 	ctx := context.Background()
 	service := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "demo-stock"}}
@@ -207,10 +208,10 @@ func TestDriftIsHealed(t *testing.T) {
 
 	before := f.deploymentChecksum(t, "sales")
 	f.exec(t, "DROP DATABASE "+schema)
-	f.waitForEvent(t, "DriftHealed", "make schema "+schema)
+	f.waitForEvent(t, "DriftHealed", "create schema "+schema)
 	f.eventually(t, func(context.Context) error {
 		if f.deploymentChecksum(t, "sales") == before {
-			return errors.New("the pods of sales were not replaced, so nothing migrates the new schema")
+			return errors.New("the pods of sales were not replaced, so the new schema is not migrated")
 		}
 		return nil
 	})
@@ -227,7 +228,7 @@ func (f *fixture) deploymentChecksum(t *testing.T, service string) string {
 	return deployment.Spec.Template.Annotations[checksumAnnotation]
 }
 
-func TestALostCredentialIsReplacedAndItsPodsToo(t *testing.T) {
+func TestDeletedCredentialIsReplacedWithItsPods(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
@@ -242,13 +243,13 @@ func TestALostCredentialIsReplacedAndItsPodsToo(t *testing.T) {
 		return nil
 	})
 	if f.value(t, "stock-mysql", "password") == password {
-		t.Error("the password is the lost one, want a new one")
+		t.Error("the password was not replaced")
 	}
 	f.runPods(t)
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
 }
 
-func TestWhatIsNoLongerWantedIsPruned(t *testing.T) {
+func TestRemovedObjectsArePruned(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.stack.Spec.Gateway.Ingress = &v1alpha1.IngressSpec{Host: "shop.example"}

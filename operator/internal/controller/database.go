@@ -13,50 +13,50 @@ import (
 	"ecommerce-stack.dev/operator/internal/mysql"
 )
 
-// database sees to the MySQL server, a schema for each service that has one, and two
-// accounts for each schema.
-func (p *pass) database(ctx context.Context) (outcome, error) {
-	server, err := p.mysqlServer(ctx)
+// reconcileDatabase reconciles the MySQL server, one schema for each service that needs
+// one, and two accounts for each schema.
+func (r *reconciliation) reconcileDatabase(ctx context.Context) (phaseResult, error) {
+	server, err := r.mysqlServer(ctx)
 	if err != nil {
-		return outcome{}, err
+		return phaseResult{}, err
 	}
-	schemas, secrets, err := p.accounts(ctx, server)
+	schemas, secrets, err := r.ensureAccountSecrets(ctx, server)
 	if err != nil {
-		return outcome{}, err
+		return phaseResult{}, err
 	}
-	if p.stack.Spec.MySQL.Embedded != nil {
-		if ready, desired, err := p.embedded(ctx, charts.MySQL, mysqlValues(p.stack, p.options)); err != nil {
-			return outcome{}, err
+	if r.stack.Spec.MySQL.Embedded != nil {
+		if ready, desired, err := r.applyEmbeddedServer(ctx, charts.MySQL, mysqlValues(r.stack, r.options)); err != nil {
+			return phaseResult{}, err
 		} else if ready < desired {
-			return waiting("MySQL is starting: %d of %d pods are ready", ready, desired)
+			return phaseWaiting("MySQL is starting: %d of %d pods are ready", ready, desired)
 		}
 	}
-	asked, err := fingerprint(p.stack.Generation, server.Address(), server.Username, server.Password, server.TLS, schemas)
+	desiredHash, err := hashJSON(r.stack.Generation, server.Address(), server.Username, server.Password, server.TLS, schemas)
 	if err != nil {
-		return outcome{}, err
+		return phaseResult{}, err
 	}
-	if !p.checks.fresh(p.stack.UID, "database", asked) || !provisioned(secrets) {
-		if err := p.heal(ctx, server, schemas, secrets); err != nil {
-			return outcome{}, err
+	if !r.observations.isCurrent(r.stack.UID, "database", desiredHash) || !allProvisioned(secrets) {
+		if err := r.healMySQL(ctx, server, schemas, secrets); err != nil {
+			return phaseResult{}, err
 		}
-		p.checks.passed(p.stack.UID, "database", asked, p.jittered())
+		r.observations.record(r.stack.UID, "database", desiredHash, r.resyncDelay())
 	}
-	return done("%d schemas with two accounts each at %s", len(schemas), server.Address())
+	return phaseReady("%d schemas with two accounts each are provisioned at %s", len(schemas), server.Address())
 }
 
-// mysqlServer is the server as its administrator reaches it.
-func (p *pass) mysqlServer(ctx context.Context) (mysql.Server, error) {
-	if external := p.stack.Spec.MySQL.External; external != nil {
-		admin, err := p.given(ctx, "spec.mysql.external.adminSecretRef", external.AdminSecretRef.Name, "username", "password")
+// mysqlServer returns the settings for an administrator's connection.
+func (r *reconciliation) mysqlServer(ctx context.Context) (mysql.Server, error) {
+	if external := r.stack.Spec.MySQL.External; external != nil {
+		admin, err := r.readSecret(ctx, "spec.mysql.external.adminSecretRef", external.AdminSecretRef.Name, "username", "password")
 		if err != nil {
 			return mysql.Server{}, err
 		}
 		return mysql.Server{
-			Host: external.Host, Port: external.Port, TLS: tlsSetting(external.TLS.Mode), Dial: p.options.Dial,
+			Host: external.Host, Port: external.Port, TLS: tlsSetting(external.TLS.Mode), Dial: r.options.Dial,
 			Username: admin["username"], Password: admin["password"],
 		}, nil
 	}
-	secret, err := p.secret(ctx, charts.MySQL, name(p.stack, "mysql-root"), func(data secretData) error {
+	secret, err := r.ensureSecret(ctx, charts.MySQL, objectName(r.stack, "mysql-root"), func(data secretData) error {
 		data.set("username", "root")
 		return data.generate("password")
 	})
@@ -64,16 +64,18 @@ func (p *pass) mysqlServer(ctx context.Context) (mysql.Server, error) {
 		return mysql.Server{}, err
 	}
 	return mysql.Server{
-		Host: p.host(charts.MySQL), Port: mysqlPort, TLS: "false", Dial: p.options.Dial,
+		Host: r.serviceHost(charts.MySQL), Port: mysqlPort, TLS: "false", Dial: r.options.Dial,
 		Username: string(secret.Data["username"]), Password: string(secret.Data["password"]),
 	}, nil
 }
 
-// host of an embedded server's Service, as seen from every namespace.
-func (p *pass) host(component string) string {
-	return name(p.stack, component) + "." + p.stack.Namespace + ".svc"
+// serviceHost returns the host name of a component's Service, which resolves in every
+// namespace.
+func (r *reconciliation) serviceHost(component string) string {
+	return objectName(r.stack, component) + "." + r.stack.Namespace + ".svc"
 }
 
+// tlsSetting returns the TLS setting of the MySQL driver for a mode of MySQLTLS.
 func tlsSetting(mode string) string {
 	switch mode {
 	case "Verify":
@@ -85,15 +87,16 @@ func tlsSetting(mode string) string {
 	}
 }
 
-// accounts sees to the Secrets of all accounts and puts their passwords into the schemas.
-func (p *pass) accounts(ctx context.Context, server mysql.Server) ([]mysql.Schema, map[string][]*corev1.Secret, error) {
+// ensureAccountSecrets ensures the Secrets of all MySQL accounts. It returns the desired
+// schemas with the passwords, and the Secrets by the name of their schema.
+func (r *reconciliation) ensureAccountSecrets(ctx context.Context, server mysql.Server) ([]mysql.Schema, map[string][]*corev1.Secret, error) {
 	var all []mysql.Schema
 	secrets := map[string][]*corev1.Secret{}
 	for _, service := range schemaServices {
-		schema := mysqlSchema(p.stack, service)
-		for i, secretName := range accountSecrets(p.stack, service) {
+		schema := desiredSchema(r.stack, service)
+		for i, secretName := range accountSecretNames(r.stack, service) {
 			account := &schema.Accounts[i]
-			secret, err := p.secret(ctx, service, secretName, func(data secretData) error {
+			secret, err := r.ensureSecret(ctx, service, secretName, func(data secretData) error {
 				data.set("username", account.Name)
 				if err := data.generate("password"); err != nil {
 					return err
@@ -112,9 +115,10 @@ func (p *pass) accounts(ctx context.Context, server mysql.Server) ([]mysql.Schem
 	return all, secrets, nil
 }
 
-// heal compares the server with what it should be, and says on each Secret that its
-// account is there. The embedded server is the stack's own, with all that is on it.
-func (p *pass) heal(ctx context.Context, server mysql.Server, schemas []mysql.Schema, secrets map[string][]*corev1.Secret) (err error) {
+// healMySQL corrects differences between the observed and the desired schemas, and marks
+// each Secret whose account exists. An embedded server belongs to the stack, so everything
+// on it is adopted.
+func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, schemas []mysql.Schema, secrets map[string][]*corev1.Secret) (err error) {
 	started := time.Now()
 	defer func() { observeCall("mysql", started, err) }()
 	admin, err := mysql.Connect(ctx, server)
@@ -122,15 +126,15 @@ func (p *pass) heal(ctx context.Context, server mysql.Server, schemas []mysql.Sc
 		return err
 	}
 	defer func() { err = errors.Join(err, admin.Close()) }()
-	adopt := p.stack.Spec.Adopt || p.stack.Spec.MySQL.Embedded != nil
+	adopt := r.stack.Spec.Adopt || r.stack.Spec.MySQL.Embedded != nil
 	for _, schema := range schemas {
-		result, err := admin.Ensure(ctx, schema, p.owner, adopt)
-		p.changed(ctx, v1alpha1.ConditionDatabaseReady, "MySQL", result.Changes)
+		result, err := admin.Ensure(ctx, schema, r.owner, adopt)
+		r.recordExternalChanges(ctx, v1alpha1.ConditionDatabaseReady, "MySQL", result.Changes)
 		if err != nil {
 			return fmt.Errorf("schema %s: %w", schema.Name, err)
 		}
 		for _, secret := range secrets[schema.Name] {
-			if err := p.annotate(ctx, secret, result.Incarnation); err != nil {
+			if err := r.markProvisioned(ctx, secret, result.Incarnation); err != nil {
 				return err
 			}
 		}
@@ -138,7 +142,8 @@ func (p *pass) heal(ctx context.Context, server mysql.Server, schemas []mysql.Sc
 	return nil
 }
 
-func provisioned(secrets map[string][]*corev1.Secret) bool {
+// allProvisioned reports whether the accounts of all Secrets exist.
+func allProvisioned(secrets map[string][]*corev1.Secret) bool {
 	for _, group := range secrets {
 		for _, secret := range group {
 			if secret.Annotations[provisionedAnnotation] == "" {

@@ -20,99 +20,100 @@ import (
 	"ecommerce-stack.dev/operator/internal/rabbitmq"
 )
 
-// delete removes the services first, then lets go of or destroys what they used, as the
-// deletion policy says, and then the embedded servers.
-func (p *pass) delete(ctx context.Context) (ctrl.Result, error) {
-	if !controllerutil.ContainsFinalizer(p.stack, finalizer) {
+// reconcileDeletion deletes the services first, then releases or destroys the data on
+// external servers as the deletion policy says, then deletes the embedded servers.
+func (r *reconciliation) reconcileDeletion(ctx context.Context) (ctrl.Result, error) {
+	if !controllerutil.ContainsFinalizer(r.stack, finalizer) {
 		return ctrl.Result{}, nil
 	}
-	gone, err := p.removed(ctx, services)
-	if err != nil || !gone {
-		p.markDeleting("the services are stopping", false)
-		return ctrl.Result{RequeueAfter: waitInterval}, err
+	deleted, err := r.deleteComponents(ctx, services)
+	if err != nil || !deleted {
+		r.markDeleting("waiting for the services to stop", false)
+		return ctrl.Result{RequeueAfter: requeueInterval}, err
 	}
-	if err := p.leaveServers(ctx); err != nil {
-		p.markDeleting(fmt.Sprintf("%v; annotate the stack with %s=true to leave what is on the server behind",
+	if err := r.cleanUpExternalServers(ctx); err != nil {
+		r.markDeleting(fmt.Sprintf("%v; to skip the cleanup of external servers, annotate the stack with %s=true",
 			err, v1alpha1.ForceDeleteAnnotation), true)
-		if terminal(err) {
-			return ctrl.Result{RequeueAfter: p.jittered()}, nil
+		if isTerminal(err) {
+			return ctrl.Result{RequeueAfter: r.resyncDelay()}, nil
 		}
 		return ctrl.Result{}, err
 	}
-	gone, err = p.removed(ctx, []string{charts.MySQL, charts.RabbitMQ})
-	if err != nil || !gone {
-		p.markDeleting("the servers are stopping", false)
-		return ctrl.Result{RequeueAfter: waitInterval}, err
+	deleted, err = r.deleteComponents(ctx, []string{charts.MySQL, charts.RabbitMQ})
+	if err != nil || !deleted {
+		r.markDeleting("waiting for the embedded servers to stop", false)
+		return ctrl.Result{RequeueAfter: requeueInterval}, err
 	}
-	if p.stack.Spec.DeletionPolicy == v1alpha1.DeletionDelete {
-		if err := errors.Join(p.deleteVolumes(ctx), p.deleteSecrets(ctx)); err != nil {
+	if r.stack.Spec.DeletionPolicy == v1alpha1.DeletionDelete {
+		if err := errors.Join(r.deleteVolumes(ctx), r.deleteSecrets(ctx)); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
-	return ctrl.Result{}, p.letGo(ctx)
+	return ctrl.Result{}, r.removeFinalizer(ctx)
 }
 
-// letGo removes the finalizer. The stack is gone after that.
-func (p *pass) letGo(ctx context.Context) error {
-	p.checks.forget(p.stack.UID)
-	before := p.stack.DeepCopy()
-	controllerutil.RemoveFinalizer(p.stack, finalizer)
-	if err := p.client.Patch(ctx, p.stack, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
+// removeFinalizer removes the finalizer, after which the API server deletes the stack.
+func (r *reconciliation) removeFinalizer(ctx context.Context) error {
+	r.observations.forget(r.stack.UID)
+	before := r.stack.DeepCopy()
+	controllerutil.RemoveFinalizer(r.stack, finalizer)
+	if err := r.client.Patch(ctx, r.stack, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("remove the finalizer: %w", err)
 	}
-	p.stack.Status = p.before.Status
+	r.stack.Status = r.original.Status
 	return nil
 }
 
-// removed deletes the components and says whether their pods are gone.
-func (p *pass) removed(ctx context.Context, components []string) (bool, error) {
-	left := false
+// deleteComponents deletes the objects of the components. It reports whether their pods are
+// gone.
+func (r *reconciliation) deleteComponents(ctx context.Context, components []string) (bool, error) {
+	remaining := false
 	for _, component := range components {
-		some, err := p.applier.Delete(ctx, p.component(component))
+		existed, err := r.applier.Delete(ctx, r.componentSet(component))
 		if err != nil {
 			return false, err
 		}
 		pods := &metav1.PartialObjectMetadataList{}
 		pods.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
-		if err := p.live.List(ctx, pods, client.InNamespace(p.stack.Namespace), client.Limit(1),
-			client.MatchingLabels(apply.Labels(p.stack.Name, component))); err != nil {
+		if err := r.apiReader.List(ctx, pods, client.InNamespace(r.stack.Namespace), client.Limit(1),
+			client.MatchingLabels(apply.Labels(r.stack.Name, component))); err != nil {
 			return false, fmt.Errorf("list the pods of %s: %w", component, err)
 		}
-		left = left || some || len(pods.Items) > 0
+		remaining = remaining || existed || len(pods.Items) > 0
 	}
-	return !left, nil
+	return !remaining, nil
 }
 
-// leaveServers destroys or releases what is on external servers. What is on embedded
-// ones goes or stays with their volumes.
-func (p *pass) leaveServers(ctx context.Context) error {
-	if p.stack.Annotations[v1alpha1.ForceDeleteAnnotation] == "true" {
-		p.event(warning, "ForceDeleted", "Delete", "schemas, accounts and virtual host on external servers were left behind")
+// cleanUpExternalServers releases or destroys the data on external servers. The data of
+// embedded servers is on their volumes.
+func (r *reconciliation) cleanUpExternalServers(ctx context.Context) error {
+	if r.stack.Annotations[v1alpha1.ForceDeleteAnnotation] == "true" {
+		r.recordEvent(warning, "ForceDeleted", "Delete", "Schemas, accounts and virtual host on external servers were not cleaned up")
 		return nil
 	}
 	var errs []error
-	if p.stack.Spec.MySQL.External != nil {
-		errs = append(errs, p.unlessGone("MySQL", p.leaveMySQL(ctx)))
+	if r.stack.Spec.MySQL.External != nil {
+		errs = append(errs, r.ignoreUnknownHost("MySQL", r.cleanUpMySQL(ctx)))
 	}
-	if p.stack.Spec.RabbitMQ.External != nil {
-		errs = append(errs, p.unlessGone("RabbitMQ", p.leaveRabbitMQ(ctx)))
+	if r.stack.Spec.RabbitMQ.External != nil {
+		errs = append(errs, r.ignoreUnknownHost("RabbitMQ", r.cleanUpRabbitMQ(ctx)))
 	}
 	return errors.Join(errs...)
 }
 
-// unlessGone forgives a server whose name no longer exists. One that does not answer may
-// come back, with the data.
-func (p *pass) unlessGone(system string, err error) error {
+// ignoreUnknownHost returns nil if the server's host name does not resolve. A server that
+// cannot be reached may become available again, so that error is returned.
+func (r *reconciliation) ignoreUnknownHost(system string, err error) error {
 	var lookup *net.DNSError
 	if errors.As(err, &lookup) && lookup.IsNotFound {
-		p.event(warning, "ServerGone", "Delete", fmt.Sprintf("the name of the %s server, %s, does not exist any more", system, lookup.Name))
+		r.recordEvent(warning, "ServerGone", "Delete", fmt.Sprintf("Host %s of the %s server no longer resolves; its cleanup was skipped", lookup.Name, system))
 		return nil
 	}
 	return err
 }
 
-func (p *pass) leaveMySQL(ctx context.Context) (err error) {
-	server, err := p.mysqlServer(ctx)
+func (r *reconciliation) cleanUpMySQL(ctx context.Context) (err error) {
+	server, err := r.mysqlServer(ctx)
 	if err != nil {
 		return err
 	}
@@ -121,20 +122,20 @@ func (p *pass) leaveMySQL(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, admin.Close()) }()
-	leave := admin.Release
-	if p.stack.Spec.DeletionPolicy == v1alpha1.DeletionDelete {
-		leave = admin.Drop
+	cleanUp := admin.Release
+	if r.stack.Spec.DeletionPolicy == v1alpha1.DeletionDelete {
+		cleanUp = admin.Drop
 	}
 	for _, service := range schemaServices {
-		if err := leave(ctx, mysqlSchema(p.stack, service), p.owner); err != nil {
+		if err := cleanUp(ctx, desiredSchema(r.stack, service), r.owner); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (p *pass) leaveRabbitMQ(ctx context.Context) error {
-	server, _, err := p.rabbitmqServer(ctx)
+func (r *reconciliation) cleanUpRabbitMQ(ctx context.Context) error {
+	server, _, err := r.rabbitmqServer(ctx)
 	if err != nil {
 		return err
 	}
@@ -142,27 +143,27 @@ func (p *pass) leaveRabbitMQ(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if p.stack.Spec.DeletionPolicy == v1alpha1.DeletionDelete {
-		return admin.Delete(virtualHost(p.stack), p.owner)
+	if r.stack.Spec.DeletionPolicy == v1alpha1.DeletionDelete {
+		return admin.Delete(desiredVHost(r.stack), r.owner)
 	}
-	return admin.Release(virtualHost(p.stack), p.owner)
+	return admin.Release(desiredVHost(r.stack), r.owner)
 }
 
-// deleteVolumes destroys the volumes of the embedded servers.
-func (p *pass) deleteVolumes(ctx context.Context) error {
+// deleteVolumes deletes the volumes of the embedded servers.
+func (r *reconciliation) deleteVolumes(ctx context.Context) error {
 	for _, component := range []string{charts.MySQL, charts.RabbitMQ} {
 		claims := &metav1.PartialObjectMetadataList{}
 		claims.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PersistentVolumeClaimList"))
-		if err := p.live.List(ctx, claims, client.InNamespace(p.stack.Namespace),
-			client.MatchingLabels(apply.Labels(p.stack.Name, component))); err != nil {
+		if err := r.apiReader.List(ctx, claims, client.InNamespace(r.stack.Namespace),
+			client.MatchingLabels(apply.Labels(r.stack.Name, component))); err != nil {
 			return fmt.Errorf("list the volumes of %s: %w", component, err)
 		}
 		for i := range claims.Items {
 			claim := &claims.Items[i]
-			if !strings.HasPrefix(claim.Name, "data-"+name(p.stack, component)+"-") {
+			if !strings.HasPrefix(claim.Name, "data-"+objectName(r.stack, component)+"-") {
 				continue
 			}
-			if err := p.client.Delete(ctx, claim); client.IgnoreNotFound(err) != nil {
+			if err := r.client.Delete(ctx, claim); client.IgnoreNotFound(err) != nil {
 				return fmt.Errorf("delete volume %s: %w", claim.Name, err)
 			}
 		}

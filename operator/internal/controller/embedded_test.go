@@ -20,10 +20,10 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// TestAStackWithServersOfItsOwn plays the kubelet: the servers of the suite stand for
-// the embedded ones, under the names that these have in a cluster. Their schemas have no
-// prefix, so there is one such test.
-func TestAStackWithServersOfItsOwn(t *testing.T) {
+// TestStackWithEmbeddedServersBecomesReady simulates the kubelet: connections to the
+// embedded servers are redirected to those of the suite. Their schemas have no prefix, so
+// only one test can do this.
+func TestStackWithEmbeddedServersBecomesReady(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	mysql := f.stack.Spec.MySQL.External
@@ -34,10 +34,10 @@ func TestAStackWithServersOfItsOwn(t *testing.T) {
 	}
 	redirects.redirect("demo-mysql."+f.namespace+".svc:3306", net.JoinHostPort(mysql.Host, strconv.Itoa(int(mysql.Port))))
 	redirects.redirect("demo-rabbitmq."+f.namespace+".svc:15672", management.Host)
-	f.credentials(t)
+	f.createAdminSecrets(t)
 	t.Cleanup(func() {
 		for _, service := range schemaServices {
-			schema := mysqlSchema(f.stack, service)
+			schema := desiredSchema(f.stack, service)
 			for _, account := range schema.Accounts {
 				f.exec(t, "DROP USER IF EXISTS '"+account.Name+"'@'%'")
 			}
@@ -60,11 +60,12 @@ func TestAStackWithServersOfItsOwn(t *testing.T) {
 	}
 	f.create(t, f.volume("data-demo-mysql-0", "mysql"))
 	f.deleteStack(t)
-	f.volumesAreGone(t)
+	f.checkVolumesDeleted(t)
 }
 
-// credentials are those of the suite's servers, as an earlier stack would have left them.
-func (f *fixture) credentials(t *testing.T) {
+// createAdminSecrets creates the Secrets of a former stack, with the credentials of the
+// suite's servers.
+func (f *fixture) createAdminSecrets(t *testing.T) {
 	t.Helper()
 	admin := &corev1.Secret{}
 	if err := api.Get(context.Background(), client.ObjectKey{Namespace: f.namespace, Name: "mysql-admin"}, admin); err != nil {
@@ -118,8 +119,9 @@ func (f *fixture) volume(name, component string) *corev1.PersistentVolumeClaim {
 	}
 }
 
-// volumesAreGone, or only wait for a controller that this API server has not.
-func (f *fixture) volumesAreGone(t *testing.T) {
+// checkVolumesDeleted accepts a volume that waits for a controller that the suite does not
+// run.
+func (f *fixture) checkVolumesDeleted(t *testing.T) {
 	t.Helper()
 	claim := f.volume("data-demo-mysql-0", "mysql")
 	err := api.Get(context.Background(), client.ObjectKeyFromObject(claim), claim)

@@ -18,49 +18,50 @@ const (
 	warning = corev1.EventTypeWarning
 )
 
-// event tells people about the stack. Nothing secret goes into one.
-func (p *pass) event(kind, reason, action, message string) {
-	p.recorder.Eventf(p.stack, nil, kind, reason, action, "%s", shorten(message))
+// recordEvent records an Event about the stack. The message must not contain credentials.
+func (r *reconciliation) recordEvent(kind, reason, action, message string) {
+	r.recorder.Eventf(r.stack, nil, kind, reason, action, "%s", truncate(message))
 }
 
-// changed tells what was changed on an external server. What differed on a stack that
-// was as it should be had drifted.
-func (p *pass) changed(ctx context.Context, condition, system string, changes []string) {
-	if p.isTrue(condition) && p.stack.Status.ObservedGeneration == p.stack.Generation {
-		p.healed(ctx, system, changes)
+// recordExternalChanges reports changes made on an external server. They are corrections of
+// drift if the stack's condition was True, and provisioning otherwise.
+func (r *reconciliation) recordExternalChanges(ctx context.Context, condition, system string, changes []string) {
+	if r.isTrue(condition) && r.stack.Status.ObservedGeneration == r.stack.Generation {
+		r.recordDrift(ctx, system, changes)
 	} else if len(changes) > 0 {
-		log.FromContext(ctx).Info("provisioned", "system", system, "changes", changes)
-		p.event(normal, "Provisioned", "Provision"+system, fmt.Sprintf("%s: %s", system, strings.Join(changes, "; ")))
+		log.FromContext(ctx).Info("external resources provisioned", "system", system, "changes", changes)
+		r.recordEvent(normal, "Provisioned", "Provision"+system, fmt.Sprintf("%s: %s", system, strings.Join(changes, "; ")))
 	}
 }
 
-// applied tells which objects someone had changed or deleted behind the operator's back.
-// What it applies of its own accord shows in the status.
-func (p *pass) applied(ctx context.Context, changes []apply.Change) {
+// recordAppliedChanges reports objects that were modified or deleted by someone else.
+// Changes that follow from the spec are visible in the status.
+func (r *reconciliation) recordAppliedChanges(ctx context.Context, changes []apply.Change) {
 	var drifted []string
 	for _, change := range changes {
-		deleted := change.Made && slices.ContainsFunc(p.before.Status.Inventory, func(known v1alpha1.ObjectReference) bool {
+		deleted := change.Created && slices.ContainsFunc(r.original.Status.Inventory, func(known v1alpha1.ObjectReference) bool {
 			return known.Kind == change.Kind && known.Name == change.Name
 		})
 		if change.Drift || deleted {
-			drifted = append(drifted, change.What)
+			drifted = append(drifted, change.Description)
 		}
 	}
-	p.healed(ctx, "Kubernetes", drifted)
+	r.recordDrift(ctx, "Kubernetes", drifted)
 }
 
-// healed tells what had drifted. Events of one reason and action become a series that
-// shows the first alone, so the action says what kind of thing was changed.
-func (p *pass) healed(ctx context.Context, system string, changes []string) {
+// recordDrift reports corrections of drift. Events with the same reason and action are
+// merged into a series that shows only the first message, so the action names the kind of
+// change.
+func (r *reconciliation) recordDrift(ctx context.Context, system string, changes []string) {
 	for _, change := range changes {
-		drifts.WithLabelValues(system).Inc()
-		log.FromContext(ctx).Info("healed", "system", system, "change", change)
-		p.event(warning, "DriftHealed", action(change), fmt.Sprintf("%s differed: %s", system, change))
+		driftCorrections.WithLabelValues(system).Inc()
+		log.FromContext(ctx).Info("drift corrected", "system", system, "change", change)
+		r.recordEvent(warning, "DriftHealed", eventAction(change), fmt.Sprintf("Corrected drift in %s: %s", system, change))
 	}
 }
 
-// action of a phrase such as "make queue x": MakeQueue.
-func action(change string) string {
+// eventAction returns the action for a change: "create queue x" becomes CreateQueue.
+func eventAction(change string) string {
 	var name strings.Builder
 	for i, word := range strings.Fields(change) {
 		if i == 2 {

@@ -20,46 +20,46 @@ import (
 	"ecommerce-stack.dev/operator/internal/chart"
 )
 
-var errKilled = errors.New("killed")
+var errStepLimit = errors.New("step limit reached")
 
-// mortal lets an operator live for a number of steps: writes to the API server, and
+// stepLimit stops an operator after a number of steps: writes to the API server, and
 // requests to MySQL and RabbitMQ.
-type mortal struct{ left atomic.Int64 }
+type stepLimit struct{ left atomic.Int64 }
 
-func (m *mortal) step() error {
-	if m.left.Add(-1) < 0 {
-		return errKilled
+func (l *stepLimit) step() error {
+	if l.left.Add(-1) < 0 {
+		return errStepLimit
 	}
 	return nil
 }
 
-func (m *mortal) unlessDead(write func() error) error {
-	if err := m.step(); err != nil {
+func (l *stepLimit) run(write func() error) error {
+	if err := l.step(); err != nil {
 		return err
 	}
 	return write()
 }
 
-func (m *mortal) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (l *stepLimit) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	connection, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)
-	return &mortalConn{connection, m}, err
+	return &limitedConn{connection, l}, err
 }
 
-// mortalConn breaks before a request is sent.
-type mortalConn struct {
+// limitedConn returns an error before a request is sent.
+type limitedConn struct {
 	net.Conn
-	mortal *mortal
+	limit *stepLimit
 }
 
-func (c *mortalConn) Write(b []byte) (int, error) {
-	if err := c.mortal.step(); err != nil {
+func (c *limitedConn) Write(b []byte) (int, error) {
+	if err := c.limit.step(); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(b)
 }
 
-// operator is a reconciler without a manager and without a cache.
-func (m *mortal) operator(t *testing.T) *Reconciler {
+// operator returns a reconciler without a manager and a cache.
+func (l *stepLimit) operator(t *testing.T) *Reconciler {
 	t.Helper()
 	base, err := client.NewWithWatch(apiServer, client.Options{Scheme: api.Scheme()})
 	if err != nil {
@@ -67,19 +67,19 @@ func (m *mortal) operator(t *testing.T) *Reconciler {
 	}
 	limited := interceptor.NewClient(base, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
-			return m.unlessDead(func() error { return c.Create(ctx, o, opts...) })
+			return l.run(func() error { return c.Create(ctx, o, opts...) })
 		},
 		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
-			return m.unlessDead(func() error { return c.Patch(ctx, o, p, opts...) })
+			return l.run(func() error { return c.Patch(ctx, o, p, opts...) })
 		},
 		Apply: func(ctx context.Context, c client.WithWatch, o runtime.ApplyConfiguration, opts ...client.ApplyOption) error {
-			return m.unlessDead(func() error { return c.Apply(ctx, o, opts...) })
+			return l.run(func() error { return c.Apply(ctx, o, opts...) })
 		},
 		Delete: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.DeleteOption) error {
-			return m.unlessDead(func() error { return c.Delete(ctx, o, opts...) })
+			return l.run(func() error { return c.Delete(ctx, o, opts...) })
 		},
 		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, o client.Object, p client.Patch, opts ...client.SubResourcePatchOption) error {
-			return m.unlessDead(func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
+			return l.run(func() error { return c.SubResource(sub).Patch(ctx, o, p, opts...) })
 		},
 	})
 	loaded, err := chart.Load(append([]string{charts.MySQL, charts.RabbitMQ}, services...)...)
@@ -87,14 +87,15 @@ func (m *mortal) operator(t *testing.T) *Reconciler {
 		t.Fatal(err)
 	}
 	options := testOptions()
-	options.Dial = m.dial
+	options.Dial = l.dial
 	return &Reconciler{
-		client: limited, live: base, recorder: events.NewFakeRecorder(1000), charts: loaded, checks: newChecks(), options: options,
-		applier: apply.Applier{Client: limited, Live: base},
+		client: limited, apiReader: base, recorder: events.NewFakeRecorder(1000), charts: loaded, observations: newObservations(), options: options,
+		applier: apply.Applier{Client: limited, APIReader: base},
 	}
 }
 
-// reconcile makes passes until the stack's pods are waited for, or the operator dies.
+// reconcile reconciles until the stack's objects are applied. It reports whether that
+// happened before the step limit.
 func (f *fixture) reconcile(t *testing.T, r *Reconciler) bool {
 	t.Helper()
 	for range 5 {
@@ -108,33 +109,33 @@ func (f *fixture) reconcile(t *testing.T, r *Reconciler) bool {
 	return false
 }
 
-func TestAnOperatorThatDiesAtAnyStepIsSucceeded(t *testing.T) {
+func TestReconcileCompletesAfterCrashAtAnyStep(t *testing.T) {
 	f := newFixture(t)
-	whole := &mortal{}
+	whole := &stepLimit{}
 	whole.left.Store(1 << 30)
-	f.stack.Labels = map[string]string{unattended: "true"}
+	f.stack.Labels = map[string]string{ignoredLabel: "true"}
 	f.apply(t)
 	if !f.reconcile(t, whole.operator(t)) {
-		t.Fatal("an operator that lives did not finish")
+		t.Fatal("an operator without a step limit did not finish")
 	}
 	steps := 1<<30 - whole.left.Load()
 	t.Logf("%d steps from nothing to applied", steps)
-	for died := int64(1); died < steps; died += max(1, steps/25) {
-		t.Run(fmt.Sprintf("at step %d", died), func(t *testing.T) {
+	for limit := int64(1); limit < steps; limit += max(1, steps/25) {
+		t.Run(fmt.Sprintf("at step %d", limit), func(t *testing.T) {
 			f := newFixture(t)
-			f.stack.Labels = map[string]string{unattended: "true"}
+			f.stack.Labels = map[string]string{ignoredLabel: "true"}
 			f.apply(t)
-			first := &mortal{}
-			first.left.Store(died)
+			first := &stepLimit{}
+			first.left.Store(limit)
 			if f.reconcile(t, first.operator(t)) {
-				t.Logf("%d steps were enough", died)
+				t.Logf("%d steps were sufficient", limit)
 			}
-			second := &mortal{}
+			second := &stepLimit{}
 			second.left.Store(1 << 30)
 			if !f.reconcile(t, second.operator(t)) {
-				t.Fatalf("the successor did not finish: %s", f.live(t).Status.Phase)
+				t.Fatalf("the restarted operator did not finish: %s", f.live(t).Status.Phase)
 			}
-			f.servicesReachSchemas(t)
+			f.checkSchemaAccess(t)
 		})
 	}
 }

@@ -34,8 +34,8 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// patience is how long a condition may take on a busy machine.
-const patience = 60 * time.Second
+// eventuallyTimeout is how long a condition may take on a busy machine.
+const eventuallyTimeout = 60 * time.Second
 
 // fixture is a namespace with a stack on external servers.
 type fixture struct {
@@ -44,13 +44,13 @@ type fixture struct {
 	sql       *sql.DB
 	broker    *rabbithole.Client
 	rabbitmq  testenv.BrokerInfo
-	// observations and changes count the calls of the management API: how often the
-	// broker was looked at, and how often something on it was changed.
+	// observations and changes count requests to the management API: how often the
+	// broker was observed, and how often something on it was changed.
 	observations, changes atomic.Int64
 }
 
-// newFixture makes the namespace and the administrators' Secrets, and describes a stack
-// without creating it.
+// newFixture creates the namespace and the administrators' Secrets. It does not create the
+// stack.
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	if testing.Short() {
@@ -104,7 +104,7 @@ func (f *fixture) cleanUp(t *testing.T) {
 	}
 	for i := range stacks.Items {
 		stack := &stacks.Items[i]
-		patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"unattended":null}},"spec":{"deletionPolicy":"Delete","paused":false}}`))
+		patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"labels":{"ignored-by-suite":null}},"spec":{"deletionPolicy":"Delete","paused":false}}`))
 		if err := errors.Join(api.Patch(ctx, stack, patch), api.Delete(ctx, stack)); client.IgnoreNotFound(err) != nil {
 			t.Error(err)
 		}
@@ -127,7 +127,7 @@ func (f *fixture) create(t *testing.T, object client.Object) {
 	}
 }
 
-// apply creates the stack, or makes its spec what the fixture describes.
+// apply creates the stack or updates its spec.
 func (f *fixture) apply(t *testing.T) {
 	t.Helper()
 	if f.stack.UID == "" {
@@ -155,16 +155,16 @@ func (f *fixture) live(t *testing.T) *v1alpha1.ECommerceStack {
 	return stack
 }
 
-// eventually tries until there is no error, and fails with the last one.
+// eventually calls try until it returns nil, and fails with its last error.
 func (f *fixture) eventually(t *testing.T, try func(context.Context) error) {
 	t.Helper()
 	var last error
-	if err := wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, patience, true,
+	if err := wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, eventuallyTimeout, true,
 		func(ctx context.Context) (bool, error) {
 			last = try(ctx)
 			return last == nil, nil
 		}); err != nil {
-		t.Fatalf("not within %s: %v", patience, last)
+		t.Fatalf("not within %s: %v", eventuallyTimeout, last)
 	}
 }
 
@@ -183,7 +183,7 @@ func (f *fixture) eventuallyGone(t *testing.T, object client.Object) {
 	})
 }
 
-// waitFor a condition of the stack to have a status, and return its message.
+// waitFor waits until a condition of the stack has a status, and returns its message.
 func (f *fixture) waitFor(t *testing.T, condition string, status metav1.ConditionStatus) string {
 	t.Helper()
 	var message string
@@ -199,7 +199,7 @@ func (f *fixture) waitFor(t *testing.T, condition string, status metav1.Conditio
 	return message
 }
 
-// runPods plays the part of the Deployment controller and the kubelet.
+// runPods simulates the Deployment controller and the kubelet.
 func (f *fixture) runPods(t *testing.T) {
 	t.Helper()
 	for _, service := range services {
@@ -225,7 +225,7 @@ func (f *fixture) makeReady(t *testing.T) {
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
 }
 
-// value of a key of a Secret of the stack.
+// value returns a value in a Secret of the stack.
 func (f *fixture) value(t *testing.T, secretName, key string) string {
 	t.Helper()
 	secret := &corev1.Secret{}
@@ -251,7 +251,7 @@ func (f *fixture) count(t *testing.T, query string, args ...any) int {
 	return n
 }
 
-// waitForEvent whose note contains a text.
+// waitForEvent waits for an Event whose note contains a text.
 func (f *fixture) waitForEvent(t *testing.T, reason, text string) {
 	t.Helper()
 	f.eventually(t, func(ctx context.Context) error {
@@ -270,7 +270,7 @@ func (f *fixture) waitForEvent(t *testing.T, reason, text string) {
 	})
 }
 
-// managed lists the objects that the operator applied, with their resource versions.
+// managed returns the resource versions of the objects that the operator applied.
 func (f *fixture) managed(t *testing.T) map[string]string {
 	t.Helper()
 	versions := map[string]string{}
@@ -288,7 +288,7 @@ func (f *fixture) managed(t *testing.T) map[string]string {
 	return versions
 }
 
-// dialer lets the operator reach what has no name outside a cluster.
+// dialer redirects connections to host names that do not resolve outside a cluster.
 type dialer struct {
 	mu sync.Mutex
 	to map[string]string
@@ -312,7 +312,7 @@ func (d *dialer) dial(ctx context.Context, network, address string) (net.Conn, e
 	return (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)
 }
 
-// countingProxy stands before the management API until the test ends.
+// countingProxy starts a proxy for the management API that counts requests.
 func (f *fixture) countingProxy(t *testing.T) string {
 	t.Helper()
 	target, err := url.Parse(f.rabbitmq.ManagementURL)

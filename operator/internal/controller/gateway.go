@@ -17,103 +17,105 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// Reasons of ClientAddressKnown and HTTPRouteApplied.
+// Reasons of the conditions ClientAddressKnown and HTTPRouteApplied.
 const (
-	reasonNoTrustedProxies = "NoTrustedProxies"
-	reasonNodeAddress      = "ExternalTrafficPolicyCluster"
-	reasonNoGatewayAPI     = "NoGatewayAPI"
-	reasonNotApplied       = "NotApplied"
+	reasonNoTrustedProxies             = "NoTrustedProxies"
+	reasonExternalTrafficPolicyCluster = "ExternalTrafficPolicyCluster"
+	reasonNoGatewayAPI                 = "NoGatewayAPI"
+	reasonNotApplied                   = "NotApplied"
 )
 
-// gateway applies the gateway's chart. It returns what the gateway waits for, or "". Until
-// the certificate can be used, a gateway that serves already is left as it is.
-func (p *pass) gateway(ctx context.Context, checksum string) (string, error) {
-	problem, err := p.certificateProblem(ctx)
+// applyGateway applies the gateway's chart. It returns what the gateway waits for, or "". A
+// running gateway is not changed until its certificate is usable.
+func (r *reconciliation) applyGateway(ctx context.Context, checksum string) (string, error) {
+	problem, err := r.certificateProblem(ctx)
 	if err != nil || problem != "" {
 		return problem, err
 	}
-	route := p.stack.Spec.Gateway.HTTPRoute
+	route := r.stack.Spec.Gateway.HTTPRoute
 	served := false
 	if route != nil {
-		if served, err = p.applier.Served(ctx, apply.HTTPRoute, p.stack.Namespace); err != nil {
+		if served, err = r.applier.Served(ctx, apply.HTTPRoute, r.stack.Namespace); err != nil {
 			return "", err
 		}
 	}
-	v := serviceValues(p.stack, p.options, charts.Gateway, checksum)
+	v := serviceValues(r.stack, r.options, charts.Gateway, checksum)
 	if served {
 		v["httpRoute"] = values{"enabled": true, "parentRefs": route.ParentRefs, "hostnames": route.Hostnames}
 	}
-	err = p.apply(ctx, charts.Gateway, v)
-	p.reportHTTPRoute(served, err)
+	err = r.applyChart(ctx, charts.Gateway, v)
+	r.reportHTTPRoute(served, err)
 	return "", err
 }
 
-// certificateProblem returns what is wrong with the Secret of spec.gateway.tls, or "". The
-// Secret is not the operator's, so it is not in the cache. A missing one is waited for and
-// not a fault, because cert-manager creates it after the resource that asks for it.
-func (p *pass) certificateProblem(ctx context.Context) (string, error) {
-	spec := p.stack.Spec.Gateway.TLS
+// certificateProblem returns what is wrong with the Secret of spec.gateway.tls, or "". It
+// reads from the API server, because the Secret is not managed by the operator and so not
+// in the cache. A missing Secret is not an error, because cert-manager creates it after the
+// Certificate.
+func (r *reconciliation) certificateProblem(ctx context.Context) (string, error) {
+	spec := r.stack.Spec.Gateway.TLS
 	if spec == nil {
 		return "", nil
 	}
 	secret := &corev1.Secret{}
-	err := p.live.Get(ctx, client.ObjectKey{Namespace: p.stack.Namespace, Name: spec.SecretName}, secret)
+	err := r.apiReader.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: spec.SecretName}, secret)
 	if apierrors.IsNotFound(err) {
-		return fmt.Sprintf("The gateway waits for Secret %s of spec.gateway.tls.secretName, which does not exist in namespace %s: "+
-			"create it with the keys %s and %s", spec.SecretName, p.stack.Namespace, corev1.TLSCertKey, corev1.TLSPrivateKeyKey), nil
+		return fmt.Sprintf("Waiting for Secret %s of spec.gateway.tls.secretName, which does not exist in namespace %s: "+
+			"create it with the keys %s and %s", spec.SecretName, r.stack.Namespace, corev1.TLSCertKey, corev1.TLSPrivateKeyKey), nil
 	}
 	if err != nil {
 		return "", fmt.Errorf("read Secret %s: %w", spec.SecretName, err)
 	}
 	for _, key := range []string{corev1.TLSCertKey, corev1.TLSPrivateKeyKey} {
 		if len(secret.Data[key]) == 0 {
-			return fmt.Sprintf("The gateway waits for Secret %s of spec.gateway.tls.secretName, which has no key %s: add it",
+			return fmt.Sprintf("Waiting for Secret %s of spec.gateway.tls.secretName, which has no key %s: add it",
 				spec.SecretName, key), nil
 		}
 	}
 	if _, err := tls.X509KeyPair(secret.Data[corev1.TLSCertKey], secret.Data[corev1.TLSPrivateKeyKey]); err != nil {
-		return fmt.Sprintf("The gateway waits for Secret %s of spec.gateway.tls.secretName, whose %s and %s cannot be used (%v): replace them",
+		return fmt.Sprintf("Waiting for Secret %s of spec.gateway.tls.secretName, whose %s and %s cannot be used (%v): replace them",
 			spec.SecretName, corev1.TLSCertKey, corev1.TLSPrivateKeyKey, err), nil
 	}
 	return "", nil
 }
 
-// reportHTTPRoute sets the condition of the route, which only a stack with one has.
-func (p *pass) reportHTTPRoute(served bool, err error) {
+// reportHTTPRoute sets the condition HTTPRouteApplied, or removes it if the stack has no
+// route.
+func (r *reconciliation) reportHTTPRoute(served bool, err error) {
 	switch {
-	case p.stack.Spec.Gateway.HTTPRoute == nil:
-		meta.RemoveStatusCondition(&p.stack.Status.Conditions, v1alpha1.ConditionHTTPRouteApplied)
+	case r.stack.Spec.Gateway.HTTPRoute == nil:
+		meta.RemoveStatusCondition(&r.stack.Status.Conditions, v1alpha1.ConditionHTTPRouteApplied)
 	case !served:
-		p.set(v1alpha1.ConditionHTTPRouteApplied, metav1.ConditionFalse, reasonNoGatewayAPI,
-			fmt.Sprintf("The cluster has no %s of %s: install the Gateway API, and spec.gateway.httpRoute is applied at the next resync",
+		r.setCondition(v1alpha1.ConditionHTTPRouteApplied, metav1.ConditionFalse, reasonNoGatewayAPI,
+			fmt.Sprintf("The API server does not serve %s of %s: install the Gateway API; spec.gateway.httpRoute is applied at the next resync",
 				apply.HTTPRoute.Kind, apply.HTTPRoute.GroupVersion()))
 	case err != nil:
-		p.set(v1alpha1.ConditionHTTPRouteApplied, metav1.ConditionFalse, reasonNotApplied, "The gateway's objects are not all applied: "+err.Error())
+		r.setCondition(v1alpha1.ConditionHTTPRouteApplied, metav1.ConditionFalse, reasonNotApplied, "Not all objects of the gateway are applied: "+err.Error())
 	default:
-		p.set(v1alpha1.ConditionHTTPRouteApplied, metav1.ConditionTrue, reasonDone,
-			fmt.Sprintf("HTTPRoute %s is applied; its own status reports acceptance by the Gateway", name(p.stack, charts.Gateway)))
+		r.setCondition(v1alpha1.ConditionHTTPRouteApplied, metav1.ConditionTrue, reasonAsSpecified,
+			fmt.Sprintf("HTTPRoute %s is applied; its own status reports acceptance by the Gateway", objectName(r.stack, charts.Gateway)))
 	}
 }
 
-// reportClientAddress sets the condition that reports whether the gateway can distinguish
-// clients. An Event warns once when it cannot.
-func (p *pass) reportClientAddress() {
-	reason, message := clientAddressProblem(&p.stack.Spec.Gateway)
-	warning, key := string(p.stack.UID)+reason, client.ObjectKeyFromObject(p.stack)
-	last, _ := p.warned.Swap(key, warning)
+// reportClientAddress sets the condition ClientAddressKnown. It records one Event when the
+// condition becomes False or its reason changes.
+func (r *reconciliation) reportClientAddress() {
+	reason, message := clientAddressProblem(&r.stack.Spec.Gateway)
+	warning, key := string(r.stack.UID)+reason, client.ObjectKeyFromObject(r.stack)
+	last, _ := r.lastWarnings.Swap(key, warning)
 	if reason == "" {
-		p.set(v1alpha1.ConditionClientAddressKnown, metav1.ConditionTrue, reasonDone, "The gateway sees or is told the addresses of clients")
+		r.setCondition(v1alpha1.ConditionClientAddressKnown, metav1.ConditionTrue, reasonAsSpecified, "The gateway can determine client addresses")
 		return
 	}
-	before := meta.FindStatusCondition(p.before.Status.Conditions, v1alpha1.ConditionClientAddressKnown)
+	before := meta.FindStatusCondition(r.original.Status.Conditions, v1alpha1.ConditionClientAddressKnown)
 	if last != warning && (before == nil || before.Reason != reason) {
-		p.event(corev1.EventTypeWarning, reason, "CheckClientAddress", message)
+		r.recordEvent(corev1.EventTypeWarning, reason, "CheckClientAddress", message)
 	}
-	p.set(v1alpha1.ConditionClientAddressKnown, metav1.ConditionFalse, reason, message)
+	r.setCondition(v1alpha1.ConditionClientAddressKnown, metav1.ConditionFalse, reason, message)
 }
 
-// clientAddressProblem returns a reason and a message when all clients look the same to
-// the gateway.
+// clientAddressProblem returns a reason and a message if the gateway cannot distinguish
+// clients, else empty strings.
 func clientAddressProblem(spec *v1alpha1.GatewaySpec) (reason, message string) {
 	var proxies []string
 	if spec.Ingress != nil {
@@ -126,10 +128,10 @@ func clientAddressProblem(spec *v1alpha1.GatewaySpec) (reason, message string) {
 	case len(spec.TrustedProxies) > 0:
 		return "", ""
 	case len(proxies) > 0:
-		return reasonNoTrustedProxies, fmt.Sprintf("All clients that come through %s have the proxy's address and share its rate limit: "+
+		return reasonNoTrustedProxies, fmt.Sprintf("Clients behind %s have the address of the proxy and share one rate limit: "+
 			"set spec.gateway.trustedProxies to the CIDRs from which the proxy connects", strings.Join(proxies, " and "))
 	case spec.Service.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyCluster:
-		return reasonNodeAddress, "Clients have the address of a node and share its rate limit: set spec.gateway.service.externalTrafficPolicy " +
+		return reasonExternalTrafficPolicyCluster, "Clients have the address of a node and share one rate limit: set spec.gateway.service.externalTrafficPolicy " +
 			"to Local, or spec.gateway.trustedProxies to the nodes' CIDRs when a proxy in front sets X-Forwarded-For"
 	}
 	return "", ""

@@ -35,7 +35,7 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-func TestUntrustedProxyIsReportedOnceAndLeavesTheStackReady(t *testing.T) {
+func TestMissingTrustedProxiesAreReportedOnceWithoutAffectingReady(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
@@ -50,11 +50,11 @@ func TestUntrustedProxyIsReportedOnceAndLeavesTheStackReady(t *testing.T) {
 	f.waitForEvent(t, reasonNoTrustedProxies, "spec.gateway.trustedProxies")
 	f.runPods(t)
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
-	if err := f.passes(3); err != nil {
+	if err := f.waitForReconciles(3); err != nil {
 		t.Fatal(err)
 	}
 	if n := f.events(t, reasonNoTrustedProxies); n != 1 {
-		t.Errorf("%d Events %s after several passes, want 1", n, reasonNoTrustedProxies)
+		t.Errorf("%d Events %s after several reconciliations, want 1", n, reasonNoTrustedProxies)
 	}
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Gateway.TrustedProxies = []string{"10.0.0.0/8"} })
 	f.waitFor(t, v1alpha1.ConditionClientAddressKnown, metav1.ConditionTrue)
@@ -70,7 +70,7 @@ func TestUntrustedProxyIsReportedOnceAndLeavesTheStackReady(t *testing.T) {
 	})
 }
 
-// events counts the occurrences of an Event, which the recorder may merge into a series.
+// events returns how often an Event occurred. The recorder may merge Events into a series.
 func (f *fixture) events(t *testing.T, reason string) int {
 	t.Helper()
 	list := &eventsv1.EventList{}
@@ -132,7 +132,7 @@ func (f *fixture) service(t *testing.T) *corev1.Service {
 	return service
 }
 
-func TestMissingCertificateLeavesAServingGatewayAlone(t *testing.T) {
+func TestMissingCertificateDoesNotChangeRunningGateway(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
@@ -166,7 +166,8 @@ func TestMissingCertificateLeavesAServingGatewayAlone(t *testing.T) {
 	}
 }
 
-// waitForMessage waits until WorkloadsReady is False with a message that has all parts.
+// waitForMessage waits until WorkloadsReady is False with a message that contains all
+// parts.
 func (f *fixture) waitForMessage(t *testing.T, parts ...string) {
 	t.Helper()
 	f.eventually(t, func(context.Context) error {
@@ -210,8 +211,8 @@ func selfSigned(t *testing.T) (certificate, key []byte) {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded})
 }
 
-// The steps are one test because the definition of HTTPRoutes is the cluster's, and no
-// other test may find it there or not.
+// The steps are one test because the CRD of HTTPRoute is cluster-scoped, and no other test
+// may depend on whether it is installed.
 func TestHTTPRouteFollowsTheSpecAndTheGatewayAPI(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -224,7 +225,7 @@ func TestHTTPRouteFollowsTheSpecAndTheGatewayAPI(t *testing.T) {
 	f.makeReady(t)
 	message := f.waitFor(t, v1alpha1.ConditionHTTPRouteApplied, metav1.ConditionFalse)
 	if !strings.Contains(message, "install the Gateway API") {
-		t.Errorf("message %q does not say what to do", message)
+		t.Errorf("message %q does not contain a resolution", message)
 	}
 
 	definition := envtest.CRDInstallOptions{Paths: []string{httpRouteDefinition(t)}}
@@ -233,7 +234,7 @@ func TestHTTPRouteFollowsTheSpecAndTheGatewayAPI(t *testing.T) {
 	}
 	f.waitFor(t, v1alpha1.ConditionHTTPRouteApplied, metav1.ConditionTrue)
 	f.checkRoute(t)
-	f.eventually(t, func(context.Context) error { return f.unchangedFor(2, writes.of(f.namespace)) })
+	f.eventually(t, func(context.Context) error { return f.checkNoWritesFor(2, writes.of(f.namespace)) })
 
 	if err := api.Delete(context.Background(), f.route(t)); err != nil {
 		t.Fatal(err)
@@ -242,7 +243,7 @@ func TestHTTPRouteFollowsTheSpecAndTheGatewayAPI(t *testing.T) {
 	f.checkRoute(t)
 
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Gateway.HTTPRoute = nil })
-	f.eventually(t, func(ctx context.Context) error { return f.noRoute(ctx, t) })
+	f.eventually(t, func(ctx context.Context) error { return f.checkNoRoute(ctx, t) })
 
 	foreign := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{}}}
 	foreign.SetGroupVersionKind(apply.HTTPRoute)
@@ -250,7 +251,7 @@ func TestHTTPRouteFollowsTheSpecAndTheGatewayAPI(t *testing.T) {
 	foreign.SetName("demo-gateway")
 	f.create(t, foreign)
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Gateway.HTTPRoute = f.stack.Spec.Gateway.HTTPRoute })
-	f.waitForMessage(t, "HTTPRoute", "exists already and is not the operator's")
+	f.waitForMessage(t, "HTTPRoute", "already exists and is not managed by the operator")
 	if err := api.Delete(context.Background(), foreign); err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +264,7 @@ func TestHTTPRouteFollowsTheSpecAndTheGatewayAPI(t *testing.T) {
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
 }
 
-// httpRouteDefinition is the file of the Gateway API's own module.
+// httpRouteDefinition returns the path of the CRD in the module of the Gateway API.
 func httpRouteDefinition(t *testing.T) string {
 	t.Helper()
 	command := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/gateway-api")
@@ -286,7 +287,7 @@ func (f *fixture) route(t *testing.T) *unstructured.Unstructured {
 	return route
 }
 
-// checkRoute compares the route with the spec.
+// checkRoute compares the HTTPRoute with the spec.
 func (f *fixture) checkRoute(t *testing.T) {
 	t.Helper()
 	var route gatewayv1.HTTPRoute
@@ -316,9 +317,9 @@ func (f *fixture) checkRoute(t *testing.T) {
 	}
 }
 
-// noRoute returns an error while the route, its condition or its entry in the inventory is
-// left.
-func (f *fixture) noRoute(ctx context.Context, t *testing.T) error {
+// checkNoRoute returns an error if the HTTPRoute, its condition or its inventory entry
+// exists.
+func (f *fixture) checkNoRoute(ctx context.Context, t *testing.T) error {
 	list := &unstructured.UnstructuredList{}
 	list.SetGroupVersionKind(apply.HTTPRoute)
 	if err := api.List(ctx, list, client.InNamespace(f.namespace)); err != nil {
@@ -339,9 +340,9 @@ func (f *fixture) noRoute(ctx context.Context, t *testing.T) error {
 	return nil
 }
 
-func TestIngressReachesTheHTTPSPort(t *testing.T) {
+func TestIngressTargetsHTTPSPort(t *testing.T) {
 	t.Parallel()
-	stack := described()
+	stack := defaultedStack()
 	stack.Spec.Gateway.TLS = &v1alpha1.GatewayTLSSpec{SecretName: "shop-tls"}
 	stack.Spec.Gateway.Ingress = &v1alpha1.IngressSpec{Host: "shop.example"}
 	var ingress networkingv1.Ingress
@@ -350,12 +351,12 @@ func TestIngressReachesTheHTTPSPort(t *testing.T) {
 		kind string
 		into any
 	}{{"Ingress", &ingress}, {"Service", &service}} {
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(rendered(t, stack, charts.Gateway, object.kind).Object, object.into); err != nil {
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(render(t, stack, charts.Gateway, object.kind).Object, object.into); err != nil {
 			t.Fatal(err)
 		}
 	}
 	backend := ingress.Spec.Rules[0].HTTP.Paths[0].Backend.Service.Port.Name
 	if backend != "https" || service.Spec.Ports[0].Name != backend {
-		t.Errorf("the Ingress reaches port %s, and the Service has %s, want https twice", backend, service.Spec.Ports[0].Name)
+		t.Errorf("Ingress port %s, Service port %s, want https for both", backend, service.Spec.Ports[0].Name)
 	}
 }

@@ -17,11 +17,11 @@ import (
 	"ecommerce-stack.dev/operator/api/v1alpha1"
 )
 
-// health reports the components, the version and the endpoint.
-func (p *pass) health(ctx context.Context) error {
+// observeHealth sets the components, the version and the endpoint in the status.
+func (r *reconciliation) observeHealth(ctx context.Context) error {
 	var components []v1alpha1.ComponentStatus
 	var errs []error
-	add := func(component string, read func(context.Context, string) (workload, error)) {
+	add := func(component string, read func(context.Context, string) (workloadStatus, error)) {
 		state, err := read(ctx, component)
 		errs = append(errs, err)
 		if state.found {
@@ -31,24 +31,25 @@ func (p *pass) health(ctx context.Context) error {
 		}
 	}
 	for _, service := range services {
-		add(service, p.deployment)
+		add(service, r.deploymentStatus)
 	}
-	if p.stack.Spec.MySQL.Embedded != nil {
-		add(charts.MySQL, p.statefulSet)
+	if r.stack.Spec.MySQL.Embedded != nil {
+		add(charts.MySQL, r.statefulSetStatus)
 	}
-	if p.stack.Spec.RabbitMQ.Embedded != nil {
-		add(charts.RabbitMQ, p.statefulSet)
+	if r.stack.Spec.RabbitMQ.Embedded != nil {
+		add(charts.RabbitMQ, r.statefulSetStatus)
 	}
-	p.stack.Status.Components = components
-	p.stack.Status.Version = imageTag(p.stack, p.options)
-	endpoint, err := p.endpoint(ctx)
-	p.stack.Status.Endpoint = endpoint
+	r.stack.Status.Components = components
+	r.stack.Status.Version = imageTag(r.stack, r.options)
+	endpoint, err := r.gatewayEndpoint(ctx)
+	r.stack.Status.Endpoint = endpoint
 	return errors.Join(append(errs, err)...)
 }
 
-// endpoint is the most public address of the gateway that is known.
-func (p *pass) endpoint(ctx context.Context) (string, error) {
-	gateway := p.stack.Spec.Gateway
+// gatewayEndpoint returns the URL of the Ingress, else of the load balancer, else of the
+// Service.
+func (r *reconciliation) gatewayEndpoint(ctx context.Context) (string, error) {
+	gateway := r.stack.Spec.Gateway
 	if ingress := gateway.Ingress; ingress != nil {
 		if ingress.TLSSecretName != "" {
 			return "https://" + ingress.Host, nil
@@ -59,21 +60,21 @@ func (p *pass) endpoint(ctx context.Context) (string, error) {
 	if gateway.TLS != nil {
 		scheme = "https"
 	}
-	internal := fmt.Sprintf("%s://%s:%s", scheme, p.host(charts.Gateway), gatewayPort)
+	internal := fmt.Sprintf("%s://%s:%s", scheme, r.serviceHost(charts.Gateway), gatewayPort)
 	if gateway.Service.Type != corev1.ServiceTypeLoadBalancer {
 		return internal, nil
 	}
-	address, err := p.loadBalancer(ctx)
+	address, err := r.loadBalancerAddress(ctx)
 	if err != nil || address == "" {
 		return internal, err
 	}
 	return scheme + "://" + net.JoinHostPort(address, gatewayPort), nil
 }
 
-func (p *pass) loadBalancer(ctx context.Context) (string, error) {
+func (r *reconciliation) loadBalancerAddress(ctx context.Context) (string, error) {
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Service"))
-	err := p.client.Get(ctx, client.ObjectKey{Namespace: p.stack.Namespace, Name: name(p.stack, charts.Gateway)}, object)
+	err := r.client.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: objectName(r.stack, charts.Gateway)}, object)
 	if apierrors.IsNotFound(err) {
 		return "", nil
 	}

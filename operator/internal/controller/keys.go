@@ -10,40 +10,40 @@ import (
 	"ecommerce-stack.dev/operator/internal/jwtkey"
 )
 
-// component of Secrets that belong to no single one.
-const stackComponent = "stack"
+// sharedComponent is the component label of Secrets that several components use.
+const sharedComponent = "stack"
 
-// keys sees to the keys that sign tokens, what verifiers get of them, and the first
-// Manager's account.
-func (p *pass) keys(ctx context.Context) (outcome, error) {
-	signing, active, err := p.signingKeys(ctx)
+// reconcileKeys reconciles the JWT signing keys, the key set for verifiers, and the
+// credentials of the first Manager.
+func (r *reconciliation) reconcileKeys(ctx context.Context) (phaseResult, error) {
+	signing, active, err := r.ensureSigningKeys(ctx)
 	if err != nil {
-		return outcome{}, err
+		return phaseResult{}, err
 	}
-	verifying, err := signing.Verifying().Encode()
+	verifying, err := signing.VerifierSet().Encode()
 	if err != nil {
-		return outcome{}, err
+		return phaseResult{}, err
 	}
-	if _, err := p.secret(ctx, stackComponent, name(p.stack, "jwt"), func(data secretData) error {
+	if _, err := r.ensureSecret(ctx, sharedComponent, objectName(r.stack, "jwt"), func(data secretData) error {
 		data["jwks.json"] = verifying
 		return nil
 	}); err != nil {
-		return outcome{}, err
+		return phaseResult{}, err
 	}
-	if err := p.manager(ctx); err != nil {
-		return outcome{}, err
+	if err := r.ensureManagerAccount(ctx); err != nil {
+		return phaseResult{}, err
 	}
-	p.stack.Status.JWT = &v1alpha1.JWTStatus{ActiveKeyID: active}
-	return done("%s key %s signs; the manager's account is in Secret %s", p.stack.Spec.JWT.Algorithm, active, managerSecret(p.stack))
+	r.stack.Status.JWT = &v1alpha1.JWTStatus{ActiveKeyID: active}
+	return phaseReady("%s key %s signs access tokens; the manager's credentials are in Secret %s", r.stack.Spec.JWT.Algorithm, active, managerSecretName(r.stack))
 }
 
-// signingKeys makes the first key. Later ones are made beside it and never by a repair:
-// a set that cannot be read is a person's to mend, because every token depends on it.
-func (p *pass) signingKeys(ctx context.Context) (jwtkey.Set, string, error) {
+// ensureSigningKeys generates the first signing key. An existing key set is never replaced,
+// because that would invalidate all tokens: if it is invalid, a person must decide.
+func (r *reconciliation) ensureSigningKeys(ctx context.Context) (jwtkey.Set, string, error) {
 	var set jwtkey.Set
-	secret, err := p.secret(ctx, charts.Auth, name(p.stack, "auth-jwt"), func(data secretData) error {
+	secret, err := r.ensureSecret(ctx, charts.Auth, objectName(r.stack, "auth-jwt"), func(data secretData) error {
 		if len(data["jwks.json"]) == 0 {
-			key, err := jwtkey.New(p.stack.Spec.JWT.Algorithm)
+			key, err := jwtkey.New(r.stack.Spec.JWT.Algorithm)
 			if err != nil {
 				return err
 			}
@@ -56,7 +56,7 @@ func (p *pass) signingKeys(ctx context.Context) (jwtkey.Set, string, error) {
 		}
 		var err error
 		if set, err = jwtkey.Parse(data["jwks.json"]); err != nil {
-			return &unusable{fmt.Sprintf("its key jwks.json cannot sign (%v): delete the Secret, and a new key is made", err)}
+			return &invalidInputError{fmt.Sprintf("its key jwks.json is not a valid signing set (%v): delete the Secret to generate a new key", err)}
 		}
 		if !set.Has(string(data["active"])) {
 			data.set("active", set.Keys[0].ID)
@@ -69,25 +69,26 @@ func (p *pass) signingKeys(ctx context.Context) (jwtkey.Set, string, error) {
 	return set, string(secret.Data["active"]), nil
 }
 
-// manager makes the manager's account, or looks whether the given one can be used.
-func (p *pass) manager(ctx context.Context) error {
-	if ref := p.stack.Spec.Manager.SecretRef; ref != nil {
-		account, err := p.given(ctx, "spec.manager.secretRef", ref.Name, "email", "password")
+// ensureManagerAccount generates the manager's credentials, or validates those of
+// secretRef.
+func (r *reconciliation) ensureManagerAccount(ctx context.Context) error {
+	if ref := r.stack.Spec.Manager.SecretRef; ref != nil {
+		account, err := r.readSecret(ctx, "spec.manager.secretRef", ref.Name, "email", "password")
 		if err != nil {
 			return err
 		}
 		if n := len(account["password"]); n < 8 || n > 72 {
-			return &unusable{fmt.Sprintf("spec.manager.secretRef names Secret %s, whose password has %d bytes: give one of 8 to 72", ref.Name, n)}
+			return &invalidInputError{fmt.Sprintf("spec.manager.secretRef refers to Secret %s, whose password has %d bytes: set one of 8 to 72 bytes", ref.Name, n)}
 		}
 		if !strings.Contains(account["email"], "@") {
-			return &unusable{fmt.Sprintf("spec.manager.secretRef names Secret %s, whose email is no address: give one such as manager@shop.example", ref.Name)}
+			return &invalidInputError{fmt.Sprintf("spec.manager.secretRef refers to Secret %s, whose email is not an email address: set one such as manager@shop.example", ref.Name)}
 		}
 		return nil
 	}
-	_, err := p.secret(ctx, stackComponent, managerSecret(p.stack), func(data secretData) error {
-		email := p.stack.Spec.Manager.Email
+	_, err := r.ensureSecret(ctx, sharedComponent, managerSecretName(r.stack), func(data secretData) error {
+		email := r.stack.Spec.Manager.Email
 		if email == "" {
-			email = defaultManager
+			email = defaultManagerEmail
 		}
 		data.set("email", email)
 		return data.generate("password")

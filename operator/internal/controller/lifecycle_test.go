@@ -13,7 +13,7 @@ import (
 	"ecommerce-stack.dev/operator/api/v1alpha1"
 )
 
-func TestRetainKeepsDataForAStackOfTheSameName(t *testing.T) {
+func TestRetainKeepsDataForSuccessor(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
@@ -22,16 +22,16 @@ func TestRetainKeepsDataForAStackOfTheSameName(t *testing.T) {
 	password, key := f.value(t, "auth-mysql", "password"), f.value(t, "auth-jwt", "active")
 	f.deleteStack(t)
 	if n := f.count(t, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'precious'", schema); n != 1 {
-		t.Fatal("the data is gone")
+		t.Fatal("the data was lost")
 	}
-	f.stack = f.again()
+	f.stack = f.recreated()
 	f.makeReady(t)
 	if f.value(t, "auth-mysql", "password") != password || f.value(t, "auth-jwt", "active") != key {
-		t.Error("the stack has other credentials than before, want the retained ones")
+		t.Error("the stack did not reuse the retained credentials")
 	}
 }
 
-func TestDeleteDestroysWhatTheStackMade(t *testing.T) {
+func TestDeletePolicyDestroysData(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.stack.Spec.DeletionPolicy = v1alpha1.DeletionDelete
@@ -62,14 +62,14 @@ func (f *fixture) deleteStack(t *testing.T) {
 	f.eventuallyGone(t, f.stack.DeepCopy())
 }
 
-// again describes the same stack anew.
-func (f *fixture) again() *v1alpha1.ECommerceStack {
+// recreated returns a new stack with the same name and spec.
+func (f *fixture) recreated() *v1alpha1.ECommerceStack {
 	return &v1alpha1.ECommerceStack{
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: f.stack.Name}, Spec: f.stack.Spec,
 	}
 }
 
-func TestADeletionWaitsForAServerThatDoesNotAnswer(t *testing.T) {
+func TestDeletionWaitsForUnreachableServer(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
@@ -80,7 +80,7 @@ func TestADeletionWaitsForAServerThatDoesNotAnswer(t *testing.T) {
 	}
 	f.eventually(t, func(context.Context) error {
 		if phase := f.live(t).Status.Phase; !strings.Contains(phase, "connect to MySQL") || !strings.Contains(phase, v1alpha1.ForceDeleteAnnotation) {
-			return errors.New("phase " + phase + ", want one that names the server and the way out")
+			return errors.New("phase " + phase + ", want one that names the server and the annotation")
 		}
 		return nil
 	})
@@ -88,7 +88,7 @@ func TestADeletionWaitsForAServerThatDoesNotAnswer(t *testing.T) {
 	f.eventuallyGone(t, f.stack.DeepCopy())
 }
 
-func TestADeletionCanBeForced(t *testing.T) {
+func TestForceDeleteAnnotationSkipsCleanup(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
@@ -97,22 +97,22 @@ func TestADeletionCanBeForced(t *testing.T) {
 		stack.Annotations = map[string]string{v1alpha1.ForceDeleteAnnotation: "true"}
 	})
 	f.deleteStack(t)
-	f.waitForEvent(t, "ForceDeleted", "left behind")
-	f.adoptAndDestroy(t)
+	f.waitForEvent(t, "ForceDeleted", "not cleaned up")
+	f.adoptAndDelete(t)
 }
 
-// adoptAndDestroy cleans up after a forced deletion, which leaves a mark that a later
-// stack must adopt on purpose.
-func (f *fixture) adoptAndDestroy(t *testing.T) {
+// adoptAndDelete cleans up after a forced deletion, which leaves a marker that a later
+// stack must adopt.
+func (f *fixture) adoptAndDelete(t *testing.T) {
 	t.Helper()
-	f.stack = f.again()
+	f.stack = f.recreated()
 	f.apply(t)
 	f.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue)
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Adopt = true })
 	f.waitFor(t, v1alpha1.ConditionDatabaseReady, metav1.ConditionTrue)
 }
 
-func TestTwoStacksCannotClaimOneSchema(t *testing.T) {
+func TestSecondStackStallsOnClaimedSchema(t *testing.T) {
 	t.Parallel()
 	first := newFixture(t)
 	first.makeReady(t)
@@ -126,24 +126,24 @@ func TestTwoStacksCannotClaimOneSchema(t *testing.T) {
 	second.waitForEvent(t, "Stalled", first.namespace+"/demo")
 }
 
-func TestASecretOfSomeoneElseIsNotTouched(t *testing.T) {
+func TestUnmanagedSecretIsNotModifiedUntilAdopted(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	theirs := f.secret("demo-jwt", "them", "theirs")
 	f.create(t, theirs)
 	f.apply(t)
 	if message := f.waitFor(t, v1alpha1.ConditionKeysReady, metav1.ConditionFalse); !strings.Contains(message, "spec.adopt") {
-		t.Errorf("message %q does not say what to do", message)
+		t.Errorf("message %q does not contain a resolution", message)
 	}
 	f.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue)
 	if got := f.value(t, "jwt", "password"); got != "theirs" {
-		t.Errorf("their password is %q now", got)
+		t.Errorf("the password was changed to %q", got)
 	}
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Adopt = true })
 	f.waitFor(t, v1alpha1.ConditionKeysReady, metav1.ConditionTrue)
 }
 
-func TestAPausedStackIsLeftAlone(t *testing.T) {
+func TestPausedStackIsNotChanged(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.makeReady(t)
@@ -168,11 +168,11 @@ func TestAPausedStackIsLeftAlone(t *testing.T) {
 		return nil
 	})
 	if err := api.Get(context.Background(), client.ObjectKeyFromObject(service), service); client.IgnoreNotFound(err) != nil || err == nil {
-		t.Errorf("the deleted Service: %v, want it to stay away", err)
+		t.Errorf("the deleted Service: %v, want it not to be recreated", err)
 	}
 }
 
-func TestWhatAPersonGaveIsChecked(t *testing.T) {
+func TestManagerSecretIsValidated(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.stack.Spec.Manager = v1alpha1.ManagerSpec{SecretRef: &v1alpha1.SecretReference{Name: "boss"}}

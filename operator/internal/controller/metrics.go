@@ -10,33 +10,33 @@ import (
 var (
 	phaseSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "ecommerce_operator_phase_duration_seconds",
-		Help:    "Duration of a phase of a pass.",
+		Help:    "Duration of a reconciliation phase in seconds.",
 		Buckets: []float64{.001, .005, .025, .1, .5, 2.5, 10, 60},
 	}, []string{"phase", "outcome"})
 
-	drifts = prometheus.NewCounterVec(prometheus.CounterOpts{
+	driftCorrections = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "ecommerce_operator_drift_total",
-		Help: "Differences that were healed on stacks that had been as they should be.",
+		Help: "Corrections made to stacks that had been ready.",
 	}, []string{"system"})
 
 	callSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "ecommerce_operator_external_call_duration_seconds",
-		Help:    "Duration of an observation of an external server, with what it changed.",
+		Help:    "Duration of observing and correcting an external server in seconds.",
 		Buckets: []float64{.005, .025, .1, .5, 2.5, 10, 60},
 	}, []string{"system", "outcome"})
 )
 
-func init() { metrics.Registry.MustRegister(phaseSeconds, drifts, callSeconds) }
+func init() { metrics.Registry.MustRegister(phaseSeconds, driftCorrections, callSeconds) }
 
 func observePhase(phase string, started time.Time, err error) {
-	phaseSeconds.WithLabelValues(phase, result(err)).Observe(time.Since(started).Seconds())
+	phaseSeconds.WithLabelValues(phase, outcomeLabel(err)).Observe(time.Since(started).Seconds())
 }
 
 func observeCall(system string, started time.Time, err error) {
-	callSeconds.WithLabelValues(system, result(err)).Observe(time.Since(started).Seconds())
+	callSeconds.WithLabelValues(system, outcomeLabel(err)).Observe(time.Since(started).Seconds())
 }
 
-func result(err error) string {
+func outcomeLabel(err error) string {
 	if err != nil {
 		return "error"
 	}

@@ -12,54 +12,57 @@ import (
 
 const (
 	finalizer = "ecommerce-stack.dev/finalizer"
-	// provisionedAnnotation is on the Secret of an account that exists. Its value
-	// changes when what the account uses was lost and made anew.
+	// provisionedAnnotation is set on the Secret of an account that exists. Its value
+	// changes when the schema or virtual host of the account was lost and created
+	// again.
 	provisionedAnnotation = "ecommerce-stack.dev/provisioned"
-	// checksumAnnotation is on pods that must be replaced when a Secret changes.
+	// checksumAnnotation is set on pods that must be replaced when a Secret changes.
 	checksumAnnotation = "ecommerce-stack.dev/secrets-checksum"
 )
 
-// services in the order in which they are applied and reported.
+// services lists the services in the order in which they are applied and reported.
 var services = append(slices.Clone(backends), charts.Gateway)
 
-// backends are the services behind the gateway.
+// backends lists the services behind the gateway.
 var backends = []string{charts.Auth, charts.Stock, charts.Sales}
 
-// schemas by the service that uses them.
+// schemas maps a service to the name of its schema, without prefix.
 var schemas = map[string]string{
 	charts.Auth:  "users_auth_service",
 	charts.Sales: "sales_micro_service",
 	charts.Stock: "stock_micro_service",
 }
 
-// schemaServices are the services with a schema, brokerServices those with a RabbitMQ
-// user, in a fixed order.
+// schemaServices lists the services with a schema, and brokerServices those with a RabbitMQ
+// user. The order is fixed, because it is part of a hash.
 var (
 	schemaServices = []string{charts.Auth, charts.Sales, charts.Stock}
 	brokerServices = []string{charts.Gateway, charts.Sales, charts.Stock}
 )
 
 const (
-	mysqlPort      = 3306
-	amqpPort       = 5672
-	managementPort = "15672"
-	gatewayPort    = "5001"
-	defaultManager = "manager@example.com"
+	mysqlPort           = 3306
+	amqpPort            = 5672
+	managementPort      = "15672"
+	gatewayPort         = "5001"
+	defaultManagerEmail = "manager@example.com"
 )
 
-// name of an object of the stack.
-func name(stack *v1alpha1.ECommerceStack, suffix string) string { return stack.Name + "-" + suffix }
+// objectName returns the name of an object of the stack.
+func objectName(stack *v1alpha1.ECommerceStack, suffix string) string {
+	return stack.Name + "-" + suffix
+}
 
-// managerSecret holds the first Manager's account.
-func managerSecret(stack *v1alpha1.ECommerceStack) string {
+// managerSecretName returns the name of the Secret with the first Manager's credentials.
+func managerSecretName(stack *v1alpha1.ECommerceStack) string {
 	if ref := stack.Spec.Manager.SecretRef; ref != nil {
 		return ref.Name
 	}
-	return name(stack, "manager")
+	return objectName(stack, "manager")
 }
 
-// mysqlSchema is a service's schema without passwords.
-func mysqlSchema(stack *v1alpha1.ECommerceStack, service string) mysql.Schema {
+// desiredSchema returns the schema of a service, without passwords.
+func desiredSchema(stack *v1alpha1.ECommerceStack, service string) mysql.Schema {
 	schema := schemas[service]
 	if external := stack.Spec.MySQL.External; external != nil {
 		schema = external.SchemaPrefix + schema
@@ -70,13 +73,14 @@ func mysqlSchema(stack *v1alpha1.ECommerceStack, service string) mysql.Schema {
 	}}
 }
 
-// accountSecrets hold the accounts of mysqlSchema, in the same order.
-func accountSecrets(stack *v1alpha1.ECommerceStack, service string) []string {
-	return []string{name(stack, service+"-mysql-owner"), name(stack, service+"-mysql")}
+// accountSecretNames returns the names of the Secrets for the accounts of desiredSchema, in
+// the same order.
+func accountSecretNames(stack *v1alpha1.ECommerceStack, service string) []string {
+	return []string{objectName(stack, service+"-mysql-owner"), objectName(stack, service+"-mysql")}
 }
 
-// virtualHost of the stack without passwords.
-func virtualHost(stack *v1alpha1.ECommerceStack) rabbitmq.VHost {
+// desiredVHost returns the virtual host of the stack, without passwords.
+func desiredVHost(stack *v1alpha1.ECommerceStack) rabbitmq.VHost {
 	stackName := stack.Namespace + "." + stack.Name
 	vhost := rabbitmq.VHost{Name: stackName}
 	if external := stack.Spec.RabbitMQ.External; external != nil && external.VHost != "" {

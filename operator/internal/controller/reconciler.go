@@ -1,9 +1,10 @@
-// Package controller turns ECommerceStacks into stores and keeps them that way.
+// Package controller implements the reconciler of ECommerceStacks.
 //
-// A pass runs the phases database, broker, keys, workloads and health, one file each.
-// Each observes, changes only the difference and reports one condition; errors are
-// aggregated, and one status patch ends the pass. A pass over a stack that is as it
-// should be writes nothing to the API server, to MySQL or to RabbitMQ.
+// A reconciliation runs the phases database, broker, keys and workloads, which have one
+// file each. A phase observes, changes only what differs from the desired state, and sets
+// one condition. A failed phase does not stop the others: errors are aggregated, and one
+// status patch ends the reconciliation. Reconciling a stack that is in the desired state
+// writes nothing to the API server, to MySQL or to RabbitMQ.
 package controller
 
 import (
@@ -29,158 +30,162 @@ import (
 )
 
 const (
-	// passTimeout bounds a pass, external servers included.
-	passTimeout = 2 * time.Minute
-	// waitInterval is how soon a stack that waits is looked at again. Mostly a watch
-	// comes first.
-	waitInterval = 5 * time.Second
+	// reconcileTimeout limits one reconciliation, including the calls to external
+	// servers.
+	reconcileTimeout = 2 * time.Minute
+	// requeueInterval is the delay before a stack that is not ready is reconciled
+	// again. A watch event usually comes first.
+	requeueInterval = 5 * time.Second
 )
 
-// Options of the operator, for what stacks leave open.
+// Options configures the reconciler. The images are the defaults for stacks that name none.
 type Options struct {
-	// ImageRegistry and ImageTag of the services.
+	// ImageRegistry and ImageTag are the registry and tag of the services' images.
 	ImageRegistry, ImageTag string
-	// MySQLImage and RabbitMQImage of the embedded servers.
+	// MySQLImage and RabbitMQImage are the images of embedded servers.
 	MySQLImage, RabbitMQImage string
-	// Resync is how often external state is observed; jittered by a tenth.
+	// Resync is the interval at which external state is observed, with a jitter of 10%.
 	Resync time.Duration
-	// Dial replaces the network's own dialer for connections to MySQL and RabbitMQ.
+	// Dial replaces the default dialer for connections to MySQL and RabbitMQ unless it
+	// is nil.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Reconciler reconciles ECommerceStacks.
+// Reconciler reconciles ECommerceStacks. It is safe for concurrent use.
 type Reconciler struct {
-	client   client.Client
-	live     client.Reader
-	recorder events.EventRecorder
-	applier  apply.Applier
-	charts   chart.Charts
-	checks   *checks
-	options  Options
-	// warned has the last warning about client addresses of each stack, by its name. The
-	// status that a pass begins with may be older than the one that the pass before wrote.
-	warned sync.Map
+	client       client.Client
+	apiReader    client.Reader
+	recorder     events.EventRecorder
+	applier      apply.Applier
+	charts       chart.Charts
+	observations *observations
+	options      Options
+	// lastWarnings maps a stack's name to the last warning about client addresses. It
+	// prevents duplicate Events, because the cached status may be older than the last
+	// one written.
+	lastWarnings sync.Map
 }
 
-// pass is one look at one stack.
-type pass struct {
+// reconciliation is one reconciliation of one stack.
+type reconciliation struct {
 	*Reconciler
 	stack *v1alpha1.ECommerceStack
-	// before is the stack as it was when the pass began.
-	before *v1alpha1.ECommerceStack
-	owner  ownership.Owner
-	// inventory of what the phases applied.
+	// original is the stack as it was when the reconciliation began.
+	original *v1alpha1.ECommerceStack
+	owner    ownership.Owner
+	// inventory lists the objects that the phases applied.
 	inventory []v1alpha1.ObjectReference
 }
 
-// phase does one part of the work and reports one condition.
+// phase is one step of a reconciliation, with one condition.
 type phase struct {
 	name      string
 	condition string
-	run       func(*pass, context.Context) (outcome, error)
+	run       func(*reconciliation, context.Context) (phaseResult, error)
 }
 
-// outcome of a phase that did not fail.
-type outcome struct {
+// phaseResult is the result of a phase that did not fail.
+type phaseResult struct {
 	waiting bool
-	// message says what is there, or what is waited for.
+	// message describes the observed state, or what the phase waits for.
 	message string
 }
 
-func done(format string, args ...any) (outcome, error) {
-	return outcome{message: fmt.Sprintf(format, args...)}, nil
+func phaseReady(format string, args ...any) (phaseResult, error) {
+	return phaseResult{message: fmt.Sprintf(format, args...)}, nil
 }
 
-func waiting(format string, args ...any) (outcome, error) {
-	return outcome{waiting: true, message: fmt.Sprintf(format, args...)}, nil
+func phaseWaiting(format string, args ...any) (phaseResult, error) {
+	return phaseResult{waiting: true, message: fmt.Sprintf(format, args...)}, nil
 }
 
-// phases in their order. health follows and reports on all of them.
+// phases lists the phases in the order in which they run.
 var phases = []phase{
-	{"database", v1alpha1.ConditionDatabaseReady, (*pass).database},
-	{"broker", v1alpha1.ConditionBrokerReady, (*pass).broker},
-	{"keys", v1alpha1.ConditionKeysReady, (*pass).keys},
-	{"workloads", v1alpha1.ConditionWorkloadsReady, (*pass).workloads},
+	{"database", v1alpha1.ConditionDatabaseReady, (*reconciliation).reconcileDatabase},
+	{"broker", v1alpha1.ConditionBrokerReady, (*reconciliation).reconcileBroker},
+	{"keys", v1alpha1.ConditionKeysReady, (*reconciliation).reconcileKeys},
+	{"workloads", v1alpha1.ConditionWorkloadsReady, (*reconciliation).reconcileWorkloads},
 }
 
-// Reconcile makes one pass.
+// Reconcile reconciles the requested stack. It implements reconcile.Reconciler.
 func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, passTimeout)
+	ctx, cancel := context.WithTimeout(ctx, reconcileTimeout)
 	defer cancel()
 	stack := &v1alpha1.ECommerceStack{}
 	if err := r.client.Get(ctx, request.NamespacedName, stack); err != nil {
-		r.warned.Delete(request.NamespacedName)
+		r.lastWarnings.Delete(request.NamespacedName)
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	p := &pass{
-		Reconciler: r, stack: stack, before: stack.DeepCopy(),
+	rec := &reconciliation{
+		Reconciler: r, stack: stack, original: stack.DeepCopy(),
 		owner: ownership.Owner{UID: string(stack.UID), Namespace: stack.Namespace, Name: stack.Name},
 	}
-	result, err := p.run(ctx)
-	if err = errors.Join(err, p.patchStatus(ctx)); err == nil {
+	result, err := rec.run(ctx)
+	if err = errors.Join(err, rec.patchStatus(ctx)); err == nil {
 		return result, nil
 	}
 	if apierrors.IsConflict(err) {
-		// Someone was quicker; the watch brings what they wrote.
+		// The object was modified concurrently. The watch delivers the new version.
 		return ctrl.Result{RequeueAfter: time.Second}, nil
 	}
-	if terminal(err) {
-		log.FromContext(ctx).Info("stalled", "error", err.Error())
-		return ctrl.Result{RequeueAfter: r.jittered()}, nil
+	if isTerminal(err) {
+		log.FromContext(ctx).Info("stack stalled", "error", err.Error())
+		return ctrl.Result{RequeueAfter: r.resyncDelay()}, nil
 	}
 	return ctrl.Result{}, err
 }
 
-func (p *pass) run(ctx context.Context) (ctrl.Result, error) {
+func (r *reconciliation) run(ctx context.Context) (ctrl.Result, error) {
 	switch {
-	case p.stack.Spec.Paused:
-		return ctrl.Result{}, p.paused(ctx)
-	case !p.stack.DeletionTimestamp.IsZero():
-		return p.delete(ctx)
-	case controllerutil.AddFinalizer(p.stack, finalizer):
-		if err := p.client.Patch(ctx, p.stack, client.MergeFromWithOptions(p.before, client.MergeFromWithOptimisticLock{})); err != nil {
+	case r.stack.Spec.Paused:
+		return ctrl.Result{}, r.reconcilePaused(ctx)
+	case !r.stack.DeletionTimestamp.IsZero():
+		return r.reconcileDeletion(ctx)
+	case controllerutil.AddFinalizer(r.stack, finalizer):
+		if err := r.client.Patch(ctx, r.stack, client.MergeFromWithOptions(r.original, client.MergeFromWithOptimisticLock{})); err != nil {
 			return ctrl.Result{}, fmt.Errorf("add the finalizer: %w", err)
 		}
-		p.before = p.stack.DeepCopy()
+		r.original = r.stack.DeepCopy()
 	}
-	return p.phases(ctx)
+	return r.runPhases(ctx)
 }
 
-func (p *pass) phases(ctx context.Context) (ctrl.Result, error) {
+func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	var errs []error
 	for _, phase := range phases {
 		started := time.Now()
-		outcome, err := phase.run(p, ctx)
+		result, err := phase.run(r, ctx)
 		observePhase(phase.name, started, err)
-		p.report(phase.condition, outcome, err)
+		r.setPhaseCondition(phase.condition, result, err)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", phase.name, err))
 		}
 	}
-	p.reportClientAddress()
-	if err := p.health(ctx); err != nil {
+	r.reportClientAddress()
+	if err := r.observeHealth(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("health: %w", err))
 	}
-	p.summarize(errs)
-	if !p.isTrue(v1alpha1.ConditionReady) {
-		return ctrl.Result{RequeueAfter: waitInterval}, errors.Join(errs...)
+	r.summarize(errs)
+	if !r.isTrue(v1alpha1.ConditionReady) {
+		return ctrl.Result{RequeueAfter: requeueInterval}, errors.Join(errs...)
 	}
-	return ctrl.Result{RequeueAfter: p.jittered()}, nil
+	return ctrl.Result{RequeueAfter: r.resyncDelay()}, nil
 }
 
-// paused reports on the pods and touches nothing.
-func (p *pass) paused(ctx context.Context) error {
-	err := p.health(ctx)
-	what := "the operator changes nothing"
-	if !p.stack.DeletionTimestamp.IsZero() {
-		what = "the deletion waits"
+// reconcilePaused updates the status and changes nothing else.
+func (r *reconciliation) reconcilePaused(ctx context.Context) error {
+	err := r.observeHealth(ctx)
+	message := "the operator makes no changes"
+	if !r.stack.DeletionTimestamp.IsZero() {
+		message = "deletion waits"
 	}
-	p.markPaused(what + " until spec.paused is false")
+	r.markPaused(message + " until spec.paused is false")
 	return err
 }
 
-// jittered is the resync interval, a tenth more or less, so that stacks spread out.
-func (r *Reconciler) jittered() time.Duration {
+// resyncDelay returns the resync interval with a jitter of 10%, which spreads the load of
+// many stacks.
+func (r *Reconciler) resyncDelay() time.Duration {
 	tenth := int64(r.options.Resync / 10)
 	return r.options.Resync + time.Duration(rand.Int64N(2*tenth+1)-tenth)
 }

@@ -17,87 +17,87 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// secretData is what a Secret of the stack holds.
+// secretData is the data of a Secret.
 type secretData map[string][]byte
 
-// set changes a key.
+// set sets the value of a key.
 func (d secretData) set(key, value string) { d[key] = []byte(value) }
 
-// generate fills a key that is empty with 256 random bits, in letters that need no
-// quoting anywhere.
+// generate sets a key that is empty to 256 random bits, encoded in characters that need no
+// quoting in URLs, DSNs and shells.
 func (d secretData) generate(key string) error {
 	if len(d[key]) > 0 {
 		return nil
 	}
 	random := make([]byte, 32)
 	if _, err := rand.Read(random); err != nil {
-		return fmt.Errorf("make a random %s: %w", key, err)
+		return fmt.Errorf("generate a random %s: %w", key, err)
 	}
 	d.set(key, base64.RawURLEncoding.EncodeToString(random))
 	return nil
 }
 
-// secret makes a Secret of the stack, or changes it, as fill says; fill gets what is
-// there. Credentials outlive a stack that retains its data, so they have no owner
-// reference; the labels say whose they are.
-func (p *pass) secret(ctx context.Context, component, name string, fill func(secretData) error) (*corev1.Secret, error) {
+// ensureSecret creates or updates a Secret of the stack. fill is called with the current
+// data and modifies it. The Secret has no owner reference, because credentials outlive a
+// stack that retains its data; labels identify the stack.
+func (r *reconciliation) ensureSecret(ctx context.Context, component, name string, fill func(secretData) error) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
-	key := client.ObjectKey{Namespace: p.stack.Namespace, Name: name}
-	err := p.client.Get(ctx, key, secret)
+	key := client.ObjectKey{Namespace: r.stack.Namespace, Name: name}
+	err := r.client.Get(ctx, key, secret)
 	if apierrors.IsNotFound(err) {
-		return p.createSecret(ctx, component, key, fill)
+		return r.createSecret(ctx, component, key, fill)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", name, err)
 	}
-	return secret, p.updateSecret(ctx, secret, fill)
+	return secret, r.updateSecret(ctx, secret, fill)
 }
 
-func (p *pass) createSecret(ctx context.Context, component string, key client.ObjectKey, fill func(secretData) error) (*corev1.Secret, error) {
+func (r *reconciliation) createSecret(ctx context.Context, component string, key client.ObjectKey, fill func(secretData) error) (*corev1.Secret, error) {
 	data := secretData{}
 	if err := fill(data); err != nil {
 		return nil, fmt.Errorf("Secret %s: %w", key.Name, err) //nolint:staticcheck // a kind's name
 	}
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, Labels: apply.Labels(p.stack.Name, component)},
+		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, Labels: apply.Labels(r.stack.Name, component)},
 		Data:       data,
 	}
-	err := p.client.Create(ctx, secret)
+	err := r.client.Create(ctx, secret)
 	if !apierrors.IsAlreadyExists(err) {
 		if err != nil {
-			err = fmt.Errorf("make Secret %s: %w", key.Name, err)
+			err = fmt.Errorf("create Secret %s: %w", key.Name, err)
 		}
 		return secret, err
 	}
-	return p.takeSecret(ctx, component, key, fill)
+	return r.adoptSecret(ctx, component, key, fill)
 }
 
-// takeSecret handles a Secret that the cache does not have: it is very new, or it is
-// not the operator's.
-func (p *pass) takeSecret(ctx context.Context, component string, key client.ObjectKey, fill func(secretData) error) (*corev1.Secret, error) {
+// adoptSecret handles a Secret that exists but is not in the cache: it was just created, or
+// the operator does not manage it.
+func (r *reconciliation) adoptSecret(ctx context.Context, component string, key client.ObjectKey, fill func(secretData) error) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
-	if err := p.live.Get(ctx, key, secret); err != nil {
+	if err := r.apiReader.Get(ctx, key, secret); err != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", key.Name, err)
 	}
-	labels := apply.Labels(p.stack.Name, component)
-	ours := secret.Labels[apply.ManagedByLabel] == apply.Manager && secret.Labels[apply.InstanceLabel] == p.stack.Name
-	if !ours {
-		if !p.stack.Spec.Adopt {
-			return nil, &apply.Foreign{Kind: "Secret", Namespace: key.Namespace, Name: key.Name}
+	labels := apply.Labels(r.stack.Name, component)
+	managed := secret.Labels[apply.ManagedByLabel] == apply.Manager && secret.Labels[apply.InstanceLabel] == r.stack.Name
+	if !managed {
+		if !r.stack.Spec.Adopt {
+			return nil, &apply.NotOwnedError{Kind: "Secret", Namespace: key.Namespace, Name: key.Name}
 		}
 		before := secret.DeepCopy()
 		if secret.Labels == nil {
 			secret.Labels = map[string]string{}
 		}
 		maps.Copy(secret.Labels, labels)
-		if err := p.client.Patch(ctx, secret, client.MergeFrom(before)); err != nil {
+		if err := r.client.Patch(ctx, secret, client.MergeFrom(before)); err != nil {
 			return nil, fmt.Errorf("adopt Secret %s: %w", key.Name, err)
 		}
 	}
-	return secret, p.updateSecret(ctx, secret, fill)
+	return secret, r.updateSecret(ctx, secret, fill)
 }
 
-func (p *pass) updateSecret(ctx context.Context, secret *corev1.Secret, fill func(secretData) error) error {
+func (r *reconciliation) updateSecret(ctx context.Context, secret *corev1.Secret, fill func(secretData) error) error {
 	before := secret.DeepCopy()
 	if secret.Data == nil {
 		secret.Data = map[string][]byte{}
@@ -105,33 +105,35 @@ func (p *pass) updateSecret(ctx context.Context, secret *corev1.Secret, fill fun
 	if err := fill(secret.Data); err != nil {
 		return fmt.Errorf("Secret %s: %w", secret.Name, err) //nolint:staticcheck // a kind's name
 	}
-	return p.patchSecret(ctx, secret, before)
+	return r.patchSecret(ctx, secret, before)
 }
 
-// annotate says on a Secret that what it describes exists.
-func (p *pass) annotate(ctx context.Context, secret *corev1.Secret, value string) error {
+// markProvisioned records in a Secret that its account exists.
+func (r *reconciliation) markProvisioned(ctx context.Context, secret *corev1.Secret, value string) error {
 	before := secret.DeepCopy()
 	metav1.SetMetaDataAnnotation(&secret.ObjectMeta, provisionedAnnotation, value)
-	return p.patchSecret(ctx, secret, before)
+	return r.patchSecret(ctx, secret, before)
 }
 
-func (p *pass) patchSecret(ctx context.Context, secret, before *corev1.Secret) error {
+func (r *reconciliation) patchSecret(ctx context.Context, secret, before *corev1.Secret) error {
 	if equality.Semantic.DeepEqual(before, secret) {
 		return nil
 	}
-	if err := p.client.Patch(ctx, secret, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("change Secret %s: %w", secret.Name, err)
+	if err := r.client.Patch(ctx, secret, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("update Secret %s: %w", secret.Name, err)
 	}
 	return nil
 }
 
-// given reads a Secret that a person made. field is where the stack names it.
-func (p *pass) given(ctx context.Context, field, name string, keys ...string) (map[string]string, error) {
+// readSecret returns the values of the given keys in a Secret that the operator does not
+// manage. It returns an *invalidInputError that names field if the Secret or a key is
+// missing.
+func (r *reconciliation) readSecret(ctx context.Context, field, name string, keys ...string) (map[string]string, error) {
 	secret := &corev1.Secret{}
-	err := p.live.Get(ctx, client.ObjectKey{Namespace: p.stack.Namespace, Name: name}, secret)
+	err := r.apiReader.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: name}, secret)
 	if apierrors.IsNotFound(err) {
-		return nil, &unusable{fmt.Sprintf("%s names Secret %s, which does not exist in namespace %s: make it with the keys %v",
-			field, name, p.stack.Namespace, keys)}
+		return nil, &invalidInputError{fmt.Sprintf("%s refers to Secret %s, which does not exist in namespace %s: create it with the keys %v",
+			field, name, r.stack.Namespace, keys)}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", name, err)
@@ -139,22 +141,22 @@ func (p *pass) given(ctx context.Context, field, name string, keys ...string) (m
 	values := map[string]string{}
 	for _, key := range keys {
 		if len(secret.Data[key]) == 0 {
-			return nil, &unusable{fmt.Sprintf("%s names Secret %s, which has no key %s: add it", field, name, key)}
+			return nil, &invalidInputError{fmt.Sprintf("%s refers to Secret %s, which has no key %s: add it", field, name, key)}
 		}
 		values[key] = string(secret.Data[key])
 	}
 	return values, nil
 }
 
-// deleteSecrets destroys the stack's credentials.
-func (p *pass) deleteSecrets(ctx context.Context) error {
+// deleteSecrets deletes the stack's credentials.
+func (r *reconciliation) deleteSecrets(ctx context.Context) error {
 	list := &corev1.SecretList{}
-	if err := p.client.List(ctx, list, client.InNamespace(p.stack.Namespace), client.MatchingLabels{
-		apply.InstanceLabel: p.stack.Name, apply.ManagedByLabel: apply.Manager}); err != nil {
+	if err := r.client.List(ctx, list, client.InNamespace(r.stack.Namespace), client.MatchingLabels{
+		apply.InstanceLabel: r.stack.Name, apply.ManagedByLabel: apply.Manager}); err != nil {
 		return fmt.Errorf("list Secrets: %w", err)
 	}
 	for secret := range slices.Values(list.Items) {
-		if err := p.client.Delete(ctx, &secret); client.IgnoreNotFound(err) != nil {
+		if err := r.client.Delete(ctx, &secret); client.IgnoreNotFound(err) != nil {
 			return fmt.Errorf("delete Secret %s: %w", secret.Name, err)
 		}
 	}

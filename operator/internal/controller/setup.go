@@ -26,10 +26,11 @@ import (
 	"ecommerce-stack.dev/operator/internal/chart"
 )
 
-// concurrency is how many stacks are worked on at once; most of a pass is waiting.
-const concurrency = 4
+// maxConcurrentReconciles is the number of stacks that are reconciled at the same time. A
+// reconciliation mostly waits for I/O.
+const maxConcurrentReconciles = 4
 
-// NewScheme knows the types that the operator reads and writes.
+// NewScheme returns a scheme with the types that the operator reads and writes.
 func NewScheme() (*runtime.Scheme, error) {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, v1alpha1.AddToScheme} {
@@ -40,11 +41,11 @@ func NewScheme() (*runtime.Scheme, error) {
 	return scheme, nil
 }
 
-// CacheOptions keep only stacks and the operator's own objects, without managed fields.
-// namespaces limits it further; none means all.
+// CacheOptions returns options that restrict the cache to stacks and the objects that the
+// operator manages, in the given namespaces or, if there are none, in all.
 func CacheOptions(namespaces []string) cache.Options {
 	options := cache.Options{
-		DefaultLabelSelector: apply.Managed,
+		DefaultLabelSelector: apply.ManagedSelector,
 		DefaultTransform:     cache.TransformStripManagedFields(),
 		ByObject:             map[client.Object]cache.ByObject{&v1alpha1.ECommerceStack{}: {Label: labels.Everything()}},
 	}
@@ -57,30 +58,31 @@ func CacheOptions(namespaces []string) cache.Options {
 	return options
 }
 
-// ClientOptions make reads of charts' objects go through the cache.
+// ClientOptions returns options that make the client read unstructured objects from the
+// cache.
 func ClientOptions() client.Options {
 	return client.Options{Cache: &client.CacheOptions{Unstructured: true}}
 }
 
-// New makes a reconciler and lets the manager run it.
-func New(manager ctrl.Manager, options Options) error {
+// SetupWithManager registers a Reconciler with the manager.
+func SetupWithManager(manager ctrl.Manager, options Options) error {
 	loaded, err := chart.Load(append([]string{charts.MySQL, charts.RabbitMQ}, services...)...)
 	if err != nil {
 		return err
 	}
 	r := &Reconciler{
-		client: manager.GetClient(), live: manager.GetAPIReader(),
+		client: manager.GetClient(), apiReader: manager.GetAPIReader(),
 		recorder: manager.GetEventRecorder("ecommerce-operator"),
-		applier:  apply.Applier{Client: manager.GetClient(), Live: manager.GetAPIReader()},
-		charts:   loaded, checks: newChecks(), options: options,
+		applier:  apply.Applier{Client: manager.GetClient(), APIReader: manager.GetAPIReader()},
+		charts:   loaded, observations: newObservations(), options: options,
 	}
 	relevant := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	build := ctrl.NewControllerManagedBy(manager).
 		Named("ecommercestack").
 		For(&v1alpha1.ECommerceStack{}, builder.WithPredicates(relevant)).
-		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(stackOf)).
+		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(requestsForSecret)).
 		WithOptions(ctrlcontroller.Options{
-			MaxConcurrentReconciles: concurrency,
+			MaxConcurrentReconciles: maxConcurrentReconciles,
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](
 				200*time.Millisecond, 15*time.Second),
 		})
@@ -95,8 +97,9 @@ func New(manager ctrl.Manager, options Options) error {
 	return nil
 }
 
-// stackOf a Secret, which has no owner reference.
-func stackOf(_ context.Context, secret client.Object) []reconcile.Request {
+// requestsForSecret returns a request for the stack that a Secret's labels name. Secrets
+// have no owner reference.
+func requestsForSecret(_ context.Context, secret client.Object) []reconcile.Request {
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{
 		Namespace: secret.GetNamespace(), Name: secret.GetLabels()[apply.InstanceLabel],
 	}}}

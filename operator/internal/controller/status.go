@@ -19,115 +19,120 @@ import (
 
 // Reasons of conditions.
 const (
-	reasonDone     = "AsSpecified"
-	reasonWaiting  = "Waiting"
-	reasonFailed   = "Failed"
-	reasonConflict = "NeedsAttention"
-	reasonPaused   = "Paused"
-	reasonDeleting = "Deleting"
+	reasonAsSpecified    = "AsSpecified"
+	reasonWaiting        = "Waiting"
+	reasonFailed         = "Failed"
+	reasonNeedsAttention = "NeedsAttention"
+	reasonPaused         = "Paused"
+	reasonDeleting       = "Deleting"
 )
 
-// maxMessage of a condition or Event, in bytes; the API server takes 1024 in an Event.
-const maxMessage = 1000
+// maxMessageBytes limits the message of a condition or Event. The API server accepts 1024
+// bytes in an Event.
+const maxMessageBytes = 1000
 
-// unusable is a fault in what a person gave the stack; only a person can mend it.
-type unusable struct{ message string }
+// invalidInputError is returned for invalid user input that the CRD schema cannot detect.
+// Only a person can correct it.
+type invalidInputError struct{ message string }
 
-func (u *unusable) Error() string { return u.message }
+func (e *invalidInputError) Error() string { return e.message }
 
-// terminal says that trying again does not help, because a person must act.
-func terminal(err error) bool {
-	var conflict *ownership.Conflict
-	var mismatch *rabbitmq.Mismatch
-	var foreign *apply.Foreign
-	var input *unusable
+// isTerminal reports whether an error persists until a person acts, so that retrying does
+// not help.
+func isTerminal(err error) bool {
+	var conflict *ownership.ConflictError
+	var mismatch *rabbitmq.MismatchError
+	var foreign *apply.NotOwnedError
+	var input *invalidInputError
 	return errors.As(err, &conflict) || errors.As(err, &mismatch) || errors.As(err, &foreign) || errors.As(err, &input)
 }
 
-// report sets the condition of a phase.
-func (p *pass) report(condition string, outcome outcome, err error) {
+// setPhaseCondition sets the condition of a phase from its result or error.
+func (r *reconciliation) setPhaseCondition(condition string, result phaseResult, err error) {
 	switch {
-	case err != nil && terminal(err):
-		p.set(condition, metav1.ConditionFalse, reasonConflict, err.Error())
+	case err != nil && isTerminal(err):
+		r.setCondition(condition, metav1.ConditionFalse, reasonNeedsAttention, err.Error())
 	case err != nil:
-		p.set(condition, metav1.ConditionFalse, reasonFailed, err.Error())
-	case outcome.waiting:
-		p.set(condition, metav1.ConditionFalse, reasonWaiting, outcome.message)
+		r.setCondition(condition, metav1.ConditionFalse, reasonFailed, err.Error())
+	case result.waiting:
+		r.setCondition(condition, metav1.ConditionFalse, reasonWaiting, result.message)
 	default:
-		p.set(condition, metav1.ConditionTrue, reasonDone, outcome.message)
+		r.setCondition(condition, metav1.ConditionTrue, reasonAsSpecified, result.message)
 	}
 }
 
-// summarize sets Ready, Reconciling and Stalled and the phase sentence from the
-// conditions of the phases and the errors of the pass.
-func (p *pass) summarize(errs []error) {
+// summarize sets Ready, Reconciling, Stalled and the phase sentence from the conditions and
+// errors of the phases.
+func (r *reconciliation) summarize(errs []error) {
 	stalled := false
 	for _, err := range errs {
-		stalled = stalled || terminal(err)
+		stalled = stalled || isTerminal(err)
 	}
-	p.stack.Status.ObservedGeneration = p.stack.Generation
-	first := p.firstUnready()
+	r.stack.Status.ObservedGeneration = r.stack.Generation
+	first := r.firstNotReady()
 	switch {
 	case first == nil && len(errs) == 0:
-		p.ready()
+		r.markReady()
 	case stalled:
 		message := errors.Join(errs...).Error()
-		p.conclude(metav1.ConditionFalse, metav1.ConditionTrue, reasonConflict, message, "Stalled: "+message)
+		r.markNotReady(metav1.ConditionFalse, metav1.ConditionTrue, reasonNeedsAttention, message, "Stalled: "+message)
 	case len(errs) > 0:
 		message := errors.Join(errs...).Error()
-		p.conclude(metav1.ConditionTrue, metav1.ConditionFalse, reasonFailed, message, "Trying again: "+message)
+		r.markNotReady(metav1.ConditionTrue, metav1.ConditionFalse, reasonFailed, message, "Retrying: "+message)
 	default:
-		p.conclude(metav1.ConditionTrue, metav1.ConditionFalse, first.Reason, first.Message, first.Message)
+		r.markNotReady(metav1.ConditionTrue, metav1.ConditionFalse, first.Reason, first.Message, first.Message)
 	}
 }
 
-func (p *pass) ready() {
+func (r *reconciliation) markReady() {
 	pods := int32(0)
-	for _, component := range p.stack.Status.Components {
+	for _, component := range r.stack.Status.Components {
 		pods += component.Ready
 	}
-	message := fmt.Sprintf("%d components run in %d pods", len(p.stack.Status.Components), pods)
-	if !p.isTrue(v1alpha1.ConditionReady) {
-		p.event(normal, "Ready", "Reconcile", message)
+	message := fmt.Sprintf("%d components with %d ready pods", len(r.stack.Status.Components), pods)
+	if !r.isTrue(v1alpha1.ConditionReady) {
+		r.recordEvent(normal, "Ready", "Reconcile", message)
 	}
-	p.set(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonDone, message)
-	p.set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, reasonDone, message)
-	p.set(v1alpha1.ConditionStalled, metav1.ConditionFalse, reasonDone, message)
-	p.stack.Status.Phase = "Ready: " + message
+	r.setCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonAsSpecified, message)
+	r.setCondition(v1alpha1.ConditionReconciling, metav1.ConditionFalse, reasonAsSpecified, message)
+	r.setCondition(v1alpha1.ConditionStalled, metav1.ConditionFalse, reasonAsSpecified, message)
+	r.stack.Status.Phase = "Ready: " + message
 }
 
-// conclude sets the conditions of a stack that is not ready. An Event says so when it
-// stalls.
-func (p *pass) conclude(reconciling, stalled metav1.ConditionStatus, reason, message, phase string) {
-	if stalled == metav1.ConditionTrue && !p.isTrue(v1alpha1.ConditionStalled) {
-		p.event(warning, "Stalled", "Reconcile", message)
+// markNotReady sets the conditions of a stack that is not ready. It records an Event when
+// the stack becomes stalled.
+func (r *reconciliation) markNotReady(reconciling, stalled metav1.ConditionStatus, reason, message, phase string) {
+	if stalled == metav1.ConditionTrue && !r.isTrue(v1alpha1.ConditionStalled) {
+		r.recordEvent(warning, "Stalled", "Reconcile", message)
 	}
-	p.set(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
-	p.set(v1alpha1.ConditionReconciling, reconciling, reason, message)
-	p.set(v1alpha1.ConditionStalled, stalled, reason, message)
-	p.stack.Status.Phase = shorten(phase)
+	r.setCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
+	r.setCondition(v1alpha1.ConditionReconciling, reconciling, reason, message)
+	r.setCondition(v1alpha1.ConditionStalled, stalled, reason, message)
+	r.stack.Status.Phase = truncate(phase)
 }
 
-// markPaused leaves the conditions of the phases as they were.
-func (p *pass) markPaused(message string) {
-	p.stack.Status.ObservedGeneration = p.stack.Generation
-	p.set(v1alpha1.ConditionReconciling, metav1.ConditionFalse, reasonPaused, message)
-	p.stack.Status.Phase = "Paused: " + message
+// markPaused sets Reconciling and the phase sentence. The conditions of the phases do not
+// change.
+func (r *reconciliation) markPaused(message string) {
+	r.stack.Status.ObservedGeneration = r.stack.Generation
+	r.setCondition(v1alpha1.ConditionReconciling, metav1.ConditionFalse, reasonPaused, message)
+	r.stack.Status.Phase = "Paused: " + message
 }
 
-// markDeleting says what a deletion waits for.
-func (p *pass) markDeleting(message string, stuck bool) {
+// markDeleting sets the conditions and the phase sentence of a stack that is being deleted.
+func (r *reconciliation) markDeleting(message string, failed bool) {
 	phase := "Deleting: " + message
-	if stuck {
-		p.conclude(metav1.ConditionTrue, metav1.ConditionFalse, reasonFailed, message, phase)
+	if failed {
+		r.markNotReady(metav1.ConditionTrue, metav1.ConditionFalse, reasonFailed, message, phase)
 		return
 	}
-	p.conclude(metav1.ConditionTrue, metav1.ConditionFalse, reasonDeleting, message, phase)
+	r.markNotReady(metav1.ConditionTrue, metav1.ConditionFalse, reasonDeleting, message, phase)
 }
 
-func (p *pass) firstUnready() *metav1.Condition {
+// firstNotReady returns the condition of the first phase that is not True, or nil.
+func (r *reconciliation) firstNotReady() *metav1.Condition {
 	for _, phase := range phases {
-		condition := meta.FindStatusCondition(p.stack.Status.Conditions, phase.condition)
+		condition := meta.FindStatusCondition(r.stack.Status.Conditions, phase.condition)
 		if condition == nil || condition.Status != metav1.ConditionTrue {
 			return condition
 		}
@@ -135,34 +140,35 @@ func (p *pass) firstUnready() *metav1.Condition {
 	return nil
 }
 
-func (p *pass) isTrue(condition string) bool {
-	return meta.IsStatusConditionTrue(p.stack.Status.Conditions, condition)
+func (r *reconciliation) isTrue(condition string) bool {
+	return meta.IsStatusConditionTrue(r.stack.Status.Conditions, condition)
 }
 
-func (p *pass) set(condition string, status metav1.ConditionStatus, reason, message string) {
-	meta.SetStatusCondition(&p.stack.Status.Conditions, metav1.Condition{
-		Type: condition, Status: status, Reason: reason, Message: shorten(message),
-		ObservedGeneration: p.stack.Generation,
+func (r *reconciliation) setCondition(condition string, status metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&r.stack.Status.Conditions, metav1.Condition{
+		Type: condition, Status: status, Reason: reason, Message: truncate(message),
+		ObservedGeneration: r.stack.Generation,
 	})
 }
 
-// shorten keeps the beginning, on one line.
-func shorten(message string) string {
+// truncate puts a message on one line and limits its length.
+func truncate(message string) string {
 	message = strings.Join(strings.Fields(message), " ")
-	if len(message) <= maxMessage {
+	if len(message) <= maxMessageBytes {
 		return message
 	}
-	return strings.ToValidUTF8(message[:maxMessage], "") + " …"
+	return strings.ToValidUTF8(message[:maxMessageBytes], "") + " …"
 }
 
-// patchStatus writes the status if it changed. The stack may be gone by now.
-func (p *pass) patchStatus(ctx context.Context) error {
-	if equality.Semantic.DeepEqual(p.before.Status, p.stack.Status) {
+// patchStatus patches the status if it changed. It ignores that the stack is already
+// deleted.
+func (r *reconciliation) patchStatus(ctx context.Context) error {
+	if equality.Semantic.DeepEqual(r.original.Status, r.stack.Status) {
 		return nil
 	}
-	err := p.client.Status().Patch(ctx, p.stack, client.MergeFrom(p.before))
+	err := r.client.Status().Patch(ctx, r.stack, client.MergeFrom(r.original))
 	if client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("write the status: %w", err)
+		return fmt.Errorf("patch the status: %w", err)
 	}
 	return nil
 }

@@ -30,22 +30,22 @@ import (
 	"ecommerce-stack.dev/operator/api/v1alpha1"
 )
 
-// testResync is short, so that a test sees many passes.
+// testResync is short, so that a test observes many reconciliations.
 const testResync = 2 * time.Second
 
-// unattended is the label of stacks that the suite's operator does not see.
-const unattended = "unattended"
+// ignoredLabel is the label of stacks that the suite's operator ignores.
+const ignoredLabel = "ignored-by-suite"
 
-var attended = func() labels.Selector {
-	absent, err := labels.NewRequirement(unattended, selection.DoesNotExist, nil)
+var notIgnored = func() labels.Selector {
+	absent, err := labels.NewRequirement(ignoredLabel, selection.DoesNotExist, nil)
 	if err != nil {
 		panic(err)
 	}
 	return labels.NewSelector().Add(*absent)
 }()
 
-// The suite runs one API server and one operator; each test has a namespace, a schema
-// prefix and a virtual host of its own.
+// The suite runs one API server and one operator. Each test has its own namespace, schema
+// prefix and virtual host.
 var (
 	apiServer *rest.Config
 	api       client.Client
@@ -126,7 +126,7 @@ func startOperator(ctx context.Context, stopped chan<- error) error {
 	counted := rest.CopyConfig(apiServer)
 	counted.Wrap(writes.wrap)
 	cached := CacheOptions(nil)
-	cached.ByObject = map[client.Object]cache.ByObject{&v1alpha1.ECommerceStack{}: {Label: attended}}
+	cached.ByObject = map[client.Object]cache.ByObject{&v1alpha1.ECommerceStack{}: {Label: notIgnored}}
 	manager, err := ctrl.NewManager(counted, ctrl.Options{
 		Scheme: scheme, Cache: cached, Client: ClientOptions(),
 		Metrics: server.Options{BindAddress: "0"},
@@ -134,7 +134,7 @@ func startOperator(ctx context.Context, stopped chan<- error) error {
 	if err != nil {
 		return err
 	}
-	if err := New(manager, testOptions()); err != nil {
+	if err := SetupWithManager(manager, testOptions()); err != nil {
 		return err
 	}
 	go func() { stopped <- manager.Start(ctx) }()
@@ -148,7 +148,7 @@ func testOptions() Options {
 	}
 }
 
-// writeCounter counts the operator's requests that change something, by namespace.
+// writeCounter counts the operator's write requests by namespace.
 type writeCounter struct {
 	mu    sync.Mutex
 	count map[string]int

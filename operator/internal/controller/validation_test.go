@@ -18,8 +18,8 @@ import (
 	"ecommerce-stack.dev/operator/api/v1alpha1"
 )
 
-// document is a stack as people write it. Creation is only tried.
-func document(t *testing.T, name, spec string) *unstructured.Unstructured {
+// newStack returns a stack from YAML. The tests create it only in a dry run.
+func newStack(t *testing.T, name, spec string) *unstructured.Unstructured {
 	t.Helper()
 	object := &unstructured.Unstructured{}
 	content := "apiVersion: ecommerce-stack.dev/v1alpha1\nkind: ECommerceStack\nspec: " + spec
@@ -36,35 +36,35 @@ const (
 	externalRabbitMQ = `{managementURL: "http://mq.example:15672", host: mq.example, adminSecretRef: {name: a}}`
 )
 
-func TestAStackThatBreaksARuleIsRefusedWithTheFix(t *testing.T) {
+func TestInvalidSpecIsRejectedWithResolution(t *testing.T) {
 	t.Parallel()
-	needAPI(t)
+	skipIfShort(t)
 	cases := []struct{ spec, message string }{
 		{`{currency: euro}`, "Too long"},
 		{`{currency: eur}`, "three capital letters, such as USD"},
 		{`{mysql: {embedded: {}, external: ` + externalMySQL + `}}`, "set exactly one of spec.mysql.embedded and spec.mysql.external"},
 		{`{mysql: {}}`, "set exactly one of spec.mysql.embedded and spec.mysql.external"},
 		{`{rabbitmq: {embedded: {}, external: ` + externalRabbitMQ + `}}`, "set exactly one of spec.rabbitmq.embedded and spec.rabbitmq.external"},
-		{`{mysql: {external: {host: "db:3306", adminSecretRef: {name: a}}}}`, "the port has a field of its own"},
+		{`{mysql: {external: {host: "db:3306", adminSecretRef: {name: a}}}}`, "set the port in the field port"},
 		{`{mysql: {external: {host: db, port: 70000, adminSecretRef: {name: a}}}}`, "should be less than or equal to 65535"},
 		{`{mysql: {external: {host: db, adminSecretRef: {name: a}, schemaPrefix: Shop-}}}`, "lower-case letters, digits and underscores"},
 		{`{mysql: {external: {host: db}}}`, "adminSecretRef: Required value"},
 		{`{mysql: {embedded: {storage: {size: 10Mi}}}}`, "storage.size must be at least 256Mi"},
 		{`{rabbitmq: {embedded: {replicas: 2}}}`, `supported values: "1", "3"`},
-		{`{rabbitmq: {external: {managementURL: "http://admin:pw@mq:15672", host: mq, adminSecretRef: {name: a}}}}`, "they belong into adminSecretRef"},
-		{`{rabbitmq: {external: {managementURL: "http://mq:15672", host: mq, adminSecretRef: {name: a}, vhost: "/"}}}`, "leave it out, and the stack gets <namespace>.<name>"},
+		{`{rabbitmq: {external: {managementURL: "http://admin:pw@mq:15672", host: mq, adminSecretRef: {name: a}}}}`, "put them into adminSecretRef"},
+		{`{rabbitmq: {external: {managementURL: "http://mq:15672", host: mq, adminSecretRef: {name: a}, vhost: "/"}}}`, "omit it to use <namespace>.<name>"},
 		{`{jwt: {algorithm: none}}`, `supported values: "HS256", "EdDSA"`},
 		{`{jwt: {accessTokenTTL: 1s}}`, "spec.jwt.accessTokenTTL must be between 1m and 24h"},
 		{`{jwt: {accessTokenTTL: soon}}`, "accessTokenTTL"},
 		{`{jwt: {accessTokenTTL: 20m, refreshTokenTTL: 10m}}`, "spec.jwt.accessTokenTTL must be shorter than spec.jwt.refreshTokenTTL"},
 		{`{jwt: {refreshTokenTTL: 10000h}}`, "spec.jwt.refreshTokenTTL must be between 5m and 8760h"},
 		{`{manager: {email: nobody}}`, "spec.manager.email must be an address such as"},
-		{`{manager: {email: "a@b.example", secretRef: {name: boss}}}`, "remove email, the Secret's key email holds it"},
-		{`{sales: {replicas: 2, autoscaling: {}}}`, "replicas and autoscaling exclude each other: remove replicas"},
-		{`{gateway: {replicas: 2, autoscaling: {}}}`, "replicas and autoscaling exclude each other: remove replicas"},
+		{`{manager: {email: "a@b.example", secretRef: {name: boss}}}`, "remove email, the key email of the Secret is used"},
+		{`{sales: {replicas: 2, autoscaling: {}}}`, "replicas and autoscaling are mutually exclusive: remove replicas"},
+		{`{gateway: {replicas: 2, autoscaling: {}}}`, "replicas and autoscaling are mutually exclusive: remove replicas"},
 		{`{stock: {autoscaling: {minReplicas: 5, maxReplicas: 2}}}`, "raise maxReplicas or lower minReplicas"},
 		{`{auth: {replicas: -1}}`, "should be greater than or equal to 0"},
-		{`{auth: {env: [{name: MYSQL_DSN, value: x}]}}`, "env sets a variable that the operator owns: remove it"},
+		{`{auth: {env: [{name: MYSQL_DSN, value: x}]}}`, "env sets a variable that the operator manages: remove it"},
 		{`{auth: {env: [{name: "A B"}]}}`, "should match"},
 		{`{sales: {holdTTL: 0s}}`, "spec.sales.holdTTL must be between 1s and 720h"},
 		{`{gateway: {cacheTTL: 48h}}`, "spec.gateway.cacheTTL must be between 0s (no cache) and 24h"},
@@ -76,16 +76,16 @@ func TestAStackThatBreaksARuleIsRefusedWithTheFix(t *testing.T) {
 		{`{gateway: {trustedProxies: [10.0.0.0/8, proxies.example]}}`, "spec.gateway.trustedProxies must be CIDRs such as 10.0.0.0/8"},
 		{`{gateway: {trustedProxies: [10.0.0.0/8, 10.0.0.0/8]}}`, "Duplicate value"},
 		{`{gateway: {trustedProxies: [` + manyCIDRs(65) + `]}}`, "must have at most 64 items"},
-		{`{gateway: {env: [{name: TRUSTED_PROXIES, value: 10.0.0.0/8}]}}`, "env sets a variable that the operator owns"},
-		{`{gateway: {env: [{name: TLS_KEY_FILE, value: /x}]}}`, "env sets a variable that the operator owns"},
+		{`{gateway: {env: [{name: TRUSTED_PROXIES, value: 10.0.0.0/8}]}}`, "env sets a variable that the operator manages"},
+		{`{gateway: {env: [{name: TLS_KEY_FILE, value: /x}]}}`, "env sets a variable that the operator manages"},
 		{`{gateway: {tls: {}}}`, "tls.secretName: Required value"},
 		{`{gateway: {tls: {secretName: ""}}}`, "spec.gateway.tls.secretName must be the name of a Secret"},
 		{`{gateway: {tls: {secretName: Shop_TLS}}}`, "spec.gateway.tls.secretName must be the name of a Secret"},
 		{`{gateway: {httpRoute: {hostnames: [shop.example]}}}`, "parentRefs: Required value"},
 		{`{gateway: {httpRoute: {parentRefs: []}}}`, "should have at least 1 items"},
 		{`{gateway: {httpRoute: {parentRefs: [{name: a, port: 0}]}}}`, "should be greater than or equal to 1"},
-		{`{gateway: {httpRoute: {parentRefs: [{name: a}, {name: a}]}}}`, "remove one entry, or give each a different sectionName"},
-		{`{gateway: {httpRoute: {parentRefs: [{name: a, namespace: x}, {name: a, namespace: x, sectionName: s}]}}}`, "give each a different sectionName"},
+		{`{gateway: {httpRoute: {parentRefs: [{name: a}, {name: a}]}}}`, "remove one entry, or set a different sectionName in each"},
+		{`{gateway: {httpRoute: {parentRefs: [{name: a, namespace: x}, {name: a, namespace: x, sectionName: s}]}}}`, "set a different sectionName in each"},
 		{`{gateway: {httpRoute: {parentRefs: [{name: a}], hostnames: ["https://shop.example"]}}}`, "without scheme, port or path"},
 		{`{gateway: {httpRoute: {parentRefs: [{name: a}], hostnames: [192.0.2.1]}}}`, "spec.gateway.httpRoute.hostnames must be host names"},
 		{`{gateway: {ingress: {host: "https://shop.example"}}}`, "without scheme, port or path"},
@@ -95,15 +95,15 @@ func TestAStackThatBreaksARuleIsRefusedWithTheFix(t *testing.T) {
 		{`{deletionPolicy: Keep}`, `supported values: "Retain", "Delete"`},
 	}
 	for _, c := range cases {
-		err := api.Create(context.Background(), document(t, "refused", c.spec), client.DryRunAll)
+		err := api.Create(context.Background(), newStack(t, "refused", c.spec), client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), c.message) {
 			t.Errorf("%s: error %v, want one with %q", c.spec, err, c.message)
 		}
 	}
 	for _, name := range []string{"with.dot", "1digit", strings.Repeat("a", 41)} {
-		err := api.Create(context.Background(), document(t, name, "{}"), client.DryRunAll)
+		err := api.Create(context.Background(), newStack(t, name, "{}"), client.DryRunAll)
 		if err == nil || !strings.Contains(err.Error(), "at most 40 lower-case letters") {
-			t.Errorf("name %s: error %v, want one that says what names may be", name, err)
+			t.Errorf("name %s: error %v, want one that describes valid names", name, err)
 		}
 	}
 }
@@ -118,7 +118,7 @@ func manyCIDRs(n int) string {
 
 func TestGatewayWithinTheLimitsIsAccepted(t *testing.T) {
 	t.Parallel()
-	needAPI(t)
+	skipIfShort(t)
 	for _, spec := range []string{
 		`{trustedProxies: [` + manyCIDRs(64) + `]}`,
 		`{trustedProxies: [192.0.2.1/32, "2001:db8::/32", "fd00::1/128"]}`,
@@ -128,21 +128,21 @@ func TestGatewayWithinTheLimitsIsAccepted(t *testing.T) {
 			hostnames: [shop.example, "*.shop.example"]}}`,
 		`{env: [{name: MAX_CONNECTIONS, value: "64"}, {name: MAX_CONNECTIONS_PER_ADDRESS, value: "8"}]}`,
 	} {
-		if err := api.Create(context.Background(), document(t, "accepted", "{gateway: "+spec+"}"), client.DryRunAll); err != nil {
+		if err := api.Create(context.Background(), newStack(t, "accepted", "{gateway: "+spec+"}"), client.DryRunAll); err != nil {
 			t.Errorf("%s: %v", spec, err)
 		}
 	}
 }
 
-func TestAStackThatChangesWhatCannotChangeIsRefusedWithTheFix(t *testing.T) {
+func TestImmutableFieldChangeIsRejectedWithResolution(t *testing.T) {
 	t.Parallel()
-	needAPI(t)
+	skipIfShort(t)
 	cases := []struct{ before, after, message string }{
 		{`{}`, `{currency: EUR}`, "spec.currency cannot be changed"},
 		{`{}`, `{jwt: {algorithm: EdDSA}}`, "spec.jwt.algorithm cannot be changed"},
-		{`{}`, `{mysql: {external: ` + externalMySQL + `}}`, "a stack stays with the MySQL it began with"},
-		{`{}`, `{rabbitmq: {external: ` + externalRabbitMQ + `}}`, "a stack stays with the RabbitMQ it began with"},
-		{`{}`, `{mysql: {embedded: {storage: {size: 6Gi}}}}`, "grow the PersistentVolumeClaim itself"},
+		{`{}`, `{mysql: {external: ` + externalMySQL + `}}`, "spec.mysql cannot switch between embedded and external"},
+		{`{}`, `{rabbitmq: {external: ` + externalRabbitMQ + `}}`, "spec.rabbitmq cannot switch between embedded and external"},
+		{`{}`, `{mysql: {embedded: {storage: {size: 6Gi}}}}`, "expand the PersistentVolumeClaim"},
 		{`{rabbitmq: {embedded: {replicas: 3}}}`, `{rabbitmq: {embedded: {replicas: 1}}}`, "replicas cannot be lowered"},
 		{`{mysql: {external: ` + externalMySQL + `}}`, `{mysql: {external: {host: db.example, adminSecretRef: {name: a}, schemaPrefix: x_}}}`,
 			"spec.mysql.external.schemaPrefix cannot be changed"},
@@ -152,20 +152,20 @@ func TestAStackThatChangesWhatCannotChangeIsRefusedWithTheFix(t *testing.T) {
 	}
 	for i, c := range cases {
 		name := "change-" + string(rune('a'+i))
-		stack := document(t, name, c.before)
-		// Paused, so that the operator leaves it alone.
+		stack := newStack(t, name, c.before)
+		// The operator ignores a paused stack.
 		if err := unstructured.SetNestedField(stack.Object, true, "spec", "paused"); err != nil {
 			t.Fatal(err)
 		}
 		if err := api.Create(context.Background(), stack); err != nil {
 			t.Fatalf("%s: %v", c.before, err)
 		}
-		// The operator may write the status in between.
+		// The operator may update the status concurrently.
 		err := retry.RetryOnConflict(retry.DefaultBackoff, func() error {
 			if err := api.Get(context.Background(), client.ObjectKeyFromObject(stack), stack); err != nil {
 				return err
 			}
-			after := document(t, name, c.after)
+			after := newStack(t, name, c.after)
 			after.SetResourceVersion(stack.GetResourceVersion())
 			return api.Update(context.Background(), after, client.DryRunAll)
 		})
@@ -178,9 +178,9 @@ func TestAStackThatChangesWhatCannotChangeIsRefusedWithTheFix(t *testing.T) {
 	}
 }
 
-func TestAnEmptySpecIsDefaulted(t *testing.T) {
+func TestEmptySpecIsDefaulted(t *testing.T) {
 	t.Parallel()
-	needAPI(t)
+	skipIfShort(t)
 	stack := &v1alpha1.ECommerceStack{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "defaults"}}
 	if err := api.Create(context.Background(), stack, client.DryRunAll); err != nil {
 		t.Fatal(err)
@@ -196,9 +196,9 @@ func TestAnEmptySpecIsDefaulted(t *testing.T) {
 	}
 }
 
-func TestTheSamplesAreAccepted(t *testing.T) {
+func TestSamplesAreValid(t *testing.T) {
 	t.Parallel()
-	needAPI(t)
+	skipIfShort(t)
 	found := 0
 	for _, sample := range samples(t) {
 		if sample.GetKind() != v1alpha1.Kind {
@@ -238,7 +238,7 @@ func samples(t *testing.T) []*unstructured.Unstructured {
 	return all
 }
 
-func needAPI(t *testing.T) {
+func skipIfShort(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs an API server; not part of a -short run")

@@ -14,7 +14,7 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// values of a chart, as JSON has them.
+// values are the values of a chart.
 type values = map[string]any
 
 func imageTag(stack *v1alpha1.ECommerceStack, options Options) string {
@@ -24,8 +24,8 @@ func imageTag(stack *v1alpha1.ECommerceStack, options Options) string {
 	return options.ImageTag
 }
 
-// serviceValues are the values of a service's chart. What is not set here is the
-// chart's default, which the resource's documentation repeats.
+// serviceValues returns the values of a service's chart. Values that are not set here
+// default to the chart's, which the CRD's field descriptions state.
 func serviceValues(stack *v1alpha1.ECommerceStack, options Options, service, checksum string) values {
 	spec := &stack.Spec
 	switch service {
@@ -34,7 +34,7 @@ func serviceValues(stack *v1alpha1.ECommerceStack, options Options, service, che
 		v["jwt"] = values{
 			"accessTokenTTL": spec.JWT.AccessTokenTTL.Duration.String(), "refreshTokenTTL": spec.JWT.RefreshTokenTTL.Duration.String(),
 		}
-		v["manager"] = values{"secretName": managerSecret(stack)}
+		v["manager"] = values{"secretName": managerSecretName(stack)}
 		v["networkPolicy"] = networkPolicy(stack, charts.MySQL)
 		return v
 	case charts.Sales:
@@ -117,8 +117,8 @@ func commonValues(stack *v1alpha1.ECommerceStack, options Options, spec v1alpha1
 	return v
 }
 
-// resources replace the chart's defaults, which every chart has for these three; null
-// takes a default away.
+// resources returns the requests and limits that replace the chart's defaults. A null
+// removes a default.
 func resources(spec *v1alpha1.ResourceSpec) values {
 	requests := values{string(corev1.ResourceCPU): nil, string(corev1.ResourceMemory): nil}
 	limits := values{string(corev1.ResourceMemory): nil}
@@ -133,8 +133,8 @@ func resources(spec *v1alpha1.ResourceSpec) values {
 	return values{"requests": requests, "limits": limits}
 }
 
-// networkPolicy opens the ways to the servers: to the pods of embedded ones, to the
-// port, wherever it is, of external ones.
+// networkPolicy returns egress rules to servers: to the pods of embedded servers, and to
+// the port of external servers at any address.
 func networkPolicy(stack *v1alpha1.ECommerceStack, servers ...string) values {
 	enabled := stack.Spec.NetworkPolicies == nil || *stack.Spec.NetworkPolicies
 	var egress []values
@@ -160,7 +160,7 @@ func networkPolicy(stack *v1alpha1.ECommerceStack, servers ...string) values {
 	return values{"enabled": enabled, "egress": egress}
 }
 
-// mysqlValues are the values of the embedded MySQL's chart.
+// mysqlValues returns the values of the chart for an embedded MySQL server.
 func mysqlValues(stack *v1alpha1.ECommerceStack, options Options) values {
 	spec := stack.Spec.MySQL.Embedded
 	v := serverValues(stack, spec.Image, options.MySQLImage, spec.Storage)
@@ -168,14 +168,15 @@ func mysqlValues(stack *v1alpha1.ECommerceStack, options Options) values {
 		return v
 	}
 	v["resources"] = resources(spec.Resources)
-	// With a gibibyte or more, half of it holds pages; the default suits less.
+	// From a limit of 1 GiB, half of it is the buffer pool. The chart's default suits
+	// smaller limits.
 	if limit := spec.Resources.Limits.Memory(); limit.Cmp(resource.MustParse("1Gi")) >= 0 {
 		v["bufferPool"] = strconv.FormatInt(limit.Value()/2>>20, 10) + "M"
 	}
 	return v
 }
 
-// rabbitmqValues are the values of the embedded RabbitMQ's chart.
+// rabbitmqValues returns the values of the chart for an embedded RabbitMQ broker.
 func rabbitmqValues(stack *v1alpha1.ECommerceStack, options Options) values {
 	spec := stack.Spec.RabbitMQ.Embedded
 	v := serverValues(stack, spec.Image, options.RabbitMQImage, spec.Storage)
@@ -202,9 +203,9 @@ func serverValues(stack *v1alpha1.ECommerceStack, image, defaultImage string, st
 	}
 }
 
-// plain turns values of Go types into what a values file would hold. A nil at the top
-// stands for the chart's default; further down it takes a default away.
-func plain(typed values) (values, error) {
+// toMap converts values with Go types to the types of a decoded values file. Top-level nil
+// values are removed, so that the chart's default applies; a nested nil removes a default.
+func toMap(typed values) (values, error) {
 	encoded, err := json.Marshal(typed)
 	if err != nil {
 		return nil, fmt.Errorf("encode values: %w", err)

@@ -16,8 +16,8 @@ import (
 	"ecommerce-stack.dev/operator/internal/chart"
 )
 
-// described is a stack as the API server would have defaulted it.
-func described() *v1alpha1.ECommerceStack {
+// defaultedStack returns a stack with the defaults that the API server sets.
+func defaultedStack() *v1alpha1.ECommerceStack {
 	minutes := func(n int) metav1.Duration { return metav1.Duration{Duration: time.Duration(n) * time.Minute} }
 	return &v1alpha1.ECommerceStack{
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "demo"},
@@ -33,8 +33,8 @@ func described() *v1alpha1.ECommerceStack {
 	}
 }
 
-// rendered is an object of the stack.
-func rendered(t *testing.T, stack *v1alpha1.ECommerceStack, component, kind string) *unstructured.Unstructured {
+// render returns the stack's object of a kind, or nil.
+func render(t *testing.T, stack *v1alpha1.ECommerceStack, component, kind string) *unstructured.Unstructured {
 	t.Helper()
 	typed := map[string]func() values{
 		charts.MySQL:    func() values { return mysqlValues(stack, testOptions()) },
@@ -43,7 +43,7 @@ func rendered(t *testing.T, stack *v1alpha1.ECommerceStack, component, kind stri
 	if typed == nil {
 		typed = func() values { return serviceValues(stack, testOptions(), component, "sum") }
 	}
-	plain, err := plain(typed())
+	values, err := toMap(typed())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +51,7 @@ func rendered(t *testing.T, stack *v1alpha1.ECommerceStack, component, kind stri
 	if err != nil {
 		t.Fatal(err)
 	}
-	objects, err := loaded.Render(component, stack.Name, stack.Namespace, plain)
+	objects, err := loaded.Render(component, stack.Name, stack.Namespace, values)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,8 +63,8 @@ func rendered(t *testing.T, stack *v1alpha1.ECommerceStack, component, kind stri
 	return nil
 }
 
-// environment of the main container, plain values only. Server-side apply refuses a name
-// that occurs twice.
+// environment returns the literal environment variables of the main container. Duplicate
+// names are an error, because server-side apply rejects them.
 func environment(t *testing.T, deployment *unstructured.Unstructured) map[string]string {
 	t.Helper()
 	containers, _, err := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", "containers")
@@ -84,9 +84,9 @@ func environment(t *testing.T, deployment *unstructured.Unstructured) map[string
 	return env
 }
 
-func TestTheSpecReachesTheServices(t *testing.T) {
+func TestSpecSetsServiceEnvironment(t *testing.T) {
 	t.Parallel()
-	stack := described()
+	stack := defaultedStack()
 	stack.Spec.Gateway.CacheTTL = &metav1.Duration{}
 	stack.Spec.Gateway.RateLimit = &v1alpha1.RateLimitSpec{RequestsPerSecond: 5, Burst: 7, LoginPerMinute: 0}
 	stack.Spec.Gateway.CORS = &v1alpha1.CORSSpec{Origins: []string{"https://a.example", "https://b.example"}}
@@ -106,7 +106,7 @@ func TestTheSpecReachesTheServices(t *testing.T) {
 		},
 	}
 	for service, variables := range want {
-		got := environment(t, rendered(t, stack, service, "Deployment"))
+		got := environment(t, render(t, stack, service, "Deployment"))
 		for name, value := range variables {
 			if got[name] != value {
 				t.Errorf("%s: %s is %q, want %q", service, name, got[name], value)
@@ -115,9 +115,9 @@ func TestTheSpecReachesTheServices(t *testing.T) {
 	}
 }
 
-func TestGatewayDerivesItsConnectionLimitUnlessTold(t *testing.T) {
+func TestConnectionLimitIsUnsetByDefault(t *testing.T) {
 	t.Parallel()
-	env := environment(t, rendered(t, described(), charts.Gateway, "Deployment"))
+	env := environment(t, render(t, defaultedStack(), charts.Gateway, "Deployment"))
 	if value, set := env["MAX_CONNECTIONS"]; set || env["MAX_CONNECTIONS_PER_ADDRESS"] != "256" {
 		t.Errorf("MAX_CONNECTIONS %q and MAX_CONNECTIONS_PER_ADDRESS %q, want none and 256", value, env["MAX_CONNECTIONS_PER_ADDRESS"])
 	}
@@ -135,9 +135,9 @@ func TestExternalTrafficPolicyKeepsClientAddressesByDefault(t *testing.T) {
 		{v1alpha1.GatewayServiceSpec{Type: corev1.ServiceTypeLoadBalancer, ExternalTrafficPolicy: corev1.ServiceExternalTrafficPolicyCluster}, "Cluster"},
 	}
 	for _, c := range cases {
-		stack := described()
+		stack := defaultedStack()
 		stack.Spec.Gateway.Service = c.service
-		got, _, err := unstructured.NestedString(rendered(t, stack, charts.Gateway, "Service").Object, "spec", "externalTrafficPolicy")
+		got, _, err := unstructured.NestedString(render(t, stack, charts.Gateway, "Service").Object, "spec", "externalTrafficPolicy")
 		if err != nil || got != c.want {
 			t.Errorf("%+v: policy %q, error %v, want %q", c.service, got, err, c.want)
 		}
@@ -158,7 +158,7 @@ func TestClientAddressProblemNamesTheField(t *testing.T) {
 		{v1alpha1.GatewaySpec{HTTPRoute: route}, reasonNoTrustedProxies, []string{"the HTTPRoute", "spec.gateway.trustedProxies"}},
 		{v1alpha1.GatewaySpec{Ingress: ingress, HTTPRoute: route}, reasonNoTrustedProxies, []string{"the Ingress and the HTTPRoute"}},
 		{v1alpha1.GatewaySpec{Ingress: ingress, TrustedProxies: []string{"10.0.0.0/8"}}, "", nil},
-		{v1alpha1.GatewaySpec{Service: cluster}, reasonNodeAddress, []string{"spec.gateway.service.externalTrafficPolicy"}},
+		{v1alpha1.GatewaySpec{Service: cluster}, reasonExternalTrafficPolicyCluster, []string{"spec.gateway.service.externalTrafficPolicy"}},
 		{v1alpha1.GatewaySpec{Service: cluster, TrustedProxies: []string{"10.0.0.0/8"}}, "", nil},
 	}
 	for _, c := range cases {
@@ -174,17 +174,17 @@ func TestClientAddressProblemNamesTheField(t *testing.T) {
 	}
 }
 
-func TestAnAutoscalerOwnsTheReplicas(t *testing.T) {
+func TestAutoscalerOwnsReplicas(t *testing.T) {
 	t.Parallel()
-	stack := described()
-	if n, _, _ := unstructured.NestedInt64(rendered(t, stack, charts.Sales, "Deployment").Object, "spec", "replicas"); n != 1 {
+	stack := defaultedStack()
+	if n, _, _ := unstructured.NestedInt64(render(t, stack, charts.Sales, "Deployment").Object, "spec", "replicas"); n != 1 {
 		t.Errorf("%d replicas, want 1", n)
 	}
 	stack.Spec.Sales.Autoscaling = &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 4, TargetCPU: 50}
-	if _, set, _ := unstructured.NestedInt64(rendered(t, stack, charts.Sales, "Deployment").Object, "spec", "replicas"); set {
-		t.Error("the Deployment sets replicas beside an autoscaler")
+	if _, set, _ := unstructured.NestedInt64(render(t, stack, charts.Sales, "Deployment").Object, "spec", "replicas"); set {
+		t.Error("the Deployment sets replicas despite an autoscaler")
 	}
-	scaler := rendered(t, stack, charts.Sales, "HorizontalPodAutoscaler")
+	scaler := render(t, stack, charts.Sales, "HorizontalPodAutoscaler")
 	if n, _, _ := unstructured.NestedInt64(scaler.Object, "spec", "maxReplicas"); n != 4 {
 		t.Errorf("at most %d replicas, want 4", n)
 	}
@@ -192,9 +192,9 @@ func TestAnAutoscalerOwnsTheReplicas(t *testing.T) {
 
 func TestResourcesReplaceTheDefaults(t *testing.T) {
 	t.Parallel()
-	stack := described()
+	stack := defaultedStack()
 	stack.Spec.Stock.Resources = &v1alpha1.ResourceSpec{Requests: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("1Gi")}}
-	containers, _, err := unstructured.NestedSlice(rendered(t, stack, charts.Stock, "Deployment").Object, "spec", "template", "spec", "containers")
+	containers, _, err := unstructured.NestedSlice(render(t, stack, charts.Stock, "Deployment").Object, "spec", "template", "spec", "containers")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -204,9 +204,9 @@ func TestResourcesReplaceTheDefaults(t *testing.T) {
 	}
 }
 
-func TestServersUseTheMemoryTheyAreGiven(t *testing.T) {
+func TestServerMemorySettingsFollowTheLimit(t *testing.T) {
 	t.Parallel()
-	stack := described()
+	stack := defaultedStack()
 	limit := &v1alpha1.ResourceSpec{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("4Gi")}}
 	stack.Spec.MySQL.Embedded.Resources, stack.Spec.RabbitMQ.Embedded.Resources = limit, limit
 	if got := mysqlValues(stack, testOptions())["bufferPool"]; got != "2048M" {
@@ -216,27 +216,27 @@ func TestServersUseTheMemoryTheyAreGiven(t *testing.T) {
 		t.Errorf("high watermark %v, want 2457MiB", got)
 	}
 	for _, server := range []string{charts.MySQL, charts.RabbitMQ} {
-		if rendered(t, stack, server, "StatefulSet") == nil {
+		if render(t, stack, server, "StatefulSet") == nil {
 			t.Errorf("no StatefulSet of %s", server)
 		}
 	}
 }
 
-func TestNetworkPoliciesCanBeLeftOut(t *testing.T) {
+func TestNetworkPoliciesCanBeDisabled(t *testing.T) {
 	t.Parallel()
-	stack, no := described(), false
+	stack, no := defaultedStack(), false
 	stack.Spec.NetworkPolicies = &no
 	for _, component := range append([]string{charts.MySQL, charts.RabbitMQ}, services...) {
-		if rendered(t, stack, component, "NetworkPolicy") != nil {
+		if render(t, stack, component, "NetworkPolicy") != nil {
 			t.Errorf("%s has a NetworkPolicy", component)
 		}
 	}
 }
 
-func TestActionsNameTheKindOfChange(t *testing.T) {
+func TestEventActionNamesKindOfChange(t *testing.T) {
 	t.Parallel()
-	for change, want := range map[string]string{"make queue a.b": "MakeQueue", "apply Deployment x": "ApplyDeployment", "x": "X", "": ""} {
-		if got := action(change); got != want {
+	for change, want := range map[string]string{"create queue a.b": "CreateQueue", "apply Deployment x": "ApplyDeployment", "x": "X", "": ""} {
+		if got := eventAction(change); got != want {
 			t.Errorf("%q: got %s, want %s", change, got, want)
 		}
 	}

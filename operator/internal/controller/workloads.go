@@ -20,45 +20,46 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// workloads applies the four services once all that they read exists, and waits until
-// their pods are ready. What exists is seen from the Secrets alone, so that services are
-// healed while a server is down.
-func (p *pass) workloads(ctx context.Context) (outcome, error) {
-	checksums, missing, err := p.checksums(ctx)
+// reconcileWorkloads applies the four services and waits until their pods are ready. It
+// waits first for the Secrets that they mount. Only the Secrets are consulted, so that
+// services are corrected even while a database or broker is unavailable.
+func (r *reconciliation) reconcileWorkloads(ctx context.Context) (phaseResult, error) {
+	checksums, missing, err := r.secretChecksums(ctx)
 	if err != nil {
-		return outcome{}, err
+		return phaseResult{}, err
 	}
 	if len(missing) > 0 {
-		return waiting("The services wait for the accounts in Secret %s", strings.Join(missing, ", "))
+		return phaseWaiting("Waiting for the credentials in Secret %s", strings.Join(missing, ", "))
 	}
 	for _, service := range backends {
-		if err := p.apply(ctx, service, serviceValues(p.stack, p.options, service, checksums[service])); err != nil {
-			return outcome{}, err
+		if err := r.applyChart(ctx, service, serviceValues(r.stack, r.options, service, checksums[service])); err != nil {
+			return phaseResult{}, err
 		}
 	}
-	if problem, err := p.gateway(ctx, checksums[charts.Gateway]); err != nil || problem != "" {
-		return outcome{waiting: true, message: problem}, err
+	if problem, err := r.applyGateway(ctx, checksums[charts.Gateway]); err != nil || problem != "" {
+		return phaseResult{waiting: true, message: problem}, err
 	}
-	p.stack.Status.Inventory = p.inventory
+	r.stack.Status.Inventory = r.inventory
 	var pending []string
 	for _, service := range services {
-		state, err := p.deployment(ctx, service)
+		state, err := r.deploymentStatus(ctx, service)
 		if err != nil {
-			return outcome{}, err
+			return phaseResult{}, err
 		}
-		if why := state.pending(); why != "" {
-			pending = append(pending, service+" "+why)
+		if reason := state.notReadyReason(); reason != "" {
+			pending = append(pending, service+" "+reason)
 		}
 	}
 	if len(pending) > 0 {
-		return waiting("The services are starting: %s", strings.Join(pending, ", "))
+		return phaseWaiting("The services are starting: %s", strings.Join(pending, ", "))
 	}
-	return done("%d services are applied and their pods are ready", len(services))
+	return phaseReady("%d services are applied and their pods are ready", len(services))
 }
 
-// checksums of the Secrets whose change must replace a service's pods, and the Secrets
-// that are not there or whose account is not.
-func (p *pass) checksums(ctx context.Context) (map[string]string, []string, error) {
+// secretChecksums returns, by service, a checksum of the Secrets whose change must replace
+// the pods. It also returns the names of Secrets that are missing or whose account does not
+// exist yet.
+func (r *reconciliation) secretChecksums(ctx context.Context) (map[string]string, []string, error) {
 	checksums := map[string]string{}
 	var missing []string
 	for _, service := range services {
@@ -68,8 +69,8 @@ func (p *pass) checksums(ctx context.Context) (map[string]string, []string, erro
 				continue
 			}
 			secret := &corev1.Secret{}
-			secretName := name(p.stack, service+"-"+suffix)
-			err := p.client.Get(ctx, client.ObjectKey{Namespace: p.stack.Namespace, Name: secretName}, secret)
+			secretName := objectName(r.stack, service+"-"+suffix)
+			err := r.client.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: secretName}, secret)
 			if client.IgnoreNotFound(err) != nil {
 				return nil, nil, fmt.Errorf("read Secret %s: %w", secretName, err)
 			}
@@ -79,64 +80,64 @@ func (p *pass) checksums(ctx context.Context) (map[string]string, []string, erro
 			parts = append(parts, secret.Data, secret.Annotations[provisionedAnnotation])
 		}
 		if service == charts.Auth {
-			account, err := p.managerAccount(ctx)
+			account, err := r.managerCredentials(ctx)
 			if err != nil {
 				return nil, nil, err
 			}
 			if account == nil {
-				missing = append(missing, managerSecret(p.stack))
+				missing = append(missing, managerSecretName(r.stack))
 			}
 			parts = append(parts, account)
 		}
 		var err error
-		if checksums[service], err = fingerprint(parts...); err != nil {
+		if checksums[service], err = hashJSON(parts...); err != nil {
 			return nil, nil, err
 		}
 	}
 	return checksums, missing, nil
 }
 
-// managerAccount is nil when there is none yet.
-func (p *pass) managerAccount(ctx context.Context) (map[string][]byte, error) {
-	var reader client.Reader = p.client
-	if p.stack.Spec.Manager.SecretRef != nil {
-		reader = p.live
+// managerCredentials returns nil if the Secret does not exist.
+func (r *reconciliation) managerCredentials(ctx context.Context) (map[string][]byte, error) {
+	var reader client.Reader = r.client
+	if r.stack.Spec.Manager.SecretRef != nil {
+		reader = r.apiReader
 	}
 	secret := &corev1.Secret{}
-	err := reader.Get(ctx, client.ObjectKey{Namespace: p.stack.Namespace, Name: managerSecret(p.stack)}, secret)
+	err := reader.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: managerSecretName(r.stack)}, secret)
 	if apierrors.IsNotFound(err) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read Secret %s: %w", managerSecret(p.stack), err)
+		return nil, fmt.Errorf("read Secret %s: %w", managerSecretName(r.stack), err)
 	}
 	return secret.Data, nil
 }
 
-// apply renders a chart and brings its objects to the API server.
-func (p *pass) apply(ctx context.Context, component string, typed values) error {
-	values, err := plain(typed)
+// applyChart renders a chart and applies its objects.
+func (r *reconciliation) applyChart(ctx context.Context, component string, typed values) error {
+	values, err := toMap(typed)
 	if err != nil {
 		return err
 	}
-	objects, err := p.charts.Render(component, p.stack.Name, p.stack.Namespace, values)
+	objects, err := r.charts.Render(component, r.stack.Name, r.stack.Namespace, values)
 	if err != nil {
 		return err
 	}
-	set := p.component(component)
+	set := r.componentSet(component)
 	set.Objects = objects
-	changes, err := p.applier.Apply(ctx, set)
-	p.applied(ctx, changes)
+	changes, err := r.applier.Apply(ctx, set)
+	r.recordAppliedChanges(ctx, changes)
 	for _, object := range objects {
-		p.inventory = append(p.inventory, v1alpha1.ObjectReference{
+		r.inventory = append(r.inventory, v1alpha1.ObjectReference{
 			APIVersion: object.GetAPIVersion(), Kind: object.GetKind(), Name: object.GetName(),
 		})
 	}
 	return err
 }
 
-// component is the set of a component's objects, without the objects.
-func (p *pass) component(name string) apply.Set {
+// componentSet returns the set of a component without its objects.
+func (r *reconciliation) componentSet(name string) apply.Set {
 	yes := true
 	var optional []schema.GroupVersionKind
 	if name == charts.Gateway {
@@ -144,55 +145,57 @@ func (p *pass) component(name string) apply.Set {
 	}
 	return apply.Set{
 		Optional:  optional,
-		Namespace: p.stack.Namespace, Instance: p.stack.Name, Component: name, Adopt: p.stack.Spec.Adopt,
+		Namespace: r.stack.Namespace, Instance: r.stack.Name, Component: name, Adopt: r.stack.Spec.Adopt,
 		Owner: metav1.OwnerReference{
-			APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind, Name: p.stack.Name, UID: p.stack.UID,
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind, Name: r.stack.Name, UID: r.stack.UID,
 			Controller: &yes, BlockOwnerDeletion: &yes,
 		},
 	}
 }
 
-// embedded applies a server's chart and counts its pods.
-func (p *pass) embedded(ctx context.Context, component string, typed values) (ready, desired int32, err error) {
-	if err := p.apply(ctx, component, typed); err != nil {
+// applyEmbeddedServer applies the chart of an embedded server and returns its number of
+// ready and desired pods.
+func (r *reconciliation) applyEmbeddedServer(ctx context.Context, component string, typed values) (ready, desired int32, err error) {
+	if err := r.applyChart(ctx, component, typed); err != nil {
 		return 0, 0, err
 	}
-	state, err := p.statefulSet(ctx, component)
+	state, err := r.statefulSetStatus(ctx, component)
 	return state.ready, state.desired, err
 }
 
-// workload is the state of a Deployment or a StatefulSet.
-type workload struct {
+// workloadStatus is the observed state of a Deployment or StatefulSet.
+type workloadStatus struct {
 	found          bool
 	ready, desired int32
-	// rolling: pods of an older form are still there.
+	// rolling reports whether pods of an older revision still exist.
 	rolling bool
-	// failure is what the Deployment says about pods that do not come.
+	// failure is the Deployment's message about pods that cannot be created or do not
+	// become ready.
 	failure string
 	image   string
 }
 
-// pending says what is missing, "" when nothing is.
-func (w workload) pending() string {
+// notReadyReason returns why the workload is not ready, or "" if it is.
+func (w workloadStatus) notReadyReason() string {
 	switch {
 	case w.failure != "":
 		return fmt.Sprintf("%d of %d (%s)", w.ready, w.desired, w.failure)
 	case !w.found || w.ready < w.desired:
 		return fmt.Sprintf("%d of %d", w.ready, w.desired)
 	case w.rolling:
-		return "replaces its pods"
+		return "rollout in progress"
 	}
 	return ""
 }
 
-func (p *pass) deployment(ctx context.Context, component string) (workload, error) {
+func (r *reconciliation) deploymentStatus(ctx context.Context, component string) (workloadStatus, error) {
 	var d appsv1.Deployment
-	found, err := p.read(ctx, "Deployment", component, &d)
+	found, err := r.getWorkload(ctx, "Deployment", component, &d)
 	if err != nil || !found {
-		return workload{desired: 1}, err
+		return workloadStatus{desired: 1}, err
 	}
-	state := workload{
-		found: true, ready: d.Status.AvailableReplicas, desired: *d.Spec.Replicas, image: image(d.Spec.Template.Spec),
+	state := workloadStatus{
+		found: true, ready: d.Status.AvailableReplicas, desired: *d.Spec.Replicas, image: mainImage(d.Spec.Template.Spec),
 		rolling: d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas < *d.Spec.Replicas ||
 			d.Status.Replicas > d.Status.UpdatedReplicas,
 	}
@@ -206,32 +209,33 @@ func (p *pass) deployment(ctx context.Context, component string) (workload, erro
 	return state, nil
 }
 
-func (p *pass) statefulSet(ctx context.Context, component string) (workload, error) {
+func (r *reconciliation) statefulSetStatus(ctx context.Context, component string) (workloadStatus, error) {
 	var s appsv1.StatefulSet
-	found, err := p.read(ctx, "StatefulSet", component, &s)
+	found, err := r.getWorkload(ctx, "StatefulSet", component, &s)
 	if err != nil || !found {
-		return workload{desired: 1}, err
+		return workloadStatus{desired: 1}, err
 	}
-	return workload{
-		found: true, ready: s.Status.ReadyReplicas, desired: *s.Spec.Replicas, image: image(s.Spec.Template.Spec),
+	return workloadStatus{
+		found: true, ready: s.Status.ReadyReplicas, desired: *s.Spec.Replicas, image: mainImage(s.Spec.Template.Spec),
 	}, nil
 }
 
-// read gets an object as the cache has it, unstructured, and gives it its type.
-func (p *pass) read(ctx context.Context, kind, component string, into any) (bool, error) {
+// getWorkload reads an unstructured object from the cache and converts it to its type. It
+// reports whether the object exists.
+func (r *reconciliation) getWorkload(ctx context.Context, kind, component string, into any) (bool, error) {
 	object := &unstructured.Unstructured{}
 	object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(kind))
-	err := p.client.Get(ctx, client.ObjectKey{Namespace: p.stack.Namespace, Name: name(p.stack, component)}, object)
+	err := r.client.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: objectName(r.stack, component)}, object)
 	if apierrors.IsNotFound(err) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read %s %s: %w", kind, name(p.stack, component), err)
+		return false, fmt.Errorf("read %s %s: %w", kind, objectName(r.stack, component), err)
 	}
 	return true, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, into)
 }
 
-func image(pod corev1.PodSpec) string {
+func mainImage(pod corev1.PodSpec) string {
 	if len(pod.Containers) == 0 {
 		return ""
 	}

@@ -1,6 +1,6 @@
-// Package jwtkey makes and reads the JWK Sets (RFC 7517) that sign and verify access
-// tokens: symmetric HS256 keys, and Ed25519 keys (RFC 8037) whose private half only the
-// signer has.
+// Package jwtkey implements the JWK Sets (RFC 7517) that sign and verify access tokens.
+// Keys are symmetric HS256 keys, or Ed25519 key pairs (RFC 8037) whose private key only the
+// signer holds.
 package jwtkey
 
 import (
@@ -12,72 +12,73 @@ import (
 	"slices"
 )
 
-// Algorithms of a key.
+// Supported values of Key.Algorithm.
 const (
 	HS256 = "HS256"
 	EdDSA = "EdDSA"
 )
 
-// Key is a JSON Web Key.
+// Key is a JSON Web Key (RFC 7517, section 4).
 type Key struct {
 	Type      string `json:"kty"`
 	Algorithm string `json:"alg"`
 	Use       string `json:"use"`
 	ID        string `json:"kid"`
 	Curve     string `json:"crv,omitempty"`
-	// K is a symmetric key.
+	// K is the key value of a symmetric key, base64url-encoded.
 	K string `json:"k,omitempty"`
-	// X is the public half of a key pair, D the private one.
+	// X is the public key and D the private key of a key pair, base64url-encoded.
 	X string `json:"x,omitempty"`
 	D string `json:"d,omitempty"`
 }
 
-// Set is a JWK Set.
+// Set is a JWK Set (RFC 7517, section 5).
 type Set struct {
 	Keys []Key `json:"keys"`
 }
 
-var encode = base64.RawURLEncoding.EncodeToString
+var base64URL = base64.RawURLEncoding.EncodeToString
 
-// New makes a key of 256 random bits with a random id.
+// New generates a key of 256 random bits with a random ID. It returns an error if algorithm
+// is neither HS256 nor EdDSA.
 func New(algorithm string) (Key, error) {
 	key := Key{Algorithm: algorithm, Use: "sig", ID: rand.Text()}
 	switch algorithm {
 	case HS256:
 		secret := make([]byte, 32)
 		if _, err := rand.Read(secret); err != nil {
-			return Key{}, fmt.Errorf("make a symmetric key: %w", err)
+			return Key{}, fmt.Errorf("generate a symmetric key: %w", err)
 		}
-		key.Type, key.K = "oct", encode(secret)
+		key.Type, key.K = "oct", base64URL(secret)
 	case EdDSA:
 		public, private, err := ed25519.GenerateKey(rand.Reader)
 		if err != nil {
-			return Key{}, fmt.Errorf("make a key pair: %w", err)
+			return Key{}, fmt.Errorf("generate a key pair: %w", err)
 		}
-		key.Type, key.Curve, key.X, key.D = "OKP", "Ed25519", encode(public), encode(private.Seed())
+		key.Type, key.Curve, key.X, key.D = "OKP", "Ed25519", base64URL(public), base64URL(private.Seed())
 	default:
 		return Key{}, fmt.Errorf("algorithm %q is neither %s nor %s", algorithm, HS256, EdDSA)
 	}
 	return key, nil
 }
 
-// Verifying is the set that verifiers get: the same symmetric keys, or the public
-// halves alone.
-func (s Set) Verifying() Set {
-	public := Set{Keys: make([]Key, len(s.Keys))}
+// VerifierSet returns the set that verifiers need: the symmetric keys, or the public keys
+// without the private keys.
+func (s Set) VerifierSet() Set {
+	verifier := Set{Keys: make([]Key, len(s.Keys))}
 	for i, key := range s.Keys {
 		key.D = ""
-		public.Keys[i] = key
+		verifier.Keys[i] = key
 	}
-	return public
+	return verifier
 }
 
-// Has says whether the set holds a key of that id.
+// Has reports whether the set contains a key with the given ID.
 func (s Set) Has(id string) bool {
 	return slices.ContainsFunc(s.Keys, func(k Key) bool { return k.ID == id })
 }
 
-// Encode writes the set as JSON, always in the same way.
+// Encode returns the JSON encoding of the set. Equal sets have equal encodings.
 func (s Set) Encode() ([]byte, error) {
 	encoded, err := json.Marshal(s)
 	if err != nil {
@@ -86,24 +87,25 @@ func (s Set) Encode() ([]byte, error) {
 	return encoded, nil
 }
 
-// Parse reads a signing set and refuses one that cannot sign.
+// Parse decodes a signing set. It returns an error if the set is empty, or if a key has an
+// unknown algorithm, no ID, or less than 32 bytes of secret key material.
 func Parse(encoded []byte) (Set, error) {
 	var set Set
 	if err := json.Unmarshal(encoded, &set); err != nil {
 		return Set{}, fmt.Errorf("not a JWK Set: %w", err)
 	}
 	if len(set.Keys) == 0 {
-		return Set{}, fmt.Errorf("the JWK Set holds no key")
+		return Set{}, fmt.Errorf("the JWK Set has no keys")
 	}
 	for _, key := range set.Keys {
-		if err := key.check(); err != nil {
+		if err := key.validate(); err != nil {
 			return Set{}, fmt.Errorf("key %q: %w", key.ID, err)
 		}
 	}
 	return set, nil
 }
 
-func (k Key) check() error {
+func (k Key) validate() error {
 	secret := k.K
 	switch k.Algorithm {
 	case HS256:
@@ -114,11 +116,11 @@ func (k Key) check() error {
 	}
 	decoded, err := base64.RawURLEncoding.DecodeString(secret)
 	if err != nil {
-		// The decoder's own message would quote the secret's place, which helps nobody.
-		return fmt.Errorf("its secret part is not base64url without padding")
+		// The decoder's error is dropped, because it describes the secret.
+		return fmt.Errorf("its secret part is not unpadded base64url")
 	}
 	if len(decoded) < 32 {
-		return fmt.Errorf("its secret part has %d bytes, and must have at least 32", len(decoded))
+		return fmt.Errorf("its secret part has %d bytes, want at least 32", len(decoded))
 	}
 	if k.ID == "" {
 		return fmt.Errorf("it has no kid")

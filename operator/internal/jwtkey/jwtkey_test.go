@@ -11,7 +11,7 @@ import (
 	"ecommerce-stack.dev/operator/internal/jwtkey"
 )
 
-func TestAKeySurvivesItsSet(t *testing.T) {
+func TestParseReturnsEncodedKeys(t *testing.T) {
 	t.Parallel()
 	for _, algorithm := range []string{jwtkey.HS256, jwtkey.EdDSA} {
 		key, err := jwtkey.New(algorithm)
@@ -32,18 +32,18 @@ func TestAKeySurvivesItsSet(t *testing.T) {
 	}
 }
 
-func TestVerifiersOfKeyPairsGetThePublicHalfOnly(t *testing.T) {
+func TestVerifierSetOmitsPrivateKeys(t *testing.T) {
 	t.Parallel()
 	key, err := jwtkey.New(jwtkey.EdDSA)
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded, err := jwtkey.Set{Keys: []jwtkey.Key{key}}.Verifying().Encode()
+	encoded, err := jwtkey.Set{Keys: []jwtkey.Key{key}}.VerifierSet().Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(encoded), key.D) || strings.Contains(string(encoded), `"d"`) {
-		t.Errorf("the verifying set %s holds the private half", encoded)
+		t.Errorf("the verifier set %s contains the private key", encoded)
 	}
 	seed, err := base64.RawURLEncoding.DecodeString(key.D)
 	if err != nil {
@@ -51,11 +51,11 @@ func TestVerifiersOfKeyPairsGetThePublicHalfOnly(t *testing.T) {
 	}
 	public := ed25519.NewKeyFromSeed(seed).Public().(ed25519.PublicKey)
 	if want := base64.RawURLEncoding.EncodeToString(public); key.X != want {
-		t.Errorf("public half %s, want %s", key.X, want)
+		t.Errorf("public key %s, want %s", key.X, want)
 	}
 }
 
-func TestParseRefusesWhatCannotSign(t *testing.T) {
+func TestParseRejectsInvalidSigningSets(t *testing.T) {
 	t.Parallel()
 	cases := map[string]string{
 		"no JSON":       "x",
@@ -72,6 +72,6 @@ func TestParseRefusesWhatCannotSign(t *testing.T) {
 		}
 	}
 	if _, err := jwtkey.New("RS256"); err == nil {
-		t.Error("a key of an unknown algorithm was made")
+		t.Error("New accepted an unknown algorithm")
 	}
 }

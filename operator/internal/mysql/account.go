@@ -10,40 +10,40 @@ import (
 	"strings"
 )
 
-// Account is an account that may connect from anywhere and use one schema.
+// Account is an account that may connect from any host and use one schema.
 type Account struct {
 	Name       string
 	Password   string
 	Privileges []string
 }
 
-// RowPrivileges let a service read and write rows.
+// RowPrivileges are the privileges to read and write rows, which a service needs.
 var RowPrivileges = []string{"SELECT", "INSERT", "UPDATE", "DELETE"}
 
-// OwnerPrivileges are all that MySQL has for a schema. They are spelled out, because
-// what "ALL" comes to differs between servers and versions.
+// OwnerPrivileges are all schema privileges of MySQL, which migrations need. They are
+// listed because the meaning of ALL differs between servers and versions.
 var OwnerPrivileges = []string{
 	"SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "REFERENCES", "INDEX", "ALTER",
 	"CREATE TEMPORARY TABLES", "LOCK TABLES", "EXECUTE", "CREATE VIEW", "SHOW VIEW",
 	"CREATE ROUTINE", "ALTER ROUTINE", "EVENT", "TRIGGER",
 }
 
-// maxAccountName of MySQL, in characters.
-const maxAccountName = 32
+// maxAccountNameLength is the limit of MySQL, in characters.
+const maxAccountNameLength = 32
 
-// AccountName joins a schema's name and a suffix. A name that would be too long is cut
-// and ends in a hash of the whole.
+// AccountName returns the schema's name joined with a suffix. A result of more than 32
+// characters is truncated and contains a hash of the full name instead.
 func AccountName(schema, suffix string) string {
 	name := schema + "_" + suffix
-	if len(name) <= maxAccountName {
+	if len(name) <= maxAccountNameLength {
 		return name
 	}
 	sum := sha256.Sum256([]byte(name))
 	tail := "_" + hex.EncodeToString(sum[:4]) + "_" + suffix
-	return name[:maxAccountName-len(tail)] + tail
+	return name[:maxAccountNameLength-len(tail)] + tail
 }
 
-// ensureAccount returns what it changed.
+// ensureAccount creates or corrects an account and returns the changes that it made.
 func (a *Admin) ensureAccount(ctx context.Context, schema string, account Account) ([]string, error) {
 	exists, err := a.accountExists(ctx, account.Name)
 	if err != nil {
@@ -53,15 +53,15 @@ func (a *Admin) ensureAccount(ctx context.Context, schema string, account Accoun
 	if !exists {
 		if _, err := a.db.ExecContext(ctx, "CREATE USER IF NOT EXISTS ?@'%' IDENTIFIED BY ?",
 			account.Name, account.Password); err != nil {
-			return nil, fmt.Errorf("make: %w", err)
+			return nil, fmt.Errorf("create: %w", err)
 		}
-		changes = append(changes, "make account "+account.Name)
+		changes = append(changes, "create account "+account.Name)
 	}
-	ok, err := a.canLogIn(ctx, account.Name, account.Password)
+	matches, err := a.canLogIn(ctx, account.Name, account.Password)
 	if err != nil {
 		return changes, err
 	}
-	if !ok {
+	if !matches {
 		if _, err := a.db.ExecContext(ctx, "ALTER USER ?@'%' IDENTIFIED BY ?", account.Name, account.Password); err != nil {
 			return changes, fmt.Errorf("set the password: %w", err)
 		}
@@ -77,24 +77,25 @@ func (a *Admin) accountExists(ctx context.Context, name string) (bool, error) {
 	return count > 0, err
 }
 
-// grant is one privilege on one object, the unit in which grants are compared.
+// grant is one privilege on one object.
 type grant struct {
 	privilege string
-	// object as GRANT and REVOKE want it: *.*, `schema`.* or `schema`.`table`.
+	// object is written as in GRANT and REVOKE: *.*, `schema`.* or `schema`.`table`.
 	object string
 }
 
-// ensureGrants grants what is missing, then revokes what is too much.
+// ensureGrants grants missing privileges, then revokes surplus privileges. It returns the
+// changes that it made.
 func (a *Admin) ensureGrants(ctx context.Context, schema string, account Account) ([]string, error) {
-	have, err := a.grants(ctx, account.Name)
+	observed, err := a.grants(ctx, account.Name)
 	if err != nil {
 		return nil, err
 	}
-	want := map[grant]bool{}
+	desired := map[grant]bool{}
 	for _, privilege := range account.Privileges {
-		want[grant{privilege, a.pattern(schema) + ".*"}] = true
+		desired[grant{privilege, a.grantPattern(schema) + ".*"}] = true
 	}
-	missing, surplus := difference(want, have), difference(have, want)
+	missing, surplus := difference(desired, observed), difference(observed, desired)
 	var changes []string
 	for _, object := range objects(missing) {
 		privileges := missing[object]
@@ -113,16 +114,16 @@ func (a *Admin) ensureGrants(ctx context.Context, schema string, account Account
 	return changes, nil
 }
 
-// pattern is a schema's name as GRANT reads it: unless the server takes it literally,
-// an underscore would stand for any character.
-func (a *Admin) pattern(schema string) string {
+// grantPattern returns a schema's name, quoted for GRANT and REVOKE. Underscores are
+// escaped unless the server takes them literally.
+func (a *Admin) grantPattern(schema string) string {
 	if !a.literalPatterns {
 		schema = strings.NewReplacer(`_`, `\_`, `%`, `\%`).Replace(schema)
 	}
 	return identifier(schema)
 }
 
-// grants of an account as a set.
+// grants returns the set of an account's grants.
 func (a *Admin) grants(ctx context.Context, account string) (map[grant]bool, error) {
 	rows, err := a.db.QueryContext(ctx, `
 		SELECT '', '', PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = ?
@@ -165,7 +166,8 @@ func object(schema, table string) string {
 	}
 }
 
-// difference lists, by object, the sorted privileges that are in one set only.
+// difference returns the privileges that are in the first set and not in the second, sorted
+// and grouped by object.
 func difference(in, notIn map[grant]bool) map[string][]string {
 	found := map[string][]string{}
 	for g := range in {

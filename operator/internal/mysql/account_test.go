@@ -6,7 +6,7 @@ import (
 	"ecommerce-stack.dev/operator/internal/mysql"
 )
 
-func TestAccountNamesFitMySQLAndDiffer(t *testing.T) {
+func TestAccountNamesAreUniqueWithinTheLengthLimit(t *testing.T) {
 	t.Parallel()
 	if got, want := mysql.AccountName("users_auth_service", "owner"), "users_auth_service_owner"; got != want {
 		t.Errorf("got %s, want %s", got, want)

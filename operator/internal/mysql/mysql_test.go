@@ -18,7 +18,7 @@ import (
 	"ecommerce-stack.dev/operator/internal/ownership"
 )
 
-// fixture is a schema that no other test has, on the shared server.
+// fixture is a schema on the shared server that no other test uses.
 type fixture struct {
 	server mysql.Server
 	admin  *mysql.Admin
@@ -82,7 +82,7 @@ func (f *fixture) exec(t *testing.T, statement string) {
 	}
 }
 
-// as runs a statement as an account of the schema.
+// as runs a statement with an account of the schema.
 func (f *fixture) as(t *testing.T, account mysql.Account, statement string) error {
 	t.Helper()
 	db, err := sql.Open("mysql", f.server.DSN(account.Name, account.Password, f.schema.Name))
@@ -94,80 +94,80 @@ func (f *fixture) as(t *testing.T, account mysql.Account, statement string) erro
 	return err
 }
 
-func TestEnsureMakesWhatIsMissingAndThenChangesNothing(t *testing.T) {
+func TestEnsureProvisionsOnceAndIsIdempotent(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	first := f.ensure(t, false)
 	if len(first.Changes) == 0 || first.Incarnation == "" {
-		t.Fatalf("first pass: %+v, want changes and an incarnation", first)
+		t.Fatalf("first call: %+v, want changes and an incarnation", first)
 	}
 	second := f.ensure(t, false)
 	if diff := cmp.Diff(mysql.Result{Incarnation: first.Incarnation}, second); diff != "" {
-		t.Errorf("second pass (-want +got):\n%s", diff)
+		t.Errorf("second call (-want +got):\n%s", diff)
 	}
 }
 
-func TestOwnerMigratesAndServiceReadsAndWritesRows(t *testing.T) {
+func TestAccountsHaveOnlyTheirPrivileges(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
 	owner, service := f.schema.Accounts[0], f.schema.Accounts[1]
 	if err := f.as(t, owner, "CREATE TABLE a (id INT PRIMARY KEY)"); err != nil {
-		t.Errorf("the owner makes a table: %v", err)
+		t.Errorf("create a table as the owner: %v", err)
 	}
 	if err := f.as(t, service, "INSERT INTO a VALUES (1)"); err != nil {
-		t.Errorf("the service writes a row: %v", err)
+		t.Errorf("insert a row as the service: %v", err)
 	}
 	if err := f.as(t, service, "DROP TABLE a"); err == nil {
-		t.Error("the service dropped a table, want a refusal")
+		t.Error("the service dropped a table, want an error")
 	}
 	// An underscore in a grant stands for any character unless it is escaped.
-	neighbour := strings.Replace(f.schema.Name, "_", "x", 1)
-	f.exec(t, "CREATE DATABASE "+neighbour)
-	t.Cleanup(func() { f.exec(t, "DROP DATABASE "+neighbour) })
-	if err := f.as(t, owner, "CREATE TABLE "+neighbour+".a (id INT)"); err == nil {
-		t.Error("the owner reached a schema with a similar name, want a refusal")
+	neighbor := strings.Replace(f.schema.Name, "_", "x", 1)
+	f.exec(t, "CREATE DATABASE "+neighbor)
+	t.Cleanup(func() { f.exec(t, "DROP DATABASE "+neighbor) })
+	if err := f.as(t, owner, "CREATE TABLE "+neighbor+".a (id INT)"); err == nil {
+		t.Error("the owner reached a schema with a similar name, want an error")
 	}
 }
 
-func TestDriftIsHealedAndNamed(t *testing.T) {
+func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
 	rw := f.schema.Accounts[1].Name
 	escaped := "`" + strings.ReplaceAll(f.schema.Name, "_", `\_`) + "`"
-	cases := []struct{ name, damage, change string }{
+	cases := []struct{ name, drift, change string }{
 		{"a grant was revoked", "REVOKE INSERT ON " + escaped + ".* FROM '" + rw + "'@'%'", "grant INSERT on " + escaped + ".* to " + rw},
 		{"too much was granted", "GRANT CREATE ON " + escaped + ".* TO '" + rw + "'@'%'", "revoke CREATE on " + escaped + ".* from " + rw},
 		{"a global privilege was granted", "GRANT PROCESS ON *.* TO '" + rw + "'@'%'", "revoke PROCESS on *.* from " + rw},
 		{"the password was changed", "ALTER USER '" + rw + "'@'%' IDENTIFIED BY 'other'", "set the password of account " + rw},
 	}
 	for _, c := range cases {
-		f.exec(t, c.damage)
+		f.exec(t, c.drift)
 		if diff := cmp.Diff([]string{c.change}, f.ensure(t, false).Changes); diff != "" {
 			t.Errorf("%s: changes (-want +got):\n%s", c.name, diff)
 		}
 		if again := f.ensure(t, false).Changes; len(again) > 0 {
-			t.Errorf("%s: a second pass changed %q, want nothing", c.name, again)
+			t.Errorf("%s: a second call changed %q, want nothing", c.name, again)
 		}
 	}
 }
 
-func TestALostSchemaComesBackAsAnotherIncarnation(t *testing.T) {
+func TestRecreatedSchemaHasNewIncarnation(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	first := f.ensure(t, false)
 	f.exec(t, "DROP DATABASE "+f.schema.Name)
 	second := f.ensure(t, false)
 	if second.Incarnation == first.Incarnation {
-		t.Errorf("incarnation %s, want another one than before the loss", second.Incarnation)
+		t.Errorf("incarnation %s, want a new one", second.Incarnation)
 	}
-	if diff := cmp.Diff([]string{"make schema " + f.schema.Name}, second.Changes); diff != "" {
+	if diff := cmp.Diff([]string{"create schema " + f.schema.Name}, second.Changes); diff != "" {
 		t.Errorf("changes (-want +got):\n%s", diff)
 	}
 }
 
-func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
+func TestForeignResourcesAreRejectedUntilAdopted(t *testing.T) {
 	t.Parallel()
 	prepare := map[string]func(t *testing.T, f *fixture){
 		"a schema of another stack": func(t *testing.T, f *fixture) {
@@ -176,11 +176,11 @@ func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
 			f.ensure(t, false)
 			f.owner = first
 		},
-		"a schema made by hand": func(t *testing.T, f *fixture) {
+		"a schema created manually": func(t *testing.T, f *fixture) {
 			f.exec(t, "CREATE DATABASE "+f.schema.Name)
 			f.exec(t, "CREATE TABLE "+f.schema.Name+".precious (id INT)")
 		},
-		"an account made by hand": func(t *testing.T, f *fixture) {
+		"an account created manually": func(t *testing.T, f *fixture) {
 			f.exec(t, "CREATE USER '"+f.schema.Accounts[0].Name+"'@'%' IDENTIFIED BY 'theirs'")
 		},
 	}
@@ -190,7 +190,7 @@ func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
 			f := newFixture(t)
 			prepare(t, f)
 			_, err := f.admin.Ensure(t.Context(), f.schema, f.owner, false)
-			var conflict *ownership.Conflict
+			var conflict *ownership.ConflictError
 			if !errors.As(err, &conflict) {
 				t.Fatalf("error %v, want a conflict", err)
 			}
@@ -199,37 +199,37 @@ func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
 			}
 			f.ensure(t, true)
 			if again := f.ensure(t, false).Changes; len(again) > 0 {
-				t.Errorf("a pass after adoption changed %q, want nothing", again)
+				t.Errorf("a call after adoption changed %q, want nothing", again)
 			}
 		})
 	}
 }
 
-func TestAReleasedSchemaGoesToTheSuccessorOnly(t *testing.T) {
+func TestReleasedSchemaAdmitsOnlyTheSuccessor(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
 	if err := f.admin.Release(t.Context(), f.schema, f.owner); err != nil {
 		t.Fatal(err)
 	}
-	stranger := ownership.Owner{UID: "x", Namespace: "shop", Name: "other"}
-	var conflict *ownership.Conflict
-	if _, err := f.admin.Ensure(t.Context(), f.schema, stranger, false); !errors.As(err, &conflict) {
-		t.Errorf("a stranger: error %v, want a conflict", err)
+	other := ownership.Owner{UID: "x", Namespace: "shop", Name: "other"}
+	var conflict *ownership.ConflictError
+	if _, err := f.admin.Ensure(t.Context(), f.schema, other, false); !errors.As(err, &conflict) {
+		t.Errorf("another owner: error %v, want a conflict", err)
 	}
 	f.owner.UID = "successor"
 	f.ensure(t, false)
 }
 
-func TestDropTakesTheOwnersOnly(t *testing.T) {
+func TestDropRequiresOwnership(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
-	if err := f.admin.Drop(t.Context(), f.schema, ownership.Owner{UID: "stranger"}); err != nil {
+	if err := f.admin.Drop(t.Context(), f.schema, ownership.Owner{UID: "other"}); err != nil {
 		t.Fatal(err)
 	}
 	if changes := f.ensure(t, false).Changes; len(changes) > 0 {
-		t.Errorf("a stranger's drop left %q to heal, want nothing", changes)
+		t.Errorf("a drop by another owner left %q to correct, want nothing", changes)
 	}
 	if err := f.admin.Drop(t.Context(), f.schema, f.owner); err != nil {
 		t.Fatal(err)
@@ -248,7 +248,7 @@ func TestDropTakesTheOwnersOnly(t *testing.T) {
 	}
 }
 
-func TestConnectSaysWhereAndAsWhom(t *testing.T) {
+func TestConnectErrorNamesServerWithoutPassword(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	wrong := f.server

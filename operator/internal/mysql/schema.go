@@ -10,7 +10,7 @@ import (
 	"ecommerce-stack.dev/operator/internal/ownership"
 )
 
-// markerTable is in each schema of a stack and holds one row.
+// markerTable is a table with one row in each schema of a stack. It holds the marker.
 const markerTable = "ecommerce_stack_owner"
 
 // Schema is a schema of a stack with the accounts that use it.
@@ -19,18 +19,19 @@ type Schema struct {
 	Accounts []Account
 }
 
-// Result of an Ensure.
+// Result is the result of Ensure.
 type Result struct {
-	// Changes made, as phrases such as `grant INSERT on ... to ...`; empty when the
-	// schema was as it should be.
+	// Changes describes the changes made, such as `grant INSERT on ... to ...`. It is
+	// empty if the schema was already in the desired state.
 	Changes []string
-	// Incarnation is another one after the schema was lost and made anew, so that
-	// whoever filled it knows to do so again.
+	// Incarnation identifies this instance of the schema. It differs after the schema
+	// was lost and created again, so that its owner knows to run the migrations again.
 	Incarnation string
 }
 
-// Ensure makes the schema and its accounts as they should be. Without adopt it refuses,
-// with an *ownership.Conflict, what exists and is not the owner's.
+// Ensure brings the schema and its accounts into the desired state. Unless adopt is set, it
+// returns an *ownership.ConflictError if the schema or an account exists and is not the
+// owner's.
 func (a *Admin) Ensure(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool) (Result, error) {
 	var result Result
 	if err := a.claim(ctx, schema, owner, adopt, &result); err != nil {
@@ -46,7 +47,7 @@ func (a *Admin) Ensure(ctx context.Context, schema Schema, owner ownership.Owner
 	return result, nil
 }
 
-// claim makes the schema if need be and sees to it that its marker names the owner.
+// claim creates the schema if it does not exist and makes its marker name the owner.
 func (a *Admin) claim(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool, result *Result) error {
 	marker, incarnation, err := a.marker(ctx, schema.Name)
 	if err != nil {
@@ -59,41 +60,41 @@ func (a *Admin) claim(ctx context.Context, schema Schema, owner ownership.Owner,
 		result.Incarnation = incarnation
 		return nil
 	case !adopt && !marker.Admits(owner):
-		return &ownership.Conflict{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
+		return &ownership.ConflictError{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
 	}
-	_, err = a.db.ExecContext(ctx, "UPDATE "+marking(schema.Name)+ //nolint:gosec // a quoted name
+	_, err = a.db.ExecContext(ctx, "UPDATE "+markerTableName(schema.Name)+ //nolint:gosec // a quoted name
 		" SET uid = ?, namespace = ?, name = ?, released = FALSE WHERE id = 1 AND uid = ?",
 		owner.UID, owner.Namespace, owner.Name, marker.UID)
 	if err != nil {
-		return fmt.Errorf("take over schema %s: %w", schema.Name, err)
+		return fmt.Errorf("adopt schema %s: %w", schema.Name, err)
 	}
 	result.Incarnation = incarnation
-	result.Changes = append(result.Changes, fmt.Sprintf("take over schema %s from %s", schema.Name, marker.Owner))
+	result.Changes = append(result.Changes, fmt.Sprintf("adopt schema %s from %s", schema.Name, marker.Owner))
 	return nil
 }
 
-// marker returns nil when the schema, the table or the row does not exist.
+// marker returns nil if the schema, the table or the row does not exist.
 func (a *Admin) marker(ctx context.Context, schema string) (*ownership.Marker, string, error) {
 	var marker ownership.Marker
 	var incarnation string
 	err := a.db.QueryRowContext(ctx, "SELECT uid, namespace, name, released, incarnation FROM "+
-		marking(schema)+" WHERE id = 1").
+		markerTableName(schema)+" WHERE id = 1").
 		Scan(&marker.UID, &marker.Namespace, &marker.Name, &marker.Released, &incarnation)
-	if errors.Is(err, sql.ErrNoRows) || isError(err, errNoSuchTable) || isError(err, errNoSuchSchema) {
+	if errors.Is(err, sql.ErrNoRows) || isServerError(err, errNoSuchTable) || isServerError(err, errNoSuchSchema) {
 		return nil, "", nil
 	}
 	return &marker, incarnation, err
 }
 
-// create claims a schema that has no marker. One without tables is nobody's: making it
-// and marking it are two steps, and the operator may have died between them.
+// create claims a schema that has no marker. A schema without tables has no owner: creating
+// and marking it are two steps, and the operator may have stopped between them.
 func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool, result *Result) error {
 	if !adopt {
-		if err := a.mustBeFree(ctx, schema); err != nil {
+		if err := a.checkUnclaimed(ctx, schema); err != nil {
 			return err
 		}
 	}
-	qualified := marking(schema.Name)
+	qualified := markerTableName(schema.Name)
 	for _, statement := range []string{
 		"CREATE DATABASE IF NOT EXISTS " + identifier(schema.Name) + " CHARACTER SET utf8mb4",
 		"CREATE TABLE IF NOT EXISTS " + qualified + ` (
@@ -106,10 +107,10 @@ func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner
 		)`,
 	} {
 		if _, err := a.db.ExecContext(ctx, statement); err != nil {
-			return fmt.Errorf("make schema %s: %w", schema.Name, err)
+			return fmt.Errorf("create schema %s: %w", schema.Name, err)
 		}
 	}
-	// Of two stacks that claim it at once, the first row wins.
+	// If two stacks claim the schema at the same time, the first row wins.
 	if _, err := a.db.ExecContext(ctx, "INSERT IGNORE INTO "+qualified+ //nolint:gosec // a quoted name
 		" (id, uid, namespace, name, incarnation) VALUES (1, ?, ?, ?, UUID())",
 		owner.UID, owner.Namespace, owner.Name); err != nil {
@@ -120,50 +121,51 @@ func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner
 		return fmt.Errorf("read the owner of schema %s: %w", schema.Name, err)
 	}
 	if marker == nil || marker.UID != owner.UID {
-		return &ownership.Conflict{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
+		return &ownership.ConflictError{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
 	}
 	result.Incarnation = incarnation
-	result.Changes = append(result.Changes, "make schema "+schema.Name)
+	result.Changes = append(result.Changes, "create schema "+schema.Name)
 	return nil
 }
 
-// mustBeFree refuses a schema with tables, and accounts whose password is not ours.
-func (a *Admin) mustBeFree(ctx context.Context, schema Schema) error {
+// checkUnclaimed returns an *ownership.ConflictError if the schema has tables, or if an
+// account exists with a password that is not the stack's.
+func (a *Admin) checkUnclaimed(ctx context.Context, schema Schema) error {
 	var tables int
 	if err := a.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.TABLES"+
 		" WHERE TABLE_SCHEMA = ? AND TABLE_NAME <> ?", schema.Name, markerTable).Scan(&tables); err != nil {
 		return fmt.Errorf("count the tables of %s: %w", schema.Name, err)
 	}
 	if tables > 0 {
-		return &ownership.Conflict{What: fmt.Sprintf("schema %q", schema.Name)}
+		return &ownership.ConflictError{What: fmt.Sprintf("schema %q", schema.Name)}
 	}
 	for _, account := range schema.Accounts {
 		exists, err := a.accountExists(ctx, account.Name)
 		if err != nil || !exists {
 			if err != nil {
-				return fmt.Errorf("look for account %s: %w", account.Name, err)
+				return fmt.Errorf("read account %s: %w", account.Name, err)
 			}
 			continue
 		}
-		ours, err := a.canLogIn(ctx, account.Name, account.Password)
+		matches, err := a.canLogIn(ctx, account.Name, account.Password)
 		if err != nil {
 			return err
 		}
-		if !ours {
-			return &ownership.Conflict{What: fmt.Sprintf("account %q", account.Name)}
+		if !matches {
+			return &ownership.ConflictError{What: fmt.Sprintf("account %q", account.Name)}
 		}
 	}
 	return nil
 }
 
-// Release lets a later stack of the owner's namespace and name take the schema up again.
-// A schema that is not the owner's stays as it is.
+// Release lets a later stack with the owner's namespace and name claim the schema. It does
+// nothing if the schema is not the owner's.
 func (a *Admin) Release(ctx context.Context, schema Schema, owner ownership.Owner) error {
 	marker, _, err := a.marker(ctx, schema.Name)
 	if err != nil || marker == nil || marker.UID != owner.UID || marker.Released {
 		return err
 	}
-	_, err = a.db.ExecContext(ctx, "UPDATE "+marking(schema.Name)+ //nolint:gosec // a quoted name
+	_, err = a.db.ExecContext(ctx, "UPDATE "+markerTableName(schema.Name)+ //nolint:gosec // a quoted name
 		" SET released = TRUE WHERE id = 1 AND uid = ?", owner.UID)
 	if err != nil {
 		return fmt.Errorf("release schema %s: %w", schema.Name, err)
@@ -171,8 +173,8 @@ func (a *Admin) Release(ctx context.Context, schema Schema, owner ownership.Owne
 	return nil
 }
 
-// Drop destroys the schema and its accounts if they are the owner's. The marker goes
-// last, so that a drop that was cut short is taken up again.
+// Drop drops the schema and its accounts if they are the owner's. The marker is dropped
+// last, so that an interrupted drop can be repeated.
 func (a *Admin) Drop(ctx context.Context, schema Schema, owner ownership.Owner) error {
 	marker, _, err := a.marker(ctx, schema.Name)
 	if err != nil || marker == nil || marker.UID != owner.UID {
@@ -192,5 +194,5 @@ func (a *Admin) Drop(ctx context.Context, schema Schema, owner ownership.Owner) 
 // identifier quotes a name (https://dev.mysql.com/doc/refman/8.4/en/identifiers.html).
 func identifier(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
 
-// marking is the quoted name of a schema's marker table.
-func marking(schema string) string { return identifier(schema) + "." + identifier(markerTable) }
+// markerTableName returns the quoted and qualified name of a schema's marker table.
+func markerTableName(schema string) string { return identifier(schema) + "." + identifier(markerTable) }

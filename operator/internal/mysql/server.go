@@ -1,10 +1,10 @@
-// Package mysql makes and heals the schemas and accounts of a stack on a MySQL or
-// MariaDB server: it observes, compares, and changes only the difference, so that
-// nothing is written to a server that is as it should be.
+// Package mysql implements the provisioning of a stack's schemas and accounts on a MySQL or
+// MariaDB server. It compares the observed with the desired state and changes only the
+// difference, so nothing is written to a server that is already in the desired state.
 //
-// Grants are compared as sets, and what is missing is granted before what is too much
-// is revoked. Names and passwords reach the server as quoted by the driver or by
-// identifier, never formatted into a statement.
+// Grants are compared as sets. Missing privileges are granted before surplus privileges are
+// revoked, so an account never loses a privilege that it should keep. Names and passwords
+// are quoted by the driver or by identifier, never formatted into a statement.
 package mysql
 
 import (
@@ -19,26 +19,27 @@ import (
 	driver "github.com/go-sql-driver/mysql"
 )
 
-// timeout of a connection attempt, and of a single read or write.
+// timeout limits a connection attempt, and each read and write.
 const timeout = 10 * time.Second
 
-// Server says how to reach a server as its administrator.
+// Server holds the settings for an administrator's connection to a server.
 type Server struct {
 	Host     string
 	Port     int32
 	Username string
 	Password string
-	// TLS is the driver's setting: "false", "true" (verified), "skip-verify".
+	// TLS is the TLS setting of the driver: "false", "true" (verified) or
+	// "skip-verify".
 	TLS string
-	// Dial replaces the network's own dialer when set.
+	// Dial replaces the default dialer unless it is nil.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Address is host:port.
+// Address returns host:port.
 func (s Server) Address() string { return net.JoinHostPort(s.Host, strconv.Itoa(int(s.Port))) }
 
-// DSN of an account's connections to a schema. The password is never percent-encoded:
-// the ones the operator makes need no encoding.
+// DSN returns the data source name with which an account connects to a schema. The password
+// is not percent-encoded, because passwords that the operator generates need no encoding.
 func (s Server) DSN(username, password, schema string) string {
 	dsn := username + ":" + password + "@tcp(" + s.Address() + ")/" + schema
 	if s.TLS != "" && s.TLS != "false" {
@@ -59,15 +60,17 @@ func (s Server) config(username, password string) *driver.Config {
 	return config
 }
 
-// Admin is an administrator's connection. Close it.
+// Admin is an administrator's connection to a server. The caller must close it.
 type Admin struct {
 	server Server
 	db     *sql.DB
-	// literalPatterns: underscores in the schema of a grant mean themselves.
+	// literalPatterns reports whether the server takes underscores in the schema name
+	// of a grant literally, instead of as a wildcard.
 	literalPatterns bool
 }
 
-// Connect opens one connection and looks at how the server reads grants.
+// Connect opens one connection and detects how the server interprets schema names in
+// grants.
 func Connect(ctx context.Context, server Server) (*Admin, error) {
 	db, err := open(ctx, server.config(server.Username, server.Password))
 	if err != nil {
@@ -93,11 +96,13 @@ func open(ctx context.Context, config *driver.Config) (*sql.DB, error) {
 	return db, nil
 }
 
-// Close ends the connection.
+// Close closes the connection.
 func (a *Admin) Close() error { return a.db.Close() }
 
-// partialRevokes: with it MySQL takes wildcards in grants literally
-// (https://dev.mysql.com/doc/refman/8.4/en/partial-revokes.html). MariaDB does not know it.
+// partialRevokes reports whether partial_revokes is enabled, which makes MySQL take
+// wildcards in grants literally
+// (https://dev.mysql.com/doc/refman/8.4/en/partial-revokes.html). MariaDB has no such
+// variable.
 func (a *Admin) partialRevokes(ctx context.Context) (bool, error) {
 	var name, value string
 	err := a.db.QueryRowContext(ctx, "SHOW GLOBAL VARIABLES LIKE 'partial_revokes'").Scan(&name, &value)
@@ -107,10 +112,11 @@ func (a *Admin) partialRevokes(ctx context.Context) (bool, error) {
 	return value == "ON", err
 }
 
-// canLogIn tells a wrong password from a server that cannot be asked.
+// canLogIn reports whether the password is correct. It returns an error if the server
+// cannot be reached.
 func (a *Admin) canLogIn(ctx context.Context, username, password string) (bool, error) {
 	db, err := open(ctx, a.server.config(username, password))
-	if isError(err, errAccessDenied) {
+	if isServerError(err, errAccessDenied) {
 		return false, nil
 	}
 	if err != nil {
@@ -119,14 +125,15 @@ func (a *Admin) canLogIn(ctx context.Context, username, password string) (bool, 
 	return true, db.Close()
 }
 
-// Server error numbers (https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html).
+// Server error numbers
+// (https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html).
 const (
 	errAccessDenied = 1045
 	errNoSuchTable  = 1146
 	errNoSuchSchema = 1049
 )
 
-func isError(err error, number uint16) bool {
+func isServerError(err error, number uint16) bool {
 	var server *driver.MySQLError
 	return errors.As(err, &server) && server.Number == number
 }

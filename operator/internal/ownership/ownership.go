@@ -1,47 +1,47 @@
-// Package ownership says whose a schema or a virtual host is. A marker inside it names
-// the stack that made it; what another stack or a person made is neither changed nor
-// dropped.
+// Package ownership implements the markers that record which stack owns a schema or a
+// virtual host. The operator neither changes nor drops what another stack or a person
+// created.
 package ownership
 
 import "fmt"
 
-// Owner is a stack. A stack that was deleted and made again has another UID.
+// Owner identifies a stack. A stack that is deleted and created again has a different UID.
 type Owner struct {
 	UID       string
 	Namespace string
 	Name      string
 }
 
-// String names the owner as people know it.
+// String returns the namespace and name of the stack, separated by a slash.
 func (o Owner) String() string { return o.Namespace + "/" + o.Name }
 
-// Marker is what a schema or a virtual host says about its owner.
+// Marker is the ownership record inside a schema or a virtual host.
 type Marker struct {
 	Owner
-	// Released by a stack that was deleted and left its data to a successor of the same
-	// namespace and name.
+	// Released reports whether the owner was deleted and left its data to a successor
+	// with the same namespace and name.
 	Released bool
 }
 
-// Admits says whether owner may use what bears the marker without adopting it.
+// Admits reports whether owner may use the marked object without adopting it.
 func (m Marker) Admits(owner Owner) bool {
 	return m.UID == owner.UID || m.Released && m.Namespace == owner.Namespace && m.Name == owner.Name
 }
 
-// Conflict says that something is not the stack's. Only a person can settle it.
-type Conflict struct {
-	// What is claimed, such as `schema "users_auth_service"`.
+// ConflictError is returned when an object exists that the stack does not own. Only a
+// person can resolve it.
+type ConflictError struct {
+	// What describes the object, such as `schema "users_auth_service"`.
 	What string
-	// Marker of its owner, nil when it has none.
+	// Marker is the marker of the current owner, or nil if there is none.
 	Marker *Marker
 }
 
-// Error names the owner and the ways out.
-func (c *Conflict) Error() string {
-	if c.Marker == nil {
-		return fmt.Sprintf("%s exists already and was not made by a stack: remove it, choose other names with "+
-			"schemaPrefix or vhost, or set spec.adopt to take it over", c.What)
+// Error names the current owner and the possible resolutions.
+func (e *ConflictError) Error() string {
+	const resolution = "choose a different schemaPrefix or vhost, or set spec.adopt to adopt it"
+	if e.Marker == nil {
+		return fmt.Sprintf("%s already exists and was not created by a stack: remove it, %s", e.What, resolution)
 	}
-	return fmt.Sprintf("%s belongs to ECommerceStack %s: delete that stack, choose other names with "+
-		"schemaPrefix or vhost, or set spec.adopt to take it over", c.What, c.Marker.Owner)
+	return fmt.Sprintf("%s belongs to ECommerceStack %s: delete that stack, %s", e.What, e.Marker.Owner, resolution)
 }

@@ -17,7 +17,7 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// fixture is a virtual host that no other test has, on the shared broker.
+// fixture is a virtual host on the shared broker that no other test uses.
 type fixture struct {
 	admin *rabbitmq.Admin
 	root  *rabbithole.Client
@@ -44,15 +44,15 @@ func newFixture(t *testing.T) *fixture {
 	}
 	t.Cleanup(func() {
 		for _, user := range f.vhost.Users {
-			_ = drop(root.DeleteUser(user.Name))
+			_ = closeBody(root.DeleteUser(user.Name))
 		}
-		_ = drop(root.DeleteVhost(f.vhost.Name))
+		_ = closeBody(root.DeleteVhost(f.vhost.Name))
 	})
 	return f
 }
 
-// drop closes the answer of a call.
-func drop(response *http.Response, err error) error {
+// closeBody closes the body of a response.
+func closeBody(response *http.Response, err error) error {
 	if err != nil {
 		return err
 	}
@@ -68,14 +68,14 @@ func (f *fixture) ensure(t *testing.T, adopt bool) []string {
 	return changes
 }
 
-func TestEnsureMakesTheTopologyAndThenChangesNothing(t *testing.T) {
+func TestEnsureProvisionsTopologyOnceAndIsIdempotent(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	if changes := f.ensure(t, false); len(changes) == 0 {
-		t.Fatal("the first pass changed nothing")
+		t.Fatal("the first call changed nothing")
 	}
 	if changes := f.ensure(t, false); len(changes) > 0 {
-		t.Errorf("a second pass changed %q, want nothing", changes)
+		t.Errorf("a second call changed %q, want nothing", changes)
 	}
 	bindings, err := f.root.ListBindingsIn(f.vhost.Name)
 	if err != nil {
@@ -94,62 +94,62 @@ func TestEnsureMakesTheTopologyAndThenChangesNothing(t *testing.T) {
 	}
 }
 
-func TestDriftIsHealedAndNamed(t *testing.T) {
+func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
 	sales := f.vhost.Users[1].Name
 	cases := []struct {
 		name, change string
-		damage       func() error
+		drift        func() error
 	}{
-		{"a queue was deleted", "make queue " + event.StockQueue + ".dead", func() error {
-			return drop(f.root.DeleteQueue(f.vhost.Name, event.StockQueue+".dead"))
+		{"a queue was deleted", "create queue " + event.StockQueue + ".dead", func() error {
+			return closeBody(f.root.DeleteQueue(f.vhost.Name, event.StockQueue+".dead"))
 		}},
 		{"permissions were widened", "set the permissions of user " + sales, func() error {
-			return drop(f.root.UpdatePermissionsIn(f.vhost.Name, sales, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}))
+			return closeBody(f.root.UpdatePermissionsIn(f.vhost.Name, sales, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}))
 		}},
 		{"topic permissions were cleared", "set the topic permissions of user " + sales, func() error {
-			return drop(f.root.ClearTopicPermissionsIn(f.vhost.Name, sales))
+			return closeBody(f.root.ClearTopicPermissionsIn(f.vhost.Name, sales))
 		}},
 		{"a password was changed", "set the password and tags of user " + sales, func() error {
-			return drop(f.root.PutUser(sales, rabbithole.UserSettings{Name: sales, Password: "other"}))
+			return closeBody(f.root.PutUser(sales, rabbithole.UserSettings{Name: sales, Password: "other"}))
 		}},
 		{"a queue got other events", "unbind queue " + event.StockQueue + " from " + event.Exchange + " (#)", func() error {
-			return drop(f.root.DeclareBinding(f.vhost.Name, rabbithole.BindingInfo{Source: event.Exchange,
+			return closeBody(f.root.DeclareBinding(f.vhost.Name, rabbithole.BindingInfo{Source: event.Exchange,
 				Destination: event.StockQueue, DestinationType: "queue", RoutingKey: "#"}))
 		}},
 		{"permissions elsewhere", "clear the permissions of user " + sales + " in /", func() error {
-			return drop(f.root.UpdatePermissionsIn("/", sales, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}))
+			return closeBody(f.root.UpdatePermissionsIn("/", sales, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}))
 		}},
 	}
 	for _, c := range cases {
-		if err := c.damage(); err != nil {
+		if err := c.drift(); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
 		if changes := f.ensure(t, false); !slices.Contains(changes, c.change) {
 			t.Errorf("%s: changes %q, want %q", c.name, changes, c.change)
 		}
 		if changes := f.ensure(t, false); len(changes) > 0 {
-			t.Errorf("%s: a second pass changed %q, want nothing", c.name, changes)
+			t.Errorf("%s: a second call changed %q, want nothing", c.name, changes)
 		}
 	}
 }
 
-func TestALostVirtualHostIsMadeAgain(t *testing.T) {
+func TestDeletedVirtualHostIsRecreated(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
-	if err := drop(f.root.DeleteVhost(f.vhost.Name)); err != nil {
+	if err := closeBody(f.root.DeleteVhost(f.vhost.Name)); err != nil {
 		t.Fatal(err)
 	}
 	f.ensure(t, false)
 	if changes := f.ensure(t, false); len(changes) > 0 {
-		t.Errorf("a second pass changed %q, want nothing", changes)
+		t.Errorf("a second call changed %q, want nothing", changes)
 	}
 }
 
-func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
+func TestForeignResourcesAreRejectedUntilAdopted(t *testing.T) {
 	t.Parallel()
 	prepare := map[string]func(t *testing.T, f *fixture) error{
 		"of another stack": func(t *testing.T, f *fixture) error {
@@ -159,11 +159,11 @@ func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
 			f.owner = ours
 			return nil
 		},
-		"made by hand": func(_ *testing.T, f *fixture) error {
-			return drop(f.root.PutVhost(f.vhost.Name, rabbithole.VhostSettings{Description: "ours"}))
+		"created manually": func(_ *testing.T, f *fixture) error {
+			return closeBody(f.root.PutVhost(f.vhost.Name, rabbithole.VhostSettings{Description: "ours"}))
 		},
-		"a user made by hand": func(_ *testing.T, f *fixture) error {
-			return drop(f.root.PutUser(f.vhost.Users[0].Name, rabbithole.UserSettings{Password: "theirs"}))
+		"a user created manually": func(_ *testing.T, f *fixture) error {
+			return closeBody(f.root.PutUser(f.vhost.Users[0].Name, rabbithole.UserSettings{Password: "theirs"}))
 		},
 	}
 	for name, prepare := range prepare {
@@ -174,7 +174,7 @@ func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err := f.admin.Ensure(f.vhost, f.owner, false)
-			var conflict *ownership.Conflict
+			var conflict *ownership.ConflictError
 			if !errors.As(err, &conflict) {
 				t.Fatalf("error %v, want a conflict", err)
 			}
@@ -186,40 +186,40 @@ func TestWhatIsNotTheOwnersIsRefusedUntilAdopted(t *testing.T) {
 	}
 }
 
-func TestAQueueWithOtherPropertiesIsNotTouched(t *testing.T) {
+func TestQueueWithOtherPropertiesIsAMismatch(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
-	if err := drop(f.root.DeleteQueue(f.vhost.Name, event.SalesQueue)); err != nil {
+	if err := closeBody(f.root.DeleteQueue(f.vhost.Name, event.SalesQueue)); err != nil {
 		t.Fatal(err)
 	}
-	if err := drop(f.root.DeclareQueue(f.vhost.Name, event.SalesQueue, rabbithole.QueueSettings{
+	if err := closeBody(f.root.DeclareQueue(f.vhost.Name, event.SalesQueue, rabbithole.QueueSettings{
 		Durable: true, Arguments: map[string]any{"x-queue-type": "classic"}})); err != nil {
 		t.Fatal(err)
 	}
 	_, err := f.admin.Ensure(f.vhost, f.owner, false)
-	var mismatch *rabbitmq.Mismatch
+	var mismatch *rabbitmq.MismatchError
 	if !errors.As(err, &mismatch) {
 		t.Fatalf("error %v, want a mismatch", err)
 	}
 }
 
-func TestReleaseAndDeleteAskTheMarker(t *testing.T) {
+func TestReleaseAndDeleteRequireOwnership(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
-	stranger := ownership.Owner{UID: "x", Namespace: "shop", Name: "other"}
-	if err := f.admin.Delete(f.vhost, stranger); err != nil {
+	other := ownership.Owner{UID: "x", Namespace: "shop", Name: "other"}
+	if err := f.admin.Delete(f.vhost, other); err != nil {
 		t.Fatal(err)
 	}
 	if changes := f.ensure(t, false); len(changes) > 0 {
-		t.Errorf("a stranger's deletion left %q to heal, want nothing", changes)
+		t.Errorf("a deletion by another owner left %q to correct, want nothing", changes)
 	}
 	if err := f.admin.Release(f.vhost, f.owner); err != nil {
 		t.Fatal(err)
 	}
 	f.owner.UID = "successor"
-	if diff := cmp.Diff([]string{"take over virtual host " + f.vhost.Name}, f.ensure(t, false)); diff != "" {
+	if diff := cmp.Diff([]string{"adopt virtual host " + f.vhost.Name}, f.ensure(t, false)); diff != "" {
 		t.Errorf("changes of the successor (-want +got):\n%s", diff)
 	}
 	if err := f.admin.Delete(f.vhost, f.owner); err != nil {
@@ -244,21 +244,21 @@ func (o *onBindings) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-func TestAQueueThatIsDeletedDuringAPassIsMadeInTheSamePass(t *testing.T) {
+func TestQueueDeletedDuringEnsureIsRecreated(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	f.ensure(t, false)
 	info := testenv.Broker(t)
 	admin, err := rabbitmq.Connect(rabbitmq.Server{URL: info.ManagementURL, Username: info.Username, Password: info.Password,
-		Transport: &onBindings{func() error { return drop(f.root.DeleteQueue(f.vhost.Name, event.SalesQueue)) }}})
+		Transport: &onBindings{func() error { return closeBody(f.root.DeleteQueue(f.vhost.Name, event.SalesQueue)) }}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	changes, err := admin.Ensure(f.vhost, f.owner, false)
-	if err != nil || !slices.Contains(changes, "make queue "+event.SalesQueue) {
-		t.Errorf("got %q, %v, want that the queue is made", changes, err)
+	if err != nil || !slices.Contains(changes, "create queue "+event.SalesQueue) {
+		t.Errorf("got %q, %v, want the queue to be created", changes, err)
 	}
 	if changes := f.ensure(t, false); len(changes) > 0 {
-		t.Errorf("another pass changed %q, want nothing", changes)
+		t.Errorf("another call changed %q, want nothing", changes)
 	}
 }

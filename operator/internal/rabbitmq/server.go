@@ -1,6 +1,6 @@
-// Package rabbitmq makes and heals the virtual host of a stack on a RabbitMQ broker:
-// its users, their permissions, and the topology that services/event defines. It
-// observes, compares, and changes only the difference.
+// Package rabbitmq implements the provisioning of a stack's virtual host on a RabbitMQ
+// broker: its users, their permissions, and the topology that services/event defines. It
+// compares the observed with the desired state and changes only the difference.
 package rabbitmq
 
 import (
@@ -13,29 +13,30 @@ import (
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 )
 
-// timeout of one call of the management API.
+// timeout limits one request to the management API.
 const timeout = 10 * time.Second
 
-// Server says how to reach the management API as an administrator.
+// Server holds the settings for an administrator's access to the management API.
 type Server struct {
 	URL      string
 	Username string
 	Password string
-	// Transport replaces the default one when set.
+	// Transport replaces the default transport unless it is nil.
 	Transport http.RoundTripper
 }
 
-// Admin is an administrator's client.
+// Admin is an administrator's client of the management API.
 type Admin struct {
 	client   *rabbithole.Client
 	username string
 }
 
-// Connect checks that the account is an administrator's.
+// Connect returns a client. It returns an error if the management API cannot be reached, or
+// if the user does not have the tag administrator.
 func Connect(server Server) (*Admin, error) {
 	client, err := rabbithole.NewClient(server.URL, server.Username, server.Password)
 	if err != nil {
-		return nil, fmt.Errorf("address of the RabbitMQ management API: %w", err)
+		return nil, fmt.Errorf("parse the URL of the RabbitMQ management API: %w", err)
 	}
 	client.SetTimeout(timeout)
 	if server.Transport != nil {
@@ -50,12 +51,12 @@ func Connect(server Server) (*Admin, error) {
 			return &Admin{client: client, username: server.Username}, nil
 		}
 	}
-	return nil, fmt.Errorf("RabbitMQ user %s at %s lacks the tag administrator: give it with "+
+	return nil, fmt.Errorf("RabbitMQ user %s at %s lacks the tag administrator: add it with "+
 		"`rabbitmqctl set_user_tags %s administrator`", server.Username, server.URL, server.Username)
 }
 
-// URL is what a service connects to. host is host:port.
-func URL(secure bool, host, username, password, vhost string) string {
+// AMQPURL returns the URL with which a service connects. host is host:port.
+func AMQPURL(secure bool, host, username, password, vhost string) string {
 	address := url.URL{
 		Scheme: "amqp", User: url.UserPassword(username, password), Host: host,
 		Path: "/" + vhost, RawPath: "/" + url.PathEscape(vhost),
@@ -66,23 +67,23 @@ func URL(secure bool, host, username, password, vhost string) string {
 	return address.String()
 }
 
-// call closes the answer of a change.
-func call(response *http.Response, err error) error {
+// closeBody closes the body of a response that has no content of interest.
+func closeBody(response *http.Response, err error) error {
 	if err != nil {
 		return err
 	}
 	return response.Body.Close()
 }
 
-func notFound(err error) bool {
+func isNotFound(err error) bool {
 	var answer rabbithole.ErrorResponse
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
 }
 
-// orNil turns "no such thing" into nil.
-func orNil[T any](thing *T, err error) (*T, error) {
-	if notFound(err) {
+// ignoreNotFound returns nil without an error if err says that the object does not exist.
+func ignoreNotFound[T any](object *T, err error) (*T, error) {
+	if isNotFound(err) {
 		return nil, nil
 	}
-	return thing, err
+	return object, err
 }

@@ -12,38 +12,38 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Mismatch says that an exchange or a queue exists with properties that cannot be
-// changed. Only a person can settle it, because messages may be lost.
-type Mismatch struct {
-	VHost, What, Have, Want string
+// MismatchError is returned when an exchange or a queue exists with properties that cannot
+// be changed. Only a person can resolve it, because deleting it may lose messages.
+type MismatchError struct {
+	VHost, What, Observed, Desired string
 }
 
-// Error says what differs and what to do.
-func (m *Mismatch) Error() string {
-	return fmt.Sprintf("%s in virtual host %s is %s, and must be %s: empty and delete it, the operator makes it anew",
-		m.What, m.VHost, m.Have, m.Want)
+// Error describes the difference and how to resolve it.
+func (e *MismatchError) Error() string {
+	return fmt.Sprintf("%s in virtual host %s is %s but must be %s: drain and delete it, then the operator creates it again",
+		e.What, e.VHost, e.Observed, e.Desired)
 }
 
 func (a *Admin) ensureExchanges(vhost VHost) ([]string, error) {
 	var changes []string
 	for _, name := range slices.Sorted(maps.Keys(event.Exchanges)) {
 		kind := event.Exchanges[name]
-		found, err := orNil(a.client.GetExchange(vhost.Name, name))
+		found, err := ignoreNotFound(a.client.GetExchange(vhost.Name, name))
 		if err != nil {
-			return changes, fmt.Errorf("look for exchange %s: %w", name, err)
+			return changes, fmt.Errorf("read exchange %s: %w", name, err)
 		}
 		if found != nil {
 			if found.Type != kind || !found.Durable {
-				return changes, &Mismatch{VHost: vhost.Name, What: "exchange " + name,
-					Have: fmt.Sprintf("%s, durable %v", found.Type, found.Durable), Want: kind + ", durable true"}
+				return changes, &MismatchError{VHost: vhost.Name, What: "exchange " + name,
+					Observed: fmt.Sprintf("%s, durable %v", found.Type, found.Durable), Desired: kind + ", durable true"}
 			}
 			continue
 		}
-		if err := call(a.client.DeclareExchange(vhost.Name, name,
+		if err := closeBody(a.client.DeclareExchange(vhost.Name, name,
 			rabbithole.ExchangeSettings{Type: kind, Durable: true})); err != nil {
-			return changes, fmt.Errorf("make exchange %s: %w", name, err)
+			return changes, fmt.Errorf("create exchange %s: %w", name, err)
 		}
-		changes = append(changes, "make exchange "+name)
+		changes = append(changes, "create exchange "+name)
 	}
 	return changes, nil
 }
@@ -53,37 +53,37 @@ func (a *Admin) ensureQueues(vhost VHost) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list queues: %w", err)
 	}
-	have := map[string]map[string]any{}
+	observed := map[string]map[string]any{}
 	for _, q := range found {
-		have[q.Name] = q.Arguments
+		observed[q.Name] = q.Arguments
 	}
 	var changes []string
 	for _, q := range event.Queues {
-		for _, want := range []struct {
+		for _, desired := range []struct {
 			name      string
 			arguments map[string]any
 		}{{q.Dead(), q.DeadArguments()}, {q.Name, q.Arguments()}} {
-			arguments, exists := have[want.name]
+			arguments, exists := observed[desired.name]
 			if exists {
-				if !same(arguments, want.arguments) {
-					return changes, &Mismatch{VHost: vhost.Name, What: "queue " + want.name,
-						Have: fmt.Sprint(arguments), Want: fmt.Sprint(want.arguments)}
+				if !equalArguments(arguments, desired.arguments) {
+					return changes, &MismatchError{VHost: vhost.Name, What: "queue " + desired.name,
+						Observed: fmt.Sprint(arguments), Desired: fmt.Sprint(desired.arguments)}
 				}
 				continue
 			}
-			if err := call(a.client.DeclareQueue(vhost.Name, want.name,
-				rabbithole.QueueSettings{Durable: true, Arguments: want.arguments})); err != nil {
-				return changes, fmt.Errorf("make queue %s: %w", want.name, err)
+			if err := closeBody(a.client.DeclareQueue(vhost.Name, desired.name,
+				rabbithole.QueueSettings{Durable: true, Arguments: desired.arguments})); err != nil {
+				return changes, fmt.Errorf("create queue %s: %w", desired.name, err)
 			}
-			changes = append(changes, "make queue "+want.name)
+			changes = append(changes, "create queue "+desired.name)
 		}
 	}
 	return changes, nil
 }
 
-// same compares arguments as JSON, which knows one kind of number.
-func same(have, want map[string]any) bool {
-	raw, err := json.Marshal(want)
+// equalArguments compares arguments by their JSON encoding, which has one type of number.
+func equalArguments(observed, desired map[string]any) bool {
+	raw, err := json.Marshal(desired)
 	if err != nil {
 		return false
 	}
@@ -91,38 +91,39 @@ func same(have, want map[string]any) bool {
 	if err := json.Unmarshal(raw, &read); err != nil {
 		return false
 	}
-	return reflect.DeepEqual(have, read)
+	return reflect.DeepEqual(observed, read)
 }
 
-// ensureBindings makes what is missing, then removes what brings a queue other events.
+// ensureBindings creates missing bindings, then removes bindings that route other events to
+// the stack's queues.
 func (a *Admin) ensureBindings(vhost VHost) ([]string, error) {
-	want := map[event.Binding]bool{}
-	ours := map[string]bool{}
+	desired := map[event.Binding]bool{}
+	owned := map[string]bool{}
 	for _, q := range event.Queues {
-		ours[q.Name], ours[q.Dead()] = true, true
+		owned[q.Name], owned[q.Dead()] = true, true
 		for _, b := range q.Bindings() {
-			want[b] = true
+			desired[b] = true
 		}
 	}
 	found, err := a.client.ListBindingsIn(vhost.Name)
 	if err != nil {
 		return nil, fmt.Errorf("list bindings: %w", err)
 	}
-	have := map[event.Binding]bool{}
+	observed := map[event.Binding]bool{}
 	var surplus []rabbithole.BindingInfo
 	for _, b := range found {
 		key := event.Binding{Exchange: b.Source, Queue: b.Destination, Key: b.RoutingKey}
-		have[key] = true
-		if b.Source != "" && ours[b.Destination] && !want[key] {
+		observed[key] = true
+		if b.Source != "" && owned[b.Destination] && !desired[key] {
 			surplus = append(surplus, b)
 		}
 	}
-	changes, err := a.bindMissing(vhost.Name, want, have)
+	changes, err := a.createMissingBindings(vhost.Name, desired, observed)
 	if err != nil {
 		return changes, err
 	}
 	for _, b := range surplus {
-		if err := call(a.client.DeleteBinding(vhost.Name, b)); err != nil {
+		if err := closeBody(a.client.DeleteBinding(vhost.Name, b)); err != nil {
 			return changes, fmt.Errorf("unbind %s from %s: %w", b.Destination, b.Source, err)
 		}
 		changes = append(changes, fmt.Sprintf("unbind queue %s from %s (%s)", b.Destination, b.Source, b.RoutingKey))
@@ -130,13 +131,13 @@ func (a *Admin) ensureBindings(vhost VHost) ([]string, error) {
 	return changes, nil
 }
 
-func (a *Admin) bindMissing(vhost string, want, have map[event.Binding]bool) ([]string, error) {
+func (a *Admin) createMissingBindings(vhost string, desired, observed map[event.Binding]bool) ([]string, error) {
 	var changes []string
-	for b := range want {
-		if have[b] {
+	for b := range desired {
+		if observed[b] {
 			continue
 		}
-		if err := call(a.client.DeclareBinding(vhost, rabbithole.BindingInfo{
+		if err := closeBody(a.client.DeclareBinding(vhost, rabbithole.BindingInfo{
 			Source: b.Exchange, Destination: b.Queue, DestinationType: "queue", RoutingKey: b.Key,
 		})); err != nil {
 			return changes, fmt.Errorf("bind %s to %s: %w", b.Queue, b.Exchange, err)

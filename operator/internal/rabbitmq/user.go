@@ -18,8 +18,8 @@ func (a *Admin) ensureUsers(vhost VHost) ([]string, error) {
 		for _, step := range []func(string, User) ([]string, error){
 			a.ensureUser, a.ensurePermissions, a.ensureTopicPermissions,
 		} {
-			made, err := step(vhost.Name, user)
-			changes = append(changes, made...)
+			stepChanges, err := step(vhost.Name, user)
+			changes = append(changes, stepChanges...)
 			if err != nil {
 				return changes, fmt.Errorf("user %s: %w", user.Name, err)
 			}
@@ -28,20 +28,20 @@ func (a *Admin) ensureUsers(vhost VHost) ([]string, error) {
 	return changes, nil
 }
 
-// ensureUser compares the password with the stored hash, so that it need not try it.
+// ensureUser compares the password with the stored hash, which avoids a login attempt.
 func (a *Admin) ensureUser(_ string, user User) ([]string, error) {
-	found, err := orNil(a.client.GetUser(user.Name))
+	found, err := ignoreNotFound(a.client.GetUser(user.Name))
 	if err != nil {
-		return nil, fmt.Errorf("look for it: %w", err)
+		return nil, fmt.Errorf("read it: %w", err)
 	}
-	change := "make user " + user.Name
+	change := "create user " + user.Name
 	if found != nil {
 		if hasPassword(found, user.Password) && len(found.Tags) == 0 {
 			return nil, nil
 		}
 		change = "set the password and tags of user " + user.Name
 	}
-	if err := call(a.client.PutUser(user.Name, rabbithole.UserSettings{
+	if err := closeBody(a.client.PutUser(user.Name, rabbithole.UserSettings{
 		Name: user.Name, Tags: rabbithole.UserTags{},
 		PasswordHash:     rabbithole.Base64EncodedSaltedPasswordHashSHA256(user.Password),
 		HashingAlgorithm: rabbithole.HashingAlgorithmSHA256,
@@ -51,8 +51,9 @@ func (a *Admin) ensureUser(_ string, user User) ([]string, error) {
 	return []string{change}, nil
 }
 
-// hasPassword follows https://www.rabbitmq.com/docs/passwords#algorithm: four bytes of
-// salt, then the hash of salt and password.
+// hasPassword reports whether the user has the password. The stored value is four bytes of
+// salt, followed by the hash of salt and password
+// (https://www.rabbitmq.com/docs/passwords#algorithm).
 func hasPassword(user *rabbithole.UserInfo, password string) bool {
 	const salt = 4
 	stored, err := base64.StdEncoding.DecodeString(user.PasswordHash)
@@ -68,23 +69,23 @@ func hasPassword(user *rabbithole.UserInfo, password string) bool {
 	return bytes.Equal(stored[salt:], sum[:])
 }
 
-// ensurePermissions also takes away what the user may do in other virtual hosts.
+// ensurePermissions also removes the user's permissions in other virtual hosts.
 func (a *Admin) ensurePermissions(vhost string, user User) ([]string, error) {
-	have, err := a.client.ListPermissionsOf(user.Name)
+	observed, err := a.client.ListPermissionsOf(user.Name)
 	if err != nil {
 		return nil, fmt.Errorf("read its permissions: %w", err)
 	}
-	want := rabbithole.Permissions{
+	desired := rabbithole.Permissions{
 		Configure: user.Permission.Configure, Write: user.Permission.Write, Read: user.Permission.Read,
 	}
 	var changes []string
 	granted := false
-	for _, p := range have {
+	for _, p := range observed {
 		if p.Vhost == vhost {
-			granted = rabbithole.Permissions{Configure: p.Configure, Write: p.Write, Read: p.Read} == want
+			granted = rabbithole.Permissions{Configure: p.Configure, Write: p.Write, Read: p.Read} == desired
 			continue
 		}
-		if err := call(a.client.ClearPermissionsIn(p.Vhost, user.Name)); err != nil {
+		if err := closeBody(a.client.ClearPermissionsIn(p.Vhost, user.Name)); err != nil {
 			return changes, fmt.Errorf("clear its permissions in %s: %w", p.Vhost, err)
 		}
 		changes = append(changes, fmt.Sprintf("clear the permissions of user %s in %s", user.Name, p.Vhost))
@@ -92,26 +93,26 @@ func (a *Admin) ensurePermissions(vhost string, user User) ([]string, error) {
 	if granted {
 		return changes, nil
 	}
-	if err := call(a.client.UpdatePermissionsIn(vhost, user.Name, want)); err != nil {
+	if err := closeBody(a.client.UpdatePermissionsIn(vhost, user.Name, desired)); err != nil {
 		return changes, fmt.Errorf("set its permissions: %w", err)
 	}
 	return append(changes, "set the permissions of user "+user.Name), nil
 }
 
 func (a *Admin) ensureTopicPermissions(vhost string, user User) ([]string, error) {
-	have, err := a.client.GetTopicPermissionsIn(vhost, user.Name)
-	if err != nil && !notFound(err) {
+	observed, err := a.client.GetTopicPermissionsIn(vhost, user.Name)
+	if err != nil && !isNotFound(err) {
 		return nil, fmt.Errorf("read its topic permissions: %w", err)
 	}
-	want := rabbithole.TopicPermissions{
+	desired := rabbithole.TopicPermissions{
 		Exchange: event.Exchange, Write: user.Permission.TopicWrite, Read: user.Permission.TopicRead,
 	}
-	for _, p := range have {
-		if (rabbithole.TopicPermissions{Exchange: p.Exchange, Write: p.Write, Read: p.Read}) == want {
+	for _, p := range observed {
+		if (rabbithole.TopicPermissions{Exchange: p.Exchange, Write: p.Write, Read: p.Read}) == desired {
 			return nil, nil
 		}
 	}
-	if err := call(a.client.UpdateTopicPermissionsIn(vhost, user.Name, want)); err != nil {
+	if err := closeBody(a.client.UpdateTopicPermissionsIn(vhost, user.Name, desired)); err != nil {
 		return nil, fmt.Errorf("set its topic permissions: %w", err)
 	}
 	return []string{"set the topic permissions of user " + user.Name}, nil

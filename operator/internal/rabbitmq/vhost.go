@@ -10,32 +10,33 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// VHost is the virtual host of a stack with the users that work in it.
+// VHost is the virtual host of a stack with its users.
 type VHost struct {
 	Name  string
 	Users []User
 }
 
-// User is a service's account.
+// User is the account of a service.
 type User struct {
 	Name       string
 	Password   string
 	Permission event.Permission
 }
 
-// Ensure makes the virtual host, its users and its topology as they should be, and
-// returns the changes it made as phrases. Without adopt it refuses, with an
-// *ownership.Conflict, what exists and is not the owner's.
+// Ensure brings the virtual host, its users and its topology into the desired state, and
+// returns descriptions of the changes that it made. Unless adopt is set, it returns an
+// *ownership.ConflictError if the virtual host or a user exists and is not the owner's. It
+// returns a *MismatchError if an exchange or queue has properties that cannot be changed.
 func (a *Admin) Ensure(vhost VHost, owner ownership.Owner, adopt bool) ([]string, error) {
 	changes, err := a.claim(vhost, owner, adopt)
 	if err != nil {
 		return changes, err
 	}
-	made, err := a.ensureContents(vhost)
-	changes = append(changes, made...)
-	if notFound(err) { // An exchange or a queue was deleted after it was listed.
-		made, err = a.ensureContents(vhost)
-		changes = append(changes, made...)
+	stepChanges, err := a.ensureUsersAndTopology(vhost)
+	changes = append(changes, stepChanges...)
+	if isNotFound(err) { // An exchange or a queue was deleted after it was listed.
+		stepChanges, err = a.ensureUsersAndTopology(vhost)
+		changes = append(changes, stepChanges...)
 	}
 	if err != nil {
 		return changes, fmt.Errorf("virtual host %s: %w", vhost.Name, err)
@@ -43,13 +44,13 @@ func (a *Admin) Ensure(vhost VHost, owner ownership.Owner, adopt bool) ([]string
 	return changes, nil
 }
 
-func (a *Admin) ensureContents(vhost VHost) ([]string, error) {
+func (a *Admin) ensureUsersAndTopology(vhost VHost) ([]string, error) {
 	var changes []string
 	for _, step := range []func(VHost) ([]string, error){
 		a.ensureUsers, a.ensureExchanges, a.ensureQueues, a.ensureBindings,
 	} {
-		made, err := step(vhost)
-		changes = append(changes, made...)
+		stepChanges, err := step(vhost)
+		changes = append(changes, stepChanges...)
 		if err != nil {
 			return changes, err
 		}
@@ -57,54 +58,55 @@ func (a *Admin) ensureContents(vhost VHost) ([]string, error) {
 	return changes, nil
 }
 
-// claim makes the virtual host if need be and sees to it that its description, which is
-// set in the same call, names the owner.
+// claim creates the virtual host if it does not exist. The marker in its description is set
+// by the same request.
 func (a *Admin) claim(vhost VHost, owner ownership.Owner, adopt bool) ([]string, error) {
-	found, err := orNil(a.client.GetVhost(vhost.Name))
+	found, err := ignoreNotFound(a.client.GetVhost(vhost.Name))
 	if err != nil {
-		return nil, fmt.Errorf("look for virtual host %s: %w", vhost.Name, err)
+		return nil, fmt.Errorf("read virtual host %s: %w", vhost.Name, err)
 	}
-	change := "make virtual host " + vhost.Name
+	change := "create virtual host " + vhost.Name
 	if found != nil {
 		marker := parseMarker(found.Description)
 		switch {
 		case marker != nil && marker.UID == owner.UID && !marker.Released:
 			return nil, nil
 		case !adopt && (marker == nil || !marker.Admits(owner)):
-			return nil, &ownership.Conflict{What: fmt.Sprintf("virtual host %q", vhost.Name), Marker: marker}
+			return nil, &ownership.ConflictError{What: fmt.Sprintf("virtual host %q", vhost.Name), Marker: marker}
 		}
-		change = "take over virtual host " + vhost.Name
+		change = "adopt virtual host " + vhost.Name
 	} else if !adopt {
-		if err := a.usersMustBeFree(vhost); err != nil {
+		if err := a.checkUsersUnclaimed(vhost); err != nil {
 			return nil, err
 		}
 	}
-	if err := a.mark(vhost.Name, ownership.Marker{Owner: owner}); err != nil {
+	if err := a.setMarker(vhost.Name, ownership.Marker{Owner: owner}); err != nil {
 		return nil, err
 	}
-	// Whoever makes a virtual host may use it; whoever takes one over may not, yet.
-	if err := call(a.client.UpdatePermissionsIn(vhost.Name, a.username,
+	// The creator of a virtual host has permissions in it. After an adoption they must
+	// be granted.
+	if err := closeBody(a.client.UpdatePermissionsIn(vhost.Name, a.username,
 		rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"})); err != nil {
-		return nil, fmt.Errorf("permit the administrator to use virtual host %s: %w", vhost.Name, err)
+		return nil, fmt.Errorf("grant the administrator access to virtual host %s: %w", vhost.Name, err)
 	}
 	return []string{change}, nil
 }
 
-func (a *Admin) usersMustBeFree(vhost VHost) error {
+func (a *Admin) checkUsersUnclaimed(vhost VHost) error {
 	for _, user := range vhost.Users {
-		found, err := orNil(a.client.GetUser(user.Name))
+		found, err := ignoreNotFound(a.client.GetUser(user.Name))
 		if err != nil {
-			return fmt.Errorf("look for user %s: %w", user.Name, err)
+			return fmt.Errorf("read user %s: %w", user.Name, err)
 		}
 		if found != nil && !hasPassword(found, user.Password) {
-			return &ownership.Conflict{What: fmt.Sprintf("user %q", user.Name)}
+			return &ownership.ConflictError{What: fmt.Sprintf("user %q", user.Name)}
 		}
 	}
 	return nil
 }
 
-func (a *Admin) mark(vhost string, marker ownership.Marker) error {
-	if err := call(a.client.PutVhost(vhost, rabbithole.VhostSettings{
+func (a *Admin) setMarker(vhost string, marker ownership.Marker) error {
+	if err := closeBody(a.client.PutVhost(vhost, rabbithole.VhostSettings{
 		Description: formatMarker(marker), DefaultQueueType: "quorum",
 	})); err != nil {
 		return fmt.Errorf("mark virtual host %s: %w", vhost, err)
@@ -112,36 +114,37 @@ func (a *Admin) mark(vhost string, marker ownership.Marker) error {
 	return nil
 }
 
-// Release lets a later stack of the owner's namespace and name take the virtual host up
-// again. One that is not the owner's stays as it is.
+// Release lets a later stack with the owner's namespace and name claim the virtual host. It
+// does nothing if the virtual host is not the owner's.
 func (a *Admin) Release(vhost VHost, owner ownership.Owner) error {
-	ours, err := a.owns(vhost, owner)
-	if err != nil || !ours {
+	owned, err := a.owns(vhost, owner)
+	if err != nil || !owned {
 		return err
 	}
-	return a.mark(vhost.Name, ownership.Marker{Owner: owner, Released: true})
+	return a.setMarker(vhost.Name, ownership.Marker{Owner: owner, Released: true})
 }
 
-// Delete destroys the virtual host with its messages, and its users, if they are the
-// owner's. The marker goes last, so that a deletion that was cut short is taken up again.
+// Delete deletes the virtual host with its messages, and its users, if they are the
+// owner's. The virtual host, which holds the marker, is deleted last, so that an
+// interrupted deletion can be repeated.
 func (a *Admin) Delete(vhost VHost, owner ownership.Owner) error {
-	ours, err := a.owns(vhost, owner)
-	if err != nil || !ours {
+	owned, err := a.owns(vhost, owner)
+	if err != nil || !owned {
 		return err
 	}
 	for _, user := range vhost.Users {
-		if err := call(a.client.DeleteUser(user.Name)); err != nil && !notFound(err) {
+		if err := closeBody(a.client.DeleteUser(user.Name)); err != nil && !isNotFound(err) {
 			return fmt.Errorf("delete user %s: %w", user.Name, err)
 		}
 	}
-	if err := call(a.client.DeleteVhost(vhost.Name)); err != nil && !notFound(err) {
+	if err := closeBody(a.client.DeleteVhost(vhost.Name)); err != nil && !isNotFound(err) {
 		return fmt.Errorf("delete virtual host %s: %w", vhost.Name, err)
 	}
 	return nil
 }
 
 func (a *Admin) owns(vhost VHost, owner ownership.Owner) (bool, error) {
-	found, err := orNil(a.client.GetVhost(vhost.Name))
+	found, err := ignoreNotFound(a.client.GetVhost(vhost.Name))
 	if err != nil || found == nil {
 		return false, err
 	}
@@ -149,7 +152,7 @@ func (a *Admin) owns(vhost VHost, owner ownership.Owner) (bool, error) {
 	return marker != nil && marker.UID == owner.UID, nil
 }
 
-var markerForm = regexp.MustCompile(`^ECommerceStack ([^/ ]+)/([^ ]+) \(uid ([^)]+)\)(, released)?$`)
+var markerPattern = regexp.MustCompile(`^ECommerceStack ([^/ ]+)/([^ ]+) \(uid ([^)]+)\)(, released)?$`)
 
 func formatMarker(m ownership.Marker) string {
 	text := fmt.Sprintf("ECommerceStack %s/%s (uid %s)", m.Namespace, m.Name, m.UID)
@@ -160,7 +163,7 @@ func formatMarker(m ownership.Marker) string {
 }
 
 func parseMarker(description string) *ownership.Marker {
-	match := markerForm.FindStringSubmatch(description)
+	match := markerPattern.FindStringSubmatch(description)
 	if match == nil {
 		return nil
 	}
