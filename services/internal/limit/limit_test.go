@@ -76,10 +76,16 @@ func TestManyCallersTakeBoundedMemory(t *testing.T) {
 		total += len(l.shards[i].due)
 	}
 	if total > shardCount*maxPerShard {
-		t.Errorf("%d callers are kept", total)
+		t.Errorf("%d callers are stored, want at most %d", total, shardCount*maxPerShard)
 	}
 	*now = now.Add(time.Hour)
-	l.Allow(Key{User: -1})
+	newcomer := Key{User: 600_001}
+	if !l.Allow(newcomer).Allowed {
+		t.Error("a new caller is refused")
+	}
+	if left := len(l.shard(newcomer).due); left != 1 {
+		t.Errorf("an hour later %d callers of a full shard are left, want the new one alone", left)
+	}
 }
 
 func TestHeadersAreInWholeSeconds(t *testing.T) {
