@@ -62,7 +62,7 @@ func (a *Admin) ensureQueues(vhost VHost) ([]string, error) {
 		for _, want := range []struct {
 			name      string
 			arguments map[string]any
-		}{{q.Dead(), q.DeadArguments()}, {q.Name, q.Arguments()}} {
+		}{{q.DeadLetterQueue(), q.DeadLetterArguments()}, {q.Name, q.Arguments()}} {
 			arguments, exists := have[want.name]
 			if exists {
 				if !same(arguments, want.arguments) {
@@ -99,7 +99,7 @@ func (a *Admin) ensureBindings(vhost VHost) ([]string, error) {
 	want := map[event.Binding]bool{}
 	ours := map[string]bool{}
 	for _, q := range event.Queues {
-		ours[q.Name], ours[q.Dead()] = true, true
+		ours[q.Name], ours[q.DeadLetterQueue()] = true, true
 		for _, b := range q.Bindings() {
 			want[b] = true
 		}

@@ -120,7 +120,7 @@ func Declare(url string) error {
 }
 
 func declareQueue(ch *amqp.Channel, q event.Queue) error {
-	for name, arguments := range map[string]amqp.Table{q.Name: q.Arguments(), q.Dead(): q.DeadArguments()} {
+	for name, arguments := range map[string]amqp.Table{q.Name: q.Arguments(), q.DeadLetterQueue(): q.DeadLetterArguments()} {
 		if _, err := ch.QueueDeclare(name, true, false, false, false, arguments); err != nil {
 			return fmt.Errorf("declare queue %s: %w", name, err)
 		}

@@ -235,7 +235,7 @@ func TestOnlyThePoisonMessageIsDeadLettered(t *testing.T) {
 			stop := consume(t, url, r)
 			r.wait(t, 19)
 			eventually(t, "the poison message is in the dead-letter queue", func() bool {
-				return depth(t, url, event.StockQueue+event.DeadSuffix) == 1
+				return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1
 			})
 			stop()
 			if alone != c.tries {
@@ -263,7 +263,7 @@ func TestAPanicInTheHandlerIsAnError(t *testing.T) {
 	consume(t, url, r)
 	r.wait(t, 1)
 	eventually(t, "the message that panics is dead-lettered", func() bool {
-		return depth(t, url, event.StockQueue+event.DeadSuffix) == 1
+		return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1
 	})
 }
 
@@ -279,7 +279,7 @@ func TestUnreadableMessagesAreDeadLettered(t *testing.T) {
 	consume(t, url, r)
 	r.wait(t, 2)
 	eventually(t, "the unreadable message is dead-lettered", func() bool {
-		return depth(t, url, event.StockQueue+event.DeadSuffix) == 1
+		return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1
 	})
 }
 
@@ -299,7 +299,7 @@ func TestABatchWaitsWhileADependencyIsAway(t *testing.T) {
 	stop := consume(t, url, r)
 	r.wait(t, 5)
 	stop()
-	if n := depth(t, url, event.StockQueue+event.DeadSuffix); n != 0 {
+	if n := depth(t, url, event.StockQueue+event.DeadLetterSuffix); n != 0 {
 		t.Errorf("%d messages were dead-lettered, want none", n)
 	}
 }

@@ -51,9 +51,9 @@ func (c *Collector) session(ctx context.Context) error {
 	}
 	ended := make(chan error, len(event.Queues))
 	for _, q := range event.Queues {
-		deliveries, err := ch.Consume(q.Dead(), c.Name+" "+q.Dead(), false, false, false, false, nil)
+		deliveries, err := ch.Consume(q.DeadLetterQueue(), c.Name+" "+q.DeadLetterQueue(), false, false, false, false, nil)
 		if err != nil {
-			return fmt.Errorf("consume %s: %w", q.Dead(), err)
+			return fmt.Errorf("consume %s: %w", q.DeadLetterQueue(), err)
 		}
 		go func() { ended <- c.collect(ctx, q.Name, deliveries) }()
 	}
@@ -137,7 +137,7 @@ func (p *Publisher) Redrive(ctx context.Context, l event.DeadLetter) error {
 	if l.TraceParent != "" {
 		headers["traceparent"] = l.TraceParent
 	}
-	confirm, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, event.Redrive, l.Queue, true, false, amqp.Publishing{
+	confirm, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, event.RedriveExchange, l.Queue, true, false, amqp.Publishing{
 		ContentType: l.ContentType, DeliveryMode: amqp.Persistent, MessageId: l.MessageID, Type: l.Type,
 		CorrelationId: l.Correlation, Timestamp: time.Now(), Headers: headers, Body: l.Body,
 	})

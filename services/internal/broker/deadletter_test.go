@@ -69,7 +69,7 @@ func TestARefusedMessageIsCollectedAndCanBeRedriven(t *testing.T) {
 		string(got.Body) != string(batch[1].Body) || got.ContentType != event.ContentType || got.DiedAt.IsZero() {
 		t.Errorf("collected %+v", got)
 	}
-	eventually(t, "its queue is empty", func() bool { return depth(t, url, event.StockQueue+event.DeadSuffix) == 0 })
+	eventually(t, "its queue is empty", func() bool { return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 0 })
 	if err := p.Redrive(t.Context(), got); err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestALetterThatCannotBeKeptStaysAndHoldsUpNoOther(t *testing.T) {
 	stop := collect(t, url, &c)
 	eventually(t, "the others are collected", func() bool { return len(c.letters()) == 2 })
 	stop()
-	eventually(t, "the one is in its queue again", func() bool { return depth(t, url, event.StockQueue+event.DeadSuffix) == 1 })
+	eventually(t, "the one is in its queue again", func() bool { return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1 })
 }
 
 func TestWithoutAQueueNothingIsRedriven(t *testing.T) {

@@ -110,7 +110,7 @@ func (p *Publisher) send(ctx context.Context, batch []Message) ([]*amqp.Deferred
 		if m.TraceParent != "" {
 			headers["traceparent"] = m.TraceParent
 		}
-		c, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, event.Exchange, m.Type, event.Routed(m.Type), false,
+		c, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, event.Exchange, m.Type, event.IsRouted(m.Type), false,
 			amqp.Publishing{
 				ContentType: event.ContentType, DeliveryMode: amqp.Persistent, MessageId: m.ID.String(),
 				Type: m.Type, CorrelationId: m.Correlation, Timestamp: m.Time, Headers: headers, Body: m.Body,
