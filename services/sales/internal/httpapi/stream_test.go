@@ -81,7 +81,7 @@ func TestIdleStreamsShareOneStatement(t *testing.T) {
 		}
 	}
 	sweep := func() error { return d.watcher.Sweep(t.Context(), d.store) }
-	recorder.During(t, "idle", func() error {
+	recorder.Run(t, "idle", func() error {
 		for range 3 {
 			if err := sweep(); err != nil {
 				return err
@@ -93,7 +93,7 @@ func TestIdleStreamsShareOneStatement(t *testing.T) {
 		t.Errorf("3 sweeps of %d idle streams cost %d statements, want 3", streams, n)
 	}
 	other.hear(t, reserved(ids[0]), refused(ids[streams-1]))
-	recorder.During(t, "changed", sweep)
+	recorder.Run(t, "changed", sweep)
 	if n := recorder.Count("changed"); n != 2 {
 		t.Errorf("a sweep that finds changes costs %d statements, want 2", n)
 	}

@@ -31,7 +31,7 @@ const (
 func (s *Store) newCreations() *groupcommit.Committer[*creation] {
 	return groupcommit.New(groupcommit.Settings[*creation]{
 		Commit: s.createAll, InFlight: createInFlight, Most: createMost, Timeout: createTimeout,
-		Alone: func(err error) bool { return !database.MayPass(err) },
+		Alone: func(err error) bool { return !database.IsTransient(err) },
 	})
 }
 
@@ -238,7 +238,7 @@ func keep(tx *gorm.DB, fresh []*creation) error {
 		strings.Repeat(",(?,?,?,?,?,?)", len(keyed))[1:], arguments...).Error
 	switch {
 	case database.IsDuplicate(err):
-		return fmt.Errorf("keep %d answers: %w: %w", len(keyed), database.ErrAgain, err)
+		return fmt.Errorf("keep %d answers: %w: %w", len(keyed), database.ErrRetry, err)
 	case err != nil:
 		return fmt.Errorf("keep %d answers: %w", len(keyed), err)
 	}

@@ -17,7 +17,7 @@ import (
 func (s *Store) newMoves() *groupcommit.Committer[*move] {
 	return groupcommit.New(groupcommit.Settings[*move]{
 		Commit: s.moveAll, InFlight: createInFlight, Most: createMost, Timeout: createTimeout,
-		Alone: func(err error) bool { return !database.MayPass(err) },
+		Alone: func(err error) bool { return !database.IsTransient(err) },
 	})
 }
 

@@ -41,14 +41,14 @@ var grown = []string{
 
 // long are the statements that may read much.
 var long = []databasetest.Exception{
-	{Task: "audit-stock", Part: "FROM movements", Most: 2 * databasetest.Rows,
-		Why: "Reads the whole ledger once, in pieces of 1000 products, of which here one has a quarter of it; for managers."},
-	{Task: "list-products", Part: "LIKE", Most: 2 * databasetest.Rows,
-		Why: "Text within words has no index that both servers know. At worst the catalogue is read once, in the order of the list."},
-	{Task: "list-products", Part: "available > 0", Most: 2 * databasetest.Rows,
-		Why: "An index of what is available would be written by every order. At worst the catalogue is read once, with its stocks."},
-	{Task: "list-products", Part: "price >= ?", Most: databasetest.Rows,
-		Why: "Between prices and in another order: what has the price is sorted, or the catalogue is read until the page is full."},
+	{Task: "audit-stock", SQL: "FROM movements", MaxRows: 2 * databasetest.Rows,
+		Reason: "Reads the whole ledger once, in pieces of 1000 products, of which here one has a quarter of it; for managers."},
+	{Task: "list-products", SQL: "LIKE", MaxRows: 2 * databasetest.Rows,
+		Reason: "Text within words has no index that both servers know. At worst the catalogue is read once, in the order of the list."},
+	{Task: "list-products", SQL: "available > 0", MaxRows: 2 * databasetest.Rows,
+		Reason: "An index of what is available would be written by every order. At worst the catalogue is read once, with its stocks."},
+	{Task: "list-products", SQL: "price >= ?", MaxRows: databasetest.Rows,
+		Reason: "Between prices and in another order: what has the price is sorted, or the catalogue is read until the page is full."},
 }
 
 func TestNoStatementScansATableThatGrows(t *testing.T) {
@@ -164,6 +164,6 @@ func (s shop) work(t *testing.T, recorder *databasetest.Recorder) {
 		{"purge", func() error { return s.store.Purge(ctx, now) }},
 		{"sweep the outbox", func() error { return events.Sweep(ctx) }},
 	} {
-		recorder.During(t, task.name, task.do)
+		recorder.Run(t, task.name, task.do)
 	}
 }

@@ -179,7 +179,7 @@ func makeReservations(tx *gorm.DB, reservations []inventory.Reservation) error {
 	err := tx.Exec("INSERT INTO reservations (sale_id, customer_id, status, lines_json, at) VALUES "+
 		strings.Repeat(",(?,?,?,?,?)", len(reservations))[1:], arguments...).Error
 	if database.IsDuplicate(err) {
-		return fmt.Errorf("insert %d reservations: %w: %w", len(reservations), database.ErrAgain, err)
+		return fmt.Errorf("insert %d reservations: %w: %w", len(reservations), database.ErrRetry, err)
 	}
 	if err != nil {
 		return fmt.Errorf("insert %d reservations: %w", len(reservations), err)
