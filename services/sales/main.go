@@ -92,11 +92,11 @@ func serve(ctx context.Context) error {
 	events := outbox.New(name, db, publisher, log, metrics)
 	store := mysql.New(db, events, watcher.Changed)
 	consumer := broker.NewConsumer(broker.Settings{
-		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, Unavailable: database.IsTransient,
+		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, IsTransient: database.IsTransient,
 	}, messaging.Handler{Store: store}, log, metrics)
 
-	letters := broker.Collector{URL: c.AMQP.Reveal(), Name: name + " dead letters", Keep: store.KeepLetter,
-		Unavailable: database.IsTransient, Log: log}
+	letters := broker.DeadLetterCollector{URL: c.AMQP.Reveal(), Name: name + " dead letters", Store: store.KeepLetter,
+		IsTransient: database.IsTransient, Log: log}
 	deadLetters := prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_dead_letters",
 		Help: "Messages that were set aside and wait for a manager; the same at every replica."})
 	metrics.MustRegister(deadLetters)

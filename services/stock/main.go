@@ -77,7 +77,7 @@ func serve(ctx context.Context) error {
 	events := outbox.New(name, db, publisher, log, metrics)
 	store := mysql.New(db, events)
 	consumer := broker.NewConsumer(broker.Settings{
-		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.StockQueue, Unavailable: database.IsTransient,
+		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.StockQueue, IsTransient: database.IsTransient,
 	}, messaging.Handler{Store: store}, log, metrics)
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5003",
