@@ -176,7 +176,7 @@ func (d desk) work(t *testing.T, recorder *databasetest.Recorder) {
 		"sweep watched sales": func() error { return d.watcher.Sweep(ctx, d.store) },
 		"expire":              func() error { _, err := d.store.Expire(ctx, now); return err },
 		"purge":               func() error { return d.store.Purge(ctx, now) },
-		"sweep the outbox":    func() error { return events.Sweep(ctx) },
+		"sweep the outbox":    func() error { return events.Relay(ctx) },
 		"keep a dead letter":  func() error { return d.store.KeepLetter(ctx, letter("x")) },
 		"count dead letters":  func() error { _, err := d.store.CountLetters(ctx); return err },
 	} {

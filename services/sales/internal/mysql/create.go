@@ -23,15 +23,15 @@ import (
 // Sales that are placed at the same time share a transaction. Two of these are in
 // flight, so that one is prepared while the other waits for the disk.
 const (
-	createInFlight = 2
-	createMost     = 128
-	createTimeout  = 10 * time.Second
+	commitsInFlight = 2
+	maxCommitBatch     = 128
+	commitTimeout  = 10 * time.Second
 )
 
 func (s *Store) newCreations() *groupcommit.Committer[*creation] {
 	return groupcommit.New(groupcommit.Settings[*creation]{
-		Commit: s.createAll, InFlight: createInFlight, Most: createMost, Timeout: createTimeout,
-		Alone: func(err error) bool { return !database.IsTransient(err) },
+		Commit: s.createAll, InFlight: commitsInFlight, MaxBatch: maxCommitBatch, Timeout: commitTimeout,
+		ShouldIsolate: func(err error) bool { return !database.IsTransient(err) },
 	})
 }
 
@@ -75,7 +75,7 @@ func (s *Store) createAll(ctx context.Context, batch []*creation) error {
 			if entries[i], err = sale.Note(c.made.ID, created, c.made.CreatedAt); err != nil {
 				return fmt.Errorf("note the creation of sale %d: %w", c.made.ID, err)
 			}
-			tx.Answer(c.traceParent, created)
+			tx.PublishWithTrace(c.traceParent, created)
 		}
 		if err := note(tx.DB, entries); err != nil {
 			return err

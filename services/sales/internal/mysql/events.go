@@ -74,6 +74,6 @@ func hear(tx *outbox.Tx, c *change, e event.Envelope, h sale.Heard) error {
 	if answer == nil {
 		return nil
 	}
-	tx.Answer(e.TraceParent, answer)
+	tx.PublishWithTrace(e.TraceParent, answer)
 	return c.happened(h.SaleID, answer, now)
 }

@@ -16,8 +16,8 @@ import (
 // newMoves is for customers' transitions, which share transactions as new sales do.
 func (s *Store) newMoves() *groupcommit.Committer[*move] {
 	return groupcommit.New(groupcommit.Settings[*move]{
-		Commit: s.moveAll, InFlight: createInFlight, Most: createMost, Timeout: createTimeout,
-		Alone: func(err error) bool { return !database.IsTransient(err) },
+		Commit: s.moveAll, InFlight: commitsInFlight, MaxBatch: maxCommitBatch, Timeout: commitTimeout,
+		ShouldIsolate: func(err error) bool { return !database.IsTransient(err) },
 	})
 }
 
@@ -115,6 +115,6 @@ func (m *move) apply(tx *outbox.Tx, c *change, now time.Time) error {
 	if err := c.happened(m.saleID, said, now); err != nil {
 		return fmt.Errorf("move sale %d: %w", m.saleID, err)
 	}
-	tx.Answer(m.traceParent, said)
+	tx.PublishWithTrace(m.traceParent, said)
 	return nil
 }

@@ -132,7 +132,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (int, error) {
 			if err := c.happened(canceled.SaleID, *canceled, now); err != nil {
 				return err
 			}
-			tx.Say(*canceled)
+			tx.Publish(*canceled)
 			expired = append(expired, canceled.SaleID)
 		}
 		return c.write(tx.DB)

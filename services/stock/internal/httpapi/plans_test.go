@@ -162,7 +162,7 @@ func (s shop) work(t *testing.T, recorder *databasetest.Recorder) {
 			return handler.Handle(ctx, slices.Concat(placed, []event.Envelope{said(t, event.SaleCreated{SaleID: second + 1, CustomerID: 5, Items: items})}))
 		}},
 		{"purge", func() error { return s.store.Purge(ctx, now) }},
-		{"sweep the outbox", func() error { return events.Sweep(ctx) }},
+		{"sweep the outbox", func() error { return events.Relay(ctx) }},
 	} {
 		recorder.Run(t, task.name, task.do)
 	}

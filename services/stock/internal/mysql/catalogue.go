@@ -59,7 +59,7 @@ func (s *Store) Create(ctx context.Context, p catalogue.Product, initialQuantity
 				return err
 			}
 		}
-		tx.Say(event.ProductChanged{ProductID: row.ID})
+		tx.Publish(event.ProductChanged{ProductID: row.ID})
 		return nil
 	})
 	return row.domain(), err
@@ -102,7 +102,7 @@ func (s *Store) Update(ctx context.Context, id int64, c catalogue.Change) (catal
 		if err != nil {
 			return fmt.Errorf("update product %d: %w", id, err)
 		}
-		tx.Say(event.ProductChanged{ProductID: id})
+		tx.Publish(event.ProductChanged{ProductID: id})
 		return nil
 	})
 	return changed, err
@@ -128,7 +128,7 @@ func (s *Store) Delete(ctx context.Context, id int64, versions []int64) error {
 		if err != nil {
 			return fmt.Errorf("delete product %d: %w", id, err)
 		}
-		tx.Say(event.ProductChanged{ProductID: id, Deleted: true})
+		tx.Publish(event.ProductChanged{ProductID: id, Deleted: true})
 		return nil
 	})
 }

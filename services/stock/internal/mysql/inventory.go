@@ -40,7 +40,7 @@ func (s *Store) Apply(ctx context.Context, batch []event.Envelope, sales, produc
 				return fmt.Errorf("%s %s: %w: %w", e.Type, e.Subject, broker.ErrPoison, err)
 			}
 			if answer != nil {
-				tx.Answer(e.TraceParent, answer)
+				tx.PublishWithTrace(e.TraceParent, answer)
 			}
 		}
 		return write(tx.DB, book.Close())
