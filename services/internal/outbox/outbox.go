@@ -27,11 +27,11 @@ import (
 )
 
 const (
-	// dispatchBuffer bounds the events that wait for the dispatcher; more are left to
-	// the relay.
+	// dispatchBuffer is the number of committed events that may wait in memory for the
+	// dispatcher. The relay publishes those that exceed it.
 	dispatchBuffer = 8192
-	// relayInterval of the relay, and the age at which it takes a row: the
-	// dispatcher has confirmed most rows long before.
+	// relayInterval is the time between two runs of the relay, relayAge the age from which
+	// it publishes an event. The dispatcher has published most events before.
 	relayInterval  = time.Second
 	relayAge       = 5 * time.Second
 	relayBatchSize = 256
