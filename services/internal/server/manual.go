@@ -20,16 +20,16 @@ type Manual struct {
 	Text string
 	// Refusals are failures by operation that a caller should know by their code.
 	Refusals map[string][]error
-	// Answers are the bodies of successes by operation and status, where an example made
+	// Responses are the bodies of successes by operation and status, where an example made
 	// of the fields' own would contradict itself. A status below 300 that the types do
 	// not tell has the body and headers of the one they tell.
-	Answers map[string]map[int]any
+	Responses map[string]map[int]any
 }
 
 // Names of what Describe leaves for the document in an operation's metadata.
 const (
-	refusalsMetadata = "server.refusals"
-	answersMetadata  = "server.answers"
+	refusalsMetadata  = "server.refusals"
+	responsesMetadata = "server.responses"
 )
 
 // Describe gives the operations of api, which are registered by now, their part of
@@ -63,9 +63,9 @@ func Describe(api huma.API, m Manual) {
 		}
 		op.Metadata = withEntry(op.Metadata, refusalsMetadata, known)
 	}
-	for id, bodies := range m.Answers {
+	for id, bodies := range m.Responses {
 		op := find(id)
-		op.Metadata = withEntry(op.Metadata, answersMetadata, bodies)
+		op.Metadata = withEntry(op.Metadata, responsesMetadata, bodies)
 		addStatuses(op, bodies)
 	}
 }

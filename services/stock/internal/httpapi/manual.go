@@ -28,7 +28,7 @@ var manual = server.Manual{
 		"release-stock":  {inventory.ErrUnknownProduct, inventory.ErrInsufficientReserved.With("reserved", 3)},
 		"remove-stock":   {inventory.ErrUnknownProduct, inventory.ErrInsufficientReserved.With("reserved", 3)},
 	},
-	Answers: map[string]map[int]any{
+	Responses: map[string]map[int]any{
 		"audit-stock": {200: map[string]any{"products": 120, "movements": 4311, "violations": []any{}}},
 	},
 }
