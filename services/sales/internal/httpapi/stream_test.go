@@ -54,7 +54,7 @@ func TestStreamSendsChangesOfOtherReplicas(t *testing.T) {
 	}
 }
 
-func TestWaitEndsWhenAnremoteReplicaDecides(t *testing.T) {
+func TestWaitEndsWhenAnotherReplicaDecides(t *testing.T) {
 	t.Parallel()
 	dsn := schema(t)
 	local, remote := openWithDSN(t, dsn), openWithDSN(t, dsn)
