@@ -61,7 +61,7 @@ func described[I any](t *testing.T, m server.Manual) []byte {
 
 var boxes = server.Manual{
 	Text:      "For teams.\n\n# boxes\n\nTheir boxes.\n\n## put-box\n\nPuts a box.\n\nAnywhere.\n",
-	Refusals:  map[string][]error{"put-box": {failure.Conflict("box_full", "The box is full.").With("free", 2)}},
+	Errors:    map[string][]error{"put-box": {failure.Conflict("box_full", "The box is full.").With("free", 2)}},
 	Responses: map[string]map[int]any{"put-box": {201: map[string]any{"label": "new", "sizes": []int{1}, "kind": "small", "lids": []any{}}}},
 }
 
@@ -164,7 +164,7 @@ func TestWhatADocumentLeavesUnsaidIsFound(t *testing.T) {
 func TestAManualOfWhatThereIsNotStopsTheProgram(t *testing.T) {
 	t.Parallel()
 	for what, m := range map[string]server.Manual{
-		"text": {Text: "## get-box\n\nGets a box."}, "refusals": {Refusals: map[string][]error{"get-box": nil}},
+		"text": {Text: "## get-box\n\nGets a box."}, "errors": {Errors: map[string][]error{"get-box": nil}},
 		"responses": {Responses: map[string]map[int]any{"get-box": nil}},
 	} {
 		func() {

@@ -20,7 +20,7 @@ var manualText string
 // manual documents the operations for the teams that call them.
 var manual = server.Manual{
 	Text: manualText,
-	Refusals: map[string][]error{
+	Errors: map[string][]error{
 		"create-sale":         {sale.ErrKeyInUse, sale.ErrKeyReused},
 		"get-sale":            {sale.ErrNotFound},
 		"confirm-sale":        {sale.ErrNotFound, sale.ErrNotPending, sale.ErrNotReserved},

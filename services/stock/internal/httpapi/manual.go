@@ -16,7 +16,7 @@ var manualText string
 // manual documents the operations for the teams that call them.
 var manual = server.Manual{
 	Text: manualText,
-	Refusals: map[string][]error{
+	Errors: map[string][]error{
 		"get-product":    {catalogue.ErrNotFound},
 		"update-product": {catalogue.ErrNotFound, catalogue.ErrStale},
 		"delete-product": {catalogue.ErrNotFound, catalogue.ErrStale},
