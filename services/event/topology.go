@@ -116,7 +116,7 @@ type Permission struct {
 const matchNone = "^$"
 
 // Permissions maps services to the least permissions that they need. sales also consumes
-// the dead-letter queues of both services, and redrives messages. auth has no account.
+// both dead-letter queues, and redrives messages. auth has no account.
 var Permissions = map[string]Permission{
 	"sales": {
 		Configure: matchNone, Write: matchExactly(Exchange, RedriveExchange),

@@ -43,8 +43,8 @@ const (
 	checkViolatedMariaDB = 4025
 )
 
-// permanentErrors are the errors that a statement causes by its text or its values. To
-// repeat the statement fails again.
+// permanentErrors are the errors that a statement causes by its text or its values, so that
+// it fails again when it is repeated.
 var permanentErrors = []uint16{
 	1048, // a column cannot be null
 	1054, // unknown column

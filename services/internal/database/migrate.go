@@ -12,7 +12,7 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// migrationTimeout is the timeout of one statement of a migration. To add an index to a
+// migrationTimeout is the timeout of one statement of a migration. Adding an index to a
 // large table takes longer than a request may take.
 const migrationTimeout = time.Hour
 
