@@ -60,9 +60,9 @@ func described[I any](t *testing.T, m server.Manual) []byte {
 }
 
 var boxes = server.Manual{
-	Text:      "For teams.\n\n# boxes\n\nTheir boxes.\n\n## put-box\n\nPuts a box.\n\nAnywhere.\n",
-	Errors:    map[string][]error{"put-box": {failure.Conflict("box_full", "The box is full.").With("free", 2)}},
-	Responses: map[string]map[int]any{"put-box": {201: map[string]any{"label": "new", "sizes": []int{1}, "kind": "small", "lids": []any{}}}},
+	Text:     "For teams.\n\n# boxes\n\nTheir boxes.\n\n## put-box\n\nPuts a box.\n\nAnywhere.\n",
+	Refusals: map[string][]error{"put-box": {failure.Conflict("box_full", "The box is full.").With("free", 2)}},
+	Answers:  map[string]map[int]any{"put-box": {201: map[string]any{"label": "new", "sizes": []int{1}, "kind": "small", "lids": []any{}}}},
 }
 
 func TestExamplesAreMadeOfTheFieldsOwn(t *testing.T) {
@@ -150,7 +150,7 @@ func TestWhatADocumentLeavesUnsaidIsFound(t *testing.T) {
 	}](t, boxes))
 	noManual := gaps(described[putBox](t, server.Manual{}))
 	wrongExample := gaps(described[putBox](t, server.Manual{Text: boxes.Text,
-		Responses: map[string]map[int]any{"put-box": {200: map[string]any{"label": 7}}}}))
+		Answers: map[string]map[int]any{"put-box": {200: map[string]any{"label": 7}}}}))
 	for want, got := range map[string]string{
 		"properties/label: no example": noExample, "parameters/0: no description (id)": noDescription,
 		"put: no description": noManual, "tag boxes has no description": noManual, "the example does not fit": wrongExample,
@@ -164,8 +164,8 @@ func TestWhatADocumentLeavesUnsaidIsFound(t *testing.T) {
 func TestAManualOfWhatThereIsNotStopsTheProgram(t *testing.T) {
 	t.Parallel()
 	for what, m := range map[string]server.Manual{
-		"text": {Text: "## get-box\n\nGets a box."}, "errors": {Errors: map[string][]error{"get-box": nil}},
-		"responses": {Responses: map[string]map[int]any{"get-box": nil}},
+		"text": {Text: "## get-box\n\nGets a box."}, "refusals": {Refusals: map[string][]error{"get-box": nil}},
+		"answers": {Answers: map[string]map[int]any{"get-box": nil}},
 	} {
 		func() {
 			defer func() {

@@ -71,9 +71,9 @@ func (e examples) bodies(op *huma.Operation) {
 	if op.RequestBody != nil {
 		e.media(op.RequestBody.Content, nil)
 	}
-	responses, _ := op.Metadata[responsesMetadata].(map[int]any)
+	answers, _ := op.Metadata[answersMetadata].(map[int]any)
 	for _, status := range statuses(op, success) {
-		e.media(response(op, status).Content, responses[status])
+		e.media(response(op, status).Content, answers[status])
 	}
 }
 

@@ -18,18 +18,18 @@ type Manual struct {
 	// Text is Markdown. What stands under "# products" describes the tag products, what
 	// stands under "## get-product" the operation of that id.
 	Text string
-	// Errors are the errors by operation whose codes callers distinguish.
-	Errors map[string][]error
-	// Responses are the bodies of successful responses by operation and status, for which
-	// the examples of the single fields would contradict each other. A status below 300 that
-	// the types do not declare gets the body and headers of the declared one.
-	Responses map[string]map[int]any
+	// Refusals are failures by operation that a caller should know by their code.
+	Refusals map[string][]error
+	// Answers are the bodies of successes by operation and status, where an example made
+	// of the fields' own would contradict itself. A status below 300 that the types do
+	// not tell has the body and headers of the one they tell.
+	Answers map[string]map[int]any
 }
 
 // Names of what Describe leaves for the document in an operation's metadata.
 const (
-	errorsMetadata    = "server.errors"
-	responsesMetadata = "server.responses"
+	refusalsMetadata = "server.refusals"
+	answersMetadata  = "server.answers"
 )
 
 // Describe gives the operations of api, which are registered by now, their part of
@@ -55,17 +55,17 @@ func Describe(api huma.API, m Manual) {
 		find(strings.TrimPrefix(heading, "## ")).Description = text
 	}
 	slices.SortFunc(o.Tags, func(a, b *huma.Tag) int { return strings.Compare(a.Name, b.Name) })
-	for id, errs := range m.Errors {
+	for id, errs := range m.Refusals {
 		op := find(id)
 		known := make([]*problem.Problem, len(errs))
 		for i, err := range errs {
 			known[i] = problem.From(err)
 		}
-		op.Metadata = withEntry(op.Metadata, errorsMetadata, known)
+		op.Metadata = withEntry(op.Metadata, refusalsMetadata, known)
 	}
-	for id, bodies := range m.Responses {
+	for id, bodies := range m.Answers {
 		op := find(id)
-		op.Metadata = withEntry(op.Metadata, responsesMetadata, bodies)
+		op.Metadata = withEntry(op.Metadata, answersMetadata, bodies)
 		addStatuses(op, bodies)
 	}
 }

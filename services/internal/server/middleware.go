@@ -139,7 +139,7 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	problem.Write(w, r, problem.NotFound("No operation has this path."))
+	problem.Write(w, r, problem.NotFound("There is nothing at this path."))
 }
 
 // methodNotAllowed names the methods that the path does take (RFC 9110, 15.5.6). A

@@ -22,7 +22,7 @@ const exampleTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 // refusals gives each error status of op the problems that it stands for, each an
 // example by its code. They are made by what makes the real ones.
 func (e examples) refusals(op *huma.Operation) {
-	declared, _ := op.Metadata[errorsMetadata].([]*problem.Problem)
+	declared, _ := op.Metadata[refusalsMetadata].([]*problem.Problem)
 	byStatus := map[int][]*problem.Problem{}
 	for _, p := range append(slices.Clone(declared), e.general(op)...) {
 		byStatus[p.Status] = append(byStatus[p.Status], p)

@@ -15,7 +15,7 @@ var manualText string
 // manual is for the teams that call the operations.
 var manual = server.Manual{
 	Text: manualText,
-	Errors: map[string][]error{
+	Refusals: map[string][]error{
 		"register-user":    {account.ErrEmailTaken},
 		"register-manager": {account.ErrEmailTaken},
 		"log-in":           {account.ErrInvalidCredentials, account.ErrDisabled, tooManyAttempts},

@@ -17,10 +17,10 @@ import (
 //go:embed manual.md
 var manualText string
 
-// manual documents the operations for the teams that call them.
+// manual is for the teams that call the operations.
 var manual = server.Manual{
 	Text: manualText,
-	Errors: map[string][]error{
+	Refusals: map[string][]error{
 		"create-sale":         {sale.ErrKeyInUse, sale.ErrKeyReused},
 		"get-sale":            {sale.ErrNotFound},
 		"confirm-sale":        {sale.ErrNotFound, sale.ErrNotPending, sale.ErrNotReserved},
@@ -30,7 +30,7 @@ var manual = server.Manual{
 		"redrive-dead-letter": {deadletter.ErrNotFound},
 		"delete-dead-letter":  {deadletter.ErrNotFound},
 	},
-	Responses: map[string]map[int]any{
+	Answers: map[string]map[int]any{
 		"create-sale": {202: saleJSON(pendingSale()), 201: saleJSON(confirmedSale())},
 		"stream-sale-events": {200: "id: 900\nevent: SaleConfirmed\n" +
 			`data: {"id":900,"type":"SaleConfirmed","at":"2026-11-22T10:15:31Z","data":{"saleId":42,"items":[{"productId":7,"quantity":2}]}}` + "\n\n"},

@@ -13,10 +13,10 @@ import (
 //go:embed manual.md
 var manualText string
 
-// manual documents the operations for the teams that call them.
+// manual is for the teams that call the operations.
 var manual = server.Manual{
 	Text: manualText,
-	Errors: map[string][]error{
+	Refusals: map[string][]error{
 		"get-product":    {catalogue.ErrNotFound},
 		"update-product": {catalogue.ErrNotFound, catalogue.ErrStale},
 		"delete-product": {catalogue.ErrNotFound, catalogue.ErrStale},
@@ -28,7 +28,7 @@ var manual = server.Manual{
 		"release-stock":  {inventory.ErrUnknownProduct, inventory.ErrInsufficientReserved.With("reserved", 3)},
 		"remove-stock":   {inventory.ErrUnknownProduct, inventory.ErrInsufficientReserved.With("reserved", 3)},
 	},
-	Responses: map[string]map[int]any{
+	Answers: map[string]map[int]any{
 		"audit-stock": {200: map[string]any{"products": 120, "movements": 4311, "violations": []any{}}},
 	},
 }
