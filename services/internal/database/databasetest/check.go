@@ -15,7 +15,7 @@ type Exception struct {
 	MaxRows int64
 	// AllowScan allows a statement to scan a table.
 	AllowScan bool
-	// Reason tells why the statement is acceptable.
+	// Reason is why the statement is acceptable.
 	Reason string
 }
 
