@@ -11,17 +11,17 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// What an event may allocate on its way: an order is four of them, each written once
-// and read once.
+// Allocation budgets per event. An order takes four events, each of which is encoded once
+// and decoded once.
 const (
-	writeBudget = 9
-	readBudget  = 26
+	encodeBudget = 9
+	decodeBudget = 26
 )
 
-var one = event.SaleCreated{SaleID: 42, CustomerID: 5, Items: []event.Item{{ProductID: 7, Quantity: 2}}}
+var sampleEvent = event.SaleCreated{SaleID: 42, CustomerID: 5, Items: []event.Item{{ProductID: 7, Quantity: 2}}}
 
-func write(t testing.TB) []byte {
-	e, err := event.New("sales", one, at, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+func encode(t testing.TB) []byte {
+	e, err := event.New("sales", sampleEvent, at, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func write(t testing.TB) []byte {
 	return body
 }
 
-func read(t testing.TB, body []byte) {
+func decode(t testing.TB, body []byte) {
 	e, err := event.Parse(body)
 	if err == nil {
 		_, err = event.Decode[event.SaleCreated](e)
@@ -42,29 +42,29 @@ func read(t testing.TB, body []byte) {
 	}
 }
 
-// TestAnEventStaysWithinItsBudget is not parallel: what other tests allocate would count.
-func TestAnEventStaysWithinItsBudget(t *testing.T) { //nolint:paralleltest // see above
-	body := write(t)
-	if got := testing.AllocsPerRun(500, func() { write(t) }); got > writeBudget {
-		t.Errorf("written: %.0f allocations, the budget is %d", got, writeBudget)
+// TestEventAllocations is not parallel, because the allocations of other tests would be counted.
+func TestEventAllocations(t *testing.T) { //nolint:paralleltest // see above
+	body := encode(t)
+	if got := testing.AllocsPerRun(500, func() { encode(t) }); got > encodeBudget {
+		t.Errorf("encode: %.0f allocations, the budget is %d", got, encodeBudget)
 	}
-	if got := testing.AllocsPerRun(500, func() { read(t, body) }); got > readBudget {
-		t.Errorf("read: %.0f allocations, the budget is %d", got, readBudget)
+	if got := testing.AllocsPerRun(500, func() { decode(t, body) }); got > decodeBudget {
+		t.Errorf("decode: %.0f allocations, the budget is %d", got, decodeBudget)
 	}
 }
 
 func BenchmarkEvent(b *testing.B) {
-	body := write(b)
-	b.Run("write", func(b *testing.B) {
+	body := encode(b)
+	b.Run("encode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			write(b)
+			encode(b)
 		}
 	})
-	b.Run("read", func(b *testing.B) {
+	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			read(b, body)
+			decode(b, body)
 		}
 	})
 }

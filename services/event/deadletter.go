@@ -2,15 +2,18 @@ package event
 
 import "time"
 
-// DeadLetter is a message that a consumer refused, as the broker handed it on. Its
-// text may be anything.
+// DeadLetter is a message that a consumer rejected, as the broker dead-lettered it. The
+// message may be malformed, so none of its properties is validated.
 type DeadLetter struct {
-	// Queue it was refused from.
+	// Queue is the queue from which the message was dead-lettered.
 	Queue string
-	// Reason is the broker's word for it: "rejected" or "delivery_limit".
+	// Reason is the broker's reason: "rejected" or "delivery_limit".
 	Reason string
+	// DiedAt is the time at which the broker dead-lettered the message.
 	DiedAt time.Time
 
+	// MessageID, Type, Correlation and ContentType are AMQP properties of the message,
+	// TraceParent is its header traceparent. Each may be empty.
 	MessageID, Type, Correlation, TraceParent, ContentType string
 
 	Body []byte

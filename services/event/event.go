@@ -1,10 +1,10 @@
-// Package event is the only vocabulary that crosses a service border: the events
-// and their wire form, and the RabbitMQ topology that carries them.
+// Package event defines the events that services exchange, their wire format, and the
+// RabbitMQ topology that routes them.
 //
-// An event travels as a CloudEvents 1.0 JSON document. Its type names the Go type
-// of its data; its subject and the AMQP correlation id are the sale it is about
-// (the product, for ProductChanged). The golden files in testdata pin the form:
-// a field may be added, none may be renamed or removed within a version.
+// An event is a CloudEvents 1.0 JSON document. Its type is the name of the Go type of
+// its data. Its subject and its AMQP correlation id are the id of its sale, or of the
+// product for ProductChanged. The golden files in testdata fix the format: within a
+// version a field may be added, but none may be renamed or removed.
 package event
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// Names of the events; each is also the routing key and the AMQP type property.
+// Names of the events. Each is also a routing key and the AMQP type property.
 const (
 	SaleCreatedType               = "SaleCreated"
 	SaleItemsReservedResponseType = "SaleItemsReservedResponse"
@@ -30,15 +30,14 @@ const (
 	ProductChangedType            = "ProductChanged"
 )
 
-// Reasons of a SaleCanceled.
+// Reasons of a SaleCanceled event.
 const (
 	ReasonCustomer = "customer"
 	ReasonExpired  = "expired"
 )
 
-// ReasonInsufficientStock is the reason of a SaleCreationFailed whose products
-// exist but fall short; ReasonUnknownProduct of one that names a product which
-// does not exist or has left the catalogue.
+// Reasons of a SaleCreationFailed event: fewer goods are available than were ordered, or
+// a product does not exist or was deleted from the catalogue.
 const (
 	ReasonInsufficientStock = "insufficient_stock"
 	ReasonUnknownProduct    = "unknown_product"
@@ -50,7 +49,7 @@ type Item struct {
 	Quantity  int64 `json:"quantity"`
 }
 
-// PricedItem is a line with the unit price it was reserved at.
+// PricedItem is a line with the unit price at which it was reserved.
 type PricedItem struct {
 	ProductID int64           `json:"productId"`
 	Quantity  int64           `json:"quantity"`
@@ -64,21 +63,21 @@ type Shortage struct {
 	Available int64 `json:"available"`
 }
 
-// SaleCreated asks stock to reserve all items of a sale, or none.
+// SaleCreated is the command to reserve all items of a sale, or none.
 type SaleCreated struct {
 	SaleID     int64  `json:"saleId"`
 	CustomerID int64  `json:"customerId"`
 	Items      []Item `json:"items"`
 }
 
-// SaleItemsReservedResponse says that every item is reserved, and at what price.
+// SaleItemsReservedResponse reports that every item is reserved, with its price.
 type SaleItemsReservedResponse struct {
 	SaleID        int64        `json:"saleId"`
 	CustomerID    int64        `json:"customerId"`
 	ItemsReserved []PricedItem `json:"itemsReserved"`
 }
 
-// SaleCreationFailed says that nothing was reserved, and why.
+// SaleCreationFailed reports that nothing was reserved, with the reason.
 type SaleCreationFailed struct {
 	SaleID     int64      `json:"saleId"`
 	CustomerID int64      `json:"customerId"`
@@ -86,46 +85,49 @@ type SaleCreationFailed struct {
 	Shortages  []Shortage `json:"shortages"`
 }
 
-// SaleConfirmed lets the reserved goods leave the stock.
+// SaleConfirmed is the command to remove the reserved goods from the stock.
 type SaleConfirmed struct {
 	SaleID int64  `json:"saleId"`
 	Items  []Item `json:"items"`
 }
 
-// SaleCanceled returns what the sale holds, now or when its SaleCreated arrives.
+// SaleCanceled is the command to release the reservation of a sale. When it arrives
+// before the sale's SaleCreated, nothing is reserved for the sale.
 type SaleCanceled struct {
 	SaleID int64  `json:"saleId"`
 	Reason string `json:"reason"`
 }
 
-// StockReleased says that the goods of a confirmed sale left the stock.
+// StockReleased reports that the goods of a confirmed sale were removed from the stock.
 type StockReleased struct {
 	SaleID     int64     `json:"saleId"`
 	Items      []Item    `json:"items"`
 	ReleasedAt time.Time `json:"releasedAt"`
 }
 
-// StockCanceled says that the reservation of a canceled sale was returned.
+// StockCanceled reports that the reservation of a canceled sale was released. Items is
+// empty when the sale had none.
 type StockCanceled struct {
 	SaleID int64  `json:"saleId"`
 	Items  []Item `json:"items"`
 }
 
-// ProductChanged says that cached answers about a product are stale.
+// ProductChanged reports that cached responses about a product are stale.
 type ProductChanged struct {
 	ProductID int64 `json:"productId"`
 	Deleted   bool  `json:"deleted"`
 }
 
-// Data is implemented by every event's data.
+// Data is implemented by the data of every event.
 type Data interface {
-	// EventType is the name of the event.
+	// EventType returns the name of the event.
 	EventType() string
-	// Key is what the event is about, in decimal: its sale, or its product.
+	// Key returns the id, in decimal, of the event's sale, or of its product for
+	// ProductChanged. It is the subject of the event.
 	Key() string
 }
 
-func id(n int64) string { return strconv.FormatInt(n, 10) }
+func formatID(n int64) string { return strconv.FormatInt(n, 10) }
 
 func (SaleCreated) EventType() string               { return SaleCreatedType }
 func (SaleItemsReservedResponse) EventType() string { return SaleItemsReservedResponseType }
@@ -136,28 +138,30 @@ func (StockReleased) EventType() string             { return StockReleasedType }
 func (StockCanceled) EventType() string             { return StockCanceledType }
 func (ProductChanged) EventType() string            { return ProductChangedType }
 
-func (e SaleCreated) Key() string               { return id(e.SaleID) }
-func (e SaleItemsReservedResponse) Key() string { return id(e.SaleID) }
-func (e SaleCreationFailed) Key() string        { return id(e.SaleID) }
-func (e SaleConfirmed) Key() string             { return id(e.SaleID) }
-func (e SaleCanceled) Key() string              { return id(e.SaleID) }
-func (e StockReleased) Key() string             { return id(e.SaleID) }
-func (e StockCanceled) Key() string             { return id(e.SaleID) }
-func (e ProductChanged) Key() string            { return id(e.ProductID) }
+func (e SaleCreated) Key() string               { return formatID(e.SaleID) }
+func (e SaleItemsReservedResponse) Key() string { return formatID(e.SaleID) }
+func (e SaleCreationFailed) Key() string        { return formatID(e.SaleID) }
+func (e SaleConfirmed) Key() string             { return formatID(e.SaleID) }
+func (e SaleCanceled) Key() string              { return formatID(e.SaleID) }
+func (e StockReleased) Key() string             { return formatID(e.SaleID) }
+func (e StockCanceled) Key() string             { return formatID(e.SaleID) }
+func (e ProductChanged) Key() string            { return formatID(e.ProductID) }
 
-// ContentType of every message (CloudEvents 1.0, JSON event format).
+// ContentType is the media type of every message (CloudEvents 1.0, JSON event format).
 const ContentType = "application/cloudevents+json"
 
-// SpecVersion is the CloudEvents version, DataVersion the version of our data.
+// SpecVersion is the version of CloudEvents, DataVersion the version of the data types
+// in this package.
 const (
 	SpecVersion = "1.0"
 	DataVersion = "1"
 )
 
-// MaxBytes bounds an envelope: a sale of 100 lines takes less than 8 KiB.
+// MaxBytes is the maximum size of an encoded envelope in bytes. A sale of 100 lines
+// takes less than 8 KiB.
 const MaxBytes = 64 << 10
 
-// Envelope is the wire form of an event.
+// Envelope is the wire format of an event.
 type Envelope struct {
 	SpecVersion     string          `json:"specversion"`
 	ID              uuid.UUID       `json:"id"`
@@ -171,16 +175,16 @@ type Envelope struct {
 	Data            json.RawMessage `json:"data"`
 }
 
-// ErrInvalid is wrapped by every refusal of Parse and Decode: the message can
-// never be processed, however often it is delivered.
+// ErrInvalid is wrapped by every error of Parse and Decode. Such a message can never be
+// processed, however often it is delivered.
 var ErrInvalid = errors.New("invalid event")
 
-// New wraps data that service (auth, sales, stock) says at the given time.
-// traceParent may be empty.
+// New returns a new event of a service ("sales" or "stock") with a new id. traceParent
+// may be empty.
 func New(service string, data Data, at time.Time, traceParent string) (Envelope, error) {
 	eventID, err := uuid.NewV7()
 	if err != nil {
-		return Envelope{}, fmt.Errorf("make an event id: %w", err)
+		return Envelope{}, fmt.Errorf("create an event id: %w", err)
 	}
 	raw, err := json.Marshal(data)
 	if err != nil {
@@ -194,12 +198,12 @@ func New(service string, data Data, at time.Time, traceParent string) (Envelope,
 	}, nil
 }
 
-// Parse reads an envelope. It ignores unknown fields and refuses a version it
-// does not know.
+// Parse decodes an envelope. It ignores unknown fields. It returns ErrInvalid for a body
+// that is malformed or longer than MaxBytes, and for an unknown version.
 func Parse(body []byte) (Envelope, error) {
 	var e Envelope
 	if len(body) > MaxBytes {
-		return e, fmt.Errorf("%w: %d bytes, at most %d are read", ErrInvalid, len(body), MaxBytes)
+		return e, fmt.Errorf("%w: %d bytes exceed the limit of %d", ErrInvalid, len(body), MaxBytes)
 	}
 	if err := json.Unmarshal(body, &e); err != nil {
 		return e, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -217,7 +221,9 @@ func Parse(body []byte) (Envelope, error) {
 	return e, nil
 }
 
-// Decode reads the data of an envelope whose type is T's.
+// Decode decodes the data of an envelope. It returns ErrInvalid when the envelope is of
+// another type than T, when its data is malformed or out of range, or when its subject
+// is not the key of its data.
 func Decode[T Data](e Envelope) (T, error) {
 	var data T
 	if e.Type != data.EventType() {
@@ -227,47 +233,48 @@ func Decode[T Data](e Envelope) (T, error) {
 		return data, fmt.Errorf("%w: data of %s: %w", ErrInvalid, e.Type, err)
 	}
 	if data.Key() == "0" || data.Key() != e.Subject {
-		return data, fmt.Errorf("%w: %s about %q has data about %q", ErrInvalid, e.Type, e.Subject, data.Key())
+		return data, fmt.Errorf("%w: subject of %s is %q, but the key of its data is %q", ErrInvalid, e.Type, e.Subject, data.Key())
 	}
-	if checked, ok := any(data).(interface{ check() error }); ok {
-		if err := checked.check(); err != nil {
+	if v, ok := any(data).(interface{ validate() error }); ok {
+		if err := v.validate(); err != nil {
 			return data, fmt.Errorf("%w: data of %s: %w", ErrInvalid, e.Type, err)
 		}
 	}
 	return data, nil
 }
 
-func (e SaleCreated) check() error   { return checkItems(e.Items) }
-func (e SaleConfirmed) check() error { return checkItems(e.Items) }
+func (e SaleCreated) validate() error   { return validateItems(e.Items) }
+func (e SaleConfirmed) validate() error { return validateItems(e.Items) }
 
-func checkItems(items []Item) error {
+func validateItems(items []Item) error {
 	for _, it := range items {
 		if it.ProductID < 1 || it.Quantity < 1 {
-			return fmt.Errorf("%d of product %d", it.Quantity, it.ProductID)
+			return fmt.Errorf("quantity %d of product %d", it.Quantity, it.ProductID)
 		}
 	}
 	return nil
 }
 
-// maxDigits of a price. What is computed with a decimal of a great exponent takes all
-// memory, however short it is written.
-const maxDigits = 20
+// maxPriceDigits is the maximum number of digits of a price. Prices are limited before
+// they are computed with, because arithmetic on a decimal with a large exponent can
+// exhaust the memory, however short its text is.
+const maxPriceDigits = 20
 
-func (e SaleItemsReservedResponse) check() error {
+func (e SaleItemsReservedResponse) validate() error {
 	for _, it := range e.ItemsReserved {
 		if it.ProductID < 1 || it.Quantity < 1 {
-			return fmt.Errorf("%d of product %d", it.Quantity, it.ProductID)
+			return fmt.Errorf("quantity %d of product %d", it.Quantity, it.ProductID)
 		}
-		if exp := it.Price.Exponent(); exp < -2 || exp > 0 || it.Price.NumDigits() > maxDigits || it.Price.IsNegative() {
-			return fmt.Errorf("the price of product %d is no amount of money", it.ProductID)
+		if exp := it.Price.Exponent(); exp < -2 || exp > 0 || it.Price.NumDigits() > maxPriceDigits || it.Price.IsNegative() {
+			return fmt.Errorf("the price of product %d is not an amount of money", it.ProductID)
 		}
 	}
 	return nil
 }
 
-// FirstID is the smallest id an event made at t or later can have: a UUIDv7 begins
-// with its time in milliseconds (RFC 9562, section 5.7). So a table keyed by event
-// id is in the order of time, and needs no index of its own to find old rows.
+// FirstID returns the smallest id of the events that are created at t or later. A UUIDv7
+// begins with its time in milliseconds (RFC 9562, section 5.7), so that a table whose
+// primary key is the event id needs no further index to find old rows.
 func FirstID(t time.Time) uuid.UUID {
 	var first uuid.UUID
 	ms := uint64(t.UnixMilli())

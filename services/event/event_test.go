@@ -37,7 +37,7 @@ func samples() []event.Data {
 	}
 }
 
-func TestWireFormIsPinned(t *testing.T) {
+func TestWireFormatMatchesGoldenFiles(t *testing.T) {
 	t.Parallel()
 	for _, data := range samples() {
 		t.Run(data.EventType(), func(t *testing.T) {
@@ -63,13 +63,13 @@ func TestWireFormIsPinned(t *testing.T) {
 				t.Fatal(err)
 			}
 			if !bytes.Equal(want, got) {
-				t.Errorf("wire form changed (-want +got):\n%s", cmp.Diff(string(want), string(got)))
+				t.Errorf("wire format changed (-want +got):\n%s", cmp.Diff(string(want), string(got)))
 			}
 		})
 	}
 }
 
-func TestParseAndDecodeGiveBackWhatWasSent(t *testing.T) {
+func TestParseAndDecodeReturnEncodedEvent(t *testing.T) {
 	t.Parallel()
 	sent := event.SaleCreated{SaleID: 42, CustomerID: 5, Items: []event.Item{{ProductID: 7, Quantity: 2}}}
 	e, err := event.New("sales", sent, at, "")
@@ -93,12 +93,12 @@ func TestParseAndDecodeGiveBackWhatWasSent(t *testing.T) {
 	}
 }
 
-func TestParseRefusesWhatItCannotKnow(t *testing.T) {
+func TestParseAndDecodeRejectInvalidEvents(t *testing.T) {
 	t.Parallel()
 	valid := `{"specversion":"1.0","id":"019b0000-0000-7000-8000-000000000001","type":"SaleCanceled",` +
 		`"subject":"42","dataversion":"1","data":{"saleId":42,"reason":"customer"}}`
 	if _, err := event.Parse([]byte(valid)); err != nil {
-		t.Fatalf("valid envelope refused: %v", err)
+		t.Fatalf("valid envelope rejected: %v", err)
 	}
 	cases := map[string]string{
 		"not JSON":        `{`,
@@ -107,7 +107,7 @@ func TestParseRefusesWhatItCannotKnow(t *testing.T) {
 		"later version":   replace(valid, `"dataversion":"1"`, `"dataversion":"2"`),
 		"no version":      replace(valid, `"dataversion":"1",`, ``),
 		"no id":           replace(valid, `"id":"019b0000-0000-7000-8000-000000000001",`, ``),
-		"id is no UUID":   replace(valid, `019b0000-0000-7000-8000-000000000001`, `x`),
+		"malformed id":    replace(valid, `019b0000-0000-7000-8000-000000000001`, `x`),
 		"no type":         replace(valid, `"type":"SaleCanceled",`, ``),
 		"larger than max": `{"pad":"` + string(bytes.Repeat([]byte("x"), event.MaxBytes)) + `"}`,
 	}
@@ -117,9 +117,9 @@ func TestParseRefusesWhatItCannotKnow(t *testing.T) {
 		}
 	}
 	for name, body := range map[string]string{
-		"data of another sale": replace(valid, `"subject":"42"`, `"subject":"43"`),
-		"another type":         replace(valid, `"type":"SaleCanceled"`, `"type":"SaleCreated"`),
-		"data is no object":    replace(valid, `{"saleId":42,"reason":"customer"}`, `7`),
+		"data of another sale":  replace(valid, `"subject":"42"`, `"subject":"43"`),
+		"another type":          replace(valid, `"type":"SaleCanceled"`, `"type":"SaleCreated"`),
+		"data is not an object": replace(valid, `{"saleId":42,"reason":"customer"}`, `7`),
 	} {
 		e, err := event.Parse([]byte(body))
 		if err != nil {
@@ -131,15 +131,15 @@ func TestParseRefusesWhatItCannotKnow(t *testing.T) {
 	}
 }
 
-func TestNumbersThatNoSaleHasAreInvalid(t *testing.T) {
+func TestDecodeRejectsNumbersOutOfRange(t *testing.T) {
 	t.Parallel()
 	envelope := func(kind, data string) event.Envelope {
 		return event.Envelope{Type: kind, Subject: "1", Data: json.RawMessage(data)}
 	}
 	for _, items := range []string{`{"productId":1,"quantity":0}`, `{"productId":1,"quantity":-1}`, `{"productId":0,"quantity":1}`} {
 		for kind, err := range map[string]error{
-			event.SaleCreatedType:   fails[event.SaleCreated](envelope(event.SaleCreatedType, `{"saleId":1,"items":[`+items+`]}`)),
-			event.SaleConfirmedType: fails[event.SaleConfirmed](envelope(event.SaleConfirmedType, `{"saleId":1,"items":[`+items+`]}`)),
+			event.SaleCreatedType:   decodeError[event.SaleCreated](envelope(event.SaleCreatedType, `{"saleId":1,"items":[`+items+`]}`)),
+			event.SaleConfirmedType: decodeError[event.SaleConfirmed](envelope(event.SaleConfirmedType, `{"saleId":1,"items":[`+items+`]}`)),
 		} {
 			if !errors.Is(err, event.ErrInvalid) {
 				t.Errorf("%s of %s: %v, want ErrInvalid", kind, items, err)
@@ -149,7 +149,7 @@ func TestNumbersThatNoSaleHasAreInvalid(t *testing.T) {
 	for price, valid := range map[string]bool{
 		"19.99": true, "0": true, "-1": false, "1.999": false, "1e500000000": false, "1e-500000000": false, "123456789012345678901": false,
 	} {
-		err := fails[event.SaleItemsReservedResponse](envelope(event.SaleItemsReservedResponseType,
+		err := decodeError[event.SaleItemsReservedResponse](envelope(event.SaleItemsReservedResponseType,
 			`{"saleId":1,"itemsReserved":[{"productId":1,"quantity":1,"price":"`+price+`"}]}`))
 		if valid != (err == nil) || err != nil && !errors.Is(err, event.ErrInvalid) {
 			t.Errorf("price %s: %v, want it valid: %v", price, err, valid)
@@ -157,12 +157,12 @@ func TestNumbersThatNoSaleHasAreInvalid(t *testing.T) {
 	}
 }
 
-func fails[T event.Data](e event.Envelope) error {
+func decodeError[T event.Data](e event.Envelope) error {
 	_, err := event.Decode[T](e)
 	return err
 }
 
-func TestEveryRoutedEventMayBePublishedByExactlyOneService(t *testing.T) {
+func TestEachEventHasExactlyOnePublisher(t *testing.T) {
 	t.Parallel()
 	for _, data := range samples() {
 		var publishers []string
@@ -174,18 +174,18 @@ func TestEveryRoutedEventMayBePublishedByExactlyOneService(t *testing.T) {
 		if len(publishers) != 1 {
 			t.Errorf("%s may be published by %v, want exactly one service", data.EventType(), publishers)
 		}
-		if routed := event.Routed(data.EventType()); routed != (data.EventType() != event.ProductChangedType) {
-			t.Errorf("Routed(%s) = %v", data.EventType(), routed)
+		if routed := event.IsRouted(data.EventType()); routed != (data.EventType() != event.ProductChangedType) {
+			t.Errorf("IsRouted(%s) = %v", data.EventType(), routed)
 		}
 	}
 }
 
-func TestAServiceReadsOnlyItsOwnQueueAndSalesTheDeadLetters(t *testing.T) {
+func TestServicesConsumeOnlyTheirQueues(t *testing.T) {
 	t.Parallel()
 	readers := map[string][]string{}
 	for _, q := range event.Queues {
 		for service, p := range event.Permissions {
-			for _, name := range []string{q.Name, q.Dead()} {
+			for _, name := range []string{q.Name, q.DeadLetterQueue()} {
 				if regexp.MustCompile(p.Read).MatchString(name) {
 					readers[name] = append(readers[name], service)
 				}
@@ -193,13 +193,13 @@ func TestAServiceReadsOnlyItsOwnQueueAndSalesTheDeadLetters(t *testing.T) {
 		}
 	}
 	want := map[string][]string{event.StockQueue: {"stock"}, event.SalesQueue: {"sales"},
-		event.StockQueue + event.DeadSuffix: {"sales"}, event.SalesQueue + event.DeadSuffix: {"sales"}}
+		event.StockQueue + event.DeadLetterSuffix: {"sales"}, event.SalesQueue + event.DeadLetterSuffix: {"sales"}}
 	if diff := cmp.Diff(want, readers); diff != "" {
 		t.Errorf("readers of each queue (-want +got):\n%s", diff)
 	}
 	for _, q := range event.Queues {
-		if limit, _ := q.DeadArguments()["x-delivery-limit"].(int64); limit < 1e6 {
-			t.Errorf("%s drops a message after %d deliveries, with nowhere to go", q.Dead(), limit)
+		if limit, _ := q.DeadLetterArguments()["x-delivery-limit"].(int64); limit < 1e6 {
+			t.Errorf("%s drops a message after %d deliveries", q.DeadLetterQueue(), limit)
 		}
 	}
 	if slices.ContainsFunc(event.Queues, func(q event.Queue) bool { return q.Arguments()["x-queue-type"] != "quorum" }) {
@@ -207,7 +207,7 @@ func TestAServiceReadsOnlyItsOwnQueueAndSalesTheDeadLetters(t *testing.T) {
 	}
 }
 
-func TestFirstIDSplitsIdsByTime(t *testing.T) {
+func TestFirstIDSeparatesIDsByTime(t *testing.T) {
 	t.Parallel()
 	before := time.Now().Add(-time.Millisecond)
 	e, err := event.New("sales", event.SaleCanceled{SaleID: 1}, at, "")
@@ -216,10 +216,10 @@ func TestFirstIDSplitsIdsByTime(t *testing.T) {
 	}
 	after := time.Now().Add(2 * time.Millisecond)
 	if first := event.FirstID(before); bytes.Compare(first[:], e.ID[:]) > 0 {
-		t.Errorf("FirstID(%s) = %s is after %s, which was made later", before, first, e.ID)
+		t.Errorf("FirstID(%s) = %s is after %s, which was created later", before, first, e.ID)
 	}
 	if first := event.FirstID(after); bytes.Compare(first[:], e.ID[:]) < 0 {
-		t.Errorf("FirstID(%s) = %s is before %s, which was made earlier", after, first, e.ID)
+		t.Errorf("FirstID(%s) = %s is before %s, which was created earlier", after, first, e.ID)
 	}
 }
 

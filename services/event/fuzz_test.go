@@ -9,8 +9,8 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// FuzzParse reads any bytes as an envelope and as each kind of data: they decode or are
-// invalid, and a price that decodes can be computed with.
+// FuzzParse decodes any bytes as an envelope and as each type of data. Each call succeeds
+// or returns ErrInvalid, and a decoded price can be rounded.
 func FuzzParse(f *testing.F) {
 	golden, err := filepath.Glob("testdata/*.json")
 	if err != nil || len(golden) == 0 {
@@ -35,9 +35,9 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		for _, decode := range []func(event.Envelope) error{
-			decoded[event.SaleCreated], decoded[event.SaleItemsReservedResponse], decoded[event.SaleCreationFailed],
-			decoded[event.SaleConfirmed], decoded[event.SaleCanceled], decoded[event.StockReleased],
-			decoded[event.StockCanceled], decoded[event.ProductChanged],
+			decodeAndRound[event.SaleCreated], decodeAndRound[event.SaleItemsReservedResponse], decodeAndRound[event.SaleCreationFailed],
+			decodeAndRound[event.SaleConfirmed], decodeAndRound[event.SaleCanceled], decodeAndRound[event.StockReleased],
+			decodeAndRound[event.StockCanceled], decodeAndRound[event.ProductChanged],
 		} {
 			if err := decode(e); err != nil && !errors.Is(err, event.ErrInvalid) {
 				t.Fatalf("Decode(%q): %v, want ErrInvalid", body, err)
@@ -46,7 +46,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-func decoded[T event.Data](e event.Envelope) error {
+func decodeAndRound[T event.Data](e event.Envelope) error {
 	data, err := event.Decode[T](e)
 	if reserved, ok := any(data).(event.SaleItemsReservedResponse); ok && err == nil {
 		for _, it := range reserved.ItemsReserved {

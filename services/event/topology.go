@@ -2,71 +2,73 @@ package event
 
 import "strings"
 
-// Names of the broker's objects. There is one virtual host per stack, so they are
-// the same in each.
+// Names of the broker's objects. Each stack has its own virtual host, so the names are
+// the same for all stacks.
 const (
-	// Exchange is the topic exchange every event is published to; the routing key
-	// is the event's name.
+	// Exchange is the topic exchange to which every event is published. The routing key
+	// is the name of the event.
 	Exchange = "ecommerce.events"
-	// DeadLetters is the direct exchange that takes what a consumer refused; the
-	// routing key is the name of the queue it was refused from.
-	DeadLetters = "ecommerce.dead-letters"
+	// DeadLetterExchange is the direct exchange for messages that a consumer rejected.
+	// The routing key is the name of the queue from which the message was rejected.
+	DeadLetterExchange = "ecommerce.dead-letters"
 
-	// StockQueue carries what sales says to stock.
+	// StockQueue is the queue of the events that sales publishes and stock consumes.
 	StockQueue = "stock.sale-events"
-	// SalesQueue carries what stock answers.
+	// SalesQueue is the queue of the events that stock publishes and sales consumes.
 	SalesQueue = "sales.stock-events"
-	// DeadSuffix of the queue that keeps what was refused until sales takes it over.
-	DeadSuffix = ".dead"
-	// Redrive is the direct exchange by which a manager sends what was refused to its
-	// queue again; the routing key is the queue's name.
-	Redrive = "ecommerce.redrive"
-	// GatewayQueuePrefix begins the name of each gateway's own exclusive,
-	// auto-delete queue.
+	// DeadLetterSuffix ends the name of a dead-letter queue, from which sales stores the
+	// messages in its database.
+	DeadLetterSuffix = ".dead"
+	// RedriveExchange is the direct exchange through which a manager sends dead letters
+	// back to their queue. The routing key is the name of the queue.
+	RedriveExchange = "ecommerce.redrive"
+	// GatewayQueuePrefix begins the name of the exclusive, auto-deleted queue that each
+	// gateway replica declares.
 	GatewayQueuePrefix = "gateway."
 )
 
-// DeliveryLimit is how often a quorum queue delivers a message that comes back
-// unacknowledged, before it is dead-lettered. Consumers retry in place when a
-// dependency is down, so only crashes and lost connections count; but these count
-// for everything a consumer had fetched, so the limit is far above what a bad day
-// of restarts brings.
+// DeliveryLimit is the number of times a quorum queue redelivers an unacknowledged
+// message before it dead-letters it. Consumers retry without returning the message while
+// a dependency is down, so that only crashes and lost connections count. These count for
+// every message that a consumer had prefetched, so the limit is far above the number of
+// restarts that is expected.
 const DeliveryLimit = 100
 
-// Queue is a durable quorum queue and the events routed to it.
+// Queue is a durable quorum queue with the names of the events that are routed to it.
 type Queue struct {
 	Name   string
 	Events []string
 }
 
-// Dead is the queue that keeps what was refused from q.
-func (q Queue) Dead() string { return q.Name + DeadSuffix }
+// DeadLetterQueue returns the name of the queue for messages that were rejected from q.
+func (q Queue) DeadLetterQueue() string { return q.Name + DeadLetterSuffix }
 
-// Arguments the queue is declared with: dead-lettering at least once, which
-// quorum queues offer together with overflow reject-publish.
+// Arguments returns the arguments with which the queue is declared. Quorum queues
+// support at-least-once dead-lettering only together with overflow reject-publish.
 func (q Queue) Arguments() map[string]any {
 	return map[string]any{
 		"x-queue-type":              "quorum",
 		"x-delivery-limit":          int64(DeliveryLimit),
-		"x-dead-letter-exchange":    DeadLetters,
+		"x-dead-letter-exchange":    DeadLetterExchange,
 		"x-dead-letter-routing-key": q.Name,
 		"x-dead-letter-strategy":    "at-least-once",
 		"x-overflow":                "reject-publish",
 	}
 }
 
-// deadDeliveryLimit of a queue that keeps what was refused. RabbitMQ 4 drops a message
-// after 20 deliveries where there is no limit of one's own
-// (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling), and from here it
+// deadLetterDeliveryLimit is the delivery limit of a dead-letter queue. Without a limit,
+// RabbitMQ 4 drops a message after 20 deliveries
+// (https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling), and a dead letter
 // would be lost.
-const deadDeliveryLimit = 1_000_000_000
+const deadLetterDeliveryLimit = 1_000_000_000
 
-// DeadArguments of the queue that keeps what was refused from q.
-func (q Queue) DeadArguments() map[string]any {
-	return map[string]any{"x-queue-type": "quorum", "x-delivery-limit": int64(deadDeliveryLimit)}
+// DeadLetterArguments returns the arguments with which the dead-letter queue of q is
+// declared.
+func (q Queue) DeadLetterArguments() map[string]any {
+	return map[string]any{"x-queue-type": "quorum", "x-delivery-limit": int64(deadLetterDeliveryLimit)}
 }
 
-// Queues of a stack.
+// Queues are the durable queues of a stack.
 var Queues = []Queue{
 	{Name: StockQueue, Events: []string{SaleCreatedType, SaleConfirmedType, SaleCanceledType}},
 	{Name: SalesQueue, Events: []string{
@@ -74,25 +76,26 @@ var Queues = []Queue{
 	}},
 }
 
-// Exchanges of a stack, all durable, by name and kind.
-var Exchanges = map[string]string{Exchange: "topic", DeadLetters: "direct", Redrive: "direct"}
+// Exchanges maps the names of the exchanges of a stack, all durable, to their types.
+var Exchanges = map[string]string{Exchange: "topic", DeadLetterExchange: "direct", RedriveExchange: "direct"}
 
-// Binding brings a queue what is published to an exchange with a key.
+// Binding routes messages that are published to an exchange with a routing key to a
+// queue.
 type Binding struct{ Exchange, Queue, Key string }
 
-// Bindings of q and of the queue that keeps what was refused from it.
+// Bindings returns the bindings of q and of its dead-letter queue.
 func (q Queue) Bindings() []Binding {
-	bindings := []Binding{{DeadLetters, q.Dead(), q.Name}, {Redrive, q.Name, q.Name}}
+	bindings := []Binding{{DeadLetterExchange, q.DeadLetterQueue(), q.Name}, {RedriveExchange, q.Name, q.Name}}
 	for _, name := range q.Events {
 		bindings = append(bindings, Binding{Exchange, q.Name, name})
 	}
 	return bindings
 }
 
-// Routed says whether some durable queue must take an event of this type. Such an
-// event is published mandatory, and one that comes back was not published.
-// ProductChanged goes to whichever gateways listen, possibly none.
-func Routed(eventType string) bool {
+// IsRouted reports whether a durable queue receives events of this type. Such an event is
+// published with the mandatory flag, and counts as not published when the broker returns
+// it. ProductChanged is only routed to the gateways that are connected, possibly none.
+func IsRouted(eventType string) bool {
 	for _, q := range Queues {
 		for _, name := range q.Events {
 			if name == eventType {
@@ -103,37 +106,35 @@ func Routed(eventType string) bool {
 	return false
 }
 
-// Permission is what a service's broker account may do: RabbitMQ's regular
-// expressions over object names, and over the routing keys it may publish to
-// Exchange with.
+// Permission holds the permissions of a service's broker account: regular expressions
+// for the names of objects, and for the routing keys that it may use on Exchange.
 type Permission struct {
 	Configure, Write, Read string
 	TopicWrite, TopicRead  string
 }
 
-const nothing = "^$"
+const matchNone = "^$"
 
-// Permissions by service: each publishes and consumes what it has to, and nothing
-// else. sales also keeps the dead letters of both queues and redrives them. auth has
-// no account.
+// Permissions maps services to the least permissions that they need. sales also consumes
+// both dead-letter queues, and redrives messages. auth has no account.
 var Permissions = map[string]Permission{
 	"sales": {
-		Configure: nothing, Write: exactly(Exchange, Redrive),
-		Read:       exactly(SalesQueue, SalesQueue+DeadSuffix, StockQueue+DeadSuffix),
-		TopicWrite: exactly(SaleCreatedType, SaleConfirmedType, SaleCanceledType), TopicRead: nothing,
+		Configure: matchNone, Write: matchExactly(Exchange, RedriveExchange),
+		Read:       matchExactly(SalesQueue, SalesQueue+DeadLetterSuffix, StockQueue+DeadLetterSuffix),
+		TopicWrite: matchExactly(SaleCreatedType, SaleConfirmedType, SaleCanceledType), TopicRead: matchNone,
 	},
 	"stock": {
-		Configure: nothing, Write: exactly(Exchange), Read: exactly(StockQueue),
-		TopicWrite: exactly(SaleItemsReservedResponseType, SaleCreationFailedType, StockReleasedType,
-			StockCanceledType, ProductChangedType), TopicRead: nothing,
+		Configure: matchNone, Write: matchExactly(Exchange), Read: matchExactly(StockQueue),
+		TopicWrite: matchExactly(SaleItemsReservedResponseType, SaleCreationFailedType, StockReleasedType,
+			StockCanceledType, ProductChangedType), TopicRead: matchNone,
 	},
 	"gateway": {
 		Configure: `^gateway\.`, Write: `^gateway\.`, Read: `^(gateway\..*|ecommerce\.events)$`,
-		TopicWrite: nothing, TopicRead: exactly(ProductChangedType),
+		TopicWrite: matchNone, TopicRead: matchExactly(ProductChangedType),
 	},
 }
 
-func exactly(names ...string) string {
+func matchExactly(names ...string) string {
 	quoted := make([]string, len(names))
 	for i, n := range names {
 		quoted[i] = strings.ReplaceAll(n, ".", `\.`)

@@ -1,8 +1,8 @@
-// Command sales takes orders: it answers the REST contract under /sales and follows
-// what stock says of them.
+// Command sales is the service for orders. It serves the REST API under /sales and consumes
+// the events that stock publishes.
 //
-// Usage: sales [serve | migrate | openapi]. The settings are environment variables; see
-// docs/contracts.md.
+// Usage: sales [serve | migrate | openapi]. Its settings are environment variables, which
+// docs/contracts.md describes.
 package main
 
 import (
@@ -37,11 +37,11 @@ const (
 )
 
 const (
-	// expireInterval is how often held sales whose time has passed are canceled.
+	// expireInterval is the time between two searches for holds that have expired.
 	expireInterval = time.Second
-	// purgeInterval is how often what is past its retention is deleted.
+	// purgeInterval is the time between two deletions of rows whose retention has passed.
 	purgeInterval = time.Hour
-	// countInterval is how often the dead letters are counted.
+	// countInterval is the time between two updates of the metric ecommerce_dead_letters.
 	countInterval = 10 * time.Second
 )
 
@@ -92,26 +92,26 @@ func serve(ctx context.Context) error {
 	events := outbox.New(name, db, publisher, log, metrics)
 	store := mysql.New(db, events, watcher.Changed)
 	consumer := broker.NewConsumer(broker.Settings{
-		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, Unavailable: database.MayPass,
+		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, IsTransient: database.IsTransient,
 	}, messaging.Handler{Store: store}, log, metrics)
 
-	letters := broker.Collector{URL: c.AMQP.Reveal(), Name: name + " dead letters", Keep: store.KeepLetter,
-		Unavailable: database.MayPass, Log: log}
+	collector := broker.DeadLetterCollector{URL: c.AMQP.Reveal(), Name: name + " dead letters", Store: store.StoreDeadLetter,
+		IsTransient: database.IsTransient, Log: log}
 	deadLetters := prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_dead_letters",
-		Help: "Messages that were set aside and wait for a manager; the same at every replica."})
+		Help: "Dead letters that are stored until a manager redrives or deletes them. All replicas report the same number."})
 	metrics.MustRegister(deadLetters)
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5002",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
-	api := httpapi.API{Store: store, Letters: store, Redrive: publisher.Redrive, Watcher: watcher, Currency: c.Currency, HoldTTL: c.HoldTTL,
+	api := httpapi.API{Store: store, DeadLetters: store, Redrive: publisher.Redrive, Watcher: watcher, Currency: c.Currency, HoldTTL: c.HoldTTL,
 		Draining: srv.Draining(), Now: database.Now, Log: log}
 	api.Register(srv.API())
 
-	// In this order they stop: what is committed before, the outbox still publishes.
+	// They stop in this order, so that the outbox publishes the events that the others commit.
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	srv.Background("watcher", func(ctx context.Context) { watcher.Run(ctx, store) })
 	srv.Background("consumer", consumer.Run)
-	srv.Background("dead letters", letters.Run)
+	srv.Background("dead letters", collector.Run)
 	srv.Every(expireInterval, "expiry", func(ctx context.Context) error {
 		for {
 			n, err := store.Expire(ctx, database.Now())
@@ -120,7 +120,7 @@ func serve(ctx context.Context) error {
 			}
 		}
 	})
-	srv.Every(countInterval, "dead letter count", func(ctx context.Context) error { return count(ctx, store, deadLetters) })
+	srv.Every(countInterval, "dead letter count", func(ctx context.Context) error { return countDeadLetters(ctx, store, deadLetters) })
 	srv.Every(purgeInterval, "purge", func(ctx context.Context) error { return store.Purge(ctx, database.Now()) })
 	srv.Background("outbox", events.Run)
 	srv.OnStop("broker", func(context.Context) error { publisher.Close(); return nil })
@@ -128,10 +128,10 @@ func serve(ctx context.Context) error {
 	return srv.Run(ctx)
 }
 
-func count(ctx context.Context, store *mysql.Store, letters prometheus.Gauge) error {
-	n, err := store.CountLetters(ctx)
+func countDeadLetters(ctx context.Context, store *mysql.Store, gauge prometheus.Gauge) error {
+	n, err := store.CountDeadLetters(ctx)
 	if err == nil {
-		letters.Set(float64(n))
+		gauge.Set(float64(n))
 	}
 	return err
 }

@@ -1,8 +1,9 @@
-// Command stock keeps the catalogue and the inventory: it answers the REST contract
-// under /products and /stock and decides sales by the events it consumes.
+// Command stock is the service for the catalogue and the inventory. It serves the REST API
+// under /products and /stock, and consumes the events that sales publishes to reserve,
+// remove and release goods.
 //
-// Usage: stock [serve | migrate | openapi]. The settings are environment variables; see
-// docs/contracts.md.
+// Usage: stock [serve | migrate | openapi]. Its settings are environment variables, which
+// docs/contracts.md describes.
 package main
 
 import (
@@ -32,7 +33,7 @@ const (
 	title = "Stock: catalogue and inventory"
 )
 
-// purgeInterval is how often what is past its retention is deleted.
+// purgeInterval is the time between two deletions of rows whose retention has passed.
 const purgeInterval = time.Hour
 
 type settings struct {
@@ -77,7 +78,7 @@ func serve(ctx context.Context) error {
 	events := outbox.New(name, db, publisher, log, metrics)
 	store := mysql.New(db, events)
 	consumer := broker.NewConsumer(broker.Settings{
-		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.StockQueue, Unavailable: database.MayPass,
+		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.StockQueue, IsTransient: database.IsTransient,
 	}, messaging.Handler{Store: store}, log, metrics)
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5003",
@@ -85,7 +86,7 @@ func serve(ctx context.Context) error {
 	api := httpapi.API{Catalogue: store, Inventory: store, Currency: c.Currency}
 	api.Register(srv.API())
 
-	// In this order they stop: what the consumer commits, the outbox still publishes.
+	// They stop in this order, so that the outbox publishes the events that the consumer commits.
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	srv.Background("consumer", consumer.Run)
 	srv.Every(purgeInterval, "purge", func(ctx context.Context) error { return store.Purge(ctx, database.Now()) })

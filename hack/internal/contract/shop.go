@@ -41,7 +41,7 @@ func (w *world) removed() product {
 	return p
 }
 
-// reserved is a product with goods held by hand.
+// reserved is a product with manually reserved goods.
 func (w *world) reserved(quantity, held int64) product {
 	w.t.Helper()
 	p := w.product(quantity)

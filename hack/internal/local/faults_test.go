@@ -105,7 +105,7 @@ func (s shop) settled(t *testing.T, want store.Stock) {
 		t.Fatal(err)
 	}
 	for _, q := range event.Queues {
-		for _, name := range []string{q.Name, q.Dead()} {
+		for _, name := range []string{q.Name, q.DeadLetterQueue()} {
 			for ctx.Err() == nil {
 				if queue, err := client.GetQueue("shop.demo", name); err == nil && queue.Messages == 0 {
 					break

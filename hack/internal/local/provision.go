@@ -119,7 +119,7 @@ func (s *System) makeTopology() (map[string]string, error) {
 	}
 	for _, q := range event.Queues {
 		do(client.DeclareQueue(vhost, q.Name, rabbithole.QueueSettings{Durable: true, Arguments: q.Arguments()}))
-		do(client.DeclareQueue(vhost, q.Dead(), rabbithole.QueueSettings{Durable: true, Arguments: q.DeadArguments()}))
+		do(client.DeclareQueue(vhost, q.DeadLetterQueue(), rabbithole.QueueSettings{Durable: true, Arguments: q.DeadLetterArguments()}))
 		for _, b := range q.Bindings() {
 			do(client.DeclareBinding(vhost, rabbithole.BindingInfo{Source: b.Exchange, Destination: b.Queue, DestinationType: "queue", RoutingKey: b.Key}))
 		}

@@ -62,7 +62,7 @@ func (a *Admin) ensureQueues(vhost VHost) ([]string, error) {
 		for _, desired := range []struct {
 			name      string
 			arguments map[string]any
-		}{{q.Dead(), q.DeadArguments()}, {q.Name, q.Arguments()}} {
+		}{{q.DeadLetterQueue(), q.DeadLetterArguments()}, {q.Name, q.Arguments()}} {
 			arguments, exists := observed[desired.name]
 			if exists {
 				if !equalArguments(arguments, desired.arguments) {
@@ -100,7 +100,7 @@ func (a *Admin) ensureBindings(vhost VHost) ([]string, error) {
 	desired := map[event.Binding]bool{}
 	owned := map[string]bool{}
 	for _, q := range event.Queues {
-		owned[q.Name], owned[q.Dead()] = true, true
+		owned[q.Name], owned[q.DeadLetterQueue()] = true, true
 		for _, b := range q.Bindings() {
 			desired[b] = true
 		}

@@ -1,8 +1,7 @@
-// Package broker speaks AMQP 0-9-1 to RabbitMQ: a publisher that knows which
-// events the broker has taken, and a consumer that works in batches and settles
-// each delivery exactly when its effect is committed. Both reconnect by themselves
-// for as long as their context lives; a service never waits for the broker to
-// start.
+// Package broker implements a publisher and consumers for RabbitMQ (AMQP 0-9-1). The
+// publisher reports which events the broker has confirmed. A consumer handles events in
+// batches and acknowledges them after their effects are committed. All reconnect
+// automatically, so that a service can start before the broker.
 package broker
 
 import (
@@ -22,24 +21,24 @@ import (
 const (
 	dialTimeout = 5 * time.Second
 	heartbeat   = 5 * time.Second
-	// closeTimeout bounds the wait for the broker's goodbye.
+	// closeTimeout limits the wait for the broker's confirmation of a close.
 	closeTimeout = 2 * time.Second
-	// reconnectMin and reconnectMax bound the pause between two attempts.
-	reconnectMin = 100 * time.Millisecond
-	reconnectMax = 3 * time.Second
+	// minReconnectBackoff and maxReconnectBackoff limit the time between two attempts to
+	// connect.
+	minReconnectBackoff = 100 * time.Millisecond
+	maxReconnectBackoff = 3 * time.Second
 )
 
-// errClosed is reported when the broker ended a connection or channel without a
-// reason.
+// errClosed is the error for a connection or channel that was closed without a reason.
 var errClosed = errors.New("the broker closed the connection")
 
-// Dial opens a connection that shows up under name in the management pages.
+// Dial opens a connection. The management UI shows it under name.
 func Dial(url, name string) (*amqp.Connection, error) {
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(name)
 	conn, err := amqp.DialConfig(url, amqp.Config{
 		Heartbeat: heartbeat, Properties: properties,
-		// Its deadline covers the handshake, too.
+		// The timeout includes the handshake.
 		Dial: amqp.DefaultDial(dialTimeout),
 	})
 	if err != nil {
@@ -48,11 +47,12 @@ func Dial(url, name string) (*amqp.Connection, error) {
 	return conn, nil
 }
 
-// CloseWithDeadline closes a connection without waiting long for the broker's answer: one that
-// is short of memory or disk reads nothing from its publishers.
+// CloseWithDeadline closes a connection and waits at most 2 s for the broker's
+// confirmation. A broker that is short of memory or disk space does not read from
+// connections that publish.
 func CloseWithDeadline(conn *amqp.Connection) { _ = conn.CloseDeadline(time.Now().Add(closeTimeout)) }
 
-// redact keeps a malformed address, which may hold a password, out of errors.
+// redact replaces errors that may contain the URL, and with it the password.
 func redact(err error) error {
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return err
@@ -60,31 +60,31 @@ func redact(err error) error {
 	if _, ok := errors.AsType[*amqp.Error](err); ok {
 		return err
 	}
-	return errors.New("AMQP_URL is not of the form amqp://user:password@host:port/vhost, or the server speaks no AMQP")
+	return errors.New("AMQP_URL is not of the form amqp://user:password@host:port/vhost, or the server is not an AMQP server")
 }
 
-// RunWithReconnect runs session again and again until ctx ends, with a growing, jittered
-// pause after a session that failed early.
+// RunWithReconnect calls session in a loop until ctx is done. Between two calls it waits
+// for 100 ms to 3 s with jitter, longer after each session that failed soon.
 func RunWithReconnect(ctx context.Context, log *slog.Logger, session func(context.Context) error) {
-	pause := reconnectMin
+	backoff := minReconnectBackoff
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
-		if time.Since(began) > reconnectMax {
-			pause = reconnectMin
+		if time.Since(began) > maxReconnectBackoff {
+			backoff = minReconnectBackoff
 		}
-		log.WarnContext(ctx, "broker connection lost, trying again", "error", err, "pause", pause.String())
-		if !sleep(ctx, pause/2+rand.N(pause/2)) {
+		log.WarnContext(ctx, "broker connection lost, reconnecting", "error", err, "backoff", backoff.String())
+		if !sleep(ctx, backoff/2+rand.N(backoff/2)) {
 			return
 		}
-		pause = min(2*pause, reconnectMax)
+		backoff = min(2*backoff, maxReconnectBackoff)
 	}
 }
 
-// sleep waits, and says whether ctx still lives.
+// sleep waits for d. It reports false when ctx is done before.
 func sleep(ctx context.Context, d time.Duration) bool {
 	select {
 	case <-ctx.Done():
@@ -94,8 +94,8 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Declare makes the topology in the virtual host of url, with an account that may:
-// for tests and local runs. In a cluster the operator makes the same.
+// Declare declares the topology of package event in the virtual host of url, for tests
+// and local runs. In a cluster the operator declares it.
 func Declare(url string) error {
 	conn, err := Dial(url, "topology")
 	if err != nil {
@@ -120,7 +120,7 @@ func Declare(url string) error {
 }
 
 func declareQueue(ch *amqp.Channel, q event.Queue) error {
-	for name, arguments := range map[string]amqp.Table{q.Name: q.Arguments(), q.Dead(): q.DeadArguments()} {
+	for name, arguments := range map[string]amqp.Table{q.Name: q.Arguments(), q.DeadLetterQueue(): q.DeadLetterArguments()} {
 		if _, err := ch.QueueDeclare(name, true, false, false, false, arguments); err != nil {
 			return fmt.Errorf("declare queue %s: %w", name, err)
 		}

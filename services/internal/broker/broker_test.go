@@ -21,7 +21,7 @@ import (
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// topology makes ours in a fresh virtual host.
+// topology declares the topology in a new virtual host and returns its URL.
 func topology(t *testing.T) string {
 	t.Helper()
 	url := testenv.Broker(t).URL()
@@ -61,7 +61,7 @@ func canceled(n int) []event.Data {
 	return data
 }
 
-// recorder is a handler that fails where it is told to.
+// recorder is a Handler that records the batches, and fails where fail returns an error.
 type recorder struct {
 	mu      sync.Mutex
 	handled []string // subjects whose batch was handled
@@ -109,13 +109,13 @@ func (r *recorder) wait(t *testing.T, n int) {
 	}
 }
 
-var errAway = errors.New("the database is away")
+var errUnavailable = errors.New("the database is unavailable")
 
-// consume runs a consumer of the stock's queue until the test or stop ends it.
+// consume runs a consumer of StockQueue until stop is called or the test ends.
 func consume(t *testing.T, url string, r *recorder) (stop func()) {
 	t.Helper()
-	c := broker.NewConsumer(broker.Settings{URL: url, Name: "test", Queue: event.StockQueue, Attempts: 2,
-		Unavailable: func(err error) bool { return errors.Is(err, errAway) }}, r, quiet, prometheus.NewRegistry())
+	c := broker.NewConsumer(broker.Settings{URL: url, Name: "test", Queue: event.StockQueue, MaxAttempts: 2,
+		IsTransient: func(err error) bool { return errors.Is(err, errUnavailable) }}, r, quiet, prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); c.Run(ctx) }()
@@ -164,9 +164,9 @@ func eventually(t *testing.T, what string, holds func() bool) {
 func TestEventsArriveInBatchesAndAreAcknowledged(t *testing.T) {
 	t.Parallel()
 	url := topology(t)
-	taken, err := publisher(t, url).Publish(t.Context(), messages(t, canceled(300)...))
-	if err != nil || len(taken) != 300 {
-		t.Fatalf("published %d of 300: %v", len(taken), err)
+	confirmed, err := publisher(t, url).Publish(t.Context(), messages(t, canceled(300)...))
+	if err != nil || len(confirmed) != 300 {
+		t.Fatalf("published %d of 300: %v", len(confirmed), err)
 	}
 	r := newRecorder(nil)
 	stop := consume(t, url, r)
@@ -180,7 +180,7 @@ func TestEventsArriveInBatchesAndAreAcknowledged(t *testing.T) {
 	}
 }
 
-func TestUnroutableEventsAreNotTaken(t *testing.T) {
+func TestUnroutableEventsAreNotConfirmed(t *testing.T) {
 	t.Parallel()
 	url := topology(t)
 	conn, err := amqp.Dial(url)
@@ -196,16 +196,16 @@ func TestUnroutableEventsAreNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	batch := messages(t, event.SaleCanceled{SaleID: 1}, event.SaleConfirmed{SaleID: 2}, event.ProductChanged{ProductID: 3})
-	taken, err := publisher(t, url).Publish(t.Context(), batch)
+	confirmed, err := publisher(t, url).Publish(t.Context(), batch)
 	if !errors.Is(err, broker.ErrUnroutable) {
 		t.Errorf("error %v, want ErrUnroutable", err)
 	}
-	if len(taken) != 2 || taken[0].Type != event.SaleConfirmedType || taken[1].Type != event.ProductChangedType {
-		t.Errorf("taken %v, want the two that have a queue or need none", taken)
+	if len(confirmed) != 2 || confirmed[0].Type != event.SaleConfirmedType || confirmed[1].Type != event.ProductChangedType {
+		t.Errorf("confirmed %v, want the two that have a queue or do not need one", confirmed)
 	}
 }
 
-func TestOnlyThePoisonMessageIsDeadLettered(t *testing.T) {
+func TestOnlyPoisonMessageIsDeadLettered(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		err   error
@@ -235,7 +235,7 @@ func TestOnlyThePoisonMessageIsDeadLettered(t *testing.T) {
 			stop := consume(t, url, r)
 			r.wait(t, 19)
 			eventually(t, "the poison message is in the dead-letter queue", func() bool {
-				return depth(t, url, event.StockQueue+event.DeadSuffix) == 1
+				return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1
 			})
 			stop()
 			if alone != c.tries {
@@ -248,7 +248,7 @@ func TestOnlyThePoisonMessageIsDeadLettered(t *testing.T) {
 	}
 }
 
-func TestAPanicInTheHandlerIsAnError(t *testing.T) {
+func TestHandlerPanicIsAnError(t *testing.T) {
 	t.Parallel()
 	url := topology(t)
 	if _, err := publisher(t, url).Publish(t.Context(), messages(t, canceled(2)...)); err != nil {
@@ -263,7 +263,7 @@ func TestAPanicInTheHandlerIsAnError(t *testing.T) {
 	consume(t, url, r)
 	r.wait(t, 1)
 	eventually(t, "the message that panics is dead-lettered", func() bool {
-		return depth(t, url, event.StockQueue+event.DeadSuffix) == 1
+		return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1
 	})
 }
 
@@ -279,11 +279,11 @@ func TestUnreadableMessagesAreDeadLettered(t *testing.T) {
 	consume(t, url, r)
 	r.wait(t, 2)
 	eventually(t, "the unreadable message is dead-lettered", func() bool {
-		return depth(t, url, event.StockQueue+event.DeadSuffix) == 1
+		return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1
 	})
 }
 
-func TestABatchWaitsWhileADependencyIsAway(t *testing.T) {
+func TestBatchIsRetriedWhileDependencyIsUnavailable(t *testing.T) {
 	t.Parallel()
 	url := topology(t)
 	if _, err := publisher(t, url).Publish(t.Context(), messages(t, canceled(5)...)); err != nil {
@@ -291,36 +291,36 @@ func TestABatchWaitsWhileADependencyIsAway(t *testing.T) {
 	}
 	calls := 0
 	r := newRecorder(func([]event.Envelope) error {
-		if calls++; calls <= 8 { // More often than Attempts.
-			return errAway
+		if calls++; calls <= 8 { // More often than MaxAttempts.
+			return errUnavailable
 		}
 		return nil
 	})
 	stop := consume(t, url, r)
 	r.wait(t, 5)
 	stop()
-	if n := depth(t, url, event.StockQueue+event.DeadSuffix); n != 0 {
+	if n := depth(t, url, event.StockQueue+event.DeadLetterSuffix); n != 0 {
 		t.Errorf("%d messages were dead-lettered, want none", n)
 	}
 }
 
-func TestStopFinishesTheBatchInHand(t *testing.T) {
+func TestStopFinishesCurrentBatch(t *testing.T) {
 	t.Parallel()
 	url := topology(t)
 	if _, err := publisher(t, url).Publish(t.Context(), messages(t, canceled(1)...)); err != nil {
 		t.Fatal(err)
 	}
-	inHand, goOn := make(chan struct{}), make(chan struct{})
+	handling, proceed := make(chan struct{}), make(chan struct{})
 	r := newRecorder(func([]event.Envelope) error {
-		close(inHand)
-		<-goOn
+		close(handling)
+		<-proceed
 		return nil
 	})
 	stop := consume(t, url, r)
-	<-inHand
+	<-handling
 	stopped := make(chan struct{})
 	go func() { stop(); close(stopped) }()
-	close(goOn)
+	close(proceed)
 	<-stopped
 	r.wait(t, 1)
 	if n := depth(t, url, event.StockQueue); n != 0 {
@@ -362,14 +362,14 @@ func TestPublisherAndConsumerReconnect(t *testing.T) {
 	if closed < 2 {
 		t.Fatalf("closed %d connections, want both", closed)
 	}
-	eventually(t, "an event is taken after the connections broke", func() bool {
-		taken, err := p.Publish(t.Context(), messages(t, event.SaleCanceled{SaleID: 2}))
-		return err == nil && len(taken) == 1
+	eventually(t, "an event is confirmed after the connections were closed", func() bool {
+		confirmed, err := p.Publish(t.Context(), messages(t, event.SaleCanceled{SaleID: 2}))
+		return err == nil && len(confirmed) == 1
 	})
 	r.wait(t, 2)
 }
 
-func TestAddressIsNotRepeatedInErrors(t *testing.T) {
+func TestErrorsDoNotContainThePassword(t *testing.T) {
 	t.Parallel()
 	p := broker.NewPublisher("amqp://user:s3cret@:bad:port/", "test")
 	if err := p.Ping(t.Context()); err == nil || len(err.Error()) == 0 || strings.Contains(err.Error(), "s3cret") {

@@ -15,47 +15,51 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Handler applies a batch of events, all or none, and may be given one again.
+// Handler handles batches of events.
 type Handler interface {
+	// Handle commits the effects of all events of a batch, or of none. Events may be
+	// redelivered. The error wraps ErrPoison or event.ErrInvalid when an event of the batch
+	// can never be handled.
 	Handle(ctx context.Context, batch []event.Envelope) error
 }
 
-// ErrPoison is wrapped by a handler's error when a message of the batch can never
-// be handled, however often it is tried.
+// ErrPoison is wrapped by the error of a handler when an event of the batch can never be
+// handled, however often it is delivered.
 var ErrPoison = errors.New("can never be handled")
 
-// Settings of a consumer.
+// Settings are the settings of a Consumer.
 type Settings struct {
 	URL  string
-	Name string // of the connection, and the consumer's tag
-	// Queue to consume.
+	Name string // of the connection, and the consumer tag
+	// Queue is the queue to consume.
 	Queue string
-	// MaxBatch events go to the handler at once (default 256); a batch that is
-	// not full is handed over after Linger (default 2 ms).
+	// MaxBatch is the maximum number of events in a batch (default 256). A smaller batch is
+	// handled after Linger (default 2 ms).
 	MaxBatch int
 	Linger   time.Duration
-	// Unavailable says that an error is a dependency's and will pass: the batch
-	// waits and is tried again.
-	Unavailable func(error) bool
-	// HandleTimeout bounds one call of the handler (default 30 s).
+	// IsTransient reports whether an error of the handler is caused by a dependency that is
+	// temporarily unavailable. The batch is then retried without a limit.
+	IsTransient func(error) bool
+	// HandleTimeout is the timeout of one call of the handler (default 30 s).
 	HandleTimeout time.Duration
-	// Attempts of a message that fails alone with an unknown error, before it is
-	// dead-lettered (default 5).
-	Attempts int
+	// MaxAttempts is how often a batch of one event is tried after errors that are neither
+	// transient nor ErrPoison, before the event is dead-lettered (default 5).
+	MaxAttempts int
 }
 
-// Pauses between attempts while a dependency is away.
+// Limits of the time between two attempts to handle a batch or to store a dead letter.
 const (
-	retryMin = 50 * time.Millisecond
-	retryMax = 2 * time.Second
+	minRetryBackoff = 50 * time.Millisecond
+	maxRetryBackoff = 2 * time.Second
 )
 
-// Consumer hands the events of a queue to a handler in batches.
+// Consumer passes the events of a queue to a handler in batches.
 //
-// It acknowledges what the handler committed, all of a batch at once. It waits in
-// place while a dependency is away, so that the delivery limit counts only
-// crashes. A batch that fails otherwise is split until the poison message stands
-// alone and is dead-lettered; its neighbours are not held up.
+// It acknowledges a batch after the handler has committed it. While a dependency is
+// unavailable it retries the batch without returning it to the queue, so that only
+// crashes count for the delivery limit. A batch that fails with another error is split
+// until the poison message is alone and is dead-lettered; the other events of the batch
+// are handled.
 type Consumer struct {
 	settings Settings
 	handler  Handler
@@ -64,44 +68,44 @@ type Consumer struct {
 }
 
 type consumerMetrics struct {
-	handled, dead prometheus.Counter
-	batch         prometheus.Histogram
+	handled, deadLettered prometheus.Counter
+	batch                 prometheus.Histogram
 }
 
-// NewConsumer returns a consumer; Run starts it.
+// NewConsumer returns a Consumer and registers its metrics with reg.
 func NewConsumer(s Settings, h Handler, log *slog.Logger, reg prometheus.Registerer) *Consumer {
 	s.MaxBatch = orDefault(s.MaxBatch, 256)
 	s.Linger = orDefault(s.Linger, 2*time.Millisecond)
 	s.HandleTimeout = orDefault(s.HandleTimeout, 30*time.Second)
-	s.Attempts = orDefault(s.Attempts, 5)
+	s.MaxAttempts = orDefault(s.MaxAttempts, 5)
 	m := consumerMetrics{
 		handled: prometheus.NewCounter(prometheus.CounterOpts{Name: "ecommerce_events_handled_total",
-			Help: "Events whose effect is committed.", ConstLabels: prometheus.Labels{"queue": s.Queue}}),
-		dead: prometheus.NewCounter(prometheus.CounterOpts{Name: "ecommerce_events_dead_lettered_total",
-			Help: "Events that could never be handled.", ConstLabels: prometheus.Labels{"queue": s.Queue}}),
+			Help: "Events handled and committed.", ConstLabels: prometheus.Labels{"queue": s.Queue}}),
+		deadLettered: prometheus.NewCounter(prometheus.CounterOpts{Name: "ecommerce_events_dead_lettered_total",
+			Help: "Events rejected to the dead-letter queue.", ConstLabels: prometheus.Labels{"queue": s.Queue}}),
 		batch: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ecommerce_event_batch_size",
-			Help: "Events handed to the handler at once.", ConstLabels: prometheus.Labels{"queue": s.Queue},
+			Help: "Number of events in a batch passed to the handler.", ConstLabels: prometheus.Labels{"queue": s.Queue},
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
 	}
-	reg.MustRegister(m.handled, m.dead, m.batch)
+	reg.MustRegister(m.handled, m.deadLettered, m.batch)
 	return &Consumer{settings: s, handler: h, log: log.With("queue", s.Queue), metrics: m}
 }
 
-func orDefault[T comparable](v, otherwise T) T {
+func orDefault[T comparable](v, fallback T) T {
 	var zero T
 	if v == zero {
-		return otherwise
+		return fallback
 	}
 	return v
 }
 
-// Run consumes until ctx ends. The batch in hand is finished and acknowledged
-// first.
+// Run consumes until ctx is done. It finishes and acknowledges the current batch before it
+// returns.
 func (c *Consumer) Run(ctx context.Context) {
 	RunWithReconnect(ctx, c.log, c.session)
 }
 
-// session consumes over one connection until ctx ends or the connection breaks.
+// session consumes over one connection until ctx is done or the connection is lost.
 func (c *Consumer) session(ctx context.Context) error {
 	conn, err := Dial(c.settings.URL, c.settings.Name)
 	if err != nil {
@@ -121,19 +125,19 @@ func (c *Consumer) session(ctx context.Context) error {
 	}
 	c.log.InfoContext(ctx, "consuming")
 	for {
-		batch, err := c.drain(ctx, deliveries)
+		batch, err := c.nextBatch(ctx, deliveries)
 		if err != nil || len(batch) == 0 {
 			return err
 		}
-		if err := c.settle(ctx, batch); err != nil {
+		if err := c.process(ctx, batch); err != nil {
 			return err
 		}
 	}
 }
 
-// drain waits for a delivery and takes what follows it within Linger. It returns
-// nothing when ctx ends first.
-func (c *Consumer) drain(ctx context.Context, deliveries <-chan amqp.Delivery) ([]amqp.Delivery, error) {
+// nextBatch waits for a delivery and returns it with those that follow within Linger. It
+// returns nil when ctx is done before.
+func (c *Consumer) nextBatch(ctx context.Context, deliveries <-chan amqp.Delivery) ([]amqp.Delivery, error) {
 	var batch []amqp.Delivery
 	select {
 	case <-ctx.Done():
@@ -160,16 +164,16 @@ func (c *Consumer) drain(ctx context.Context, deliveries <-chan amqp.Delivery) (
 	return batch, nil
 }
 
-// item is a delivery that could be read.
-type item struct {
+// parsedDelivery is a delivery with its event.
+type parsedDelivery struct {
 	delivery amqp.Delivery
 	envelope event.Envelope
 }
 
-// settle handles the batch, rejects its poison messages and acknowledges the rest.
-// An error means that nothing more can be settled over this connection.
-func (c *Consumer) settle(ctx context.Context, batch []amqp.Delivery) error {
-	items := make([]item, 0, len(batch))
+// process handles and acknowledges a batch, and rejects malformed and poison messages. An
+// error means that the connection is lost.
+func (c *Consumer) process(ctx context.Context, batch []amqp.Delivery) error {
+	parsed := make([]parsedDelivery, 0, len(batch))
 	for _, d := range batch {
 		e, err := event.Parse(d.Body)
 		if err != nil {
@@ -178,50 +182,50 @@ func (c *Consumer) settle(ctx context.Context, batch []amqp.Delivery) error {
 			}
 			continue
 		}
-		items = append(items, item{d, e})
+		parsed = append(parsed, parsedDelivery{d, e})
 	}
-	// A stop lets the batch in hand finish: it waits for HandleTimeout at most.
-	return c.apply(ctx, items)
+	// handle finishes the batch after ctx is done, within HandleTimeout.
+	return c.handle(ctx, parsed)
 }
 
-// apply hands items to the handler and settles them, splitting on failure.
-func (c *Consumer) apply(ctx context.Context, items []item) error {
-	if len(items) == 0 {
+// handle passes a batch to the handler and acknowledges it. It splits a batch that fails.
+func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery) error {
+	if len(parsed) == 0 {
 		return nil
 	}
-	envelopes := make([]event.Envelope, len(items))
-	for i, it := range items {
+	envelopes := make([]event.Envelope, len(parsed))
+	for i, it := range parsed {
 		envelopes[i] = it.envelope
 	}
-	c.metrics.batch.Observe(float64(len(items)))
-	pause := retryMin
+	c.metrics.batch.Observe(float64(len(parsed)))
+	backoff := minRetryBackoff
 	for attempt := 1; ; attempt++ {
-		err := c.call(ctx, envelopes)
+		err := c.callHandler(ctx, envelopes)
 		switch {
 		case err == nil:
-			c.metrics.handled.Add(float64(len(items)))
-			return c.acknowledge(items)
-		case c.settings.Unavailable != nil && c.settings.Unavailable(err):
-			c.log.WarnContext(ctx, "a dependency is away, the batch waits", "size", len(items), "error", err)
-		case len(items) > 1:
-			c.log.WarnContext(ctx, "batch failed, splitting it", "size", len(items), "error", err)
-			if err := c.apply(ctx, items[:len(items)/2]); err != nil {
+			c.metrics.handled.Add(float64(len(parsed)))
+			return c.acknowledge(parsed)
+		case c.settings.IsTransient != nil && c.settings.IsTransient(err):
+			c.log.WarnContext(ctx, "dependency unavailable, retrying the batch", "size", len(parsed), "error", err)
+		case len(parsed) > 1:
+			c.log.WarnContext(ctx, "batch failed, splitting it", "size", len(parsed), "error", err)
+			if err := c.handle(ctx, parsed[:len(parsed)/2]); err != nil {
 				return err
 			}
-			return c.apply(ctx, items[len(items)/2:])
-		case errors.Is(err, ErrPoison) || errors.Is(err, event.ErrInvalid) || attempt >= c.settings.Attempts:
-			return c.reject(ctx, items[0].delivery, err)
+			return c.handle(ctx, parsed[len(parsed)/2:])
+		case errors.Is(err, ErrPoison) || errors.Is(err, event.ErrInvalid) || attempt >= c.settings.MaxAttempts:
+			return c.reject(ctx, parsed[0].delivery, err)
 		}
-		if !sleep(ctx, pause/2+rand.N(pause/2)) {
+		if !sleep(ctx, backoff/2+rand.N(backoff/2)) {
 			return ctx.Err()
 		}
-		pause = min(2*pause, retryMax)
+		backoff = min(2*backoff, maxRetryBackoff)
 	}
 }
 
-// call runs the handler with a deadline of its own, so that a stop lets it finish,
-// and turns a panic into an error.
-func (c *Consumer) call(ctx context.Context, batch []event.Envelope) (err error) {
+// callHandler calls the handler with HandleTimeout, also after ctx is canceled, and
+// returns a panic as an error.
+func (c *Consumer) callHandler(ctx context.Context, batch []event.Envelope) (err error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.settings.HandleTimeout)
 	defer cancel()
 	defer func() {
@@ -232,22 +236,22 @@ func (c *Consumer) call(ctx context.Context, batch []event.Envelope) (err error)
 	return c.handler.Handle(ctx, batch)
 }
 
-// acknowledge settles items, whose deliveries follow one another except where a
-// poison message was rejected; all that came before is settled already.
-func (c *Consumer) acknowledge(items []item) error {
-	if err := items[len(items)-1].delivery.Ack(true); err != nil {
+// acknowledge acknowledges all deliveries up to the last of a batch. Those before the
+// batch are acknowledged or rejected already.
+func (c *Consumer) acknowledge(batch []parsedDelivery) error {
+	if err := batch[len(batch)-1].delivery.Ack(true); err != nil {
 		return fmt.Errorf("acknowledge: %w", err)
 	}
 	return nil
 }
 
-// reject dead-letters a delivery. Its body, which may be anything, is not logged.
+// reject dead-letters a delivery. It does not log the body, which may be anything.
 func (c *Consumer) reject(ctx context.Context, d amqp.Delivery, reason error) error {
-	c.metrics.dead.Inc()
-	c.log.ErrorContext(ctx, "dead-lettering a message", "id", d.MessageId, "type", d.Type,
-		"correlation_id", d.CorrelationId, "error", reason)
+	c.metrics.deadLettered.Inc()
+	c.log.ErrorContext(ctx, "message rejected to the dead-letter queue", "messageId", d.MessageId, "type", d.Type,
+		"correlationId", d.CorrelationId, "error", reason)
 	if err := d.Nack(false, false); err != nil {
-		return fmt.Errorf("dead-letter: %w", err)
+		return fmt.Errorf("reject: %w", err)
 	}
 	return nil
 }

@@ -13,30 +13,31 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Collector takes dead letters out of their queues and gives them to Keep, which
-// makes them lasting: a queue cannot be looked through without counting against its
-// delivery limit, nor has a message in it a name to call it by. Keep may be given a
-// letter again.
-type Collector struct {
+// DeadLetterCollector moves messages from the dead-letter queues to a database. In a queue
+// they could not be listed without counting deliveries against the delivery limit, and
+// would have no id.
+type DeadLetterCollector struct {
+	// URL is the address of the broker, Name the name of the connection.
 	URL, Name string
-	Keep      func(context.Context, event.DeadLetter) error
-	// Unavailable says that an error is a dependency's and will pass.
-	Unavailable func(error) bool
+	// Store stores a dead letter. It may be called more than once for the same one.
+	Store func(context.Context, event.DeadLetter) error
+	// IsTransient reports whether an error of Store is temporary. Store is then retried.
+	IsTransient func(error) bool
 	Log         *slog.Logger
 }
 
-// keepTimeout bounds one call of Keep.
-const keepTimeout = 30 * time.Second
+// storeTimeout is the timeout of one call of Store.
+const storeTimeout = 30 * time.Second
 
-// held is how many letters may wait unacknowledged: those that Keep cannot take stay
-// in their queue and must not stand in the way of others.
-const held = 1000
+// maxUnacknowledged is the prefetch count. Messages that cannot be stored remain
+// unacknowledged, and must not block others.
+const maxUnacknowledged = 1000
 
-// Run collects until ctx ends.
-func (c *Collector) Run(ctx context.Context) { RunWithReconnect(ctx, c.Log, c.session) }
+// Run collects dead letters until ctx is done.
+func (c *DeadLetterCollector) Run(ctx context.Context) { RunWithReconnect(ctx, c.Log, c.session) }
 
-// session collects over one connection until ctx ends or the connection breaks.
-func (c *Collector) session(ctx context.Context) error {
+// session collects over one connection until ctx is done or the connection is lost.
+func (c *DeadLetterCollector) session(ctx context.Context) error {
 	conn, err := Dial(c.URL, c.Name)
 	if err != nil {
 		return err
@@ -46,21 +47,21 @@ func (c *Collector) session(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)
 	}
-	if err := ch.Qos(held, 0, false); err != nil {
+	if err := ch.Qos(maxUnacknowledged, 0, false); err != nil {
 		return fmt.Errorf("set the prefetch count: %w", err)
 	}
 	ended := make(chan error, len(event.Queues))
 	for _, q := range event.Queues {
-		deliveries, err := ch.Consume(q.Dead(), c.Name+" "+q.Dead(), false, false, false, false, nil)
+		deliveries, err := ch.Consume(q.DeadLetterQueue(), c.Name+" "+q.DeadLetterQueue(), false, false, false, false, nil)
 		if err != nil {
-			return fmt.Errorf("consume %s: %w", q.Dead(), err)
+			return fmt.Errorf("consume %s: %w", q.DeadLetterQueue(), err)
 		}
 		go func() { ended <- c.collect(ctx, q.Name, deliveries) }()
 	}
-	return <-ended // The end of the connection ends the others, too.
+	return <-ended // Closing the connection ends the other goroutines.
 }
 
-func (c *Collector) collect(ctx context.Context, queue string, deliveries <-chan amqp.Delivery) error {
+func (c *DeadLetterCollector) collect(ctx context.Context, queue string, deliveries <-chan amqp.Delivery) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -69,8 +70,8 @@ func (c *Collector) collect(ctx context.Context, queue string, deliveries <-chan
 			if !ok {
 				return errClosed
 			}
-			if err := c.take(ctx, letterOf(queue, d)); err != nil {
-				c.Log.ErrorContext(ctx, "a dead letter stays in its queue", "queue", queue, "id", d.MessageId, "error", err)
+			if err := c.storeWithRetry(ctx, newDeadLetter(queue, d)); err != nil {
+				c.Log.ErrorContext(ctx, "storing a dead letter failed, it stays in its queue", "queue", queue, "messageId", d.MessageId, "error", err)
 				continue
 			}
 			if err := d.Ack(false); err != nil {
@@ -80,28 +81,28 @@ func (c *Collector) collect(ctx context.Context, queue string, deliveries <-chan
 	}
 }
 
-// take gives a letter to Keep, and waits while a dependency is away.
-func (c *Collector) take(ctx context.Context, l event.DeadLetter) error {
-	for pause := retryMin; ; pause = min(2*pause, retryMax) {
-		err := c.keep(ctx, l)
-		if err == nil || c.Unavailable == nil || !c.Unavailable(err) {
+// storeWithRetry stores a dead letter, and retries after transient errors.
+func (c *DeadLetterCollector) storeWithRetry(ctx context.Context, l event.DeadLetter) error {
+	for backoff := minRetryBackoff; ; backoff = min(2*backoff, maxRetryBackoff) {
+		err := c.store(ctx, l)
+		if err == nil || c.IsTransient == nil || !c.IsTransient(err) {
 			return err
 		}
-		if !sleep(ctx, pause/2+rand.N(pause/2)) {
+		if !sleep(ctx, backoff/2+rand.N(backoff/2)) {
 			return ctx.Err()
 		}
 	}
 }
 
-func (c *Collector) keep(ctx context.Context, l event.DeadLetter) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTimeout)
+func (c *DeadLetterCollector) store(ctx context.Context, l event.DeadLetter) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), storeTimeout)
 	defer cancel()
-	return c.Keep(ctx, l)
+	return c.Store(ctx, l)
 }
 
-// letterOf reads a delivery. Why and when it died is in the first table of x-death:
-// https://www.rabbitmq.com/docs/dlx#effects
-func letterOf(queue string, d amqp.Delivery) event.DeadLetter {
+// newDeadLetter returns the dead letter of a delivery. The first table of the header
+// x-death has the reason and the time: https://www.rabbitmq.com/docs/dlx#effects
+func newDeadLetter(queue string, d amqp.Delivery) event.DeadLetter {
 	l := event.DeadLetter{Queue: queue, Reason: "unknown", DiedAt: d.Timestamp, MessageID: d.MessageId, Type: d.Type,
 		Correlation: d.CorrelationId, ContentType: d.ContentType, Body: d.Body}
 	l.TraceParent, _ = d.Headers["traceparent"].(string)
@@ -117,14 +118,15 @@ func letterOf(queue string, d amqp.Delivery) event.DeadLetter {
 		}
 	}
 	if l.DiedAt.IsZero() {
-		l.DiedAt = time.Now() // Somebody put it into the queue, not the broker.
+		l.DiedAt = time.Now() // It was published to the queue by something other than the broker.
 	}
 	return l
 }
 
-// Redrive sends a letter to the queue it was refused from and waits for the broker's
-// confirm. An error leaves open whether it was sent; the consumers' inbox makes a
-// second time harmless.
+// Redrive publishes a dead letter to the queue from which it was rejected and waits for
+// the broker's confirmation. It returns ErrUnroutable when the queue does not exist. After
+// any other error the message may have been published; the inbox of the consumer makes a
+// second delivery harmless.
 func (p *Publisher) Redrive(ctx context.Context, l event.DeadLetter) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,7 +139,7 @@ func (p *Publisher) Redrive(ctx context.Context, l event.DeadLetter) error {
 	if l.TraceParent != "" {
 		headers["traceparent"] = l.TraceParent
 	}
-	confirm, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, event.Redrive, l.Queue, true, false, amqp.Publishing{
+	confirm, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, event.RedriveExchange, l.Queue, true, false, amqp.Publishing{
 		ContentType: l.ContentType, DeliveryMode: amqp.Persistent, MessageId: l.MessageID, Type: l.Type,
 		CorrelationId: l.Correlation, Timestamp: time.Now(), Headers: headers, Body: l.Body,
 	})

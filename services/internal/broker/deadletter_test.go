@@ -12,14 +12,14 @@ import (
 	"ecommerce-stack.dev/services/internal/broker"
 )
 
-// cellar keeps dead letters, unless fail says no.
-type cellar struct {
-	mu   sync.Mutex
-	kept []event.DeadLetter
-	fail func(event.DeadLetter) error
+// deadLetterStore stores dead letters in memory, unless fail returns an error.
+type deadLetterStore struct {
+	mu          sync.Mutex
+	deadLetters []event.DeadLetter
+	fail        func(event.DeadLetter) error
 }
 
-func (c *cellar) keep(_ context.Context, l event.DeadLetter) error {
+func (c *deadLetterStore) store(_ context.Context, l event.DeadLetter) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.fail != nil {
@@ -27,32 +27,32 @@ func (c *cellar) keep(_ context.Context, l event.DeadLetter) error {
 			return err
 		}
 	}
-	c.kept = append(c.kept, l)
+	c.deadLetters = append(c.deadLetters, l)
 	return nil
 }
 
-func (c *cellar) letters() []event.DeadLetter {
+func (c *deadLetterStore) stored() []event.DeadLetter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.kept
+	return c.deadLetters
 }
 
-func collect(t *testing.T, url string, c *cellar) (stop func()) {
+func collect(t *testing.T, url string, c *deadLetterStore) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	collector := broker.Collector{URL: url, Name: "collector", Keep: c.keep, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
-		Unavailable: func(err error) bool { return errors.Is(err, errAway) }}
+	collector := broker.DeadLetterCollector{URL: url, Name: "collector", Store: c.store, Log: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		IsTransient: func(err error) bool { return errors.Is(err, errUnavailable) }}
 	go func() { defer close(done); collector.Run(ctx) }()
 	stop = sync.OnceFunc(func() { cancel(); <-done })
 	t.Cleanup(stop)
 	return stop
 }
 
-func TestARefusedMessageIsCollectedAndCanBeRedriven(t *testing.T) {
+func TestRejectedMessageIsCollectedAndCanBeRedriven(t *testing.T) {
 	t.Parallel()
 	url := topology(t)
-	var c cellar
+	var c deadLetterStore
 	collect(t, url, &c)
 	batch := messages(t, canceled(2)...)
 	whole := batch[1].Body
@@ -63,17 +63,17 @@ func TestARefusedMessageIsCollectedAndCanBeRedriven(t *testing.T) {
 	}
 	r := newRecorder(nil)
 	consume(t, url, r)
-	eventually(t, "the unreadable message is collected", func() bool { return len(c.letters()) == 1 })
-	got := c.letters()[0]
+	eventually(t, "the unreadable message is collected", func() bool { return len(c.stored()) == 1 })
+	got := c.stored()[0]
 	if got.Queue != event.StockQueue || got.Reason != "rejected" || got.MessageID != batch[1].ID.String() || got.Type != event.SaleCanceledType ||
 		string(got.Body) != string(batch[1].Body) || got.ContentType != event.ContentType || got.DiedAt.IsZero() {
 		t.Errorf("collected %+v", got)
 	}
-	eventually(t, "its queue is empty", func() bool { return depth(t, url, event.StockQueue+event.DeadSuffix) == 0 })
+	eventually(t, "its queue is empty", func() bool { return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 0 })
 	if err := p.Redrive(t.Context(), got); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is refused again", func() bool { return len(c.letters()) == 2 })
+	eventually(t, "it is rejected again", func() bool { return len(c.stored()) == 2 })
 	got.Body = whole
 	if err := p.Redrive(t.Context(), got); err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestARefusedMessageIsCollectedAndCanBeRedriven(t *testing.T) {
 	r.wait(t, 2)
 }
 
-func TestALetterThatCannotBeKeptStaysAndHoldsUpNoOther(t *testing.T) {
+func TestDeadLetterThatCannotBeStoredStaysInItsQueue(t *testing.T) {
 	t.Parallel()
 	url := topology(t)
 	batch := messages(t, canceled(3)...)
@@ -92,10 +92,10 @@ func TestALetterThatCannotBeKeptStaysAndHoldsUpNoOther(t *testing.T) {
 		t.Fatal(err)
 	}
 	consume(t, url, newRecorder(nil))
-	away := 3
-	c := cellar{fail: func(l event.DeadLetter) error {
-		if away--; away >= 0 {
-			return errAway
+	unavailable := 3
+	c := deadLetterStore{fail: func(l event.DeadLetter) error {
+		if unavailable--; unavailable >= 0 {
+			return errUnavailable
 		}
 		if string(l.Body) == "0" {
 			return errors.New("too large")
@@ -103,18 +103,18 @@ func TestALetterThatCannotBeKeptStaysAndHoldsUpNoOther(t *testing.T) {
 		return nil
 	}}
 	stop := collect(t, url, &c)
-	eventually(t, "the others are collected", func() bool { return len(c.letters()) == 2 })
+	eventually(t, "the others are collected", func() bool { return len(c.stored()) == 2 })
 	stop()
-	eventually(t, "the one is in its queue again", func() bool { return depth(t, url, event.StockQueue+event.DeadSuffix) == 1 })
+	eventually(t, "the dead letter that cannot be stored is in its queue", func() bool { return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1 })
 }
 
-func TestWithoutAQueueNothingIsRedriven(t *testing.T) {
+func TestRedriveWithoutQueueIsAnError(t *testing.T) {
 	t.Parallel()
 	p := publisher(t, topology(t))
-	if err := p.Redrive(t.Context(), event.DeadLetter{Queue: "nobody's", Body: []byte("{}")}); !errors.Is(err, broker.ErrUnroutable) {
+	if err := p.Redrive(t.Context(), event.DeadLetter{Queue: "unknown", Body: []byte("{}")}); !errors.Is(err, broker.ErrUnroutable) {
 		t.Errorf("got %v, want ErrUnroutable", err)
 	}
 	if err := broker.NewPublisher("amqp://127.0.0.1:1", "test").Redrive(t.Context(), event.DeadLetter{Queue: event.StockQueue}); err == nil {
-		t.Error("without a broker it was redriven")
+		t.Error("redriven without a broker")
 	}
 }

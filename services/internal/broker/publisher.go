@@ -14,14 +14,14 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// MaxBatch is how many messages Publish takes at once.
+// MaxBatch is the maximum number of messages in a call of Publish.
 const MaxBatch = 512
 
-// confirmTimeout bounds the wait for the broker's confirms of one batch; quorum
-// queues confirm when a majority has written.
+// confirmTimeout is the timeout for the broker's confirmations of one batch. A quorum
+// queue confirms a message when a majority of its replicas has written it.
 const confirmTimeout = 10 * time.Second
 
-// Message is an event encoded for the wire.
+// Message is an encoded event with its AMQP properties.
 type Message struct {
 	ID          uuid.UUID
 	Type        string
@@ -31,25 +31,26 @@ type Message struct {
 	Body        []byte
 }
 
-// Encode makes the message of an event.
+// Encode returns the message of an event. It returns an error when the encoded event is
+// larger than event.MaxBytes.
 func Encode(e event.Envelope) (Message, error) {
 	body, err := json.Marshal(e)
 	if err != nil {
 		return Message{}, fmt.Errorf("encode %s: %w", e.Type, err)
 	}
 	if len(body) > event.MaxBytes {
-		return Message{}, fmt.Errorf("encode %s: %d bytes, a message has at most %d", e.Type, len(body), event.MaxBytes)
+		return Message{}, fmt.Errorf("encode %s: %d bytes exceed the limit of %d", e.Type, len(body), event.MaxBytes)
 	}
 	return Message{ID: e.ID, Type: e.Type, Correlation: e.Subject, TraceParent: e.TraceParent, Time: e.Time, Body: body}, nil
 }
 
-// ErrUnroutable says that the broker has no queue for a message: the topology is
-// missing or incomplete.
-var ErrUnroutable = errors.New("the broker has no queue for it")
+// ErrUnroutable is wrapped by the error for a message that the broker has no queue for:
+// the topology is missing or incomplete.
+var ErrUnroutable = errors.New("no queue for the message")
 
-// Publisher publishes events persistently, mandatory where a queue must take them,
-// and waits for the broker's confirms. It connects when it is first used and again
-// after a failure. It is safe for concurrent use; calls take turns.
+// Publisher publishes persistent events and waits for the broker's confirmations. It
+// connects when it is first used, and again after a failure. It is safe for concurrent
+// use; calls are serialized.
 type Publisher struct {
 	url, name string
 
@@ -59,16 +60,16 @@ type Publisher struct {
 	returns chan amqp.Return
 }
 
-// NewPublisher returns a publisher whose connections carry the given name.
+// NewPublisher returns a Publisher whose connections have the given name.
 func NewPublisher(url, name string) *Publisher { return &Publisher{url: url, name: name} }
 
-// Publish sends up to MaxBatch messages and returns those that the broker has
-// taken responsibility for. The error says why others are missing; they may have
-// been taken all the same, so whoever sends them again relies on the consumers'
-// inbox. It is ErrUnroutable when nothing but that went wrong.
+// Publish publishes up to MaxBatch messages and returns those that the broker has
+// confirmed. When some are missing, it returns an error, too. The broker may have accepted
+// these nevertheless, so a caller that publishes them again relies on the inbox of the
+// consumers. The error wraps ErrUnroutable if all missing messages were unroutable.
 func (p *Publisher) Publish(ctx context.Context, batch []Message) ([]Message, error) {
 	if len(batch) > MaxBatch {
-		return nil, fmt.Errorf("publish %d messages: at most %d at once", len(batch), MaxBatch)
+		return nil, fmt.Errorf("publish %d messages: the limit is %d", len(batch), MaxBatch)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,7 +79,7 @@ func (p *Publisher) Publish(ctx context.Context, batch []Message) ([]Message, er
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	defer cancel()
 	confirms, sendErr := p.send(ctx, batch)
-	taken := make([]Message, 0, len(batch))
+	confirmed := make([]Message, 0, len(batch))
 	var confirmErr error
 	for i, c := range confirms {
 		if c == nil {
@@ -87,22 +88,22 @@ func (p *Publisher) Publish(ctx context.Context, batch []Message) ([]Message, er
 		acked, err := c.WaitContext(ctx)
 		switch {
 		case err != nil:
-			confirmErr = fmt.Errorf("wait for the broker's confirm: %w", err)
+			confirmErr = fmt.Errorf("wait for the broker's confirmation: %w", err)
 		case acked:
-			taken = append(taken, batch[i])
+			confirmed = append(confirmed, batch[i])
 		default:
-			confirmErr = errors.New("the broker refused a message, or the connection broke before it confirmed")
+			confirmErr = errors.New("the broker rejected a message, or the connection was lost before its confirmation")
 		}
 	}
-	taken, returnErr := p.dropReturned(taken)
+	confirmed, returnErr := p.removeReturned(confirmed)
 	if err := errors.Join(sendErr, confirmErr); err != nil {
 		p.disconnect()
-		return taken, err
+		return confirmed, err
 	}
-	return taken, returnErr
+	return confirmed, returnErr
 }
 
-// send writes the batch; a confirm is nil from the first message that failed on.
+// send writes the batch. From the first message that fails, the confirmations are nil.
 func (p *Publisher) send(ctx context.Context, batch []Message) ([]*amqp.DeferredConfirmation, error) {
 	confirms := make([]*amqp.DeferredConfirmation, len(batch))
 	for i, m := range batch {
@@ -110,7 +111,7 @@ func (p *Publisher) send(ctx context.Context, batch []Message) ([]*amqp.Deferred
 		if m.TraceParent != "" {
 			headers["traceparent"] = m.TraceParent
 		}
-		c, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, event.Exchange, m.Type, event.Routed(m.Type), false,
+		c, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, event.Exchange, m.Type, event.IsRouted(m.Type), false,
 			amqp.Publishing{
 				ContentType: event.ContentType, DeliveryMode: amqp.Persistent, MessageId: m.ID.String(),
 				Type: m.Type, CorrelationId: m.Correlation, Timestamp: m.Time, Headers: headers, Body: m.Body,
@@ -123,32 +124,31 @@ func (p *Publisher) send(ctx context.Context, batch []Message) ([]*amqp.Deferred
 	return confirms, nil
 }
 
-// dropReturned takes out the messages that came back: the broker returns an
+// removeReturned removes the messages that the broker has returned. The broker returns an
 // unroutable message before it confirms it.
-func (p *Publisher) dropReturned(taken []Message) ([]Message, error) {
+func (p *Publisher) removeReturned(confirmed []Message) ([]Message, error) {
 	var err error
 	for {
 		select {
 		case r, ok := <-p.returns:
 			if !ok {
-				return taken, err
+				return confirmed, err
 			}
 			err = fmt.Errorf("%s: %w", r.Type, ErrUnroutable)
-			for i, m := range taken {
+			for i, m := range confirmed {
 				if m.ID.String() == r.MessageId {
-					taken = append(taken[:i], taken[i+1:]...)
+					confirmed = append(confirmed[:i], confirmed[i+1:]...)
 					break
 				}
 			}
 		default:
-			return taken, err
+			return confirmed, err
 		}
 	}
 }
 
-// Ping connects when there is no connection. While a batch is being published it
-// does not wait, but takes that for a sign of life: its outcome is logged by whoever
-// publishes.
+// Ping returns an error when the broker cannot be reached. While a batch is being
+// published it returns nil at once; the caller of Publish receives the error.
 func (p *Publisher) Ping(context.Context) error {
 	if !p.mu.TryLock() {
 		return nil
@@ -175,7 +175,7 @@ func (p *Publisher) connect() error {
 		return fmt.Errorf("open a publishing channel: %w", err)
 	}
 	p.conn, p.ch = conn, ch
-	// A full batch may come back before anybody reads.
+	// All messages of a batch may be returned before they are read.
 	p.returns = ch.NotifyReturn(make(chan amqp.Return, MaxBatch))
 	return nil
 }
@@ -187,7 +187,7 @@ func (p *Publisher) disconnect() {
 	p.conn, p.ch, p.returns = nil, nil, nil
 }
 
-// Close ends the connection.
+// Close closes the connection.
 func (p *Publisher) Close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()

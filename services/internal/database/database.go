@@ -1,6 +1,7 @@
-// Package database opens MySQL the way every service needs it: UTC times, READ
-// COMMITTED, strict mode, bounded waits, transactions that are repeated when the
-// server chose them as a deadlock's victim, and errors in three classes.
+// Package database implements what the services share of their access to MySQL:
+// connection pools with UTC times, READ COMMITTED, strict mode and timeouts,
+// transactions that are retried after a deadlock, the classification of errors, and
+// migrations.
 package database
 
 import (
@@ -16,28 +17,29 @@ import (
 	"gorm.io/gorm/logger"
 )
 
-// Pool bounds of a service. The total over all replicas must stay below the
-// server's max_connections.
+// Limits of the connection pool of a replica. The sum over all replicas must stay below
+// the server's max_connections.
 const (
 	maxOpen     = 20
 	maxIdle     = 10
 	maxLifetime = 10 * time.Minute
 )
 
-// Waits for the server, so that no request hangs on a dead connection. The lock
-// wait is in seconds, as the server takes it.
+// Timeouts, so that no request waits for a broken connection. lockWait is
+// innodb_lock_wait_timeout, in seconds.
 const (
 	dialTimeout  = 3 * time.Second
 	queryTimeout = 15 * time.Second
 	lockWait     = 5
 )
 
-// sessionSettings are made by statement, because MySQL and MariaDB disagree on
-// the variable's name.
+// sessionSettings is a statement and not a parameter of the DSN, because the name of the
+// variable differs between MySQL and MariaDB.
 const sessionSettings = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
-// Open prepares a pool for dsn; it does not connect, so a service starts while
-// its database is still away.
+// Open returns a connection pool for dsn. It does not connect, so that a service can
+// start before its database. It returns an error for a malformed dsn, without the
+// password.
 func Open(dsn string) (*gorm.DB, error) {
 	pool, err := openPool(dsn, queryTimeout)
 	if err != nil {
@@ -56,14 +58,14 @@ func Open(dsn string) (*gorm.DB, error) {
 	return db, nil
 }
 
-// Now is the time as the database keeps it: UTC, in microseconds.
+// Now returns the current time in the precision of the database: UTC, in microseconds.
 func Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-// openPool prepares a pool whose statements may take up to timeout.
+// openPool returns a connection pool whose statements time out after timeout.
 func openPool(dsn string, timeout time.Duration) (*sql.DB, error) {
 	config, err := mysqldriver.ParseDSN(dsn)
 	if err != nil {
-		// The driver's message may quote the DSN, and with it the password.
+		// The message of the driver may contain the DSN, and with it the password.
 		return nil, fmt.Errorf("MYSQL_DSN is not of the form user:password@tcp(host:port)/schema")
 	}
 	config.ParseTime, config.Loc, config.InterpolateParams = true, time.UTC, true
@@ -86,18 +88,18 @@ func openPool(dsn string, timeout time.Duration) (*sql.DB, error) {
 	return pool, nil
 }
 
-// connector makes the session settings on every new connection.
+// connector applies the session settings to every new connection.
 type connector struct {
 	driver.Connector
-	// timeout of a statement, after which the server ends it, too: one that nobody waits
-	// for any more would go on.
+	// timeout is the statement timeout at the server. Without it a statement would continue
+	// to run after its client timed out.
 	timeout time.Duration
 }
 
-// unknownVariable is the server's error for a variable of the other kind of server.
+// unknownVariable is the error for a system variable that the server does not have.
 const unknownVariable = 1193
 
-// Connect dials and prepares one connection.
+// Connect implements driver.Connector.
 func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	conn, err := c.Connector.Connect(ctx)
 	if err != nil {
@@ -115,17 +117,17 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// limitStatements sets MariaDB's bound in seconds, or MySQL's, which is for SELECT
-// alone, in milliseconds.
+// limitStatements sets the statement timeout: max_statement_time of MariaDB, in seconds,
+// or max_execution_time of MySQL, in milliseconds, which applies to SELECT only.
 func (c connector) limitStatements(ctx context.Context, conn driver.ExecerContext) error {
 	_, err := conn.ExecContext(ctx, fmt.Sprintf("SET SESSION max_statement_time = %g", c.timeout.Seconds()), nil)
-	if number(err) == unknownVariable {
+	if errorNumber(err) == unknownVariable {
 		_, err = conn.ExecContext(ctx, fmt.Sprintf("SET SESSION max_execution_time = %d", c.timeout.Milliseconds()), nil)
 	}
 	return err
 }
 
-// Ping says whether the database answers.
+// Ping returns an error when the database cannot be reached.
 func Ping(ctx context.Context, db *gorm.DB) error {
 	pool, err := db.DB()
 	if err != nil {
@@ -134,7 +136,7 @@ func Ping(ctx context.Context, db *gorm.DB) error {
 	return pool.PingContext(ctx)
 }
 
-// Close ends the pool.
+// Close closes the connection pool.
 func Close(db *gorm.DB) error {
 	pool, err := db.DB()
 	if err != nil {
@@ -143,15 +145,15 @@ func Close(db *gorm.DB) error {
 	return pool.Close()
 }
 
-// Binary is the value of a BINARY column in a statement of one's own, where gorm
-// would take a plain []byte for a list of numbers.
+// Binary is the value of a BINARY column. In raw statements gorm would expand a []byte
+// to a list of numbers.
 type Binary []byte
 
 // Value implements driver.Valuer.
 func (b Binary) Value() (driver.Value, error) { return []byte(b), nil }
 
-// JSON is the value of a JSON column: text for the server, which refuses binary
-// strings there; nil is NULL.
+// JSON is the value of a JSON column. It is sent as text, because MySQL does not accept
+// binary strings for JSON. Nil is NULL.
 type JSON []byte
 
 // Value implements driver.Valuer.

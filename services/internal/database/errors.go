@@ -16,10 +16,10 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 )
 
-// retryAfter is what a caller is told to wait while the database is away.
+// retryAfter is the Retry-After of a response while the database is unavailable.
 const retryAfter = 2 * time.Second
 
-// Server errors that this package tells apart:
+// Error numbers of the server that this package distinguishes:
 // https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html
 const (
 	tooManyConnections   = 1040
@@ -43,9 +43,9 @@ const (
 	checkViolatedMariaDB = 4025
 )
 
-// aboutTheData are the errors by which the server refuses what a statement holds or
-// how it is written: whoever sends it again gets the same answer.
-var aboutTheData = []uint16{
+// permanentErrors are the errors that a statement causes by its text or its values, so that
+// it fails again when it is repeated.
+var permanentErrors = []uint16{
 	1048, // a column cannot be null
 	1054, // unknown column
 	1064, // syntax
@@ -65,10 +65,9 @@ var aboutTheData = []uint16{
 	checkViolatedMariaDB,
 }
 
-// IsUnavailable says that the database could not do the work now, and may later:
-// it is away, starting, overloaded, read-only, or not yet migrated. Nothing is
-// wrong with what was asked. Whether the work was done is unknown when the
-// connection broke during a commit.
+// IsUnavailable reports whether err is caused by the state of the database: it is down,
+// starting, overloaded, read-only, or not yet migrated. The same statements may succeed
+// later. When the connection broke during a commit, they may also have succeeded.
 func IsUnavailable(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysqldriver.ErrInvalidConn) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded) {
@@ -80,7 +79,7 @@ func IsUnavailable(err error) bool {
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return true
 	}
-	switch number(err) {
+	switch errorNumber(err) {
 	case tooManyConnections, accessDeniedDB, accessDenied, unknownDatabase, serverShutdown, noSuchTable,
 		tooManyUserConns, readOnly, queryInterrupted, connectionKilled, readOnlyMode, statementTimeout,
 		maxExecutionTime:
@@ -89,43 +88,44 @@ func IsUnavailable(err error) bool {
 	return IsConflict(err)
 }
 
-// MayPass says that err is not certainly the fault of what was asked: the database is
-// unavailable, or the server has a trouble of its own, such as a full disk or a
-// revoked grant. A consumer waits then, because to give a message up would lose it.
-func MayPass(err error) bool {
+// IsTransient reports whether err may be resolved without a change of the statements: the
+// database is unavailable, or the server has another problem, such as a full disk or a
+// revoked privilege. Consumers retry after such errors instead of dead-lettering the
+// message.
+func IsTransient(err error) bool {
 	if IsUnavailable(err) || failure.KindOf(err) == failure.KindUnavailable {
 		return true
 	}
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return true
 	}
-	n := number(err)
-	return n != 0 && !slices.Contains(aboutTheData, n)
+	n := errorNumber(err)
+	return n != 0 && !slices.Contains(permanentErrors, n)
 }
 
-// IsConflict says that the transaction lost against another one and was rolled
-// back: repeating it may succeed at once.
+// IsConflict reports whether the transaction was rolled back because of a deadlock or a
+// lock wait timeout. It may be retried at once.
 func IsConflict(err error) bool {
-	switch number(err) {
+	switch errorNumber(err) {
 	case lockWaitTimeout, deadlock, deadlockOnCommit:
 		return true
 	}
 	return false
 }
 
-// IsDuplicate says that a unique key exists already.
+// IsDuplicate reports whether a row with the same unique key exists.
 func IsDuplicate(err error) bool {
-	return errors.Is(err, gorm.ErrDuplicatedKey) || number(err) == duplicateEntry
+	return errors.Is(err, gorm.ErrDuplicatedKey) || errorNumber(err) == duplicateEntry
 }
 
-// IsCheckViolation says that a CHECK constraint refused a row.
+// IsCheckViolation reports whether a row violates a CHECK constraint.
 func IsCheckViolation(err error) bool {
-	n := number(err)
+	n := errorNumber(err)
 	return errors.Is(err, gorm.ErrCheckConstraintViolated) || n == checkViolated || n == checkViolatedMariaDB
 }
 
-// Classify makes an unavailable database a failure that every border knows. Other
-// errors, among them those that are classified already, stay as they are.
+// Classify returns err as a failure of kind failure.KindUnavailable if IsUnavailable(err).
+// It returns other errors, among them those that are a *failure.Error already, unchanged.
 func Classify(err error) error {
 	if err == nil {
 		return nil
@@ -136,7 +136,8 @@ func Classify(err error) error {
 	return failure.Unavailable(retryAfter, err)
 }
 
-func number(err error) uint16 {
+// errorNumber returns the number of an error of the server, or 0.
+func errorNumber(err error) uint16 {
 	if e, ok := errors.AsType[*mysqldriver.MySQLError](err); ok {
 		return e.Number
 	}

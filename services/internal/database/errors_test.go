@@ -20,16 +20,16 @@ func server(number uint16) error {
 	return fmt.Errorf("write: %w", &mysqldriver.MySQLError{Number: number})
 }
 
-func TestErrorsAreToldApart(t *testing.T) {
+func TestErrorsAreClassified(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		err                            error
-		unavailable, mayPass, conflict bool
+		err                              error
+		unavailable, transient, conflict bool
 	}{
 		"connection refused":   {&net.OpError{Op: "dial", Err: errors.New("refused")}, true, true, false},
 		"connection broken":    {driver.ErrBadConn, true, true, false},
-		"cut off":              {io.ErrUnexpectedEOF, true, true, false},
-		"took too long":        {context.DeadlineExceeded, true, true, false},
+		"unexpected EOF":       {io.ErrUnexpectedEOF, true, true, false},
+		"deadline":             {context.DeadlineExceeded, true, true, false},
 		"too many connections": {server(1040), true, true, false},
 		"read-only":            {server(1290), true, true, false},
 		"not migrated yet":     {server(1146), true, true, false},
@@ -38,16 +38,16 @@ func TestErrorsAreToldApart(t *testing.T) {
 		"disk full":            {server(1114), false, true, false},
 		"grant revoked":        {server(1142), false, true, false},
 		"certificate":          {&tls.CertificateVerificationError{Err: errors.New("expired")}, false, true, false},
-		"lost too often":       {failure.Unavailable(1, errors.New("again")), false, true, false},
-		"too long":             {server(1406), false, false, false},
-		"a check":              {server(3819), false, false, false},
+		"repeated conflicts":   {failure.Unavailable(1, errors.New("again")), false, true, false},
+		"value too long":       {server(1406), false, false, false},
+		"check constraint":     {server(3819), false, false, false},
 		"a bug":                {errors.New("nil map"), false, false, false},
 	} {
 		if got := database.IsUnavailable(c.err); got != c.unavailable {
 			t.Errorf("%s: IsUnavailable = %v", name, got)
 		}
-		if got := database.MayPass(c.err); got != c.mayPass {
-			t.Errorf("%s: MayPass = %v", name, got)
+		if got := database.IsTransient(c.err); got != c.transient {
+			t.Errorf("%s: IsTransient = %v", name, got)
 		}
 		if got := database.IsConflict(c.err); got != c.conflict {
 			t.Errorf("%s: IsConflict = %v", name, got)

@@ -12,14 +12,14 @@ import (
 	"github.com/pressly/goose/v3/lock"
 )
 
-// migrationTimeout bounds one statement of a migration: a new index on a large
-// table takes longer than a request may.
+// migrationTimeout is the timeout of one statement of a migration. Adding an index to a
+// large table takes longer than a request may take.
 const migrationTimeout = time.Hour
 
-// Migrate brings the schema of dsn up to date with the SQL files in migrations.
-// Replicas that start together take turns by a lock in the schema. The database
-// may still be starting: Migrate waits for it until ctx ends. Each file can be run
-// again after it was interrupted.
+// Migrate applies the SQL files in migrations that the schema of dsn does not have yet.
+// A lock in the schema serializes concurrent calls. Migrate waits until ctx is done for a
+// database that is unavailable. DDL statements cannot be rolled back, so each file should
+// hold one.
 func Migrate(ctx context.Context, dsn string, migrations fs.FS, log *slog.Logger) error {
 	pool, err := openPool(dsn, migrationTimeout)
 	if err != nil {
@@ -32,12 +32,12 @@ func Migrate(ctx context.Context, dsn string, migrations fs.FS, log *slog.Logger
 			break
 		}
 		if !IsUnavailable(err) {
-			return fmt.Errorf("reach the database: %w", err)
+			return fmt.Errorf("connect to the database: %w", err)
 		}
 		log.InfoContext(ctx, "waiting for the database", "error", err)
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the database did not answer: %w", errors.Join(ctx.Err(), err))
+			return fmt.Errorf("wait for the database: %w", errors.Join(ctx.Err(), err))
 		case <-time.After(time.Second):
 		}
 	}

@@ -13,25 +13,28 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 )
 
-// attempts of a transaction that loses against others, and the longest pause
-// before the second one; it doubles before each next.
+// maxAttempts is how often a transaction is tried while it conflicts with others.
+// initialBackoff is the longest wait before the second attempt; it doubles with each
+// attempt.
 const (
-	attempts   = 8
-	firstPause = 5 * time.Millisecond
+	maxAttempts    = 8
+	initialBackoff = 5 * time.Millisecond
 )
 
-// ErrAgain is wrapped by the error of a transaction that should be repeated from
-// the start: another one wrote first what this one was about to write.
-var ErrAgain = errors.New("another transaction was first")
+// ErrRetry is wrapped by the error of a transaction that has to be retried from its
+// beginning, because another transaction has written the same rows.
+var ErrRetry = errors.New("another transaction wrote the same rows")
 
-// Transact runs fn in a transaction and repeats it, a bounded number of times and
-// with jitter, when it was a deadlock's victim, waited too long for a lock, or says
-// ErrAgain. So fn must have no effect but on tx. Errors are classified. A transaction
-// does not commit after the deadline of ctx: an error that is context.DeadlineExceeded
-// means that it was rolled back. Only a COMMIT that was sent in time may be executed
-// later.
+// Transact runs fn in a transaction. It retries the transaction up to 8 times with
+// jittered back-off after a deadlock, a lock wait timeout, or an error that wraps
+// ErrRetry, so fn must have no effects other than on tx. Transact returns the errors of
+// Classify, and a failure of kind failure.KindUnavailable after the last attempt.
+//
+// A transaction does not commit after the deadline of ctx: when the error is
+// context.DeadlineExceeded, it was rolled back. Only a COMMIT that was sent before the
+// deadline may be executed after it.
 func Transact(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) error {
-	pause := firstPause
+	backoff := initialBackoff
 	for attempt := 1; ; attempt++ {
 		err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 			if err := fn(tx); err != nil {
@@ -42,23 +45,23 @@ func Transact(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) erro
 		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
 			err = ctx.Err() // database/sql rolled back when ctx ended.
 		}
-		if err == nil || !IsConflict(err) && !errors.Is(err, ErrAgain) {
+		if err == nil || !IsConflict(err) && !errors.Is(err, ErrRetry) {
 			return Classify(err)
 		}
-		if attempt == attempts {
-			return failure.Unavailable(retryAfter, fmt.Errorf("transaction lost %d times: %w", attempts, err))
+		if attempt == maxAttempts {
+			return failure.Unavailable(retryAfter, fmt.Errorf("transaction conflicted %d times: %w", maxAttempts, err))
 		}
 		select {
 		case <-ctx.Done():
 			return Classify(ctx.Err())
-		case <-time.After(rand.N(pause)):
+		case <-time.After(rand.N(backoff)):
 		}
-		pause *= 2
+		backoff *= 2
 	}
 }
 
-// checkDeadline returns context.DeadlineExceeded after the deadline of ctx. The timer
-// of ctx, on which database/sql relies, may fire late in a process that was stopped.
+// checkDeadline returns context.DeadlineExceeded after the deadline of ctx. database/sql
+// relies on the timer of ctx, which may fire late in a process that was suspended.
 func checkDeadline(ctx context.Context) error {
 	if until, ok := ctx.Deadline(); ok && !time.Now().Before(until) {
 		return context.DeadlineExceeded

@@ -12,11 +12,11 @@ import (
 	"ecommerce-stack.dev/services/internal/database"
 )
 
-// stopped is the context of a process that was stopped: its deadline has passed, and its
+// suspended is the context of a process that was suspended: its deadline has passed, and its
 // timer has not fired yet.
-type stopped struct{ context.Context }
+type suspended struct{ context.Context }
 
-func (stopped) Deadline() (time.Time, bool) { return time.Now().Add(-time.Millisecond), true }
+func (suspended) Deadline() (time.Time, bool) { return time.Now().Add(-time.Millisecond), true }
 
 func TestTransactionDoesNotCommitAfterItsDeadline(t *testing.T) {
 	t.Parallel()
@@ -36,7 +36,7 @@ func TestTransactionDoesNotCommitAfterItsDeadline(t *testing.T) {
 	if err := database.Transact(inTime, db, insert(1)); err != nil {
 		t.Errorf("before the deadline: %v", err)
 	}
-	if err := database.Transact(stopped{t.Context()}, db, insert(2)); !errors.Is(err, context.DeadlineExceeded) {
+	if err := database.Transact(suspended{t.Context()}, db, insert(2)); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("after the deadline: %v, want context.DeadlineExceeded", err)
 	}
 	ending, end := context.WithTimeout(t.Context(), time.Hour)

@@ -22,7 +22,7 @@ const (
 	KindConflict             // the state does not allow it
 	KindStale                // the caller's version is out of date
 	KindTooMany              // too often: wait RetryAfter
-	KindUnavailable          // something we need is away: wait RetryAfter
+	KindUnavailable          // a dependency is temporarily unavailable: wait RetryAfter
 )
 
 // Field names a value that breaks a rule. Location is a path such as "body.price"
@@ -129,11 +129,11 @@ func TooMany(code string, retryAfter time.Duration, format string, args ...any) 
 // UnavailableCode is the code of Unavailable.
 const UnavailableCode = "unavailable"
 
-// Unavailable says that something needed is away for now; cause is logged.
+// Unavailable reports that a dependency is temporarily unavailable. cause is logged.
 func Unavailable(retryAfter time.Duration, cause error) *Error {
 	return &Error{
 		Kind: KindUnavailable, Code: UnavailableCode, RetryAfter: retryAfter, Err: cause,
-		Detail: "Something this needs is away for the moment. Try again.",
+		Detail: "A dependency is temporarily unavailable. Retry later.",
 	}
 }
 

@@ -1,12 +1,12 @@
-// Package groupcommit lets work that arrives at the same time share one transaction:
-// the disk is waited for once, and each statement carries the rows of all. Whoever
-// brings work is answered only after its own commit.
+// Package groupcommit implements group commit: concurrent callers share a transaction, so
+// that one disk write and one statement serve the rows of all. Each caller returns after
+// its work is committed.
 //
-// There is no timer. While transactions are in flight, what arrives gathers, and goes
-// together as soon as one of them ends; work that comes alone goes at once.
+// There is no timer. Work is collected while transactions are in flight, and committed as
+// one batch when one of them ends. When none is in flight, work is committed at once.
 //
 // Work is not committed after the deadline of its caller's context. A transaction ends at
-// the earliest deadline of its batch, and is repeated without the work that was too slow.
+// the earliest deadline of its batch, and is retried without the work that has expired.
 package groupcommit
 
 import (
@@ -20,35 +20,36 @@ import (
 	"time"
 )
 
-// Settings of a Committer.
+// Settings are the settings of a Committer.
 type Settings[T any] struct {
-	// Commit does all the work of a batch in one transaction, or none of it. It must not
-	// commit after the deadline of ctx, and an error that is context.DeadlineExceeded means
-	// that nothing was committed: the batch may be committed again in part.
+	// Commit commits all work of a batch in one transaction, or none of it. It must not
+	// commit after the deadline of ctx. When its error is context.DeadlineExceeded, nothing
+	// was committed, and parts of the batch may be committed again.
 	Commit func(ctx context.Context, batch []T) error
-	// Alone says that an error may be the fault of some work of a batch: each of it is
-	// then tried by itself. Other errors are everybody's.
-	Alone func(error) bool
-	// InFlight transactions at once, and Most work in each.
-	InFlight, Most int
-	// Timeout of a batch, with the transactions that are repeated. They do not end when a
-	// caller's context is canceled.
+	// ShouldIsolate reports whether an error may be caused by a part of a batch. Each work
+	// is then committed in its own transaction. Other errors are returned to all callers.
+	ShouldIsolate func(error) bool
+	// InFlight is the maximum number of concurrent transactions, MaxBatch the maximum
+	// number of callers that share one.
+	InFlight, MaxBatch int
+	// Timeout is the timeout of a batch, including retries. Transactions do not end when
+	// the context of a caller is canceled.
 	Timeout time.Duration
 }
 
-// Committer gathers work. It is safe for concurrent use.
+// Committer commits work in batches. It is safe for concurrent use.
 type Committer[T any] struct {
 	settings Settings[T]
 
-	mu      sync.Mutex
-	waiting []*entry[T]
-	running int
+	mu       sync.Mutex
+	waiting  []*entry[T]
+	inFlight int
 }
 
 // New returns a Committer.
 func New[T any](s Settings[T]) *Committer[T] { return &Committer[T]{settings: s} }
 
-// entry is one caller's work.
+// entry is the work of one caller.
 type entry[T any] struct {
 	work     T
 	deadline time.Time // zero for none
@@ -57,28 +58,30 @@ type entry[T any] struct {
 	err      error
 }
 
-// expired reports whether the deadline has passed. It does not depend on a timer, which
-// may fire late in a process that was stopped.
+// expired reports whether the deadline has passed. It does not rely on a timer, which may
+// fire late in a process that was suspended.
 func (e *entry[T]) expired() bool { return !e.deadline.IsZero() && !time.Now().Before(e.deadline) }
 
-// States of an entry: a caller that leaves in time takes its work along.
+// States of an entry. Work is abandoned when its caller returns before a transaction has
+// started with it.
 const (
-	waiting int32 = iota
-	taken
-	left
+	stateWaiting int32 = iota
+	stateRunning
+	stateAbandoned
 )
 
-// Do returns when work is committed, or why it is not. When ctx ends before a
-// transaction took the work, it is never done. Later, a cancellation changes nothing, but
-// work whose deadline passes before its transaction commits is not done either: the error
-// is then context.DeadlineExceeded.
+// Do returns nil after work is committed, and otherwise the error of its transaction. When
+// ctx is done before a transaction with the work has started, the work is never committed,
+// and Do returns the cause. After that a cancellation of ctx has no effect, but work whose
+// deadline passes before its transaction commits is not committed; the error is then
+// context.DeadlineExceeded.
 func (c *Committer[T]) Do(ctx context.Context, work T) error {
 	e := &entry[T]{work: work, done: make(chan struct{})}
 	e.deadline, _ = ctx.Deadline()
 	c.mu.Lock()
 	c.waiting = append(c.waiting, e)
-	if c.running < c.settings.InFlight {
-		c.running++
+	if c.inFlight < c.settings.InFlight {
+		c.inFlight++
 		go c.run()
 	}
 	c.mu.Unlock()
@@ -86,7 +89,7 @@ func (c *Committer[T]) Do(ctx context.Context, work T) error {
 	case <-e.done:
 		return e.err
 	case <-ctx.Done():
-		if e.state.CompareAndSwap(waiting, left) {
+		if e.state.CompareAndSwap(stateWaiting, stateAbandoned) {
 			return context.Cause(ctx)
 		}
 		<-e.done
@@ -94,71 +97,72 @@ func (c *Committer[T]) Do(ctx context.Context, work T) error {
 	}
 }
 
-// run commits one batch after the other until nothing waits.
+// run commits batches until no work is waiting.
 func (c *Committer[T]) run() {
 	for {
-		batch := c.take()
+		batch := c.nextBatch()
 		if len(batch) == 0 {
 			return
 		}
-		c.settle(batch)
+		c.commitOrIsolate(batch)
 	}
 }
 
-// take gives what waits, up to the most; with nothing, the caller must end.
-func (c *Committer[T]) take() []*entry[T] {
+// nextBatch returns up to MaxBatch waiting entries. When it returns none, run must end.
+func (c *Committer[T]) nextBatch() []*entry[T] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var batch []*entry[T]
-	for len(c.waiting) > 0 && len(batch) < c.settings.Most {
+	for len(c.waiting) > 0 && len(batch) < c.settings.MaxBatch {
 		e := c.waiting[0]
 		c.waiting[0] = nil
 		c.waiting = c.waiting[1:]
-		if e.state.CompareAndSwap(waiting, taken) {
+		if e.state.CompareAndSwap(stateWaiting, stateRunning) {
 			batch = append(batch, e)
 		}
 	}
 	if len(batch) == 0 {
 		c.waiting = nil
-		c.running--
+		c.inFlight--
 	}
 	return batch
 }
 
-func (c *Committer[T]) settle(batch []*entry[T]) {
+// commitOrIsolate commits a batch, or each of its entries when ShouldIsolate requires it.
+func (c *Committer[T]) commitOrIsolate(batch []*entry[T]) {
 	batch, err := c.commitInTime(batch)
-	if err != nil && len(batch) > 1 && c.settings.Alone(err) {
-		c.settleAlone(batch)
+	if err != nil && len(batch) > 1 && c.settings.ShouldIsolate(err) {
+		c.commitEach(batch)
 		return
 	}
-	end(batch, err)
+	finish(batch, err)
 }
 
-// settleAlone tries each work by itself, until one meets what is everybody's trouble.
-func (c *Committer[T]) settleAlone(batch []*entry[T]) {
+// commitEach commits each entry in its own transaction, until an error affects all.
+func (c *Committer[T]) commitEach(batch []*entry[T]) {
 	for i := range batch {
 		rest, err := c.commitInTime(batch[i : i+1])
-		if len(rest) > 0 && err != nil && !c.settings.Alone(err) {
-			end(batch[i:], err)
+		if len(rest) > 0 && err != nil && !c.settings.ShouldIsolate(err) {
+			finish(batch[i:], err)
 			return
 		}
-		end(rest, err)
+		finish(rest, err)
 	}
 }
 
-// commitInTime commits a batch without the entries whose deadlines pass before, which it
-// ends. It returns the other entries and their common error. Each transaction but the
-// first has fewer entries than the one before, and all share Settings.Timeout.
+// commitInTime commits a batch. It finishes the entries whose deadlines pass before with
+// errExpired, and returns the other entries with their common error. Each retry has fewer
+// entries than the transaction before, and all share Settings.Timeout.
 func (c *Committer[T]) commitInTime(batch []*entry[T]) ([]*entry[T], error) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.settings.Timeout)
 	defer cancel()
-	batch = endExpired(batch)
+	batch = finishExpired(batch)
 	for len(batch) > 0 {
 		err := c.commit(ctx, batch)
 		if !errors.Is(err, context.DeadlineExceeded) {
 			return batch, err
 		}
-		rest := endExpired(batch)
+		rest := finishExpired(batch)
 		if len(rest) == len(batch) || ctx.Err() != nil {
 			return rest, err
 		}
@@ -170,15 +174,15 @@ func (c *Committer[T]) commitInTime(batch []*entry[T]) ([]*entry[T], error) {
 // errExpired is the error of an entry that was not committed by its deadline.
 var errExpired = fmt.Errorf("not committed in time: %w", context.DeadlineExceeded)
 
-// endExpired ends the entries whose deadline has passed and returns the others.
-func endExpired[T any](batch []*entry[T]) []*entry[T] {
+// finishExpired finishes the entries whose deadlines have passed and returns the others.
+func finishExpired[T any](batch []*entry[T]) []*entry[T] {
 	if !slices.ContainsFunc(batch, (*entry[T]).expired) {
 		return batch
 	}
 	rest := make([]*entry[T], 0, len(batch))
 	for _, e := range batch {
 		if e.expired() {
-			end([]*entry[T]{e}, errExpired)
+			finish([]*entry[T]{e}, errExpired)
 		} else {
 			rest = append(rest, e)
 		}
@@ -186,24 +190,24 @@ func endExpired[T any](batch []*entry[T]) []*entry[T] {
 	return rest
 }
 
-// end answers the callers.
-func end[T any](batch []*entry[T], err error) {
+// finish returns err to the callers.
+func finish[T any](batch []*entry[T], err error) {
 	for _, e := range batch {
 		e.err = err
 		close(e.done)
 	}
 }
 
-// commit runs one transaction, which ends at the earliest deadline of the batch.
+// commit runs one transaction until the earliest deadline of the batch.
 func (c *Committer[T]) commit(ctx context.Context, batch []*entry[T]) (err error) {
-	if first := firstDeadline(batch); !first.IsZero() {
+	if first := earliestDeadline(batch); !first.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, first)
 		defer cancel()
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("commit %d together: panic: %v\n%s", len(batch), p, debug.Stack())
+			err = fmt.Errorf("commit a batch of %d: panic: %v\n%s", len(batch), p, debug.Stack())
 		}
 	}()
 	work := make([]T, len(batch))
@@ -213,8 +217,8 @@ func (c *Committer[T]) commit(ctx context.Context, batch []*entry[T]) (err error
 	return c.settings.Commit(ctx, work)
 }
 
-// firstDeadline returns the earliest deadline of a batch, or the zero time.
-func firstDeadline[T any](batch []*entry[T]) time.Time {
+// earliestDeadline returns the earliest deadline of a batch, or the zero time.
+func earliestDeadline[T any](batch []*entry[T]) time.Time {
 	var first time.Time
 	for _, e := range batch {
 		if !e.deadline.IsZero() && (first.IsZero() || e.deadline.Before(first)) {

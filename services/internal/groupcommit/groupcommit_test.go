@@ -16,18 +16,18 @@ import (
 
 var errBad = errors.New("bad work")
 
-// ledger commits numbers; negative ones are bad, and zero panics.
+// ledger commits numbers. It fails for negative numbers, and panics for zero.
 type ledger struct {
-	mu      sync.Mutex
-	batches [][]int
-	takes   time.Duration
-	away    error
+	mu       sync.Mutex
+	batches  [][]int
+	duration time.Duration
+	err      error
 }
 
 func (l *ledger) commit(_ context.Context, batch []int) error {
-	time.Sleep(l.takes) // of a synctest bubble's clock
-	if l.away != nil {
-		return l.away
+	time.Sleep(l.duration) // in the time of a synctest bubble
+	if l.err != nil {
+		return l.err
 	}
 	for _, n := range batch {
 		switch {
@@ -43,15 +43,15 @@ func (l *ledger) commit(_ context.Context, batch []int) error {
 	return nil
 }
 
-func (l *ledger) committer(inFlight, most int) *groupcommit.Committer[int] {
-	return groupcommit.New(groupcommit.Settings[int]{Commit: l.commit, InFlight: inFlight, Most: most, Timeout: time.Minute,
-		Alone: func(err error) bool { return !errors.Is(err, context.DeadlineExceeded) }})
+func (l *ledger) committer(inFlight, maxBatch int) *groupcommit.Committer[int] {
+	return groupcommit.New(groupcommit.Settings[int]{Commit: l.commit, InFlight: inFlight, MaxBatch: maxBatch, Timeout: time.Minute,
+		ShouldIsolate: func(err error) bool { return !errors.Is(err, context.DeadlineExceeded) }})
 }
 
-func TestWorkGathersWhileATransactionIsInFlight(t *testing.T) {
+func TestWorkIsCollectedWhileTransactionIsInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := ledger{takes: time.Second}
+		l := ledger{duration: time.Second}
 		c := l.committer(1, 3)
 		var wg sync.WaitGroup
 		do := func(n int) {
@@ -72,10 +72,10 @@ func TestWorkGathersWhileATransactionIsInFlight(t *testing.T) {
 	})
 }
 
-func TestBadWorkFailsAlone(t *testing.T) {
+func TestFailingWorkIsIsolated(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := ledger{takes: time.Second}
+		l := ledger{duration: time.Second}
 		c := l.committer(1, 10)
 		var wg sync.WaitGroup
 		for n, want := range map[int]string{1: "", 2: "", -1: "bad work", 0: "panic: zero", 3: ""} {
@@ -90,10 +90,10 @@ func TestBadWorkFailsAlone(t *testing.T) {
 	})
 }
 
-func TestWhatIsAwayIsEverybodysErrorAtOnce(t *testing.T) {
+func TestUnavailableErrorFailsWholeBatch(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := ledger{takes: time.Second, away: context.DeadlineExceeded}
+		l := ledger{duration: time.Second, err: context.DeadlineExceeded}
 		c := l.committer(1, 10)
 		began := time.Now()
 		var wg sync.WaitGroup
@@ -111,12 +111,12 @@ func TestWhatIsAwayIsEverybodysErrorAtOnce(t *testing.T) {
 	})
 }
 
-func TestWhatIsAwayMeanwhileIsNotWaitedForByEachAlone(t *testing.T) {
+func TestUnavailableErrorEndsIsolation(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		tries := 0
-		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, Most: 100, Timeout: time.Minute,
-			Alone: func(err error) bool { return errors.Is(err, errBad) },
+		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, MaxBatch: 100, Timeout: time.Minute,
+			ShouldIsolate: func(err error) bool { return errors.Is(err, errBad) },
 			Commit: func(_ context.Context, batch []int) error {
 				time.Sleep(time.Second)
 				tries++
@@ -135,28 +135,28 @@ func TestWhatIsAwayMeanwhileIsNotWaitedForByEachAlone(t *testing.T) {
 		}
 		wg.Wait()
 		if tries > 4 {
-			t.Errorf("%d transactions, want two batches at most, and one alone of each", tries)
+			t.Errorf("%d transactions, want at most two batches, and one isolated transaction of each", tries)
 		}
 	})
 }
 
-func TestWorkIsDoneOrItsCallerLeftInTime(t *testing.T) {
+func TestCanceledWorkIsCommittedOnlyIfInFlight(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := ledger{takes: time.Second}
+		l := ledger{duration: time.Second}
 		c := l.committer(1, 10)
-		hurried, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		canceled, cancel := context.WithTimeout(t.Context(), time.Second/2)
 		defer cancel()
 		var wg sync.WaitGroup
 		wg.Go(func() {
-			if err := c.Do(hurried, 1); err != nil {
-				t.Errorf("in flight when its caller left: %v, want it done", err)
+			if err := c.Do(canceled, 1); err != nil {
+				t.Errorf("canceled in flight: %v, want it committed", err)
 			}
 		})
 		synctest.Wait()
 		wg.Go(func() {
-			if err := c.Do(hurried, 2); !errors.Is(err, context.DeadlineExceeded) {
-				t.Errorf("waiting when its caller left: %v, want that it was not done", err)
+			if err := c.Do(canceled, 2); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("canceled while it waited: %v, want context.DeadlineExceeded", err)
 			}
 		})
 		wg.Wait()
@@ -170,8 +170,8 @@ func TestWorkIsDoneOrItsCallerLeftInTime(t *testing.T) {
 	})
 }
 
-// until returns a context with a deadline, without a timer: as in a process that was
-// stopped, whose timers fire late.
+// until returns a context with a deadline but without a timer, as in a process that was
+// suspended and whose timers fire late.
 func until(t *testing.T, in time.Duration) context.Context {
 	return deadlineOnly{t.Context(), time.Now().Add(in)}
 }
@@ -183,11 +183,11 @@ type deadlineOnly struct {
 
 func (c deadlineOnly) Deadline() (time.Time, bool) { return c.at, true }
 
-// slow commits each batch after a time, unless its context has ended by then.
-func slow(takes time.Duration, commit func(batch []int) error) func(context.Context, []int) error {
+// slow returns a Commit function that commits after d unless its context ends before.
+func slow(d time.Duration, commit func(batch []int) error) func(context.Context, []int) error {
 	return func(ctx context.Context, batch []int) error {
 		select {
-		case <-time.After(takes):
+		case <-time.After(d):
 			return commit(batch)
 		case <-ctx.Done():
 			return fmt.Errorf("insert: %w", ctx.Err())
@@ -195,13 +195,13 @@ func slow(takes time.Duration, commit func(batch []int) error) func(context.Cont
 	}
 }
 
-func TestExpiredWorkIsNotGivenToATransaction(t *testing.T) {
+func TestExpiredWorkIsNotCommitted(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := ledger{takes: time.Second}
+		l := ledger{duration: time.Second}
 		c := l.committer(1, 10)
 		var wg sync.WaitGroup
-		wg.Go(func() { _ = c.Do(t.Context(), 1) }) // which the others wait for
+		wg.Go(func() { _ = c.Do(t.Context(), 1) }) // The others wait for it.
 		synctest.Wait()
 		wg.Go(func() {
 			if err := c.Do(until(t, time.Second/2), 2); !errors.Is(err, context.DeadlineExceeded) {
@@ -220,15 +220,15 @@ func TestExpiredWorkIsNotGivenToATransaction(t *testing.T) {
 	})
 }
 
-func TestTransactionIsRepeatedWithoutWorkThatExpires(t *testing.T) {
+func TestTransactionIsRetriedWithoutExpiredWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := ledger{}
-		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, Most: 10, Timeout: time.Minute,
-			Commit: slow(3*time.Second, func(batch []int) error { return l.commit(t.Context(), batch) }),
-			Alone:  func(error) bool { return false }})
+		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, MaxBatch: 10, Timeout: time.Minute,
+			Commit:        slow(3*time.Second, func(batch []int) error { return l.commit(t.Context(), batch) }),
+			ShouldIsolate: func(error) bool { return false }})
 		var wg sync.WaitGroup
-		wg.Go(func() { _ = c.Do(t.Context(), 1) }) // which the others wait for
+		wg.Go(func() { _ = c.Do(t.Context(), 1) }) // The others wait for it.
 		synctest.Wait()
 		began := time.Now()
 		for n, deadline := range map[int]time.Duration{2: 4 * time.Second, 3: 5 * time.Second, 4: time.Hour} {
@@ -256,15 +256,15 @@ func TestTransactionIsRepeatedWithoutWorkThatExpires(t *testing.T) {
 	})
 }
 
-func TestExpiryOfOneIsNotTheErrorOfOthersThatAreTriedAlone(t *testing.T) {
+func TestExpiredWorkDoesNotFailIsolatedWork(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		l := ledger{}
-		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, Most: 10, Timeout: time.Minute,
-			Commit: slow(2*time.Second, func(batch []int) error { return l.commit(t.Context(), batch) }),
-			Alone:  func(err error) bool { return errors.Is(err, errBad) }})
+		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, MaxBatch: 10, Timeout: time.Minute,
+			Commit:        slow(2*time.Second, func(batch []int) error { return l.commit(t.Context(), batch) }),
+			ShouldIsolate: func(err error) bool { return errors.Is(err, errBad) }})
 		var wg sync.WaitGroup
-		wg.Go(func() { _ = c.Do(t.Context(), 1) }) // which the others wait for
+		wg.Go(func() { _ = c.Do(t.Context(), 1) }) // The others wait for it.
 		synctest.Wait()
 		for _, work := range []struct {
 			n        int
@@ -276,7 +276,7 @@ func TestExpiryOfOneIsNotTheErrorOfOthersThatAreTriedAlone(t *testing.T) {
 					t.Errorf("%d: %v, want %v", work.n, err, work.want)
 				}
 			})
-			synctest.Wait() // so that they are tried in this order
+			synctest.Wait() // So that they are tried in this order.
 		}
 		wg.Wait()
 		if want := [][]int{{1}, {3}}; !slices.EqualFunc(l.batches, want, slices.Equal) {
@@ -285,11 +285,11 @@ func TestExpiryOfOneIsNotTheErrorOfOthersThatAreTriedAlone(t *testing.T) {
 	})
 }
 
-func TestRepeatedTransactionsShareTheTimeout(t *testing.T) {
+func TestRetriedTransactionsShareTheTimeout(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, Most: 100, Timeout: 10 * time.Second,
-			Commit: slow(time.Hour, func([]int) error { return nil }), Alone: func(error) bool { return false }})
+		c := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, MaxBatch: 100, Timeout: 10 * time.Second,
+			Commit: slow(time.Hour, func([]int) error { return nil }), ShouldIsolate: func(error) bool { return false }})
 		began := time.Now()
 		var wg sync.WaitGroup
 		do := func(ctx context.Context, n int) {
@@ -299,7 +299,7 @@ func TestRepeatedTransactionsShareTheTimeout(t *testing.T) {
 				}
 			})
 		}
-		do(t.Context(), 1) // which the others wait for
+		do(t.Context(), 1) // The others wait for it.
 		synctest.Wait()
 		do(t.Context(), 2)
 		for n := range 15 {
@@ -312,10 +312,10 @@ func TestRepeatedTransactionsShareTheTimeout(t *testing.T) {
 	})
 }
 
-func TestTransactionsAreInFlightSideBySide(t *testing.T) {
+func TestTransactionsAreConcurrent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := ledger{takes: time.Second}
+		l := ledger{duration: time.Second}
 		c := l.committer(2, 1)
 		began := time.Now()
 		var wg sync.WaitGroup

@@ -1,6 +1,5 @@
-// Package inbox makes a redelivered event change nothing: the id of an event is
-// written in the transaction of its effect, and an id that is there already is not
-// handled again.
+// Package inbox implements idempotent consumers: the id of an event is written to a table
+// in the transaction of its effects, and an event whose id exists is not handled again.
 package inbox
 
 import (
@@ -18,12 +17,12 @@ import (
 	"ecommerce-stack.dev/services/internal/database"
 )
 
-// Retention is how long ids are kept. An event that is redriven later is caught by
-// the state machines alone.
+// Retention is how long ids are stored. For an event that is redriven later, only the
+// state machines prevent a second effect.
 const Retention = 14 * 24 * time.Hour
 
-// Claim writes the ids of batch and returns the events that are new, once each, in
-// their order. An event that another replica has in hand is waited for.
+// Claim inserts the ids of batch and returns the events that are new, without duplicates,
+// in their order. It waits for transactions that are inserting the same ids.
 func Claim(tx *gorm.DB, batch []event.Envelope) ([]event.Envelope, error) {
 	unique := make([]event.Envelope, 0, len(batch))
 	seen := make(map[uuid.UUID]bool, len(batch))
@@ -34,16 +33,16 @@ func Claim(tx *gorm.DB, batch []event.Envelope) ([]event.Envelope, error) {
 		}
 	}
 	claim := uuid.New()
-	inserted, err := insert(tx, unique, claim)
+	inserted, err := insertIDs(tx, unique, claim)
 	if err != nil || inserted == int64(len(unique)) {
 		return unique, err
 	}
-	return claimed(tx, unique, claim)
+	return selectClaimed(tx, unique, claim)
 }
 
-// insert writes the ids in order, so that two batches never wait for each other in
-// a circle, and returns how many were new.
-func insert(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) (int64, error) {
+// insertIDs inserts the ids in their order, so that concurrent batches do not deadlock, and
+// returns the number of new ones.
+func insertIDs(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) (int64, error) {
 	ids := make([]uuid.UUID, len(batch))
 	for i, e := range batch {
 		ids[i] = e.ID
@@ -61,7 +60,8 @@ func insert(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) (int64, error)
 	return res.RowsAffected, nil
 }
 
-func claimed(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) ([]event.Envelope, error) {
+// selectClaimed returns the events of batch whose ids were inserted with claim.
+func selectClaimed(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) ([]event.Envelope, error) {
 	arguments := make([]database.Binary, len(batch))
 	for i, e := range batch {
 		arguments[i] = e.ID[:]
@@ -71,16 +71,15 @@ func claimed(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) ([]event.Enve
 	if err != nil {
 		return nil, fmt.Errorf("read the inbox: %w", err)
 	}
-	ours := make(map[uuid.UUID]bool, len(rows))
+	claimed := make(map[uuid.UUID]bool, len(rows))
 	for _, r := range rows {
-		ours[uuid.UUID(r)] = true
+		claimed[uuid.UUID(r)] = true
 	}
-	return slices.DeleteFunc(batch, func(e event.Envelope) bool { return !ours[e.ID] }), nil
+	return slices.DeleteFunc(batch, func(e event.Envelope) bool { return !claimed[e.ID] }), nil
 }
 
-// Purge deletes ids older than Retention, a bounded number at once, and returns
-// how many. The ids are UUIDv7: their first six bytes are the event's time in
-// milliseconds (RFC 9562, section 5.7), so the primary key finds the old ones.
+// Purge deletes up to 5000 ids that are older than Retention and returns their number. The
+// ids are ordered by time (see event.FirstID), so the primary key is used to find them.
 func Purge(ctx context.Context, db *gorm.DB, now time.Time) (int64, error) {
 	before := event.FirstID(now.Add(-Retention))
 	res := db.WithContext(ctx).Exec("DELETE FROM inbox WHERE event_id < ? LIMIT 5000", database.Binary(before[:]))

@@ -15,7 +15,7 @@ func ExampleOutbox_Transact() {
 			if err := tx.Exec("UPDATE sales SET status = 'Confirmed' WHERE id = ?", saleID).Error; err != nil {
 				return err
 			}
-			tx.Say(event.SaleConfirmed{SaleID: saleID, Items: []event.Item{{ProductID: 7, Quantity: 2}}})
+			tx.Publish(event.SaleConfirmed{SaleID: saleID, Items: []event.Item{{ProductID: 7, Quantity: 2}}})
 			return nil
 		})
 	}

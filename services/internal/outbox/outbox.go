@@ -1,10 +1,11 @@
-// Package outbox makes an event as durable as its cause: it is a row written in
-// the same transaction, and the row goes only when the broker has confirmed it.
+// Package outbox implements the transactional outbox: an event is written to a table in
+// the transaction of its cause, and its row is deleted after the broker has confirmed the
+// event.
 //
-// The usual way is short: after the commit the dispatcher publishes from memory, in
-// batches, and deletes the confirmed rows in bulk. What a crash, a full memory or an
-// absent broker left behind, the relay of any replica sweeps from the table. An
-// event may thus be published twice; consumers have an inbox.
+// After a commit the dispatcher publishes the events from memory in batches, and deletes
+// their rows. Events that remain in the table after a crash, a full buffer or a failure of
+// the broker are published by the relay of any replica. So an event may be published more
+// than once, and consumers need an inbox.
 package outbox
 
 import (
@@ -26,24 +27,27 @@ import (
 )
 
 const (
-	// inMemory bounds the events that wait for the dispatcher; more are left to
-	// the relay.
-	inMemory = 8192
-	// sweepInterval of the relay, and the age at which it takes a row: the
-	// dispatcher has confirmed most rows long before.
-	sweepInterval = time.Second
-	sweepAge      = 5 * time.Second
-	sweepBatch    = 256
-	// flushTimeout bounds what a stopping dispatcher still publishes.
+	// dispatchBuffer is the number of committed events that may wait in memory for the
+	// dispatcher. The relay publishes those that exceed it.
+	dispatchBuffer = 8192
+	// relayInterval is the time between two runs of the relay, relayAge the age from which
+	// it publishes an event. The dispatcher has published most events before.
+	relayInterval  = time.Second
+	relayAge       = 5 * time.Second
+	relayBatchSize = 256
+	// flushTimeout limits the time in which a stopping dispatcher publishes its events.
 	flushTimeout = 5 * time.Second
 )
 
-// Publisher is what the outbox needs of the broker.
+// Publisher is implemented by broker.Publisher.
 type Publisher interface {
-	Publish(ctx context.Context, batch []broker.Message) (taken []broker.Message, err error)
+	// Publish publishes a batch and returns the messages that the broker has confirmed. When
+	// some are missing, it returns an error, too, which wraps broker.ErrUnroutable if all of
+	// these were unroutable.
+	Publish(ctx context.Context, batch []broker.Message) (confirmed []broker.Message, err error)
 }
 
-// Outbox of a service.
+// Outbox is the outbox of a service.
 type Outbox struct {
 	service   string
 	db        *gorm.DB
@@ -51,47 +55,50 @@ type Outbox struct {
 	log       *slog.Logger
 	committed chan broker.Message
 	published *prometheus.CounterVec
-	sweepAge  time.Duration
+	relayAge  time.Duration
 }
 
-// New returns the outbox of a service; Run publishes from it.
+// New returns the outbox of a service and registers its metrics with reg. Run publishes
+// its events.
 func New(service string, db *gorm.DB, p Publisher, log *slog.Logger, reg prometheus.Registerer) *Outbox {
 	o := &Outbox{
-		service: service, db: db, publisher: p, log: log, sweepAge: sweepAge,
-		committed: make(chan broker.Message, inMemory),
+		service: service, db: db, publisher: p, log: log, relayAge: relayAge,
+		committed: make(chan broker.Message, dispatchBuffer),
 		published: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ecommerce_events_published_total",
-			Help: "Events confirmed by the broker, by the way they took: memory, or swept from the table."},
-			[]string{"way"}),
+			Help: "Events confirmed by the broker, by their source: the dispatcher, which publishes from memory, or the relay, which publishes from the table."},
+			[]string{"source"}),
 	}
 	reg.MustRegister(o.published)
 	return o
 }
 
-// Tx is a transaction that can also say events.
+// Tx is a transaction that can also publish events.
 type Tx struct {
 	*gorm.DB
-	said []saying
+	pending []pendingEvent
 }
 
-// saying is an event's data and the trace it belongs to.
-type saying struct {
+// pendingEvent is the data of an event with its trace context.
+type pendingEvent struct {
 	data        event.Data
 	traceParent string
 }
 
-// Say lets the world know of data if the transaction commits.
-func (t *Tx) Say(data event.Data) {
-	t.Answer(telemetry.TraceParent(t.Statement.Context), data)
+// Publish publishes an event if the transaction commits. The event belongs to the trace
+// of the transaction's context.
+func (t *Tx) Publish(data event.Data) {
+	t.PublishWithTrace(telemetry.TraceParent(t.Statement.Context), data)
 }
 
-// Answer is Say for one event of a batch: traceParent is that of the event which
-// data answers.
-func (t *Tx) Answer(traceParent string, data event.Data) {
-	t.said = append(t.said, saying{data, traceParent})
+// PublishWithTrace publishes an event with the trace context traceParent if the
+// transaction commits. In a batch it is that of the event or request which caused data.
+func (t *Tx) PublishWithTrace(traceParent string, data event.Data) {
+	t.pending = append(t.pending, pendingEvent{data, traceParent})
 }
 
-// Transact runs fn in a transaction, writes the events it said, commits, and hands
-// the events to the dispatcher. It repeats fn as database.Transact does.
+// Transact runs fn in a transaction, writes the published events to the outbox, commits,
+// and passes the events to the dispatcher. It retries fn and returns errors as
+// database.Transact does.
 func (o *Outbox) Transact(ctx context.Context, fn func(tx *Tx) error) error {
 	var messages []broker.Message
 	err := database.Transact(ctx, o.db, func(db *gorm.DB) error {
@@ -100,10 +107,10 @@ func (o *Outbox) Transact(ctx context.Context, fn func(tx *Tx) error) error {
 			return err
 		}
 		var err error
-		if messages, err = o.encode(tx.said); err != nil {
+		if messages, err = o.encode(tx.pending); err != nil {
 			return err
 		}
-		return write(db, messages)
+		return insertMessages(db, messages)
 	})
 	if err != nil {
 		return err
@@ -111,15 +118,15 @@ func (o *Outbox) Transact(ctx context.Context, fn func(tx *Tx) error) error {
 	for _, m := range messages {
 		select {
 		case o.committed <- m:
-		default: // The relay takes it.
+		default: // The relay publishes it.
 		}
 	}
 	return nil
 }
 
-func (o *Outbox) encode(said []saying) ([]broker.Message, error) {
-	messages := make([]broker.Message, 0, len(said))
-	for _, s := range said {
+func (o *Outbox) encode(pending []pendingEvent) ([]broker.Message, error) {
+	messages := make([]broker.Message, 0, len(pending))
+	for _, s := range pending {
 		e, err := event.New(o.service, s.data, database.Now(), s.traceParent)
 		if err != nil {
 			return nil, err
@@ -133,7 +140,7 @@ func (o *Outbox) encode(said []saying) ([]broker.Message, error) {
 	return messages, nil
 }
 
-func write(tx *gorm.DB, messages []broker.Message) error {
+func insertMessages(tx *gorm.DB, messages []broker.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
@@ -148,7 +155,7 @@ func write(tx *gorm.DB, messages []broker.Message) error {
 	return nil
 }
 
-func remove(tx *gorm.DB, messages []broker.Message) error {
+func deleteMessages(tx *gorm.DB, messages []broker.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
@@ -162,36 +169,37 @@ func remove(tx *gorm.DB, messages []broker.Message) error {
 	return nil
 }
 
-// Run publishes until ctx ends, and then what was committed by that time.
+// Run publishes events until ctx is done, and then, for up to 5 s, those that were
+// committed before.
 func (o *Outbox) Run(ctx context.Context) {
-	swept := make(chan struct{})
+	relayDone := make(chan struct{})
 	go func() {
-		defer close(swept)
-		o.relay(ctx)
+		defer close(relayDone)
+		o.runRelay(ctx)
 	}()
-	o.dispatch(ctx)
-	<-swept
+	o.runDispatcher(ctx)
+	<-relayDone
 }
 
-// dispatch publishes committed events from memory.
-func (o *Outbox) dispatch(ctx context.Context) {
+// runDispatcher publishes committed events from memory.
+func (o *Outbox) runDispatcher(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
 			defer cancel()
 			for len(o.committed) > 0 && ctx.Err() == nil {
-				o.publish(ctx, o.take(nil))
+				o.publish(ctx, o.fillBatch(nil))
 			}
 			return
 		case m := <-o.committed:
-			o.publish(ctx, o.take([]broker.Message{m}))
+			o.publish(ctx, o.fillBatch([]broker.Message{m}))
 		}
 	}
 }
 
-// take adds to batch what waits already.
-func (o *Outbox) take(batch []broker.Message) []broker.Message {
+// fillBatch adds the events to batch that are waiting for the dispatcher.
+func (o *Outbox) fillBatch(batch []broker.Message) []broker.Message {
 	for len(batch) < broker.MaxBatch {
 		select {
 		case m := <-o.committed:
@@ -203,50 +211,51 @@ func (o *Outbox) take(batch []broker.Message) []broker.Message {
 	return batch
 }
 
-// publish sends a batch from memory. What fails stays in the table for the relay.
+// publish publishes a batch from memory. Events that fail remain in the table for the
+// relay.
 func (o *Outbox) publish(ctx context.Context, batch []broker.Message) {
-	taken, err := o.publisher.Publish(ctx, batch)
+	confirmed, err := o.publisher.Publish(ctx, batch)
 	if err != nil {
-		o.log.WarnContext(ctx, "events stay in the outbox", "events", len(batch)-len(taken), "error", err)
+		o.log.WarnContext(ctx, "events stay in the outbox", "events", len(batch)-len(confirmed), "error", err)
 	}
-	o.published.WithLabelValues("memory").Add(float64(len(taken)))
-	if err := remove(o.db.WithContext(context.WithoutCancel(ctx)), taken); err != nil {
+	o.published.WithLabelValues("dispatcher").Add(float64(len(confirmed)))
+	if err := deleteMessages(o.db.WithContext(context.WithoutCancel(ctx)), confirmed); err != nil {
 		o.log.WarnContext(ctx, "published events stay in the outbox and will be published again", "error", err)
 	}
 }
 
-// relay sweeps the table at intervals.
-func (o *Outbox) relay(ctx context.Context) {
-	tick := time.NewTicker(sweepInterval)
+// runRelay runs Relay at intervals.
+func (o *Outbox) runRelay(ctx context.Context) {
+	tick := time.NewTicker(relayInterval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := o.Sweep(ctx); err != nil && ctx.Err() == nil {
-				o.log.WarnContext(ctx, "sweeping the outbox failed, trying again", "error", err)
+			if err := o.Relay(ctx); err != nil && ctx.Err() == nil {
+				o.log.WarnContext(ctx, "relaying the outbox failed, retrying", "error", err)
 			}
 		}
 	}
 }
 
-// Sweep publishes the events that have waited long enough, in the order of their
-// ids, once through the table. Rows that another replica has in hand are passed by,
-// and rows that cannot be published do not hold up those behind them.
-func (o *Outbox) Sweep(ctx context.Context) error {
+// Relay publishes the events in the table that are older than 5 s, in the order of their
+// ids, and deletes their rows. It skips rows that another replica has locked, and rows
+// that cannot be published. It returns an error when the database or the broker fails.
+func (o *Outbox) Relay(ctx context.Context) error {
 	var after uuid.UUID
 	for {
-		last, n, err := o.sweepBatch(ctx, after)
-		if err != nil || n < sweepBatch {
+		last, n, err := o.relayBatch(ctx, after)
+		if err != nil || n < relayBatchSize {
 			return err
 		}
 		after = last
 	}
 }
 
-func (o *Outbox) sweepBatch(ctx context.Context, after uuid.UUID) (last uuid.UUID, n int, err error) {
-	before := event.FirstID(database.Now().Add(-o.sweepAge))
+func (o *Outbox) relayBatch(ctx context.Context, after uuid.UUID) (last uuid.UUID, n int, err error) {
+	before := event.FirstID(database.Now().Add(-o.relayAge))
 	var publishErr error
 	err = o.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		var rows []struct {
@@ -254,7 +263,7 @@ func (o *Outbox) sweepBatch(ctx context.Context, after uuid.UUID) (last uuid.UUI
 			Body    []byte
 		}
 		err := tx.Raw("SELECT event_id, body FROM outbox WHERE event_id > ? AND event_id < ? ORDER BY event_id LIMIT ? FOR UPDATE SKIP LOCKED",
-			database.Binary(after[:]), database.Binary(before[:]), sweepBatch).Scan(&rows).Error
+			database.Binary(after[:]), database.Binary(before[:]), relayBatchSize).Scan(&rows).Error
 		if err != nil {
 			return fmt.Errorf("read the outbox: %w", err)
 		}
@@ -267,23 +276,23 @@ func (o *Outbox) sweepBatch(ctx context.Context, after uuid.UUID) (last uuid.UUI
 		for _, row := range rows {
 			e, err := event.Parse(row.Body)
 			if err != nil {
-				o.log.ErrorContext(ctx, "an event in the outbox cannot be read and stays there", "id", uuid.UUID(row.EventID), "error", err)
+				o.log.ErrorContext(ctx, "event in the outbox is malformed and stays there", "eventId", uuid.UUID(row.EventID), "error", err)
 				continue
 			}
 			batch = append(batch, broker.Message{ID: e.ID, Type: e.Type, Correlation: e.Subject, TraceParent: e.TraceParent, Time: e.Time, Body: row.Body})
 		}
-		var taken []broker.Message
-		taken, publishErr = o.publisher.Publish(ctx, batch)
-		o.published.WithLabelValues("swept").Add(float64(len(taken)))
-		return remove(tx, taken)
+		var confirmed []broker.Message
+		confirmed, publishErr = o.publisher.Publish(ctx, batch)
+		o.published.WithLabelValues("relay").Add(float64(len(confirmed)))
+		return deleteMessages(tx, confirmed)
 	})
 	if err != nil || publishErr == nil {
 		return last, n, err
 	}
 	if errors.Is(publishErr, broker.ErrUnroutable) {
-		o.log.ErrorContext(ctx, "events have nowhere to go, the broker's topology is incomplete", "error", publishErr)
+		o.log.ErrorContext(ctx, "no queue for events, the broker's topology is incomplete", "error", publishErr)
 		return last, n, nil
 	}
-	// Without a broker the next batch would fail alike.
+	// Without a broker the next batch would fail, too.
 	return last, 0, publishErr
 }

@@ -19,26 +19,26 @@ import (
 	"ecommerce-stack.dev/services/internal/inbox"
 )
 
-// fakeBroker takes what it is asked to, or nothing. The tests are about the table.
+// fakeBroker confirms all messages, or none while it is unavailable.
 type fakeBroker struct {
-	mu    sync.Mutex
-	away  bool
-	taken []string
-	got   chan struct{}
+	mu          sync.Mutex
+	unavailable bool
+	published   []string
+	batches     chan struct{}
 }
 
-var errAway = errors.New("the broker is away")
+var errUnavailable = errors.New("the broker is unavailable")
 
 func (f *fakeBroker) Publish(_ context.Context, batch []broker.Message) ([]broker.Message, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.away {
-		return nil, errAway
+	if f.unavailable {
+		return nil, errUnavailable
 	}
 	for _, m := range batch {
-		f.taken = append(f.taken, m.Correlation)
+		f.published = append(f.published, m.Correlation)
 	}
-	f.got <- struct{}{}
+	f.batches <- struct{}{}
 	return batch, nil
 }
 
@@ -62,9 +62,9 @@ func open(t *testing.T) *gorm.DB {
 }
 
 func newOutbox(t *testing.T) (*Outbox, *fakeBroker, *gorm.DB) {
-	db, b := open(t), &fakeBroker{got: make(chan struct{}, 100)}
+	db, b := open(t), &fakeBroker{batches: make(chan struct{}, 100)}
 	o := New("sales", db, b, slog.New(slog.NewTextHandler(io.Discard, nil)), prometheus.NewRegistry())
-	o.sweepAge = -time.Second // Rows are swept as soon as they are there.
+	o.relayAge = -time.Second // The relay publishes new rows at once.
 	return o, b, db
 }
 
@@ -77,11 +77,11 @@ func count(t *testing.T, db *gorm.DB, table string) int64 {
 	return n
 }
 
-func say(t *testing.T, o *Outbox, ids ...int64) {
+func publish(t *testing.T, o *Outbox, ids ...int64) {
 	t.Helper()
 	err := o.Transact(t.Context(), func(tx *Tx) error {
 		for _, id := range ids {
-			tx.Say(event.SaleCanceled{SaleID: id})
+			tx.Publish(event.SaleCanceled{SaleID: id})
 		}
 		return tx.Exec("INSERT INTO effects VALUES (1)").Error
 	})
@@ -102,24 +102,24 @@ func run(t *testing.T, o *Outbox) (stop func()) {
 func TestCommittedEventsArePublishedAndTheirRowsDeleted(t *testing.T) {
 	t.Parallel()
 	o, b, db := newOutbox(t)
-	say(t, o, 1, 2, 3)
+	publish(t, o, 1, 2, 3)
 	if n := count(t, db, "outbox"); n != 3 {
 		t.Fatalf("%d rows after the commit, want 3", n)
 	}
 	stop := run(t, o)
-	<-b.got
+	<-b.batches
 	stop()
 	if n := count(t, db, "outbox"); n != 0 {
 		t.Errorf("%d rows after publishing, want none", n)
 	}
 }
 
-func TestARolledBackTransactionSaysNothing(t *testing.T) {
+func TestRolledBackTransactionPublishesNothing(t *testing.T) {
 	t.Parallel()
 	o, b, db := newOutbox(t)
 	failed := errors.New("no")
 	err := o.Transact(t.Context(), func(tx *Tx) error {
-		tx.Say(event.SaleCanceled{SaleID: 1})
+		tx.Publish(event.SaleCanceled{SaleID: 1})
 		return failed
 	})
 	if !errors.Is(err, failed) {
@@ -127,64 +127,64 @@ func TestARolledBackTransactionSaysNothing(t *testing.T) {
 	}
 	stop := run(t, o)
 	stop()
-	if n := count(t, db, "outbox"); n != 0 || len(b.taken) != 0 {
-		t.Errorf("%d rows, published %v; want none", n, b.taken)
+	if n := count(t, db, "outbox"); n != 0 || len(b.published) != 0 {
+		t.Errorf("%d rows, published %v; want none", n, b.published)
 	}
 }
 
-func TestTheRelaySweepsWhatACrashLeft(t *testing.T) {
+func TestRelayPublishesEventsLeftByCrash(t *testing.T) {
 	t.Parallel()
 	o, b, db := newOutbox(t)
-	for id := range int64(sweepBatch + 10) {
-		say(t, o, id+1)
+	for id := range int64(relayBatchSize + 10) {
+		publish(t, o, id+1)
 	}
-	// The process that committed these is gone, and with it what it had in memory.
-	o.committed = make(chan broker.Message, inMemory)
-	if err := o.Sweep(t.Context()); err != nil {
+	// The process that committed these has crashed, and its memory is lost.
+	o.committed = make(chan broker.Message, dispatchBuffer)
+	if err := o.Relay(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := count(t, db, "outbox"); n != 0 || len(b.taken) != sweepBatch+10 {
-		t.Errorf("%d rows left, %d published; want 0 and %d", n, len(b.taken), sweepBatch+10)
+	if n := count(t, db, "outbox"); n != 0 || len(b.published) != relayBatchSize+10 {
+		t.Errorf("%d rows left, %d published; want 0 and %d", n, len(b.published), relayBatchSize+10)
 	}
 }
 
-func TestAnUnreadableRowDoesNotHoldUpTheOthers(t *testing.T) {
+func TestMalformedRowDoesNotBlockOthers(t *testing.T) {
 	t.Parallel()
 	o, b, db := newOutbox(t)
 	first := event.FirstID(time.Now().Add(-time.Hour))
 	if err := db.Exec("INSERT INTO outbox VALUES (?, 'no event')", database.Binary(first[:])).Error; err != nil {
 		t.Fatal(err)
 	}
-	say(t, o, 1)
-	o.committed = make(chan broker.Message, inMemory)
-	if err := o.Sweep(t.Context()); err != nil {
+	publish(t, o, 1)
+	o.committed = make(chan broker.Message, dispatchBuffer)
+	if err := o.Relay(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n := count(t, db, "outbox"); n != 1 || len(b.taken) != 1 {
-		t.Errorf("%d rows left, published %v; want the unreadable one left and the other published", n, b.taken)
+	if n := count(t, db, "outbox"); n != 1 || len(b.published) != 1 {
+		t.Errorf("%d rows left, published %v; want the malformed one left and the other published", n, b.published)
 	}
 }
 
-func TestRowsStayWhileTheBrokerIsAway(t *testing.T) {
+func TestRowsStayWhileBrokerIsUnavailable(t *testing.T) {
 	t.Parallel()
 	o, b, db := newOutbox(t)
-	b.away = true
-	say(t, o, 1)
+	b.unavailable = true
+	publish(t, o, 1)
 	run(t, o)
 	b.mu.Lock()
 	if n := count(t, db, "outbox"); n != 1 {
 		t.Errorf("%d rows, want 1", n)
 	}
-	b.away = false
+	b.unavailable = false
 	b.mu.Unlock()
 	select {
-	case <-b.got:
+	case <-b.batches:
 	case <-time.After(30 * time.Second):
-		t.Fatal("not published within 30 s after the broker came back")
+		t.Fatal("not published within 30 s after the broker became available")
 	}
 }
 
-func TestAnEventIsHandledOnceHoweverOftenItComes(t *testing.T) {
+func TestRedeliveredEventIsClaimedOnce(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	var batch []event.Envelope
@@ -231,7 +231,7 @@ func TestAnEventIsHandledOnceHoweverOftenItComes(t *testing.T) {
 	}
 }
 
-func TestPurgeForgetsOnlyOldIds(t *testing.T) {
+func TestPurgeDeletesOnlyOldIDs(t *testing.T) {
 	t.Parallel()
 	db := open(t)
 	e, err := event.New("sales", event.SaleCanceled{SaleID: 1}, time.Now(), "")

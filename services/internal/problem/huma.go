@@ -44,7 +44,7 @@ func fromHuma(status int, msg string, errs []error) *Problem {
 	case http.StatusInternalServerError:
 		return internal(msg, errs)
 	case http.StatusRequestEntityTooLarge:
-		return tooLarge()
+		return New(status, "", "The body exceeds the limit for this operation.")
 	case http.StatusRequestTimeout:
 		return New(status, "", "The body did not arrive in time.")
 	case http.StatusUnsupportedMediaType:
@@ -53,7 +53,7 @@ func fromHuma(status int, msg string, errs []error) *Problem {
 		if len(errs) == 0 {
 			return New(status, "", sentence(msg))
 		}
-		p := New(status, "malformed_json", "The body is not JSON that can be read.")
+		p := New(status, "malformed_json", "The body is not valid JSON.")
 		p.Errors = fields(errs)
 		return p
 	case http.StatusUnprocessableEntity:

@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"math"
@@ -104,7 +105,7 @@ func TooMany(code string, retryAfter time.Duration, detail string) *Problem {
 
 // Unavailable is a 503 with Retry-After.
 func Unavailable(retryAfter time.Duration) *Problem {
-	return New(http.StatusServiceUnavailable, "", "Something this needs is away for the moment. Try again.").
+	return New(http.StatusServiceUnavailable, "", "A dependency is temporarily unavailable. Retry later.").
 		withRetryAfter(retryAfter)
 }
 
@@ -240,17 +241,18 @@ func From(err error) *Problem {
 		return p
 	}
 	var f *failure.Error
+	var large *http.MaxBytesError
 	switch {
 	case errors.As(err, &f) && f.Kind != failure.KindInternal:
 		return fromFailure(f, err)
-	case errors.As(err, new(*http.MaxBytesError)):
-		return tooLarge()
+	case errors.As(err, &large):
+		return New(http.StatusRequestEntityTooLarge, "", fmt.Sprintf("The body exceeds the limit of %d bytes for this operation.", large.Limit))
 	case errors.Is(err, context.DeadlineExceeded):
-		p = New(http.StatusServiceUnavailable, "timeout", "This took too long. Try again.").withRetryAfter(time.Second)
+		p = New(http.StatusServiceUnavailable, "timeout", "The request timed out. Retry later.").withRetryAfter(time.Second)
 	case errors.Is(err, context.Canceled):
-		p = New(statusClientGone, "canceled", "The client went away.")
+		p = New(statusClientGone, "canceled", "The client closed the request.")
 	default:
-		p = New(http.StatusInternalServerError, "", "Something went wrong here. Quote the traceId when asking for help.")
+		p = New(http.StatusInternalServerError, "", "An internal error occurred. Include the traceId when you report it.")
 	}
 	p.cause = err
 	return p
@@ -276,10 +278,6 @@ func fromFailure(f *failure.Error, err error) *Problem {
 		p = p.WithHeader("WWW-Authenticate", "Bearer")
 	}
 	return p
-}
-
-func tooLarge() *Problem {
-	return New(http.StatusRequestEntityTooLarge, "", "The body is larger than this call reads.")
 }
 
 var codes = map[int]string{

@@ -22,8 +22,8 @@ type Order struct {
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-// answer is what is kept for a repeat of the request; it has the size of the real one.
-type answer struct {
+// storedSale is the stored response to an order, as the sales service writes it.
+type storedSale struct {
 	ID         int64
 	CustomerID int64
 	Status     string
@@ -54,13 +54,13 @@ func (b *Books) Accept(ctx context.Context, orders []Order) ([]Message, error) {
 			said = append(said, m)
 			timeline = append(timeline, created.SaleID, m.Type, encode(created), at)
 			key, body := sha256.Sum256([]byte(o.Key)), sha256.Sum256(m.Body)
-			requests = append(requests, o.Customer, key[:], body[:], encode(answer{ID: created.SaleID, CustomerID: o.Customer,
+			requests = append(requests, o.Customer, key[:], body[:], encode(storedSale{ID: created.SaleID, CustomerID: o.Customer,
 				Status: "Pending", Items: o.Items, Currency: "USD", CreatedAt: at, UpdatedAt: at}), at)
 		}
 		if err := note(ctx, tx, timeline); err != nil {
 			return err
 		}
-		if _, err := insertInto(ctx, tx, "requests (customer_id, key_hash, body_hash, answer, created_at)", "(?,?,?,?,?)", requests); err != nil {
+		if _, err := insertInto(ctx, tx, "requests (customer_id, key_hash, body_hash, response, created_at)", "(?,?,?,?,?)", requests); err != nil {
 			return err
 		}
 		return keep(ctx, tx, said)

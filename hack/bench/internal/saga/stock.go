@@ -39,8 +39,8 @@ func (b *Books) Stock(ctx context.Context, batch []event.Envelope) ([]Message, e
 
 // shelf is a row of stocks.
 type shelf struct {
-	available, forSales, removed int64
-	price                        decimal.Decimal
+	available, reservedSales, removed int64
+	price                             decimal.Decimal
 }
 
 // decision is what a batch does to the stock.
@@ -132,7 +132,7 @@ func (d *decision) ids() []any {
 }
 
 func (d *decision) lockShelves(ctx context.Context, tx *sql.Tx) error {
-	rows, err := tx.QueryContext(ctx, "SELECT product_id, available, for_sales, removed FROM stocks WHERE product_id IN ("+
+	rows, err := tx.QueryContext(ctx, "SELECT product_id, available, reserved_sales, removed FROM stocks WHERE product_id IN ("+
 		values("?", len(d.products))+") ORDER BY product_id FOR UPDATE", d.ids()...)
 	if err != nil {
 		return fmt.Errorf("lock stocks: %w", err)
@@ -141,7 +141,7 @@ func (d *decision) lockShelves(ctx context.Context, tx *sql.Tx) error {
 	for rows.Next() {
 		var id int64
 		var s shelf
-		if err := rows.Scan(&id, &s.available, &s.forSales, &s.removed); err != nil {
+		if err := rows.Scan(&id, &s.available, &s.reservedSales, &s.removed); err != nil {
 			return err
 		}
 		d.shelves[id] = &s
@@ -179,7 +179,7 @@ func (d *decision) decide() error {
 				return fmt.Errorf("product %d is short: the bench has not stocked it", it.ProductID)
 			}
 			s.available -= it.Quantity
-			s.forSales += it.Quantity
+			s.reservedSales += it.Quantity
 			d.movements = append(d.movements, it.ProductID, "reserved", it.Quantity, c.SaleID, d.at)
 			priced[i] = event.PricedItem{ProductID: it.ProductID, Quantity: it.Quantity, Price: s.price}
 		}
@@ -191,7 +191,7 @@ func (d *decision) decide() error {
 	for _, c := range d.confirmed {
 		for _, it := range c.Items {
 			s := d.shelves[it.ProductID]
-			s.forSales -= it.Quantity
+			s.reservedSales -= it.Quantity
 			s.removed += it.Quantity
 			d.movements = append(d.movements, it.ProductID, "removed", it.Quantity, c.SaleID, d.at)
 		}
@@ -241,10 +241,10 @@ func (d *decision) writeShelves(ctx context.Context, tx *sql.Tx) error {
 	arguments := make([]any, 0, 5*len(d.products))
 	for _, id := range d.products {
 		s := d.shelves[id]
-		arguments = append(arguments, id, s.available, s.forSales, s.removed, d.at)
+		arguments = append(arguments, id, s.available, s.reservedSales, s.removed, d.at)
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO stocks (product_id, available, for_sales, by_hand, removed, updated_at) VALUES "+
-		values("(?,?,?,0,?,?)", len(d.products))+" ON DUPLICATE KEY UPDATE available = VALUES(available), for_sales = VALUES(for_sales), "+
+	_, err := tx.ExecContext(ctx, "INSERT INTO stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at) VALUES "+
+		values("(?,?,?,0,?,?)", len(d.products))+" ON DUPLICATE KEY UPDATE available = VALUES(available), reserved_sales = VALUES(reserved_sales), "+
 		"removed = VALUES(removed), updated_at = VALUES(updated_at)", arguments...)
 	return err
 }

@@ -9,9 +9,9 @@ import (
 	"ecommerce-stack.dev/services/internal/page"
 )
 
-// grown makes a service that has run for long: some tokens and counts have had their
-// time, and each user has a few sessions.
-var grown = []string{
+// inserts fill the tables of a service that has run for long: some tokens and counters
+// have expired, and each user has a few sessions.
+var inserts = []string{
 	`INSERT INTO users (username, email, password_hash, role, created_at)
 		SELECT 'Ada', CONCAT('ada', n, '@example.org'), REPEAT('x', 60), 'Client', NOW(6) FROM numbers`,
 	`INSERT INTO refresh_tokens (hash, family, user_id, expires_at, used)
@@ -20,21 +20,21 @@ var grown = []string{
 		SELECT UNHEX(SHA2(n, 256)), 3, NOW(6) - INTERVAL IF(n % 100 = 0, 2, 0) HOUR, NOW(6) FROM numbers`,
 }
 
-func TestNoStatementScansATableThatGrows(t *testing.T) {
+func TestStatementsDoNotScanGrowingTables(t *testing.T) {
 	t.Parallel()
 	a := start(t)
-	recorder := databasetest.Record(t, a.db, grown...)
+	recorder := databasetest.Record(t, a.db, inserts...)
 	recorded := httptest.NewServer(recorder.Handler(t, a.serves))
 	t.Cleanup(recorded.Close)
 	a.url = recorded.URL
 	a.useSessions()
 	a.administer()
-	recorder.During(t, "rehash", func() error { return a.accounts.Store.Rehash(t.Context(), 1, []byte("x"), []byte("y")) })
-	recorder.During(t, "sweep", func() error { return a.accounts.Store.Sweep(t.Context(), a.clock.Now()) })
+	recorder.Run(t, "rehash", func() error { return a.accounts.Store.Rehash(t.Context(), 1, []byte("x"), []byte("y")) })
+	recorder.Run(t, "sweep", func() error { return a.accounts.Store.Sweep(t.Context(), a.clock.Now()) })
 	recorder.Check(t, []string{"get-keys"})
 }
 
-// useSessions does what a client does, well and badly.
+// useSessions calls the operations of a client, with valid and invalid values.
 func (a *auth) useSessions() {
 	a.t.Helper()
 	const email, better = "grace@example.com", "staple battery horse"
@@ -50,7 +50,7 @@ func (a *auth) useSessions() {
 	a.expect(a.do("GET", "/.well-known/jwks.json", "", ""), 200, "")
 }
 
-// administer does what a manager does.
+// administer calls the operations of a manager.
 func (a *auth) administer() {
 	a.t.Helper()
 	a.expect(a.do("POST", "/auth/register/manager", a.manager,

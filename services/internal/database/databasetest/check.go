@@ -7,80 +7,83 @@ import (
 	"testing"
 )
 
-// Exception is a statement that may read much.
+// Exception allows statements to read more rows than Check does.
 type Exception struct {
-	// Task that it runs for, and a part of its text.
-	Task, Part string
-	// Most rows that it may read, and whether it may look at every one of a table.
-	Most  int64
-	Scans bool
-	// Why that is bounded, or worth it.
-	Why string
+	// Task is the task of the statements, SQL a part of their text.
+	Task, SQL string
+	// MaxRows is the number of rows that a statement may read.
+	MaxRows int64
+	// AllowScan allows a statement to scan a table.
+	AllowScan bool
+	// Reason is why the statement is acceptable.
+	Reason string
 }
 
-// Check fails the test for each statement that scans a table or reads much of it, unless
-// an exception allows it; for exceptions that nothing needs; and for tasks that issued no
-// statement, unless they are silent: every operation has to be called.
-func (r *Recorder) Check(t testing.TB, silent []string, long ...Exception) {
+// Check fails the test for each statement that scans a table or reads more than 1200 rows
+// and that no exception matches, for exceptions that match no such statement, and for
+// tasks that issued no statement, except for those in withoutStatements. So a test has to
+// call every operation.
+func (r *Recorder) Check(t testing.TB, withoutStatements []string, exceptions ...Exception) {
 	t.Helper()
-	small, err := r.small(t.Context())
+	small, err := r.smallTables(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range small {
 		t.Error(s)
 	}
-	r.covers(t, silent)
-	needed, told := map[Exception]bool{}, map[string]bool{}
+	r.checkCoverage(t, withoutStatements)
+	used, reported := map[Exception]bool{}, map[string]bool{}
 	for _, s := range r.recorded() {
 		p, err := r.plan(t.Context(), s)
 		if err != nil {
 			t.Fatalf("%s: %v", s.Task, err)
 		}
-		fault := p.fault(mostRead, false)
-		if x, ok := exception(long, s); ok && fault != "" {
-			needed[x], fault = true, p.fault(x.Most, x.Scans)
+		problems := p.problems(maxRowsRead, false)
+		if x, ok := findException(exceptions, s); ok && problems != "" {
+			used[x], problems = true, p.problems(x.MaxRows, x.AllowScan)
 		}
-		if fault != "" && !told[s.SQL] {
-			told[s.SQL] = true
-			t.Errorf("%s: %s\n%s\n%s\n%s", s.Task, fault, p, s.SQL, shown(s.Arguments))
+		if problems != "" && !reported[s.SQL] {
+			reported[s.SQL] = true
+			t.Errorf("%s: %s\n%s\n%s\n%s", s.Task, problems, p, s.SQL, truncate(s.Arguments))
 		}
 	}
-	for _, x := range long {
-		if !needed[x] {
-			t.Errorf("%s: %q is an exception, and needs none", x.Task, x.Part)
+	for _, x := range exceptions {
+		if !used[x] {
+			t.Errorf("%s: the exception for %q is not needed", x.Task, x.SQL)
 		}
 	}
 }
 
-// exception gives the first that is made for a statement.
-func exception(long []Exception, s Statement) (Exception, bool) {
-	for _, x := range long {
-		if x.Task == s.Task && strings.Contains(s.SQL, x.Part) {
+// findException returns the first exception that matches a statement.
+func findException(exceptions []Exception, s Statement) (Exception, bool) {
+	for _, x := range exceptions {
+		if x.Task == s.Task && strings.Contains(s.SQL, x.SQL) {
 			return x, true
 		}
 	}
 	return Exception{}, false
 }
 
-// covers fails the test for tasks without a statement.
-func (r *Recorder) covers(t testing.TB, silent []string) {
+// checkCoverage fails the test for tasks that issued no statement, and for tasks in
+// withoutStatements that issued one.
+func (r *Recorder) checkCoverage(t testing.TB, withoutStatements []string) {
 	t.Helper()
 	done := map[string]bool{}
 	for _, s := range r.recorded() {
 		done[s.Task] = true
 	}
-	for _, task := range slices.Concat(r.operations, r.others) {
-		switch expected := !slices.Contains(silent, task); {
+	for _, task := range slices.Concat(r.operations, r.tasks) {
+		switch expected := !slices.Contains(withoutStatements, task); {
 		case done[task] && !expected:
-			t.Errorf("%s should need no database, and issued a statement", task)
+			t.Errorf("%s issued a statement, but is expected to issue none", task)
 		case !done[task] && expected:
 			t.Errorf("%s issued no statement: call it in this test", task)
 		}
 	}
 }
 
-func shown(arguments []any) string {
+func truncate(arguments []any) string {
 	text := fmt.Sprint(arguments)
 	return text[:min(len(text), 300)]
 }

@@ -12,7 +12,7 @@ import (
 	"ecommerce-stack.dev/services/internal/database"
 )
 
-// filled is a schema with a table that has grown.
+// filled returns a schema with a table of Rows rows, and its recorder.
 func filled(t *testing.T) (*gorm.DB, *Recorder) {
 	t.Helper()
 	db, err := database.Open(testenv.Schema(t))
@@ -27,7 +27,7 @@ func filled(t *testing.T) (*gorm.DB, *Recorder) {
 	return db, Record(t, db, "INSERT INTO things SELECT n, n % 2, n, n FROM numbers")
 }
 
-func TestScansAndLongLookupsAreFound(t *testing.T) {
+func TestScansAndLargeLookupsAreReported(t *testing.T) {
 	t.Parallel()
 	_, r := filled(t)
 	for statement, want := range map[string]string{
@@ -49,24 +49,24 @@ func TestScansAndLongLookupsAreFound(t *testing.T) {
 			t.Errorf("%s: %v", statement, err)
 			continue
 		}
-		if got := p.fault(mostRead, false); want == "" && got != "" || !strings.Contains(got, want) {
+		if got := p.problems(maxRowsRead, false); want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%s: got %q, want %q\n%s", statement, got, want, p)
 		}
 	}
 }
 
-// failures takes what would fail a test.
+// failures records the failures of a test.
 type failures struct {
 	testing.TB
-	told []string
+	messages []string
 }
 
-func (f *failures) Error(args ...any) { f.told = append(f.told, fmt.Sprint(args...)) }
+func (f *failures) Error(args ...any) { f.messages = append(f.messages, fmt.Sprint(args...)) }
 func (f *failures) Errorf(format string, args ...any) {
-	f.told = append(f.told, fmt.Sprintf(format, args...))
+	f.messages = append(f.messages, fmt.Sprintf(format, args...))
 }
 
-func TestEveryOperationIsCalledAndEveryExceptionNeeded(t *testing.T) {
+func TestUncalledOperationsAndUnneededExceptionsAreReported(t *testing.T) {
 	t.Parallel()
 	db, r := filled(t)
 	h := r.Handler(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -75,26 +75,26 @@ func TestEveryOperationIsCalledAndEveryExceptionNeeded(t *testing.T) {
 	if h == nil {
 		t.Fatal("no handler")
 	}
-	r.During(t, "in a transaction", func() error {
+	r.Run(t, "in a transaction", func() error {
 		return db.Transaction(func(tx *gorm.DB) error { return tx.Exec("DELETE FROM things WHERE size = ?", -1).Error })
 	})
-	long := Exception{Task: "in a transaction", Part: "DELETE", Most: 2 * Rows, Scans: true}
-	unneeded := Exception{Task: "in a transaction", Part: "UPDATE"}
+	exception := Exception{Task: "in a transaction", SQL: "DELETE", MaxRows: 2 * Rows, AllowScan: true}
+	unneeded := Exception{Task: "in a transaction", SQL: "UPDATE"}
 	for _, c := range []struct {
-		silent []string
-		long   []Exception
-		want   []string
+		withoutStatements []string
+		exceptions        []Exception
+		want              []string
 	}{
-		{[]string{"get-thing", "add-thing"}, []Exception{long}, nil},
-		{[]string{"get-thing"}, []Exception{long}, []string{"add-thing issued no statement"}},
-		{[]string{"get-thing", "add-thing", "in a transaction"}, []Exception{long}, []string{"should need no database"}},
+		{[]string{"get-thing", "add-thing"}, []Exception{exception}, nil},
+		{[]string{"get-thing"}, []Exception{exception}, []string{"add-thing issued no statement"}},
+		{[]string{"get-thing", "add-thing", "in a transaction"}, []Exception{exception}, []string{"expected to issue none"}},
 		{[]string{"get-thing", "add-thing"}, nil, []string{"scans things"}},
-		{[]string{"get-thing", "add-thing"}, []Exception{long, unneeded}, []string{"needs none"}},
+		{[]string{"get-thing", "add-thing"}, []Exception{exception, unneeded}, []string{"is not needed"}},
 	} {
 		f := &failures{TB: t}
-		r.Check(f, c.silent, c.long...)
-		if len(f.told) != len(c.want) || len(c.want) == 1 && !strings.Contains(f.told[0], c.want[0]) {
-			t.Errorf("silent %v, exceptions %v: got %q, want %q", c.silent, c.long, f.told, c.want)
+		r.Check(f, c.withoutStatements, c.exceptions...)
+		if len(f.messages) != len(c.want) || len(c.want) == 1 && !strings.Contains(f.messages[0], c.want[0]) {
+			t.Errorf("withoutStatements %v, exceptions %v: got %q, want %q", c.withoutStatements, c.exceptions, f.messages, c.want)
 		}
 	}
 }

@@ -6,12 +6,13 @@ import (
 	"strings"
 )
 
-// Rows that a table is filled with: enough that a scan costs more than an index.
+// Rows is the number of rows with which a table is filled. With so many rows the server
+// prefers an index to a scan.
 const Rows = 20_000
 
-// fill runs statements that insert into the tables by selecting from the table
-// numbers, whose column n has 1 to Rows, and has the server look at what the tables
-// hold then, so that it plans as it would for a store that has run for long.
+// fill runs statements that insert into the tables what they select from the temporary
+// table numbers, whose column n has the values 1 to Rows. Then it runs ANALYZE TABLE, so
+// that the optimizer knows the size of the tables.
 func (r *Recorder) fill(ctx context.Context, statements []string) error {
 	conn, err := r.pool.Conn(ctx)
 	if err != nil {
@@ -41,11 +42,11 @@ func (r *Recorder) fill(ctx context.Context, statements []string) error {
 	return nil
 }
 
-// least is what a table still has after purges and deletions.
-const least = Rows * 9 / 10
+// minRows is the number of rows that a table must have at the end of a test.
+const minRows = Rows * 9 / 10
 
-// small says which tables have not rows enough.
-func (r *Recorder) small(ctx context.Context) ([]string, error) {
+// smallTables returns a message for each table with fewer than minRows rows.
+func (r *Recorder) smallTables(ctx context.Context) ([]string, error) {
 	tables, err := r.tables(ctx)
 	if err != nil {
 		return nil, err
@@ -56,14 +57,14 @@ func (r *Recorder) small(ctx context.Context) ([]string, error) {
 		if err := r.pool.QueryRowContext(ctx, "SELECT COUNT(*) FROM "+t).Scan(&n); err != nil {
 			return nil, fmt.Errorf("count %s: %w", t, err)
 		}
-		if n < least {
-			small = append(small, fmt.Sprintf("%s has %d rows, too few to tell a scan by", t, n))
+		if n < minRows {
+			small = append(small, fmt.Sprintf("%s has %d rows, too few to distinguish a scan from a lookup", t, n))
 		}
 	}
 	return small, nil
 }
 
-// tables of the schema, but for those of the migrations: all grow with the store.
+// tables returns the names of the tables of the schema, except for those of goose.
 func (r *Recorder) tables(ctx context.Context) ([]string, error) {
 	rows, err := r.pool.QueryContext(ctx, "SELECT table_name FROM information_schema.tables "+
 		"WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND table_name NOT LIKE 'goose%'")

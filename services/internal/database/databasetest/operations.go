@@ -13,11 +13,12 @@ import (
 	"testing"
 )
 
-// Handler makes each operation of h's OpenAPI document a task, which has the
-// operation's id. Operations are called one after another.
+// Handler returns a handler that calls h and records the statements of each operation in
+// the OpenAPI document of h as the task named after the operation id. Requests must not
+// be concurrent.
 func (r *Recorder) Handler(t testing.TB, h http.Handler) http.Handler {
 	t.Helper()
-	operations, err := documented(t.Context(), h)
+	operations, err := documentedOperations(t.Context(), h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,9 +34,9 @@ func (r *Recorder) Handler(t testing.TB, h http.Handler) http.Handler {
 	return mux
 }
 
-// documented gives the operations of h's document: by their ids, the patterns of
-// http.ServeMux.
-func documented(ctx context.Context, h http.Handler) (map[string]string, error) {
+// documentedOperations returns the operations in the OpenAPI document of h: their ids,
+// and their patterns for http.ServeMux.
+func documentedOperations(ctx context.Context, h http.Handler) (map[string]string, error) {
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, httptest.NewRequestWithContext(ctx, http.MethodGet, "/openapi.json", nil))
 	var document struct {

@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// mostRead is how many rows one statement may read: more than any page or batch, and far
-// fewer than Rows.
-const mostRead = 1200
+// maxRowsRead is the number of rows that a statement may read: more than a page or a
+// batch has, and far fewer than Rows.
+const maxRowsRead = 1200
 
-// inserts says that a statement writes rows by their keys, and reads none but those.
-func (s Statement) inserts() bool {
+// insertsValues reports whether a statement inserts values, so that it reads no other rows.
+func (s Statement) insertsValues() bool {
 	return strings.HasPrefix(s.SQL, "INSERT") && !strings.Contains(s.SQL, "SELECT")
 }
 
-// limited says that a statement stops by itself.
-func (s Statement) limited() bool { return strings.Contains(s.SQL, " LIMIT ") }
+// hasLimit reports whether a statement has a LIMIT clause.
+func (s Statement) hasLimit() bool { return strings.Contains(s.SQL, " LIMIT ") }
 
-// plan is how the server runs a statement, and what it reads in doing so.
+// plan is the execution plan of a statement, with the number of rows that it reads.
 type plan struct {
 	statement Statement
 	steps     []step
@@ -29,33 +29,33 @@ type plan struct {
 
 func (r *Recorder) plan(ctx context.Context, s Statement) (plan, error) {
 	p := plan{statement: s}
-	if s.inserts() {
+	if s.insertsValues() {
 		return p, nil
 	}
 	var err error
 	if p.steps, err = r.explain(ctx, s); err != nil {
 		return p, fmt.Errorf("explain %s: %w", s.SQL, err)
 	}
-	if p.read, err = r.reads(ctx, s); err != nil {
+	if p.read, err = r.rowsRead(ctx, s); err != nil {
 		return p, fmt.Errorf("run %s: %w", s.SQL, err)
 	}
 	return p, nil
 }
 
-// fault says what is wrong with a plan, or "": a statement may read so many rows, and
-// some may scan.
-func (p plan) fault(most int64, mayScan bool) string {
-	var faults []string
+// problems returns what is wrong with a plan, or "": it reads more than maxRows rows, or
+// it scans a table although it may not.
+func (p plan) problems(maxRows int64, allowScan bool) string {
+	var problems []string
 	for _, s := range p.steps {
-		ends := s.inOrder() && p.statement.limited()
-		if s.scans() && !mayScan && !ends {
-			faults = append(faults, "scans "+s.table)
+		bounded := s.followsIndex() && p.statement.hasLimit()
+		if s.isScan() && !allowScan && !bounded {
+			problems = append(problems, "scans "+s.table)
 		}
 	}
-	if p.read > most {
-		faults = append(faults, fmt.Sprintf("reads %d rows, and may read %d", p.read, most))
+	if p.read > maxRows {
+		problems = append(problems, fmt.Sprintf("reads %d rows, at most %d are allowed", p.read, maxRows))
 	}
-	return strings.Join(faults, ", ")
+	return strings.Join(problems, ", ")
 }
 
 func (p plan) String() string {
@@ -66,7 +66,7 @@ func (p plan) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// step of a plan: how a table is read. https://mariadb.com/kb/en/explain/ and
+// step is a row of EXPLAIN: how one table is read. See https://mariadb.com/kb/en/explain/ and
 // https://dev.mysql.com/doc/refman/8.4/en/explain-output.html
 type step struct{ table, access, key, rows, extra string }
 
@@ -74,15 +74,15 @@ func (s step) String() string {
 	return fmt.Sprintf("%s: %s by %s, about %s rows, %s", s.table, s.access, s.key, s.rows, s.extra)
 }
 
-// scans says that the step reads a whole table, or a whole index of it. Tables in
-// angle brackets are results of other steps.
-func (s step) scans() bool {
+// isScan reports whether the step reads a whole table or index. Tables whose names are in
+// angle brackets are the results of other steps.
+func (s step) isScan() bool {
 	return (s.access == "ALL" || s.access == "index") && !strings.HasPrefix(s.table, "<")
 }
 
-// inOrder says that the step follows an index from where it begins to where a limit
-// ends it.
-func (s step) inOrder() bool {
+// followsIndex reports whether the step reads an index in its order, so that a LIMIT ends
+// it early.
+func (s step) followsIndex() bool {
 	return s.access == "index" && !strings.Contains(s.extra, "filesort") && !strings.Contains(s.extra, "temporary")
 }
 
@@ -114,22 +114,22 @@ func (r *Recorder) explain(ctx context.Context, s Statement) ([]step, error) {
 	return steps, rows.Err()
 }
 
-// reads runs a statement again, to no effect, and counts the rows that it reads. What
-// a plan calls a lookup may still find half of the table.
-func (r *Recorder) reads(ctx context.Context, s Statement) (int64, error) {
+// rowsRead runs a statement in a transaction that is rolled back, and returns the number
+// of rows that it reads. A lookup in the plan may still match half of the table.
+func (r *Recorder) rowsRead(ctx context.Context, s Statement) (int64, error) {
 	tx, err := r.pool.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
 	if err != nil {
 		return 0, err
 	}
 	defer func() { _ = tx.Rollback() }()
-	before, err := handled(ctx, tx)
+	before, err := handlerReads(ctx, tx)
 	if err != nil {
 		return 0, err
 	}
 	if err := run(ctx, tx, s); err != nil {
 		return 0, err
 	}
-	after, err := handled(ctx, tx)
+	after, err := handlerReads(ctx, tx)
 	return after - before, err
 }
 
@@ -144,9 +144,9 @@ func run(ctx context.Context, tx *sql.Tx, s Statement) error {
 	return rows.Err()
 }
 
-// handled adds up the rows that this connection has read, among them those that MariaDB
-// has looked at in the index and refused there.
-func handled(ctx context.Context, tx *sql.Tx) (int64, error) {
+// handlerReads returns the number of rows that this connection has read. It includes the
+// index entries that MariaDB discarded by index condition pushdown.
+func handlerReads(ctx context.Context, tx *sql.Tx) (int64, error) {
 	rows, err := tx.QueryContext(ctx, "SHOW SESSION STATUS WHERE Variable_name LIKE 'Handler_read%' OR Variable_name LIKE 'Handler_icp%'")
 	if err != nil {
 		return 0, err

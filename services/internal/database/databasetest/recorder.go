@@ -1,6 +1,6 @@
-// Package databasetest shows how the statements of a service do on tables that have
-// grown: it records what the service runs, and holds each statement against the plan
-// that the server makes for it and against the rows that it reads.
+// Package databasetest implements tests of the SQL statements of a service on large
+// tables. It records the statements that the service runs, and checks the execution plan
+// of each and the number of rows that it reads.
 package databasetest
 
 import (
@@ -12,38 +12,39 @@ import (
 	"gorm.io/gorm"
 )
 
-// Statement is one that ran, with its arguments.
+// Statement is a statement that ran, with its arguments.
 type Statement struct {
-	// Task is the operation or the work that it ran for.
+	// Task is the id of the operation, or the name of the task, that ran the statement.
 	Task      string
 	SQL       string
 	Arguments []any
 }
 
-// Recorder keeps the statements that run through a gorm.DB. Tasks run one after
-// another: a statement belongs to the task that is running, also when another goroutine
-// issues it.
+// Recorder records the statements that run through a gorm.DB. Tasks must not be
+// concurrent: a statement is recorded for the current task, also when another goroutine
+// runs it.
 type Recorder struct {
 	pool *sql.DB
 
 	operations []string
-	others     []string // tasks beside the operations
+	tasks      []string // tasks other than operations
 
 	mu         sync.Mutex
 	task       string
 	statements []Statement
 }
 
-// Record begins to record what runs through db, which nobody may be using yet, and fills
-// its tables with the statements grown; see fill.
-func Record(t testing.TB, db *gorm.DB, grown ...string) *Recorder {
+// Record fills the tables of db with the statements in inserts, and returns a Recorder of
+// the statements that run through db from then on. db must not be in use. The statements
+// select from the temporary table numbers, whose column n has the values 1 to Rows.
+func Record(t testing.TB, db *gorm.DB, inserts ...string) *Recorder {
 	t.Helper()
 	pool, err := db.DB()
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &Recorder{pool: pool}
-	if err := r.fill(t.Context(), grown); err != nil {
+	if err := r.fill(t.Context(), inserts); err != nil {
 		t.Fatal(err)
 	}
 	db.Statement.ConnPool = recordedPool{recorded{pool, r}, pool}
@@ -51,13 +52,13 @@ func Record(t testing.TB, db *gorm.DB, grown ...string) *Recorder {
 	return r
 }
 
-// During does a task beside the operations.
-func (r *Recorder) During(t testing.TB, task string, do func() error) {
+// Run runs fn as a task, and fails the test when it returns an error.
+func (r *Recorder) Run(t testing.TB, task string, fn func() error) {
 	t.Helper()
 	r.begin(task)
 	defer r.begin("")
-	r.others = append(r.others, task)
-	if err := do(); err != nil {
+	r.tasks = append(r.tasks, task)
+	if err := fn(); err != nil {
 		t.Errorf("%s: %v", task, err)
 	}
 }
@@ -79,7 +80,7 @@ func (r *Recorder) begin(task string) {
 	r.task = task
 }
 
-func (r *Recorder) keep(statement string, arguments []any) {
+func (r *Recorder) record(statement string, arguments []any) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.task != "" {
@@ -93,24 +94,24 @@ func (r *Recorder) recorded() []Statement {
 	return r.statements
 }
 
-// recorded keeps what passes through it; a pool and a transaction are wrapped alike.
+// recorded is a connection pool or a transaction whose statements are recorded.
 type recorded struct {
 	gorm.ConnPool
 	recorder *Recorder
 }
 
 func (c recorded) ExecContext(ctx context.Context, statement string, arguments ...any) (sql.Result, error) {
-	c.recorder.keep(statement, arguments)
+	c.recorder.record(statement, arguments)
 	return c.ConnPool.ExecContext(ctx, statement, arguments...)
 }
 
 func (c recorded) QueryContext(ctx context.Context, statement string, arguments ...any) (*sql.Rows, error) {
-	c.recorder.keep(statement, arguments)
+	c.recorder.record(statement, arguments)
 	return c.ConnPool.QueryContext(ctx, statement, arguments...)
 }
 
 func (c recorded) QueryRowContext(ctx context.Context, statement string, arguments ...any) *sql.Row {
-	c.recorder.keep(statement, arguments)
+	c.recorder.record(statement, arguments)
 	return c.ConnPool.QueryRowContext(ctx, statement, arguments...)
 }
 

@@ -26,15 +26,15 @@ func New(t testing.TB, h http.Handler) *Client {
 // URL of a path.
 func (c *Client) URL(path string) string { return c.server.URL + path }
 
-// Answer to a call.
-type Answer struct {
+// Response is a response to Client.Call.
+type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
 // JSON decodes the body.
-func (a Answer) JSON(t testing.TB) map[string]any {
+func (a Response) JSON(t testing.TB) map[string]any {
 	t.Helper()
 	var v map[string]any
 	if err := json.Unmarshal(a.Body, &v); err != nil {
@@ -44,14 +44,14 @@ func (a Answer) JSON(t testing.TB) map[string]any {
 }
 
 // Code of a problem; "" when the body is none.
-func (a Answer) Code() string {
+func (a Response) Code() string {
 	var v struct{ Code string }
 	_ = json.Unmarshal(a.Body, &v)
 	return v.Code
 }
 
 // Locations of the invalid values that a problem names.
-func (a Answer) Locations() string {
+func (a Response) Locations() string {
 	var v struct{ Errors []struct{ Location string } }
 	_ = json.Unmarshal(a.Body, &v)
 	var all []string
@@ -63,7 +63,7 @@ func (a Answer) Locations() string {
 
 // Call sends a request. header has pairs of a name and a value; an empty bearer or
 // value sends none.
-func (c *Client) Call(t testing.TB, method, path, bearer, body string, header ...string) Answer {
+func (c *Client) Call(t testing.TB, method, path, bearer, body string, header ...string) Response {
 	t.Helper()
 	var reader io.Reader
 	if body != "" {
@@ -93,5 +93,5 @@ func (c *Client) Call(t testing.TB, method, path, bearer, body string, header ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Answer{res.StatusCode, res.Header, got}
+	return Response{res.StatusCode, res.Header, got}
 }

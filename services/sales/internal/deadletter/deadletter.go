@@ -1,5 +1,5 @@
-// Package deadletter holds the messages that a consumer refused, until a manager
-// sends them again or deletes them.
+// Package deadletter defines the dead letters that are stored until a manager redrives or
+// deletes them.
 package deadletter
 
 import (
@@ -10,28 +10,31 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 )
 
-// MaxShown bytes of a letter's body are shown of it.
-const MaxShown = 4 << 10
+// MaxBodyShown is the maximum length of a body in a list, in bytes.
+const MaxBodyShown = 4 << 10
 
-// Letter is a kept dead letter.
-type Letter struct {
+// DeadLetter is a stored dead letter.
+type DeadLetter struct {
 	event.DeadLetter
-	ID     int64
-	KeptAt time.Time
-	// Size of the whole body in bytes; a list has at most MaxShown of them.
+	ID       int64
+	StoredAt time.Time
+	// Size is the length of the complete body in bytes. Body may be shorter in a list.
 	Size int64
 }
 
-// ErrNotFound is returned for a letter that does not exist any more.
-var ErrNotFound = failure.NotFound("dead_letter_not_found", "There is no such dead letter, or somebody has dealt with it.")
+// ErrNotFound is returned for a dead letter that does not exist.
+var ErrNotFound = failure.NotFound("dead_letter_not_found", "Dead letter not found. It may have been redriven or deleted.")
 
-// Store keeps the letters.
+// Store stores dead letters. All methods return a *failure.Error of kind KindUnavailable
+// while the database is unavailable.
 type Store interface {
-	// Letters lists those kept before the one with id before (0 for all), the newest
-	// first, with the beginning of their bodies.
-	Letters(ctx context.Context, before int64, limit int) ([]Letter, error)
-	// Redrive gives the letter to send, and forgets it when that succeeds. It is sent
-	// again if the answer of the database is lost.
+	// DeadLetters returns up to limit dead letters with ids below before (0 for all), the
+	// newest first. Their bodies are truncated to MaxBodyShown bytes.
+	DeadLetters(ctx context.Context, before int64, limit int) ([]DeadLetter, error)
+	// Redrive calls send with a dead letter, and deletes it when send succeeds. It may call
+	// send again when the connection to the database is lost. It returns ErrNotFound and
+	// the errors of send.
 	Redrive(ctx context.Context, id int64, send func(context.Context, event.DeadLetter) error) error
+	// Delete deletes a dead letter. It returns ErrNotFound.
 	Delete(ctx context.Context, id int64) error
 }

@@ -13,38 +13,38 @@ import (
 	"ecommerce-stack.dev/services/internal/database"
 )
 
-// redriven takes what is redriven, or fails.
-type redriven struct {
-	letters []event.DeadLetter
-	err     error
+// redriveRecorder records the redriven dead letters, or fails with err.
+type redriveRecorder struct {
+	sent []event.DeadLetter
+	err  error
 }
 
-func (r *redriven) send(_ context.Context, l event.DeadLetter) error {
+func (r *redriveRecorder) send(_ context.Context, l event.DeadLetter) error {
 	if r.err == nil {
-		r.letters = append(r.letters, l)
+		r.sent = append(r.sent, l)
 	}
 	return r.err
 }
 
-func (d desk) bury(t *testing.T, letters ...event.DeadLetter) {
+func (s testService) storeDeadLetters(t *testing.T, deadLetters ...event.DeadLetter) {
 	t.Helper()
-	for _, l := range letters {
-		if err := d.store.KeepLetter(t.Context(), l); err != nil {
+	for _, l := range deadLetters {
+		if err := s.store.StoreDeadLetter(t.Context(), l); err != nil {
 			t.Fatal(err)
 		}
 	}
 }
 
-func letter(body string) event.DeadLetter {
+func newDeadLetter(body string) event.DeadLetter {
 	return event.DeadLetter{Queue: event.StockQueue, Reason: "rejected", DiedAt: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC),
 		MessageID: "0197c0de-0000-7000-8000-000000000001", Type: event.SaleCreatedType, Correlation: "42",
 		TraceParent: "00-a-b-01", ContentType: event.ContentType, Body: []byte(body)}
 }
 
-// letters lists the dead letters as a manager sees them.
-func (d desk) letters(t *testing.T) []map[string]any {
+// listDeadLetters returns the dead letters in the response to a manager.
+func (s testService) listDeadLetters(t *testing.T) []map[string]any {
 	t.Helper()
-	a := d.Call(t, "GET", "/admin/dead-letters", d.manager, "")
+	a := s.Call(t, "GET", "/admin/dead-letters", s.manager, "")
 	if a.Status != 200 {
 		t.Fatalf("list: %d %s", a.Status, a.Body)
 	}
@@ -55,120 +55,120 @@ func (d desk) letters(t *testing.T) []map[string]any {
 	return out
 }
 
-func TestDeadLettersAreShownOnceNewestFirst(t *testing.T) {
+func TestDeadLettersAreListedNewestFirst(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	first := letter(`{"specversion":"1.0"`)
-	binary := event.DeadLetter{Queue: event.SalesQueue, Reason: "delivery_limit", DiedAt: first.DiedAt, MessageID: "\xff", Body: []byte("\xff\xfe")}
-	d.bury(t, first, first, binary, letter(strings.Repeat("€", 3000)))
-	got := d.letters(t)
+	s := open(t)
+	first := newDeadLetter(`{"specversion":"1.0"`)
+	binaryBody := event.DeadLetter{Queue: event.SalesQueue, Reason: "delivery_limit", DiedAt: first.DiedAt, MessageID: "\xff", Body: []byte("\xff\xfe")}
+	s.storeDeadLetters(t, first, first, binaryBody, newDeadLetter(strings.Repeat("€", 3000)))
+	got := s.listDeadLetters(t)
 	if len(got) != 3 {
-		t.Fatalf("%d letters, want 3: the same one twice is one\n%v", len(got), got)
+		t.Fatalf("%d dead letters, want 3, because one was stored twice\n%v", len(got), got)
 	}
 	if l := got[2]; l["queue"] != event.StockQueue || l["reason"] != "rejected" || l["eventType"] != "SaleCreated" || l["saleId"] != 42.0 ||
 		l["body"] != string(first.Body) || l["bodyBytes"] != float64(len(first.Body)) || l["diedAt"] != "2026-11-23T09:00:00Z" {
 		t.Errorf("the first: %v", l)
 	}
-	if l := got[1]; l["body"] != base64.StdEncoding.EncodeToString(binary.Body) || l["bodyEncoding"] != "base64" {
-		t.Errorf("the one that is no text: %v", l)
+	if l := got[1]; l["body"] != base64.StdEncoding.EncodeToString(binaryBody.Body) || l["bodyEncoding"] != "base64" {
+		t.Errorf("the one that is not text: %v", l)
 	}
 	if l := got[0]; l["body"] != strings.Repeat("€", 4096/3) || l["bodyBytes"] != 9000.0 {
-		t.Errorf("the long one is not shown up to its last whole character: %v", l)
+		t.Errorf("the long one is not truncated after a complete character: %v", l)
 	}
-	page := d.Call(t, "GET", "/admin/dead-letters?limit=2", d.manager, "").JSON(t)
-	rest := d.Call(t, "GET", "/admin/dead-letters?limit=2&cursor="+page["nextCursor"].(string), d.manager, "").JSON(t)
+	page := s.Call(t, "GET", "/admin/dead-letters?limit=2", s.manager, "").JSON(t)
+	rest := s.Call(t, "GET", "/admin/dead-letters?limit=2&cursor="+page["nextCursor"].(string), s.manager, "").JSON(t)
 	if len(page["items"].([]any)) != 2 || len(rest["items"].([]any)) != 1 || rest["nextCursor"] != nil {
 		t.Errorf("pages of 2: %v, then %v", page, rest)
 	}
 }
 
-func TestALetterIsRedrivenAsItCame(t *testing.T) {
+func TestRedriveSendsTheOriginalMessage(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	buried := letter("\x00\xff{}")
-	d.bury(t, buried)
-	id := int64(d.letters(t)[0]["id"].(float64))
+	s := open(t)
+	stored := newDeadLetter("\x00\xff{}")
+	s.storeDeadLetters(t, stored)
+	id := int64(s.listDeadLetters(t)[0]["id"].(float64))
 	redrive := fmt.Sprintf("/admin/dead-letters/%d/redrive", id)
 
-	d.redriven.err = errors.New("the broker is away")
-	if a := d.Call(t, "POST", redrive, d.manager, ""); a.Status != 503 || a.Header.Get("Retry-After") == "" || len(d.letters(t)) != 1 {
-		t.Errorf("without a broker: %d %s and %d letters, want 503 and the letter still there", a.Status, a.Body, len(d.letters(t)))
+	s.redriven.err = errors.New("the broker is unavailable")
+	if a := s.Call(t, "POST", redrive, s.manager, ""); a.Status != 503 || a.Header.Get("Retry-After") == "" || len(s.listDeadLetters(t)) != 1 {
+		t.Errorf("without a broker: %d %s and %d dead letters, want 503 and one", a.Status, a.Body, len(s.listDeadLetters(t)))
 	}
-	d.redriven.err = nil
-	if a := d.Call(t, "POST", redrive, d.manager, ""); a.Status != 204 {
+	s.redriven.err = nil
+	if a := s.Call(t, "POST", redrive, s.manager, ""); a.Status != 204 {
 		t.Errorf("redrive: %d %s", a.Status, a.Body)
 	}
-	if len(d.redriven.letters) != 1 || fmt.Sprint(d.redriven.letters[0]) != fmt.Sprint(buried) {
-		t.Errorf("sent %v, want %v", d.redriven.letters, buried)
+	if len(s.redriven.sent) != 1 || fmt.Sprint(s.redriven.sent[0]) != fmt.Sprint(stored) {
+		t.Errorf("sent %v, want %v", s.redriven.sent, stored)
 	}
-	if a := d.Call(t, "POST", redrive, d.manager, ""); a.Status != 404 || a.Code() != "dead_letter_not_found" || len(d.letters(t)) != 0 {
+	if a := s.Call(t, "POST", redrive, s.manager, ""); a.Status != 404 || a.Code() != "dead_letter_not_found" || len(s.listDeadLetters(t)) != 0 {
 		t.Errorf("again: %d %s", a.Status, a.Body)
 	}
-	if log := d.log.String(); strings.Count(log, "redriven") != 1 || !strings.Contains(log, fmt.Sprintf("dead_letter=%d actor=1 ", id)) {
-		t.Errorf("the log does not say once who redrove it: %s", log)
+	if log := s.log.String(); strings.Count(log, "redriven") != 1 || !strings.Contains(log, fmt.Sprintf("deadLetterId=%d actorId=1 ", id)) {
+		t.Errorf("the log does not name the manager once: %s", log)
 	}
 }
 
-func TestADeletedLetterIsGone(t *testing.T) {
+func TestDeadLetterIsDeleted(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	d.bury(t, letter("{}"))
-	id := int64(d.letters(t)[0]["id"].(float64))
-	where := fmt.Sprintf("/admin/dead-letters/%d", id)
-	if a := d.Call(t, "DELETE", where, d.manager, ""); a.Status != 204 || len(d.letters(t)) != 0 {
+	s := open(t)
+	s.storeDeadLetters(t, newDeadLetter("{}"))
+	id := int64(s.listDeadLetters(t)[0]["id"].(float64))
+	deadLetterPath := fmt.Sprintf("/admin/dead-letters/%d", id)
+	if a := s.Call(t, "DELETE", deadLetterPath, s.manager, ""); a.Status != 204 || len(s.listDeadLetters(t)) != 0 {
 		t.Errorf("delete: %d %s", a.Status, a.Body)
 	}
-	if a := d.Call(t, "DELETE", where, d.manager, ""); a.Status != 404 || a.Code() != "dead_letter_not_found" {
+	if a := s.Call(t, "DELETE", deadLetterPath, s.manager, ""); a.Status != 404 || a.Code() != "dead_letter_not_found" {
 		t.Errorf("again: %d %s", a.Status, a.Body)
 	}
-	if log := d.log.String(); !strings.Contains(log, "deleted") || !strings.Contains(log, fmt.Sprintf("dead_letter=%d actor=1 ", id)) {
-		t.Errorf("the log does not say who deleted it: %s", log)
+	if log := s.log.String(); !strings.Contains(log, "deleted") || !strings.Contains(log, fmt.Sprintf("deadLetterId=%d actorId=1 ", id)) {
+		t.Errorf("the log does not name the manager: %s", log)
 	}
-	if n, err := d.store.CountLetters(t.Context()); n != 0 || err != nil {
-		t.Errorf("%d letters are counted (%v), want 0", n, err)
+	if n, err := s.store.CountDeadLetters(t.Context()); n != 0 || err != nil {
+		t.Errorf("%d dead letters are counted (%v), want 0", n, err)
 	}
 }
 
-func TestManagersSeeTheSalesOfAll(t *testing.T) {
+func TestManagersListSalesOfAllClients(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	first := d.place(t, order)
-	d.hear(t, reserved(first))
-	d.place(t, order)
-	if a := d.Call(t, "POST", "/sales", d.bob, order); a.Status != 202 {
+	s := open(t)
+	first := s.place(t, order)
+	s.receive(t, reserved(first))
+	s.place(t, order)
+	if a := s.Call(t, "POST", "/sales", s.bob, order); a.Status != 202 {
 		t.Fatalf("bob's order: %d", a.Status)
 	}
 	for query, want := range map[string]int{
 		"": 3, "?status=Pending": 2, "?status=Confirmed": 1, "?customerId=5": 2, "?customerId=5&status=Pending": 1, "?customerId=99": 0,
 	} {
-		if got := d.Call(t, "GET", "/admin/sales"+query, d.manager, "").JSON(t)["items"].([]any); len(got) != want {
+		if got := s.Call(t, "GET", "/admin/sales"+query, s.manager, "").JSON(t)["items"].([]any); len(got) != want {
 			t.Errorf("%q: %d sales, want %d", query, len(got), want)
 		}
 	}
-	page := d.Call(t, "GET", "/admin/sales?limit=2", d.manager, "").JSON(t)
+	page := s.Call(t, "GET", "/admin/sales?limit=2", s.manager, "").JSON(t)
 	next := page["nextCursor"].(string)
-	if rest := d.Call(t, "GET", "/admin/sales?limit=2&cursor="+next, d.manager, "").JSON(t); len(rest["items"].([]any)) != 1 || rest["nextCursor"] != nil {
+	if rest := s.Call(t, "GET", "/admin/sales?limit=2&cursor="+next, s.manager, "").JSON(t); len(rest["items"].([]any)) != 1 || rest["nextCursor"] != nil {
 		t.Errorf("the second page: %v", rest)
 	}
 	for query, location := range map[string]string{"customerId=5&cursor=" + next: "query.cursor", "customerId=0": "query.customerId", "status=x": "query.status"} {
-		if a := d.Call(t, "GET", "/admin/sales?"+query, d.manager, ""); a.Status != 422 || a.Locations() != location {
+		if a := s.Call(t, "GET", "/admin/sales?"+query, s.manager, ""); a.Status != 422 || a.Locations() != location {
 			t.Errorf("?%s: %d naming %q, want 422 naming %q", query, a.Status, a.Locations(), location)
 		}
 	}
-	if a := d.Call(t, "GET", "/admin/sales", d.ann, ""); a.Status != 403 {
-		t.Errorf("a client lists them: %d, want 403", a.Status)
+	if a := s.Call(t, "GET", "/admin/sales", s.ann, ""); a.Status != 403 {
+		t.Errorf("as a client: %d, want 403", a.Status)
 	}
 }
 
-func TestWithoutADatabaseNothingIsRedriven(t *testing.T) {
+func TestAdminOperationsWithoutDatabaseRespond503(t *testing.T) {
 	t.Parallel()
-	d := over(t, "nobody:secret@tcp(127.0.0.1:1)/none")
+	s := openWithDSN(t, "nobody:secret@tcp(127.0.0.1:1)/none")
 	for _, call := range [][2]string{{"GET", "/admin/sales"}, {"GET", "/admin/dead-letters"}, {"POST", "/admin/dead-letters/1/redrive"}, {"DELETE", "/admin/dead-letters/1"}} {
-		if a := d.Call(t, call[0], call[1], d.manager, ""); a.Status != 503 || a.Header.Get("Retry-After") == "" {
+		if a := s.Call(t, call[0], call[1], s.manager, ""); a.Status != 503 || a.Header.Get("Retry-After") == "" {
 			t.Errorf("%s %s: %d, want 503 with Retry-After", call[0], call[1], a.Status)
 		}
 	}
-	if err := d.store.KeepLetter(t.Context(), letter("{}")); !database.IsUnavailable(err) {
-		t.Errorf("keep a letter: %v, which does not say that it is worth waiting", err)
+	if err := s.store.StoreDeadLetter(t.Context(), newDeadLetter("{}")); !database.IsUnavailable(err) {
+		t.Errorf("store a dead letter: %v, want an error for which IsUnavailable is true", err)
 	}
 }

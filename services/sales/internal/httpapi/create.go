@@ -16,10 +16,10 @@ import (
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-// maxWait of a Prefer: wait.
+// maxWait is the maximum of the preference wait.
 const maxWait = 30 * time.Second
 
-// endMargin is how long the end of a request that waited may take.
+// endMargin is the time in which a request that has waited must store its response.
 const endMargin = 5 * time.Second
 
 // readInterval is the time between attempts to read a decided sale while the database
@@ -27,23 +27,23 @@ const endMargin = 5 * time.Second
 const readInterval = 250 * time.Millisecond
 
 type lineBody struct {
-	ProductID int64 `json:"productId" minimum:"1" doc:"The product" example:"7"`
-	Quantity  int64 `json:"quantity" minimum:"1" maximum:"10000" doc:"How many of it" example:"2"`
+	ProductID int64 `json:"productId" minimum:"1" doc:"Id of the product" example:"7"`
+	Quantity  int64 `json:"quantity" minimum:"1" maximum:"10000" doc:"Quantity of the product" example:"2"`
 }
 
 type createBody struct {
-	Items []lineBody `json:"items" minItems:"1" maxItems:"100" doc:"Lines of one product are added up, to at most 10000"`
-	Hold  bool       `json:"hold,omitempty" doc:"Keep the sale Pending, with its stock reserved, until it is confirmed, canceled or expires" example:"false"`
+	Items []lineBody `json:"items" minItems:"1" maxItems:"100" doc:"Lines of the same product are merged, to a quantity of at most 10000"`
+	Hold  bool       `json:"hold,omitempty" doc:"Whether the sale stays Pending, with its stock reserved, until it is confirmed or canceled, or expires" example:"false"`
 }
 
 type createSale struct {
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes the request safe to repeat for 24 hours" example:"0b9f6c1e-order-1"`
-	Prefer         string `header:"Prefer" maxLength:"256" doc:"wait=N waits up to N seconds, at most 30, for the decision (RFC 7240)" example:"wait=10"`
+	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes it safe to repeat the request for 24 hours" example:"0b9f6c1e-order-1"`
+	Prefer         string `header:"Prefer" maxLength:"256" doc:"wait=N delays the response until the decision, up to N seconds and at most 30 (RFC 7240)" example:"wait=10"`
 	Body           createBody
 }
 
-// Resolve joins the lines of Prefer, of which there may be several (RFC 7240,
-// section 2). It implements huma.Resolver.
+// Resolve implements huma.Resolver. It joins the fields named Prefer, of which there may be
+// several (RFC 7240, section 2).
 func (in *createSale) Resolve(ctx huma.Context) []error {
 	var lines []string
 	ctx.EachHeader(func(name, value string) {
@@ -57,9 +57,9 @@ func (in *createSale) Resolve(ctx huma.Context) []error {
 
 type createdSale struct {
 	Status            int
-	Location          string `header:"Location" doc:"Where the sale is" example:"/sales/42"`
-	Replayed          string `header:"Idempotent-Replayed" doc:"true when this is the stored answer to an earlier request" example:"true"`
-	PreferenceApplied string `header:"Preference-Applied" doc:"The wait that was granted (RFC 7240, section 3)" example:"wait=10"`
+	Location          string `header:"Location" doc:"Path of the sale" example:"/sales/42"`
+	Replayed          string `header:"Idempotent-Replayed" doc:"true if this is the stored response to an earlier request" example:"true"`
+	PreferenceApplied string `header:"Preference-Applied" doc:"The preference that was applied (RFC 7240, section 3)" example:"wait=10"`
 	Body              saleBody
 }
 
@@ -68,7 +68,7 @@ func (a *API) create(ctx context.Context, in *createSale) (*createdSale, error) 
 	for i, l := range in.Body.Items {
 		lines[i] = sale.Item{ProductID: l.ProductID, Quantity: l.Quantity}
 	}
-	fresh, err := sale.New(customer(ctx), lines, in.Body.Hold, a.Currency, a.Now(), a.HoldTTL)
+	fresh, err := sale.New(callerID(ctx), lines, in.Body.Hold, a.Currency, a.Now(), a.HoldTTL)
 	if err != nil {
 		return nil, err
 	}
@@ -90,35 +90,35 @@ func (a *API) create(ctx context.Context, in *createSale) (*createdSale, error) 
 		out.Replayed = "true"
 	} else if wait > 0 {
 		var waited bool
-		if s, waited = a.await(ctx, s, wait, request); waited {
+		if s, waited = a.waitForDecision(ctx, s, wait, request); waited {
 			out.PreferenceApplied = "wait=" + strconv.Itoa(int(wait/time.Second))
 		}
 	}
-	if s.Decided() {
+	if s.IsDecided() {
 		out.Status = http.StatusCreated
 	}
 	out.Body = bodyOf(s)
 	return &out, nil
 }
 
-// requestOf hashes what the request asks for, so that a repeat may be formatted
-// otherwise.
+// requestOf returns the request of a sale. It hashes the merged lines, so that the JSON of a
+// repeat may be formatted differently.
 func requestOf(key string, s sale.Sale) (sale.Request, error) {
 	if key == "" {
 		return sale.Request{}, nil
 	}
-	asked, err := json.Marshal(struct {
+	content, err := json.Marshal(struct {
 		Items []sale.Item
 		Hold  bool
 	}{s.Items, s.Hold})
 	if err != nil {
 		return sale.Request{}, fmt.Errorf("hash a request: %w", err)
 	}
-	return sale.Request{Key: key, Body: sha256.Sum256(asked)}, nil
+	return sale.Request{Key: key, BodyHash: sha256.Sum256(content)}, nil
 }
 
-// waitOf reads the wait preference; one that is malformed is ignored, as RFC 7240,
-// section 2 asks.
+// waitOf returns the preference wait, at most maxWait. A malformed preference is ignored
+// (RFC 7240, section 2).
 func waitOf(prefer string) time.Duration {
 	for preference := range strings.SplitSeq(prefer, ",") {
 		preference, _, _ = strings.Cut(preference, ";")
@@ -135,11 +135,11 @@ func waitOf(prefer string) time.Duration {
 	return 0
 }
 
-// await waits until the sale is decided, and ends the request. When the time passes, the
-// client leaves, the server stops or the database fails, it returns the sale as it was
-// accepted. It reports false when it did not wait, because this replica watches as many
-// sales as it may.
-func (a *API) await(ctx context.Context, accepted sale.Sale, wait time.Duration, r sale.Request) (final sale.Sale, waited bool) {
+// waitForDecision waits until the sale is decided, and completes the request. When the time
+// passes, the client disconnects, the server stops or the database fails, it returns the sale
+// as it was accepted. It reports false when it did not wait, because this replica watches
+// its maximum of sales.
+func (a *API) waitForDecision(ctx context.Context, accepted sale.Sale, wait time.Duration, r sale.Request) (final sale.Sale, waited bool) {
 	final, decided := accepted, false
 	entries, stop, err := a.Watcher.Subscribe(accepted.ID, 0)
 	if waited = err == nil; waited {
@@ -151,13 +151,14 @@ func (a *API) await(ctx context.Context, accepted sale.Sale, wait time.Duration,
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endMargin)
 	defer cancel()
-	if err := a.Store.Answered(ctx, final, r); err != nil && decided {
-		return accepted, waited // This is what a repeat will get, too, once RunningUntil has passed.
+	if err := a.Store.CompleteRequest(ctx, final, r); err != nil && decided {
+		return accepted, waited // A repeat gets the same response after RunningUntil.
 	}
 	return final, waited
 }
 
-// decision waits for the decided sale, else it returns the sale as it was accepted.
+// decision waits until the sale is decided and returns it. It returns the accepted sale and
+// false when the time passes, ctx is done or the server stops.
 func (a *API) decision(ctx context.Context, accepted sale.Sale, wait time.Duration, entries <-chan []sale.Entry) (final sale.Sale, decided bool) {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
@@ -165,11 +166,11 @@ func (a *API) decision(ctx context.Context, accepted sale.Sale, wait time.Durati
 	for {
 		select {
 		case added := <-entries:
-			if slices.ContainsFunc(added, sale.Entry.Decides) {
+			if slices.ContainsFunc(added, sale.Entry.IsDecision) {
 				read = time.After(0)
 			}
 		case <-read:
-			if current, err := a.Store.Sale(ctx, accepted.ID, accepted.CustomerID); err == nil && current.Decided() {
+			if current, err := a.Store.Sale(ctx, accepted.ID, accepted.CustomerID); err == nil && current.IsDecided() {
 				return current, true
 			}
 			read = time.After(readInterval)

@@ -12,7 +12,7 @@ import (
 	"ecommerce-stack.dev/services/sales/internal/httpapi"
 )
 
-func TestTheDocumentLeavesNothingUnsaid(t *testing.T) {
+func TestDocumentIsComplete(t *testing.T) {
 	t.Parallel()
 	srv := server.New(server.Options{Name: "sales", Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewRegistry("sales"),
 		Health: health.New(), Verifier: authntest.New(t).Verifier(t)})

@@ -7,6 +7,6 @@ import (
 )
 
 func FuzzOperations(f *testing.F) {
-	d := open(f)
-	servertest.Fuzz(f, d.serves, d.ann, d.manager)
+	s := open(f)
+	servertest.Fuzz(f, s.serves, s.ann, s.manager)
 }

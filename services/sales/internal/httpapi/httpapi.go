@@ -1,5 +1,5 @@
-// Package httpapi is the REST contract of the sales service: a client's own sales, and
-// what managers do to keep orders flowing.
+// Package httpapi implements the REST API of the sales service: the sales of a client, and
+// the administration of sales and dead letters by managers.
 package httpapi
 
 import (
@@ -19,20 +19,20 @@ import (
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-// API holds what the operations need.
+// API holds the dependencies of the operations.
 type API struct {
-	Store   sale.Store
-	Letters deadletter.Store
-	// Redrive sends a dead letter to the queue it was refused from.
+	Store       sale.Store
+	DeadLetters deadletter.Store
+	// Redrive publishes a dead letter to the queue from which it was rejected.
 	Redrive  func(context.Context, event.DeadLetter) error
 	Watcher  *sale.Watcher
 	Currency string
-	// HoldTTL is how long a held sale keeps its stock.
+	// HoldTTL is the time after which a hold expires.
 	HoldTTL time.Duration
-	// Draining ends long waits when the server stops.
+	// Draining is closed when the server stops. It ends streams and waits.
 	Draining <-chan struct{}
 	Now      func() time.Time
-	// Log takes who did what to a dead letter.
+	// Log receives the actions of managers.
 	Log *slog.Logger
 }
 
@@ -41,9 +41,9 @@ func (a *API) Register(api huma.API) {
 	create := operation(http.MethodPost, "/sales", "create-sale", "Place an order", http.StatusBadRequest, http.StatusConflict)
 	create.DefaultStatus = http.StatusAccepted
 	huma.Register(api, server.Slow(create, maxWait+10*time.Second), a.create)
-	huma.Register(api, operation(http.MethodGet, "/sales", "list-sales", "List one's sales, newest first"), a.list)
+	huma.Register(api, operation(http.MethodGet, "/sales", "list-sales", "List your sales, newest first"), a.list)
 	huma.Register(api, operation(http.MethodGet, "/sales/{id}", "get-sale", "Read a sale", http.StatusNotFound), a.read)
-	huma.Register(api, operation(http.MethodPatch, "/sales/{id}", "confirm-sale", "Confirm a held sale",
+	huma.Register(api, operation(http.MethodPatch, "/sales/{id}", "confirm-sale", "Confirm a hold",
 		http.StatusBadRequest, http.StatusNotFound, http.StatusConflict), a.confirm)
 	remove := operation(http.MethodDelete, "/sales/{id}", "cancel-sale", "Cancel a pending sale",
 		http.StatusNotFound, http.StatusConflict)
@@ -56,7 +56,7 @@ func (a *API) Register(api huma.API) {
 	openapi.Describe(api, manual)
 }
 
-// operation is one for clients.
+// operation returns an operation that only clients may call.
 func operation(method, path, id, summary string, errors ...int) huma.Operation {
 	return authn.Require(huma.Operation{
 		Method: method, Path: path, OperationID: id, Summary: summary, Tags: []string{"sales"},
@@ -64,14 +64,14 @@ func operation(method, path, id, summary string, errors ...int) huma.Operation {
 	}, authn.Client)
 }
 
-// customer is the client who calls.
-func customer(ctx context.Context) int64 {
+// callerID returns the id of the authenticated user.
+func callerID(ctx context.Context) int64 {
 	p, _ := authn.FromContext(ctx)
 	return p.UserID
 }
 
-// OfSale is embedded in inputs; huma passes over types that are not exported.
-type OfSale struct {
+// SalePath is exported because huma ignores embedded types that are not.
+type SalePath struct {
 	ID int64 `path:"id" minimum:"1" doc:"Id of the sale" example:"42"`
 }
 
@@ -80,19 +80,19 @@ type listSales struct {
 	Status string `query:"status" enum:"Pending,Confirmed,Canceled,Unauthorized" doc:"Only sales with this status" example:"Confirmed"`
 }
 
-type answer[T any] struct{ Body T }
+type response[T any] struct{ Body T }
 
-func (a *API) list(ctx context.Context, in *listSales) (*answer[page.Of[saleBody]], error) {
+func (a *API) list(ctx context.Context, in *listSales) (*response[page.Of[saleBody]], error) {
 	kind := "sales." + in.Status
 	before, _, err := page.Decode[int64](kind, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	return a.salesPage(ctx, kind, sale.Filter{CustomerID: customer(ctx), Status: sale.Status(in.Status), Before: before, Limit: in.Limit})
+	return a.salesPage(ctx, kind, sale.Filter{CustomerID: callerID(ctx), Status: sale.Status(in.Status), Before: before, Limit: in.Limit})
 }
 
-// salesPage is the page of a list whose cursors are of the given kind.
-func (a *API) salesPage(ctx context.Context, kind string, f sale.Filter) (*answer[page.Of[saleBody]], error) {
+// salesPage returns a page of a list. kind distinguishes the cursors of the list.
+func (a *API) salesPage(ctx context.Context, kind string, f sale.Filter) (*response[page.Of[saleBody]], error) {
 	limit := f.Limit
 	f.Limit++
 	sales, err := a.Store.Sales(ctx, f)
@@ -100,45 +100,45 @@ func (a *API) salesPage(ctx context.Context, kind string, f sale.Filter) (*answe
 		return nil, err
 	}
 	cut, err := page.Cut(sales, limit, kind, func(s sale.Sale) int64 { return s.ID })
-	return &answer[page.Of[saleBody]]{page.Map(cut, bodyOf)}, err
+	return &response[page.Of[saleBody]]{page.Map(cut, bodyOf)}, err
 }
 
-func (a *API) read(ctx context.Context, in *OfSale) (*answer[saleBody], error) {
-	s, err := a.Store.Sale(ctx, in.ID, customer(ctx))
-	return &answer[saleBody]{bodyOf(s)}, err
+func (a *API) read(ctx context.Context, in *SalePath) (*response[saleBody], error) {
+	s, err := a.Store.Sale(ctx, in.ID, callerID(ctx))
+	return &response[saleBody]{bodyOf(s)}, err
 }
 
 type confirmSale struct {
-	OfSale
+	SalePath
 	Body *struct {
 		Status string `json:"status,omitempty" enum:"Confirmed" doc:"The only status that a client can set" example:"Confirmed"`
 	} `required:"false"`
 }
 
-func (a *API) confirm(ctx context.Context, in *confirmSale) (*answer[saleBody], error) {
-	s, err := a.Store.Confirm(ctx, in.ID, customer(ctx))
-	return &answer[saleBody]{bodyOf(s)}, err
+func (a *API) confirm(ctx context.Context, in *confirmSale) (*response[saleBody], error) {
+	s, err := a.Store.Confirm(ctx, in.ID, callerID(ctx))
+	return &response[saleBody]{bodyOf(s)}, err
 }
 
-func (a *API) cancel(ctx context.Context, in *OfSale) (*struct{}, error) {
-	return nil, a.Store.Cancel(ctx, in.ID, customer(ctx))
+func (a *API) cancel(ctx context.Context, in *SalePath) (*struct{}, error) {
+	return nil, a.Store.Cancel(ctx, in.ID, callerID(ctx))
 }
 
 type listTimeline struct {
-	OfSale
+	SalePath
 	page.Query
 }
 
-func (a *API) timeline(ctx context.Context, in *listTimeline) (*answer[page.Of[entryBody]], error) {
+func (a *API) timeline(ctx context.Context, in *listTimeline) (*response[page.Of[entryBody]], error) {
 	const kind = "timeline"
 	after, _, err := page.Decode[int64](kind, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	entries, err := a.Store.Timeline(ctx, in.ID, customer(ctx), after, in.Limit+1)
+	entries, err := a.Store.Timeline(ctx, in.ID, callerID(ctx), after, in.Limit+1)
 	if err != nil {
 		return nil, err
 	}
 	cut, err := page.Cut(entries, in.Limit, kind, func(e sale.Entry) int64 { return e.ID })
-	return &answer[page.Of[entryBody]]{page.Map(cut, entryOf)}, err
+	return &response[page.Of[entryBody]]{page.Map(cut, entryOf)}, err
 }

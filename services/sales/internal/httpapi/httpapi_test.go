@@ -36,9 +36,9 @@ import (
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// desk is the service over a real database. Nobody publishes its events, and the
-// test plays the part of stock.
-type desk struct {
+// testService is the service with a real database. Its events are not published, and the
+// test sends the events of stock.
+type testService struct {
 	*servertest.Client
 	serves   http.Handler
 	db       *gorm.DB
@@ -46,7 +46,7 @@ type desk struct {
 	handler  messaging.Handler
 	ann, bob string // two clients
 	manager  string
-	redriven *redriven
+	redriven *redriveRecorder
 	log      *strings.Builder // read when nothing is in flight
 	metrics  *prometheus.Registry
 	watcher  *sale.Watcher
@@ -54,27 +54,27 @@ type desk struct {
 
 const annID = 5
 
-func open(t testing.TB) desk {
+func open(t testing.TB) testService {
 	t.Helper()
 	dsn := testenv.Schema(t)
 	if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
 		t.Fatal(err)
 	}
-	return over(t, dsn)
+	return openWithDSN(t, dsn)
 }
 
-func over(t testing.TB, dsn string) desk {
+func openWithDSN(t testing.TB, dsn string) testService {
 	t.Helper()
-	d := unwatched(t, dsn)
+	s := openWithoutWatcher(t, dsn)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
-	running.Go(func() { d.watcher.Run(ctx, d.store) })
+	running.Go(func() { s.watcher.Run(ctx, s.store) })
 	t.Cleanup(func() { cancel(); running.Wait() })
-	return d
+	return s
 }
 
-// unwatched is a desk whose watcher does nothing but what the test has it do.
-func unwatched(t testing.TB, dsn string) desk {
+// openWithoutWatcher returns a testService whose watcher only reads when the test calls it.
+func openWithoutWatcher(t testing.TB, dsn string) testService {
 	t.Helper()
 	db, err := database.Open(dsn)
 	if err != nil {
@@ -87,21 +87,21 @@ func unwatched(t testing.TB, dsn string) desk {
 	metrics := telemetry.NewRegistry("sales")
 	srv := server.New(server.Options{Name: "sales", Log: quiet, Metrics: metrics, Health: health.New(),
 		Verifier: keys.Verifier(t)})
-	var sent redriven
+	var sent redriveRecorder
 	var log strings.Builder
-	api := httpapi.API{Store: store, Letters: store, Redrive: sent.send, Watcher: watcher, Currency: "USD", HoldTTL: 15 * time.Minute,
+	api := httpapi.API{Store: store, DeadLetters: store, Redrive: sent.send, Watcher: watcher, Currency: "USD", HoldTTL: 15 * time.Minute,
 		Draining: srv.Draining(), Now: database.Now, Log: slog.New(slog.NewTextHandler(&log, nil))}
 	api.Register(srv.API())
-	return desk{servertest.New(t, srv.Handler()), srv.Handler(), db, store, messaging.Handler{Store: store},
+	return testService{servertest.New(t, srv.Handler()), srv.Handler(), db, store, messaging.Handler{Store: store},
 		keys.Bearer(t, annID, authn.Client), keys.Bearer(t, 6, authn.Client), keys.Bearer(t, 1, authn.Manager), &sent, &log, metrics, watcher}
 }
 
 const order = `{"items":[{"productId":7,"quantity":2}]}`
 
-// place orders and returns the sale's id.
-func (d desk) place(t *testing.T, body string) int64 {
+// place places an order and returns the id of the sale.
+func (s testService) place(t *testing.T, body string) int64 {
 	t.Helper()
-	a := d.Call(t, "POST", "/sales", d.ann, body)
+	a := s.Call(t, "POST", "/sales", s.ann, body)
 	if a.Status != 202 {
 		t.Fatalf("place an order: %d %s", a.Status, a.Body)
 	}
@@ -112,8 +112,8 @@ func path(id int64, rest ...string) string {
 	return fmt.Sprintf("/sales/%d%s", id, strings.Join(rest, ""))
 }
 
-// hear delivers what stock says.
-func (d desk) hear(t *testing.T, data ...event.Data) {
+// receive handles events of stock.
+func (s testService) receive(t *testing.T, data ...event.Data) {
 	t.Helper()
 	var batch []event.Envelope
 	for _, one := range data {
@@ -123,7 +123,7 @@ func (d desk) hear(t *testing.T, data ...event.Data) {
 		}
 		batch = append(batch, e)
 	}
-	if err := d.handler.Handle(context.WithoutCancel(t.Context()), batch); err != nil {
+	if err := s.handler.Handle(context.WithoutCancel(t.Context()), batch); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -133,16 +133,16 @@ func reserved(id int64) event.Data {
 		ItemsReserved: []event.PricedItem{{ProductID: 7, Quantity: 2, Price: decimal.RequireFromString("19.99")}}}
 }
 
-func refused(id int64) event.Data {
+func rejected(id int64) event.Data {
 	return event.SaleCreationFailed{SaleID: id, CustomerID: annID, Reason: event.ReasonInsufficientStock,
 		Shortages: []event.Shortage{{ProductID: 7, Requested: 2, Available: 1}}}
 }
 
-// said lists the events in the outbox.
-func (d desk) said(t *testing.T) string {
+// published returns the types of the events in the outbox.
+func (s testService) published(t *testing.T) string {
 	t.Helper()
 	var bodies [][]byte
-	if err := d.db.Raw("SELECT body FROM outbox ORDER BY event_id").Scan(&bodies).Error; err != nil {
+	if err := s.db.Raw("SELECT body FROM outbox ORDER BY event_id").Scan(&bodies).Error; err != nil {
 		t.Fatal(err)
 	}
 	var types []string
@@ -156,19 +156,19 @@ func (d desk) said(t *testing.T) string {
 	return strings.Join(types, " ")
 }
 
-func (d desk) timeline(t *testing.T, id int64) string {
+func (s testService) timeline(t *testing.T, id int64) string {
 	t.Helper()
 	var types []string
-	for _, item := range d.Call(t, "GET", path(id, "/events"), d.ann, "").JSON(t)["items"].([]any) {
+	for _, item := range s.Call(t, "GET", path(id, "/events"), s.ann, "").JSON(t)["items"].([]any) {
 		types = append(types, item.(map[string]any)["type"].(string))
 	}
 	return strings.Join(types, " ")
 }
 
-func TestAnAcceptedOrderIsPendingUntilStockDecides(t *testing.T) {
+func TestAcceptedOrderIsPendingUntilStockDecides(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	a := d.Call(t, "POST", "/sales", d.ann, order)
+	s := open(t)
+	a := s.Call(t, "POST", "/sales", s.ann, order)
 	got := a.JSON(t)
 	id := int64(got["id"].(float64))
 	if a.Status != 202 || got["status"] != "Pending" || a.Header.Get("Location") != path(id) || got["currency"] != "USD" {
@@ -177,106 +177,106 @@ func TestAnAcceptedOrderIsPendingUntilStockDecides(t *testing.T) {
 	if _, priced := got["totalAmount"]; priced {
 		t.Errorf("a pending sale has a price: %s", a.Body)
 	}
-	d.hear(t, reserved(id))
-	got = d.Call(t, "GET", path(id), d.ann, "").JSON(t)
+	s.receive(t, reserved(id))
+	got = s.Call(t, "GET", path(id), s.ann, "").JSON(t)
 	if got["status"] != "Confirmed" || got["totalAmount"] != "39.98" {
 		t.Errorf("after the reservation: %v, want it Confirmed at 39.98", got)
 	}
-	d.hear(t, event.StockReleased{SaleID: id, Items: []event.Item{{ProductID: 7, Quantity: 2}}, ReleasedAt: time.Now()})
-	if want, got := "SaleCreated SaleItemsReservedResponse SaleConfirmed StockReleased", d.timeline(t, id); got != want {
+	s.receive(t, event.StockReleased{SaleID: id, Items: []event.Item{{ProductID: 7, Quantity: 2}}, ReleasedAt: time.Now()})
+	if want, got := "SaleCreated SaleItemsReservedResponse SaleConfirmed StockReleased", s.timeline(t, id); got != want {
 		t.Errorf("timeline: %s, want %s", got, want)
 	}
-	if want, got := "SaleCreated SaleConfirmed", d.said(t); got != want {
-		t.Errorf("said: %s, want %s", got, want)
+	if want, got := "SaleCreated SaleConfirmed", s.published(t); got != want {
+		t.Errorf("published: %s, want %s", got, want)
 	}
 }
 
-func TestARefusedOrderNamesWhatFellShort(t *testing.T) {
+func TestRejectedOrderHasShortages(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	id := d.place(t, order)
-	d.hear(t, refused(id))
-	got := d.Call(t, "GET", path(id), d.ann, "").JSON(t)
+	s := open(t)
+	id := s.place(t, order)
+	s.receive(t, rejected(id))
+	got := s.Call(t, "GET", path(id), s.ann, "").JSON(t)
 	if got["status"] != "Unauthorized" || got["reason"] != "insufficient_stock" || len(got["shortages"].([]any)) != 1 {
 		t.Errorf("got %v, want it Unauthorized with its shortage", got)
 	}
 	for method, code := range map[string]string{"PATCH": "sale_not_pending", "DELETE": "sale_not_pending"} {
-		if a := d.Call(t, method, path(id), d.ann, ""); a.Status != 409 || a.Code() != code {
+		if a := s.Call(t, method, path(id), s.ann, ""); a.Status != 409 || a.Code() != code {
 			t.Errorf("%s: %d %s, want 409 %s", method, a.Status, a.Body, code)
 		}
 	}
 }
 
-func TestAHeldOrderWaitsForItsClient(t *testing.T) {
+func TestHoldIsPendingUntilConfirmed(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	id := d.place(t, `{"hold":true,"items":[{"productId":7,"quantity":2}]}`)
-	if a := d.Call(t, "PATCH", path(id), d.ann, `{"status":"Confirmed"}`); a.Status != 409 || a.Code() != "stock_not_reserved" {
+	s := open(t)
+	id := s.place(t, `{"hold":true,"items":[{"productId":7,"quantity":2}]}`)
+	if a := s.Call(t, "PATCH", path(id), s.ann, `{"status":"Confirmed"}`); a.Status != 409 || a.Code() != "stock_not_reserved" {
 		t.Errorf("confirm before the reservation: %d %s", a.Status, a.Body)
 	}
-	d.hear(t, reserved(id))
-	got := d.Call(t, "GET", path(id), d.ann, "").JSON(t)
+	s.receive(t, reserved(id))
+	got := s.Call(t, "GET", path(id), s.ann, "").JSON(t)
 	if got["status"] != "Pending" || got["expiresAt"] == nil || got["totalAmount"] != "39.98" {
 		t.Errorf("after the reservation: %v, want it Pending with price and expiry", got)
 	}
-	if a := d.Call(t, "PATCH", path(id), d.ann, ""); a.Status != 200 || a.JSON(t)["status"] != "Confirmed" {
+	if a := s.Call(t, "PATCH", path(id), s.ann, ""); a.Status != 200 || a.JSON(t)["status"] != "Confirmed" {
 		t.Errorf("confirm: %d %s", a.Status, a.Body)
 	}
-	if a := d.Call(t, "PATCH", path(id), d.ann, ""); a.Status != 409 || a.Code() != "sale_not_pending" {
+	if a := s.Call(t, "PATCH", path(id), s.ann, ""); a.Status != 409 || a.Code() != "sale_not_pending" {
 		t.Errorf("confirm again: %d %s", a.Status, a.Body)
 	}
-	if a := d.Call(t, "DELETE", path(id), d.ann, ""); a.Status != 409 {
+	if a := s.Call(t, "DELETE", path(id), s.ann, ""); a.Status != 409 {
 		t.Errorf("cancel a confirmed sale: %d, want 409", a.Status)
 	}
 }
 
-func TestCanceledIsCanceledOnceWhateverStockSaysLater(t *testing.T) {
+func TestCanceledSaleStaysCanceled(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	id := d.place(t, order)
+	s := open(t)
+	id := s.place(t, order)
 	for range 2 {
-		if a := d.Call(t, "DELETE", path(id), d.ann, ""); a.Status != 204 {
+		if a := s.Call(t, "DELETE", path(id), s.ann, ""); a.Status != 204 {
 			t.Errorf("cancel: %d %s, want 204", a.Status, a.Body)
 		}
 	}
-	d.hear(t, reserved(id))
-	d.hear(t, event.StockCanceled{SaleID: id, Items: []event.Item{}})
-	if got := d.Call(t, "GET", path(id), d.ann, "").JSON(t); got["status"] != "Canceled" || got["reason"] != "customer" {
+	s.receive(t, reserved(id))
+	s.receive(t, event.StockCanceled{SaleID: id, Items: []event.Item{}})
+	if got := s.Call(t, "GET", path(id), s.ann, "").JSON(t); got["status"] != "Canceled" || got["reason"] != "customer" {
 		t.Errorf("got %v, want it Canceled by the customer", got)
 	}
-	if want, got := "SaleCreated SaleCanceled", d.said(t); got != want {
-		t.Errorf("said: %s, want %s", got, want)
+	if want, got := "SaleCreated SaleCanceled", s.published(t); got != want {
+		t.Errorf("published: %s, want %s", got, want)
 	}
-	if want, got := "SaleCreated SaleCanceled StockCanceled", d.timeline(t, id); got != want {
+	if want, got := "SaleCreated SaleCanceled StockCanceled", s.timeline(t, id); got != want {
 		t.Errorf("timeline: %s, want %s", got, want)
 	}
 }
 
-func TestOnlyExpiredHoldsAreCanceledByThemselves(t *testing.T) {
+func TestOnlyExpiredHoldsAreCanceled(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	held, plain := d.place(t, `{"hold":true,"items":[{"productId":7,"quantity":2}]}`), d.place(t, order)
+	s := open(t)
+	held, plain := s.place(t, `{"hold":true,"items":[{"productId":7,"quantity":2}]}`), s.place(t, order)
 	for _, step := range []struct {
 		at   time.Time
 		want int
 	}{{time.Now().Add(14 * time.Minute), 0}, {time.Now().Add(16 * time.Minute), 1}, {time.Now().Add(time.Hour), 0}} {
-		if n, err := d.store.Expire(t.Context(), step.at.UTC()); err != nil || n != step.want {
+		if n, err := s.store.Expire(t.Context(), step.at.UTC()); err != nil || n != step.want {
 			t.Errorf("Expire at %s: %d, %v; want %d", step.at, n, err, step.want)
 		}
 	}
-	if got := d.Call(t, "GET", path(held), d.ann, "").JSON(t); got["status"] != "Canceled" || got["reason"] != "expired" {
+	if got := s.Call(t, "GET", path(held), s.ann, "").JSON(t); got["status"] != "Canceled" || got["reason"] != "expired" {
 		t.Errorf("held sale: %v, want it Canceled as expired", got)
 	}
-	if got := d.Call(t, "GET", path(plain), d.ann, "").JSON(t); got["status"] != "Pending" {
+	if got := s.Call(t, "GET", path(plain), s.ann, "").JSON(t); got["status"] != "Pending" {
 		t.Errorf("sale without hold: %v, want it Pending", got)
 	}
 }
 
-func TestReplicasThatExpireAtOnceCancelEachSaleOnce(t *testing.T) {
+func TestConcurrentExpireCancelsEachSaleOnce(t *testing.T) {
 	t.Parallel()
-	d := open(t)
+	s := open(t)
 	const sales, replicas = 250, 3
-	err := d.db.Exec("INSERT INTO sales (customer_id, status, hold, reserved, reason, items, currency, created_at, updated_at, expires_at) VALUES " +
+	err := s.db.Exec("INSERT INTO sales (customer_id, status, hold, reserved, reason, items, currency, created_at, updated_at, expires_at) VALUES " +
 		strings.Repeat(",(5, 'Pending', 1, 1, '', '[]', 'USD', NOW(6), NOW(6), NOW(6) - INTERVAL 1 MINUTE)", sales)[1:]).Error
 	if err != nil {
 		t.Fatal(err)
@@ -285,9 +285,9 @@ func TestReplicasThatExpireAtOnceCancelEachSaleOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range replicas {
 		all.Go(func() {
-			// What another replica has in hand is passed by, so one of them sees the end.
+			// Rows that another replica has locked are skipped.
 			for {
-				n, err := d.store.Expire(t.Context(), database.Now())
+				n, err := s.store.Expire(t.Context(), database.Now())
 				if expired.Add(int64(n)); err != nil {
 					t.Error(err)
 				}
@@ -298,117 +298,117 @@ func TestReplicasThatExpireAtOnceCancelEachSaleOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	said := strings.Fields(d.said(t))
-	if expired.Load() != sales || len(said) != sales || strings.Count(strings.Join(said, " "), "SaleCanceled") != sales {
-		t.Errorf("%d sales were canceled, and %d events said, want %d of each", expired.Load(), len(said), sales)
+	published := strings.Fields(s.published(t))
+	if expired.Load() != sales || len(published) != sales || strings.Count(strings.Join(published, " "), "SaleCanceled") != sales {
+		t.Errorf("%d sales were canceled and %d events published, want %d of each", expired.Load(), len(published), sales)
 	}
 }
 
-func TestSalesOfOthersAreUnknown(t *testing.T) {
+func TestSalesOfOtherClientsAreNotFound(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	id := d.place(t, order)
+	s := open(t)
+	id := s.place(t, order)
 	for _, call := range []string{"GET " + path(id), "PATCH " + path(id), "DELETE " + path(id), "GET " + path(id, "/events"), "GET " + path(id, "/stream")} {
 		method, p, _ := strings.Cut(call, " ")
-		if a := d.Call(t, method, p, d.bob, ""); a.Status != 404 {
+		if a := s.Call(t, method, p, s.bob, ""); a.Status != 404 {
 			t.Errorf("%s as another client: %d, want 404", call, a.Status)
 		}
-		if a := d.Call(t, method, p, d.manager, ""); a.Status != 403 {
+		if a := s.Call(t, method, p, s.manager, ""); a.Status != 403 {
 			t.Errorf("%s as a manager: %d, want 403", call, a.Status)
 		}
-		if a := d.Call(t, method, p, "", ""); a.Status != 401 {
+		if a := s.Call(t, method, p, "", ""); a.Status != 401 {
 			t.Errorf("%s without a token: %d, want 401", call, a.Status)
 		}
 	}
-	if got := d.Call(t, "GET", "/sales", d.bob, "").JSON(t); len(got["items"].([]any)) != 0 {
+	if got := s.Call(t, "GET", "/sales", s.bob, "").JSON(t); len(got["items"].([]any)) != 0 {
 		t.Errorf("another client lists %v", got)
 	}
 }
 
-func TestRepeatedRequestsMakeOneSale(t *testing.T) {
+func TestRepeatedRequestsCreateOneSale(t *testing.T) {
 	t.Parallel()
-	d := open(t)
+	s := open(t)
 	const key = "Idempotency-Key"
-	first := d.Call(t, "POST", "/sales", d.ann, order, key, "k")
-	again := d.Call(t, "POST", "/sales", d.ann, ` {"items": [{"quantity": 2, "productId": 7}]}`, key, "k")
+	first := s.Call(t, "POST", "/sales", s.ann, order, key, "k")
+	again := s.Call(t, "POST", "/sales", s.ann, ` {"items": [{"quantity": 2, "productId": 7}]}`, key, "k")
 	if again.Status != 202 || again.Header.Get("Idempotent-Replayed") != "true" || string(again.Body) != string(first.Body) {
-		t.Errorf("repeat: %d, replayed %q\n%s\nwant the first answer\n%s", again.Status, again.Header.Get("Idempotent-Replayed"), again.Body, first.Body)
+		t.Errorf("repeat: %d, replayed %q\n%s\nwant the first response\n%s", again.Status, again.Header.Get("Idempotent-Replayed"), again.Body, first.Body)
 	}
 	if again.Header.Get("Location") != first.Header.Get("Location") || first.Header.Get("Idempotent-Replayed") != "" {
 		t.Errorf("headers: %v, first %v", again.Header, first.Header)
 	}
-	if a := d.Call(t, "POST", "/sales", d.ann, `{"items":[{"productId":7,"quantity":3}]}`, key, "k"); a.Status != 422 || a.Code() != "idempotency_key_reused" {
+	if a := s.Call(t, "POST", "/sales", s.ann, `{"items":[{"productId":7,"quantity":3}]}`, key, "k"); a.Status != 422 || a.Code() != "idempotency_key_reused" {
 		t.Errorf("same key, other body: %d %s", a.Status, a.Body)
 	}
-	if a := d.Call(t, "POST", "/sales", d.bob, order, key, "k"); a.Status != 202 || a.Header.Get("Idempotent-Replayed") != "" {
-		t.Errorf("another client's key: %d %s, want a sale of its own", a.Status, a.Body)
+	if a := s.Call(t, "POST", "/sales", s.bob, order, key, "k"); a.Status != 202 || a.Header.Get("Idempotent-Replayed") != "" {
+		t.Errorf("another client's key: %d %s, want another sale", a.Status, a.Body)
 	}
-	if a := d.Call(t, "POST", "/sales", d.ann, order, key, strings.Repeat("k", 256)); a.Status != 422 {
+	if a := s.Call(t, "POST", "/sales", s.ann, order, key, strings.Repeat("k", 256)); a.Status != 422 {
 		t.Errorf("a key of 256 characters: %d, want 422", a.Status)
 	}
 	var wg sync.WaitGroup
 	for range 16 {
 		wg.Go(func() {
-			a := d.Call(t, "POST", "/sales", d.ann, order, key, "many at once")
+			a := s.Call(t, "POST", "/sales", s.ann, order, key, "many at once")
 			if a.Status != 202 && (a.Status != 409 || a.Code() != "idempotency_in_progress") {
 				t.Errorf("concurrent repeat: %d %s", a.Status, a.Body)
 			}
 		})
 	}
 	wg.Wait()
-	if got := d.Call(t, "GET", "/sales", d.ann, "").JSON(t)["items"].([]any); len(got) != 2 {
-		t.Errorf("%d sales, want 2: one a key", len(got))
+	if got := s.Call(t, "GET", "/sales", s.ann, "").JSON(t)["items"].([]any); len(got) != 2 {
+		t.Errorf("%d sales, want 2, one per key", len(got))
 	}
 }
 
-func TestARepeatOfARequestThatWaitsIsToldSo(t *testing.T) {
+func TestRepeatOfRunningRequestConflicts(t *testing.T) {
 	t.Parallel()
-	d := open(t)
+	s := open(t)
 	header := []string{"Idempotency-Key", "k", "Prefer", "wait=30"}
-	first := make(chan servertest.Answer)
-	go func() { first <- d.Call(t, "POST", "/sales", d.ann, order, header...) }()
-	id := d.firstSale(t)
-	if a := d.Call(t, "POST", "/sales", d.ann, order, header...); a.Status != 409 || a.Code() != "idempotency_in_progress" {
+	first := make(chan servertest.Response)
+	go func() { first <- s.Call(t, "POST", "/sales", s.ann, order, header...) }()
+	id := s.firstSale(t)
+	if a := s.Call(t, "POST", "/sales", s.ann, order, header...); a.Status != 409 || a.Code() != "idempotency_in_progress" {
 		t.Errorf("while the first waits: %d %s, want 409 idempotency_in_progress", a.Status, a.Body)
 	}
-	d.hear(t, reserved(id))
+	s.receive(t, reserved(id))
 	want := <-first
-	again := d.Call(t, "POST", "/sales", d.ann, order, header...)
+	again := s.Call(t, "POST", "/sales", s.ann, order, header...)
 	if want.Status != 201 || again.Status != 201 || string(again.Body) != string(want.Body) || again.Header.Get("Idempotent-Replayed") != "true" {
-		t.Errorf("repeat: %d %s, want the first answer: %d %s", again.Status, again.Body, want.Status, want.Body)
+		t.Errorf("repeat: %d %s, want the first response: %d %s", again.Status, again.Body, want.Status, want.Body)
 	}
 }
 
-func TestARequestThatNobodyWaitsForAnyMoreHasEnded(t *testing.T) {
+func TestRequestThatWaitedIsCompleted(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k", "Prefer", "wait=1")
-	a := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k")
+	s := open(t)
+	s.Call(t, "POST", "/sales", s.ann, order, "Idempotency-Key", "k", "Prefer", "wait=1")
+	a := s.Call(t, "POST", "/sales", s.ann, order, "Idempotency-Key", "k")
 	if a.Status != 202 || a.Header.Get("Idempotent-Replayed") != "true" {
 		t.Errorf("after the wait: %d %s, want the stored 202", a.Status, a.Body)
 	}
-	// The service ended while the request waited: nobody is left to say that it did.
-	if err := d.db.Exec("UPDATE requests SET running_until = ?", database.Now().Add(-time.Millisecond)).Error; err != nil {
+	// The service crashed while the request waited, and did not complete it.
+	if err := s.db.Exec("UPDATE requests SET running_until = ?", database.Now().Add(-time.Millisecond)).Error; err != nil {
 		t.Fatal(err)
 	}
-	if a := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k"); a.Status != 202 {
-		t.Errorf("after the last moment it may have run: %d %s, want the stored 202", a.Status, a.Body)
+	if a := s.Call(t, "POST", "/sales", s.ann, order, "Idempotency-Key", "k"); a.Status != 202 {
+		t.Errorf("after running_until: %d %s, want the stored 202", a.Status, a.Body)
 	}
 }
 
-func TestOfConfirmationsAndCancellationsAtOnceOneWins(t *testing.T) {
+func TestOneOfConcurrentConfirmationsAndCancellationsSucceeds(t *testing.T) {
 	t.Parallel()
-	d := open(t)
+	s := open(t)
 	for range 5 {
-		id := d.place(t, `{"hold":true,"items":[{"productId":7,"quantity":2}]}`)
-		d.hear(t, reserved(id))
+		id := s.place(t, `{"hold":true,"items":[{"productId":7,"quantity":2}]}`)
+		s.receive(t, reserved(id))
 		var mu sync.Mutex
 		got := map[string]int{}
 		var wg sync.WaitGroup
 		for i := range 16 {
 			method := []string{"PATCH", "DELETE"}[i%2]
 			wg.Go(func() {
-				a := d.Call(t, method, path(id), d.ann, "")
+				a := s.Call(t, method, path(id), s.ann, "")
 				mu.Lock()
 				defer mu.Unlock()
 				got[fmt.Sprintf("%s %d %s", method, a.Status, a.Code())]++
@@ -417,20 +417,20 @@ func TestOfConfirmationsAndCancellationsAtOnceOneWins(t *testing.T) {
 		wg.Wait()
 		confirmed := got["PATCH 200 "] == 1 && got["PATCH 409 sale_not_pending"] == 7 && got["DELETE 409 sale_not_pending"] == 8
 		canceled := got["DELETE 204 "] == 8 && got["PATCH 409 sale_not_pending"] == 8
-		timeline := d.timeline(t, id)
+		timeline := s.timeline(t, id)
 		if !confirmed && !canceled || strings.Count(timeline, "SaleConfirmed")+strings.Count(timeline, "SaleCanceled") != 1 {
-			t.Errorf("%v with the timeline %s, want one winner", got, timeline)
+			t.Errorf("%v with the timeline %s, want one success", got, timeline)
 		}
 	}
 }
 
-func TestConcurrentRepeatsAtTwoReplicasMakeOneSaleAKey(t *testing.T) {
+func TestConcurrentRepeatsAtTwoReplicasCreateOneSalePerKey(t *testing.T) {
 	t.Parallel()
 	dsn := testenv.Schema(t)
 	if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
 		t.Fatal(err)
 	}
-	replicas := []desk{over(t, dsn), over(t, dsn)}
+	replicas := []testService{openWithDSN(t, dsn), openWithDSN(t, dsn)}
 	bearers := []string{replicas[0].ann, replicas[1].ann}
 	var mu sync.Mutex
 	ids := map[string]map[float64]bool{}
@@ -455,38 +455,38 @@ func TestConcurrentRepeatsAtTwoReplicasMakeOneSaleAKey(t *testing.T) {
 	wg.Wait()
 	for key, sales := range ids {
 		if len(sales) != 1 {
-			t.Errorf("key %s made the sales %v, want one", key, sales)
+			t.Errorf("key %s created the sales %v, want one", key, sales)
 		}
 	}
 	if got := replicas[0].Call(t, "GET", "/sales", replicas[0].ann, "").JSON(t)["items"].([]any); len(got) != 8 {
-		t.Errorf("%d sales, want 8: one a key", len(got))
+		t.Errorf("%d sales, want 8, one per key", len(got))
 	}
 }
 
-// A cluster with several writers changes the distance of ids when one joins or leaves.
-func TestSalesThatAreCommittedTogetherKnowTheirIds(t *testing.T) {
+// A cluster with several writers changes the distance of ids when a writer joins or leaves.
+func TestSalesOfOneTransactionHaveTheirIDs(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	pool, err := d.db.DB()
+	s := open(t)
+	pool, err := s.db.DB()
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool.SetMaxOpenConns(1) // whose session has the distance
+	pool.SetMaxOpenConns(1) // The session has the distance.
 	for _, distance := range []int{1, 7, 3} {
-		if err := d.db.Exec("SET SESSION auto_increment_increment = ?", distance).Error; err != nil {
+		if err := s.db.Exec("SET SESSION auto_increment_increment = ?", distance).Error; err != nil {
 			t.Fatal(err)
 		}
 		var all sync.WaitGroup
 		for customer := range int64(60) {
 			all.Go(func() {
-				fresh := sale.Sale{CustomerID: customer + 1, Status: sale.Pending, Currency: "USD", CreatedAt: database.Now(), UpdatedAt: database.Now()}
-				made, _, err := d.store.Create(t.Context(), fresh, sale.Request{})
+				pending := sale.Sale{CustomerID: customer + 1, Status: sale.Pending, Currency: "USD", CreatedAt: database.Now(), UpdatedAt: database.Now()}
+				created, _, err := s.store.Create(t.Context(), pending, sale.Request{})
 				if err != nil {
 					t.Error(err)
 					return
 				}
-				if _, err := d.store.Sale(t.Context(), made.ID, customer+1); err != nil {
-					t.Errorf("distance %d: sale %d is not that of customer %d: %v", distance, made.ID, customer+1, err)
+				if _, err := s.store.Sale(t.Context(), created.ID, customer+1); err != nil {
+					t.Errorf("distance %d: sale %d is not that of customer %d: %v", distance, created.ID, customer+1, err)
 				}
 			})
 		}
@@ -494,68 +494,68 @@ func TestSalesThatAreCommittedTogetherKnowTheirIds(t *testing.T) {
 	}
 }
 
-func TestConcurrentRepeatsOfAnAnsweredRequestAllGetTheAnswer(t *testing.T) {
+func TestConcurrentRepeatsOfCompletedRequestGetItsResponse(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	first := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k")
+	s := open(t)
+	first := s.Call(t, "POST", "/sales", s.ann, order, "Idempotency-Key", "k")
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			if a := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k"); a.Status != 202 || string(a.Body) != string(first.Body) {
-				t.Errorf("repeat: %d %s, want the first answer", a.Status, a.Body)
+			if a := s.Call(t, "POST", "/sales", s.ann, order, "Idempotency-Key", "k"); a.Status != 202 || string(a.Body) != string(first.Body) {
+				t.Errorf("repeat: %d %s, want the first response", a.Status, a.Body)
 			}
 		})
 	}
 	wg.Wait()
 }
 
-func TestAnswersAreForgottenAfterADay(t *testing.T) {
+func TestStoredResponsesAreDeletedAfterOneDay(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k")
+	s := open(t)
+	s.Call(t, "POST", "/sales", s.ann, order, "Idempotency-Key", "k")
 	for _, step := range []struct {
 		after    time.Duration
 		replayed string
 	}{{23 * time.Hour, "true"}, {25 * time.Hour, ""}} {
-		if err := d.store.Purge(t.Context(), time.Now().Add(step.after)); err != nil {
+		if err := s.store.Purge(t.Context(), time.Now().Add(step.after)); err != nil {
 			t.Fatal(err)
 		}
-		if a := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k"); a.Header.Get("Idempotent-Replayed") != step.replayed {
+		if a := s.Call(t, "POST", "/sales", s.ann, order, "Idempotency-Key", "k"); a.Header.Get("Idempotent-Replayed") != step.replayed {
 			t.Errorf("after %s: replayed %q, want %q", step.after, a.Header.Get("Idempotent-Replayed"), step.replayed)
 		}
 	}
 }
 
-func TestPreferWaitAnswersTheDecidedSale(t *testing.T) {
+func TestPreferWaitRespondsWithDecidedSale(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	done := make(chan servertest.Answer)
-	go func() { done <- d.Call(t, "POST", "/sales", d.ann, order, "Prefer", "wait=30", "Idempotency-Key", "k") }()
-	d.hear(t, reserved(d.firstSale(t)))
+	s := open(t)
+	done := make(chan servertest.Response)
+	go func() { done <- s.Call(t, "POST", "/sales", s.ann, order, "Prefer", "wait=30", "Idempotency-Key", "k") }()
+	s.receive(t, reserved(s.firstSale(t)))
 	a := <-done
 	if a.Status != 201 || a.JSON(t)["status"] != "Confirmed" || a.Header.Get("Preference-Applied") != "wait=30" {
 		t.Errorf("%d, applied %q, %s; want 201 and Confirmed", a.Status, a.Header.Get("Preference-Applied"), a.Body)
 	}
-	again := d.Call(t, "POST", "/sales", d.ann, order, "Idempotency-Key", "k")
+	again := s.Call(t, "POST", "/sales", s.ann, order, "Idempotency-Key", "k")
 	if again.Status != 201 || string(again.Body) != string(a.Body) {
-		t.Errorf("repeat: %d %s, want the same answer", again.Status, again.Body)
+		t.Errorf("repeat: %d %s, want the same response", again.Status, again.Body)
 	}
-	if a := d.Call(t, "POST", "/sales", d.ann, order, "Prefer", "wait=1"); a.Status != 202 {
+	if a := s.Call(t, "POST", "/sales", s.ann, order, "Prefer", "wait=1"); a.Status != 202 {
 		t.Errorf("when the time passes: %d, want 202", a.Status)
 	}
-	if a := d.Call(t, "POST", "/sales", d.ann, order, "Prefer", "wait=soon"); a.Status != 202 || a.Header.Get("Preference-Applied") != "" {
-		t.Errorf("a preference that is malformed: %d, applied %q; want it ignored", a.Status, a.Header.Get("Preference-Applied"))
+	if a := s.Call(t, "POST", "/sales", s.ann, order, "Prefer", "wait=soon"); a.Status != 202 || a.Header.Get("Preference-Applied") != "" {
+		t.Errorf("a malformed preference: %d, applied %q; want it ignored", a.Status, a.Header.Get("Preference-Applied"))
 	}
 }
 
-func TestPreferMayHaveSeveralLines(t *testing.T) {
+func TestPreferMayHaveSeveralFields(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	req, err := http.NewRequestWithContext(t.Context(), "POST", d.URL("/sales"), strings.NewReader(order))
+	s := open(t)
+	req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL("/sales"), strings.NewReader(order))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header = http.Header{"Authorization": {d.ann}, "Content-Type": {"application/json"}, "Prefer": {"respond-async", "wait=1"}}
+	req.Header = http.Header{"Authorization": {s.ann}, "Content-Type": {"application/json"}, "Prefer": {"respond-async", "wait=1"}}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
@@ -566,47 +566,47 @@ func TestPreferMayHaveSeveralLines(t *testing.T) {
 	}
 }
 
-// firstSale waits until there is one.
-func (d desk) firstSale(t *testing.T) int64 {
+// firstSale waits until Ann has a sale and returns its id.
+func (s testService) firstSale(t *testing.T) int64 {
 	t.Helper()
 	for range 1000 {
-		if items := d.Call(t, "GET", "/sales", d.ann, "").JSON(t)["items"].([]any); len(items) > 0 {
+		if items := s.Call(t, "GET", "/sales", s.ann, "").JSON(t)["items"].([]any); len(items) > 0 {
 			return int64(items[0].(map[string]any)["id"].(float64))
 		}
 	}
-	t.Fatal("no sale was made")
+	t.Fatal("no sale was created")
 	return 0
 }
 
-func TestStreamFollowsTheTimelineUntilTheDecision(t *testing.T) {
+func TestStreamSendsTimelineUntilDecision(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	id := d.place(t, order)
-	lines := d.stream(t, id, "")
+	s := open(t)
+	id := s.place(t, order)
+	lines := s.stream(t, id, "")
 	if got := <-lines; got != "event: SaleCreated" {
 		t.Fatalf("first event: %q", got)
 	}
-	d.hear(t, reserved(id))
+	s.receive(t, reserved(id))
 	if a, b := <-lines, <-lines; a != "event: SaleItemsReservedResponse" || b != "event: SaleConfirmed" {
 		t.Errorf("then: %q and %q", a, b)
 	}
 	if got, more := <-lines; more {
 		t.Errorf("after the decision: %q, want the end", got)
 	}
-	items := d.Call(t, "GET", path(id, "/events"), d.ann, "").JSON(t)["items"].([]any)
+	items := s.Call(t, "GET", path(id, "/events"), s.ann, "").JSON(t)["items"].([]any)
 	second := fmt.Sprintf("%.0f", items[1].(map[string]any)["id"])
-	if got := <-d.stream(t, id, second); got != "event: SaleConfirmed" {
+	if got := <-s.stream(t, id, second); got != "event: SaleConfirmed" {
 		t.Errorf("continued after the second: %q, want the third", got)
 	}
 }
 
-func (d desk) stream(t *testing.T, id int64, after string) <-chan string {
+func (s testService) stream(t *testing.T, id int64, after string) <-chan string {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), "GET", d.URL(path(id, "/stream")), nil)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL(path(id, "/stream")), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", d.ann)
+	req.Header.Set("Authorization", s.ann)
 	req.Header.Set("Last-Event-ID", after)
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -630,12 +630,12 @@ func (d desk) stream(t *testing.T, id int64, after string) <-chan string {
 
 func TestSalesAreListedNewestFirst(t *testing.T) {
 	t.Parallel()
-	d := open(t)
+	s := open(t)
 	var ids []int64
 	for range 5 {
-		ids = append(ids, d.place(t, order))
+		ids = append(ids, s.place(t, order))
 	}
-	d.hear(t, reserved(ids[1]), refused(ids[3]))
+	s.receive(t, reserved(ids[1]), rejected(ids[3]))
 	for query, want := range map[string][]int64{
 		"":                    {ids[4], ids[3], ids[2], ids[1], ids[0]},
 		"status=Pending":      {ids[4], ids[2], ids[0]},
@@ -645,7 +645,7 @@ func TestSalesAreListedNewestFirst(t *testing.T) {
 	} {
 		var got []int64
 		for cursor, more := "", true; more; {
-			page := d.Call(t, "GET", "/sales?limit=2&"+query+"&cursor="+cursor, d.ann, "").JSON(t)
+			page := s.Call(t, "GET", "/sales?limit=2&"+query+"&cursor="+cursor, s.ann, "").JSON(t)
 			for _, item := range page["items"].([]any) {
 				got = append(got, int64(item.(map[string]any)["id"].(float64)))
 			}
@@ -656,15 +656,15 @@ func TestSalesAreListedNewestFirst(t *testing.T) {
 		}
 	}
 	for query, location := range map[string]string{"limit=0": "query.limit", "cursor=!": "query.cursor", "status=Lost": "query.status"} {
-		if a := d.Call(t, "GET", "/sales?"+query, d.ann, ""); a.Status != 422 || a.Locations() != location {
+		if a := s.Call(t, "GET", "/sales?"+query, s.ann, ""); a.Status != 422 || a.Locations() != location {
 			t.Errorf("?%s: %d naming %q, want 422 naming %q", query, a.Status, a.Locations(), location)
 		}
 	}
 }
 
-func TestInvalidOrdersAreNamedByFieldAndMakeNoSale(t *testing.T) {
+func TestInvalidOrdersAreRejectedByField(t *testing.T) {
 	t.Parallel()
-	d := open(t)
+	s := open(t)
 	hundred := strings.Repeat(`{"productId":1,"quantity":1},`, 100)
 	for body, want := range map[string]string{
 		`{}`:           "422 body.items",
@@ -680,24 +680,24 @@ func TestInvalidOrdersAreNamedByFieldAndMakeNoSale(t *testing.T) {
 		`{"items":[{"productId":1,"quantity":1}],"status":"Confirmed"}`:               "422 body.status",
 		`not json`: "400 body",
 	} {
-		a := d.Call(t, "POST", "/sales", d.ann, body)
+		a := s.Call(t, "POST", "/sales", s.ann, body)
 		if got := fmt.Sprintf("%d %s", a.Status, a.Locations()); got != want {
 			t.Errorf("%.70s: got %s, want %s\n%s", body, got, want, a.Body)
 		}
 	}
-	if a := d.Call(t, "PATCH", path(1), d.ann, `{"status":"Canceled"}`); a.Status != 422 || a.Locations() != "body.status" {
+	if a := s.Call(t, "PATCH", path(1), s.ann, `{"status":"Canceled"}`); a.Status != 422 || a.Locations() != "body.status" {
 		t.Errorf("PATCH to another status: %d %s", a.Status, a.Body)
 	}
-	if got := d.Call(t, "GET", "/sales", d.ann, "").JSON(t); len(got["items"].([]any)) != 0 {
-		t.Errorf("refused orders made sales: %v", got)
+	if got := s.Call(t, "GET", "/sales", s.ann, "").JSON(t); len(got["items"].([]any)) != 0 {
+		t.Errorf("rejected orders created sales: %v", got)
 	}
 }
 
-func TestWithoutADatabaseTheAnswerIs503(t *testing.T) {
+func TestOperationsWithoutDatabaseRespond503(t *testing.T) {
 	t.Parallel()
-	d := over(t, "nobody:secret@tcp(127.0.0.1:1)/none")
+	s := openWithDSN(t, "nobody:secret@tcp(127.0.0.1:1)/none")
 	for _, call := range [][3]string{{"POST", "/sales", order}, {"GET", "/sales", ""}, {"GET", "/sales/1", ""}, {"PATCH", "/sales/1", ""}, {"DELETE", "/sales/1", ""}} {
-		a := d.Call(t, call[0], call[1], d.ann, call[2])
+		a := s.Call(t, call[0], call[1], s.ann, call[2])
 		if a.Status != 503 || a.Header.Get("Retry-After") == "" {
 			t.Errorf("%s %s: %d, Retry-After %q; want 503 with Retry-After", call[0], call[1], a.Status, a.Header.Get("Retry-After"))
 		}

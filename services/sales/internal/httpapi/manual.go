@@ -31,34 +31,34 @@ var manual = openapi.Manual{
 		"delete-dead-letter":  {deadletter.ErrNotFound},
 	},
 	Responses: map[string]map[int]any{
-		"create-sale": {202: plainSale(pendingSale()), 201: plainSale(confirmedSale())},
+		"create-sale": {202: saleJSON(pendingSale()), 201: saleJSON(confirmedSale())},
 		"stream-sale-events": {200: "id: 900\nevent: SaleConfirmed\n" +
 			`data: {"id":900,"type":"SaleConfirmed","at":"2026-11-22T10:15:31Z","data":{"saleId":42,"items":[{"productId":7,"quantity":2}]}}` + "\n\n"},
 	},
 }
 
-// TransformSchema gives a sale examples of its own: one made of those of all fields
-// would be confirmed, refused and held at once.
+// TransformSchema implements huma.SchemaTransformer. It sets complete examples, because the
+// examples of the single fields would contradict each other.
 func (saleBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
-	s.Examples = []any{plainSale(confirmedSale()), plainSale(refusedSale()), plainSale(heldSale())}
+	s.Examples = []any{saleJSON(confirmedSale()), saleJSON(rejectedSale()), saleJSON(heldSale())}
 	return s
 }
 
-// TransformSchema gives a dead letter an example that is text.
-func (letterBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
+// TransformSchema implements huma.SchemaTransformer. It sets an example with a text body.
+func (deadLetterBody) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	died := time.Date(2026, time.November, 22, 10, 15, 30, 0, time.UTC)
 	message := []byte(`{"specversion":"1.0","type":"SaleCreated"}`)
-	s.Examples = []any{plain(letterOf(deadletter.Letter{ID: 3, KeptAt: died.Add(time.Second), Size: int64(len(message)), DeadLetter: event.DeadLetter{
+	s.Examples = []any{toJSON(deadLetterBodyOf(deadletter.DeadLetter{ID: 3, StoredAt: died.Add(time.Second), Size: int64(len(message)), DeadLetter: event.DeadLetter{
 		Queue: "stock.sale-events", Reason: "rejected", MessageID: "0197c0de-0000-7000-8000-000000000001", Type: "SaleCreated",
 		Correlation: "42", DiedAt: died, Body: message,
 	}}))}
 	return s
 }
 
-func plainSale(s sale.Sale) any { return plain(bodyOf(s)) }
+func saleJSON(s sale.Sale) any { return toJSON(bodyOf(s)) }
 
-// plain is a body as a client reads it.
-func plain(v any) any {
+// toJSON returns v as decoded JSON.
+func toJSON(v any) any {
 	raw, err := json.Marshal(v)
 	if err != nil {
 		return nil
@@ -83,7 +83,7 @@ func confirmedSale() sale.Sale {
 	return s
 }
 
-func refusedSale() sale.Sale {
+func rejectedSale() sale.Sale {
 	s := pendingSale()
 	s.Status, s.Reason = sale.Unauthorized, event.ReasonInsufficientStock
 	s.Shortages = []event.Shortage{{ProductID: 7, Requested: 2, Available: 1}}

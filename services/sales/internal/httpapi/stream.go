@@ -17,9 +17,9 @@ import (
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-// Times of a stream: a comment is sent at an interval, so that proxies keep the connection
-// and every hop soon finds out that the client has left. A client that receives nothing
-// for streamTimeout is disconnected.
+// Limits of a stream. A comment is sent every keepAlive, so that proxies keep the connection
+// open and all servers on the path notice soon that the client has disconnected. A client
+// that does not receive data for streamTimeout is disconnected.
 const (
 	keepAlive     = 5 * time.Second
 	streamTimeout = 10 * time.Second
@@ -27,8 +27,8 @@ const (
 )
 
 type streamSale struct {
-	OfSale
-	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"Continue after this event" example:"900"`
+	SalePath
+	LastEventID string `header:"Last-Event-ID" maxLength:"20" doc:"Id of the last event that was received" example:"900"`
 }
 
 func (a *API) registerStream(api huma.API) {
@@ -42,8 +42,8 @@ func (a *API) registerStream(api huma.API) {
 }
 
 func (a *API) stream(ctx context.Context, in *streamSale) (*huma.StreamResponse, error) {
-	// A customer who may not see the sale must be refused before the stream begins.
-	past, err := a.Store.Timeline(ctx, in.ID, customer(ctx), 0, streamPage)
+	// A client that may not read the sale must get an error before the stream begins.
+	past, err := a.Store.Timeline(ctx, in.ID, callerID(ctx), 0, streamPage)
 	if err != nil {
 		return nil, err
 	}
@@ -75,29 +75,29 @@ func lastID(entries []sale.Entry) int64 {
 	return entries[len(entries)-1].ID
 }
 
-// follower sends the timeline of a sale as it grows.
+// follower sends the timeline of a sale while it grows.
 type follower struct {
-	past     []sale.Entry        // that there were when the stream began
-	after    int64               // the id of the past entry that the client has received last
-	added    <-chan []sale.Entry // since then
+	past     []sale.Entry        // entries that existed when the stream began
+	after    int64               // id of the last entry that the client has received
+	added    <-chan []sale.Entry // entries that were added since
 	draining <-chan struct{}
 }
 
-// follow ends with the deciding entry, when the client leaves, or when the server stops. A
-// client that reconnects continues where it was by Last-Event-ID.
+// follow returns after the deciding entry, when the client disconnects, or when the server
+// stops. A client that reconnects continues with Last-Event-ID.
 func (f follower) follow(ctx context.Context, out *sink) {
 	if out.write(": connected\n\n") != nil || out.entries(f.past, f.after) {
 		return
 	}
-	quiet := time.NewTicker(keepAlive)
-	defer quiet.Stop()
+	idle := time.NewTicker(keepAlive)
+	defer idle.Stop()
 	for {
 		select {
 		case added := <-f.added:
 			if out.entries(added, 0) {
 				return
 			}
-		case <-quiet.C:
+		case <-idle.C:
 			if out.write(": still pending\n\n") != nil {
 				return
 			}
@@ -115,14 +115,14 @@ type sink struct {
 	control *http.ResponseController
 }
 
-// entries sends those with ids above after, up to the deciding one. It reports whether the
-// stream has ended: the sale is decided, or the client has left.
+// entries sends the entries with ids above after, up to the deciding one. It reports whether
+// the stream has ended, because the sale is decided or the client has disconnected.
 func (s *sink) entries(entries []sale.Entry, after int64) (ended bool) {
 	for _, e := range entries {
 		switch {
 		case e.ID <= after:
-			ended = ended || e.Decides()
-		case s.entry(e) != nil, e.Decides():
+			ended = ended || e.IsDecision()
+		case s.entry(e) != nil, e.IsDecision():
 			return true
 		}
 	}

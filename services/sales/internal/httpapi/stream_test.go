@@ -39,16 +39,16 @@ func schema(t *testing.T) string {
 	return dsn
 }
 
-func TestStreamFollowsWhatAnotherReplicaCommits(t *testing.T) {
+func TestStreamSendsChangesOfOtherReplicas(t *testing.T) {
 	t.Parallel()
 	dsn := schema(t)
-	here, other := over(t, dsn), over(t, dsn)
-	id := here.place(t, order)
-	events := here.stream(t, id, "")
+	local, remote := openWithDSN(t, dsn), openWithDSN(t, dsn)
+	id := local.place(t, order)
+	events := local.stream(t, id, "")
 	if got := <-events; got != "event: SaleCreated" {
 		t.Fatalf("first event: %q", got)
 	}
-	other.hear(t, reserved(id))
+	remote.receive(t, reserved(id))
 	if a, b := <-events, <-events; a != "event: SaleItemsReservedResponse" || b != "event: SaleConfirmed" {
 		t.Errorf("then: %q and %q", a, b)
 	}
@@ -57,9 +57,9 @@ func TestStreamFollowsWhatAnotherReplicaCommits(t *testing.T) {
 func TestWaitEndsWhenAnotherReplicaDecides(t *testing.T) {
 	t.Parallel()
 	dsn := schema(t)
-	here, other := over(t, dsn), over(t, dsn)
-	done := here.begin(t, "POST", "/sales", here.ann, order, "Prefer", "wait=30")
-	other.hear(t, reserved(here.firstSale(t)))
+	local, remote := openWithDSN(t, dsn), openWithDSN(t, dsn)
+	done := local.callAsync(t, "POST", "/sales", local.ann, order, "Prefer", "wait=30")
+	remote.receive(t, reserved(local.firstSale(t)))
 	if a := <-done; a.Status != 201 || a.JSON(t)["status"] != "Confirmed" {
 		t.Errorf("%d %s, want 201 and Confirmed", a.Status, a.Body)
 	}
@@ -68,34 +68,34 @@ func TestWaitEndsWhenAnotherReplicaDecides(t *testing.T) {
 func TestIdleStreamsShareOneStatement(t *testing.T) {
 	t.Parallel()
 	dsn := schema(t)
-	d, other := unwatched(t, dsn), unwatched(t, dsn)
-	recorder := databasetest.Record(t, d.db)
+	s, remote := openWithoutWatcher(t, dsn), openWithoutWatcher(t, dsn)
+	recorder := databasetest.Record(t, s.db)
 	const streams = 220
 	var events []<-chan string
 	var ids []int64
 	for range streams {
-		id := d.place(t, order)
-		ids, events = append(ids, id), append(events, d.stream(t, id, ""))
+		id := s.place(t, order)
+		ids, events = append(ids, id), append(events, s.stream(t, id, ""))
 		if got := <-events[len(events)-1]; got != "event: SaleCreated" {
 			t.Fatalf("first event: %q", got)
 		}
 	}
-	sweep := func() error { return d.watcher.Sweep(t.Context(), d.store) }
-	recorder.During(t, "idle", func() error {
+	poll := func() error { return s.watcher.Poll(t.Context(), s.store) }
+	recorder.Run(t, "idle", func() error {
 		for range 3 {
-			if err := sweep(); err != nil {
+			if err := poll(); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	if n := recorder.Count("idle"); n != 3 {
-		t.Errorf("3 sweeps of %d idle streams cost %d statements, want 3", streams, n)
+		t.Errorf("3 polls for %d idle streams ran %d statements, want 3", streams, n)
 	}
-	other.hear(t, reserved(ids[0]), refused(ids[streams-1]))
-	recorder.During(t, "changed", sweep)
+	remote.receive(t, reserved(ids[0]), rejected(ids[streams-1]))
+	recorder.Run(t, "changed", poll)
 	if n := recorder.Count("changed"); n != 2 {
-		t.Errorf("a sweep that finds changes costs %d statements, want 2", n)
+		t.Errorf("a poll that finds changes ran %d statements, want 2", n)
 	}
 	for i, want := range map[int]string{0: "event: SaleItemsReservedResponse", streams - 1: "event: SaleCreationFailed"} {
 		if got := <-events[i]; got != want {
@@ -106,22 +106,22 @@ func TestIdleStreamsShareOneStatement(t *testing.T) {
 
 func TestStreamStaysOpenWhileTheDatabaseFails(t *testing.T) {
 	t.Parallel()
-	d := unwatched(t, schema(t))
-	id := d.place(t, order)
-	events := d.stream(t, id, "")
+	s := openWithoutWatcher(t, schema(t))
+	id := s.place(t, order)
+	events := s.stream(t, id, "")
 	<-events
 	rename := func(from, to string) {
-		if err := d.db.Exec("RENAME TABLE " + from + " TO " + to).Error; err != nil {
+		if err := s.db.Exec("RENAME TABLE " + from + " TO " + to).Error; err != nil {
 			t.Fatal(err)
 		}
 	}
 	rename("timeline", "absent")
-	if err := d.watcher.Sweep(t.Context(), d.store); err == nil {
-		t.Error("a sweep without its table succeeded")
+	if err := s.watcher.Poll(t.Context(), s.store); err == nil {
+		t.Error("a poll without its table succeeded")
 	}
 	rename("absent", "timeline")
-	d.hear(t, refused(id))
-	if err := d.watcher.Sweep(t.Context(), d.store); err != nil {
+	s.receive(t, rejected(id))
+	if err := s.watcher.Poll(t.Context(), s.store); err != nil {
 		t.Error(err)
 	}
 	if got := <-events; got != "event: SaleCreationFailed" {
@@ -129,16 +129,16 @@ func TestStreamStaysOpenWhileTheDatabaseFails(t *testing.T) {
 	}
 }
 
-func TestStreamOfADecidedSaleEnds(t *testing.T) {
+func TestStreamOfDecidedSaleEnds(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	id := d.place(t, order)
-	d.hear(t, reserved(id))
-	items := d.Call(t, "GET", path(id, "/events"), d.ann, "").JSON(t)["items"].([]any)
+	s := open(t)
+	id := s.place(t, order)
+	s.receive(t, reserved(id))
+	items := s.Call(t, "GET", path(id, "/events"), s.ann, "").JSON(t)["items"].([]any)
 	last := fmt.Sprintf("%.0f", items[len(items)-1].(map[string]any)["id"])
 	for after, want := range map[string]int{"": 3, last: 0, "9223372036854775807": 0, "x": 3} {
 		n := 0
-		for range d.stream(t, id, after) {
+		for range s.stream(t, id, after) {
 			n++
 		}
 		if n != want {
@@ -147,17 +147,17 @@ func TestStreamOfADecidedSaleEnds(t *testing.T) {
 	}
 }
 
-// The connection serves one request after the other: while a HEAD is being handled, the
-// GET behind it waits.
-func TestHeadOfAStreamEndsAtOnce(t *testing.T) {
+// The requests of one connection are served one after the remote, so that the GET waits
+// until the HEAD has been handled.
+func TestHeadOfStreamHasNoBody(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	id := d.place(t, held)
-	t.Cleanup(func() { // a stream that goes on would hold up the server
-		_ = d.store.Cancel(context.Background(), id, annID)
-		eventually(t, "nothing is in flight", func() bool { return d.inFlight(t) == 0 })
+	s := open(t)
+	id := s.place(t, held)
+	t.Cleanup(func() { // A stream that continues would delay the end of the server.
+		_ = s.store.Cancel(context.Background(), id, annID)
+		eventually(t, "no request is in flight", func() bool { return s.inFlight(t) == 0 })
 	})
-	conn, err := net.Dial("tcp", strings.TrimPrefix(d.URL(""), "http://"))
+	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL(""), "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,11 +169,11 @@ func TestHeadOfAStreamEndsAtOnce(t *testing.T) {
 	for _, c := range []struct{ method, path, contentType string }{
 		{"HEAD", path(id, "/stream"), "text/event-stream"}, {"GET", path(id), "application/json"},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), c.method, d.URL(c.path), nil)
+		req, err := http.NewRequestWithContext(t.Context(), c.method, s.URL(c.path), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Authorization", d.ann)
+		req.Header.Set("Authorization", s.ann)
 		if err := req.Write(conn); err != nil {
 			t.Fatal(err)
 		}
@@ -189,29 +189,29 @@ func TestHeadOfAStreamEndsAtOnce(t *testing.T) {
 	}
 }
 
-func TestTooManyStreamsAreRefusedForNow(t *testing.T) {
+func TestTooManyStreamsRespond503(t *testing.T) {
 	t.Parallel()
-	d := open(t)
-	id := d.place(t, order)
+	s := open(t)
+	id := s.place(t, order)
 	for range 10_000 {
-		_, stop, err := d.watcher.Subscribe(id, 0)
+		_, stop, err := s.watcher.Subscribe(id, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer stop()
 	}
-	if a := d.Call(t, "GET", path(id, "/stream"), d.ann, ""); a.Status != 503 || a.Code() != "unavailable" || a.Header.Get("Retry-After") == "" {
+	if a := s.Call(t, "GET", path(id, "/stream"), s.ann, ""); a.Status != 503 || a.Code() != "unavailable" || a.Header.Get("Retry-After") == "" {
 		t.Errorf("a stream: %d %s, want 503 with Retry-After", a.Status, a.Body)
 	}
-	if a := d.Call(t, "POST", "/sales", d.ann, order, "Prefer", "wait=30"); a.Status != 202 || a.Header.Get("Preference-Applied") != "" {
+	if a := s.Call(t, "POST", "/sales", s.ann, order, "Prefer", "wait=30"); a.Status != 202 || a.Header.Get("Preference-Applied") != "" {
 		t.Errorf("a wait: %d, applied %q; want 202 at once", a.Status, a.Header.Get("Preference-Applied"))
 	}
 }
 
-// pendingSales is a store of sales that stay pending. It counts what is read.
+// pendingSales is a store of sales that stay pending. It counts its reads.
 type pendingSales struct {
 	sale.Store
-	reads, sweeps atomic.Int64
+	reads, polls atomic.Int64
 }
 
 func (p *pendingSales) Timeline(_ context.Context, id, _, _ int64, _ int) ([]sale.Entry, error) {
@@ -220,7 +220,7 @@ func (p *pendingSales) Timeline(_ context.Context, id, _, _ int64, _ int) ([]sal
 }
 
 func (p *pendingSales) NewestEntries(_ context.Context, ids []int64) (map[int64]int64, error) {
-	p.sweeps.Add(1)
+	p.polls.Add(1)
 	newest := map[int64]int64{}
 	for _, id := range ids {
 		newest[id] = id
@@ -233,14 +233,14 @@ func (p *pendingSales) EntriesAfter(context.Context, []int64, int64) ([]sale.Ent
 	return nil, nil
 }
 
-// received is the response to a stream, in memory.
-type received struct{ *httptest.ResponseRecorder }
+// streamResponse is the response to a stream, in memory.
+type streamResponse struct{ *httptest.ResponseRecorder }
 
-func (received) SetWriteDeadline(time.Time) error { return nil }
+func (streamResponse) SetWriteDeadline(time.Time) error { return nil }
 
-func TestThousandIdleStreamsCostFourStatementsASecond(t *testing.T) {
+func TestThousandIdleStreamsRunFourStatementsPerSecond(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) { // whose time passes while all its goroutines wait
+	synctest.Test(t, func(t *testing.T) { // Its time passes while all goroutines wait.
 		const streams, minute = 1000, time.Minute
 		keys := authntest.New(t)
 		verifier, ann := keys.Verifier(t), keys.Bearer(t, annID, authn.Client)
@@ -248,25 +248,25 @@ func TestThousandIdleStreamsCostFourStatementsASecond(t *testing.T) {
 		srv := server.New(server.Options{Name: "sales", Log: quiet, Metrics: telemetry.NewRegistry("sales"), Health: health.New(), Verifier: verifier})
 		api := httpapi.API{Store: store, Watcher: watcher, Draining: srv.Draining(), Now: database.Now, Log: quiet}
 		api.Register(srv.API())
-		ctx, leave := context.WithCancel(t.Context())
+		ctx, disconnect := context.WithCancel(t.Context())
 		go watcher.Run(ctx, store)
-		responses := make([]received, streams)
+		responses := make([]streamResponse, streams)
 		var running sync.WaitGroup
 		for i := range responses {
-			responses[i] = received{httptest.NewRecorder()}
+			responses[i] = streamResponse{httptest.NewRecorder()}
 			req := httptest.NewRequestWithContext(ctx, "GET", path(int64(i+1), "/stream"), nil)
 			req.Header.Set("Authorization", ann)
 			running.Go(func() { srv.Handler().ServeHTTP(responses[i], req) })
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		reads, sweeps := store.reads.Load(), store.sweeps.Load()
+		reads, polls := store.reads.Load(), store.polls.Load()
 		time.Sleep(minute)
 		synctest.Wait()
-		if r, s := store.reads.Load()-reads, store.sweeps.Load()-sweeps; r != 0 || s != 240 {
-			t.Errorf("%d idle streams cost %d statements of their own and %d sweeps in a minute, want none and 240", streams, r, s)
+		if r, s := store.reads.Load()-reads, store.polls.Load()-polls; r != 0 || s != 240 {
+			t.Errorf("%d idle streams ran %d statements and %d polls in a minute, want none and 240", streams, r, s)
 		}
-		leave()
+		disconnect()
 		running.Wait()
 		for _, res := range responses {
 			body := res.Body.String()

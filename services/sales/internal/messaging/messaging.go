@@ -1,5 +1,5 @@
-// Package messaging hands what stock answers to the sales: one handler per event, a
-// batch in one transaction.
+// Package messaging implements the consumer of the events that stock publishes. It applies
+// a batch of events to their sales in one transaction.
 package messaging
 
 import (
@@ -12,35 +12,39 @@ import (
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-// Store applies a batch; heard has what each event means, by the event's id.
+// Store applies events to sales.
 type Store interface {
-	Apply(ctx context.Context, batch []event.Envelope, heard map[string]sale.Heard) error
+	// Apply applies a batch in one transaction. received maps the ids of the events to what
+	// they do. The error wraps broker.ErrPoison when a sale does not exist, and is a
+	// *failure.Error of kind KindUnavailable while the database is unavailable.
+	Apply(ctx context.Context, batch []event.Envelope, received map[string]sale.StockEvent) error
 }
 
-// Handler of the queue event.SalesQueue.
+// Handler handles the events of event.SalesQueue. It implements broker.Handler.
 type Handler struct{ Store Store }
 
-// Handle applies a batch, all or none.
+// Handle implements broker.Handler.
 func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
-	heard := make(map[string]sale.Heard, len(batch))
+	received := make(map[string]sale.StockEvent, len(batch))
 	for _, e := range batch {
-		read, err := read(e)
+		decoded, err := decode(e)
 		if err != nil {
 			return fmt.Errorf("%w: %w", broker.ErrPoison, err)
 		}
-		heard[e.ID.String()] = read
+		received[e.ID.String()] = decoded
 	}
-	return h.Store.Apply(ctx, batch, heard)
+	return h.Store.Apply(ctx, batch, received)
 }
 
-// read decodes an event into what it means for its sale.
-func read(e event.Envelope) (sale.Heard, error) {
+// decode decodes an event. It returns event.ErrInvalid for a type that sales does not
+// consume.
+func decode(e event.Envelope) (sale.StockEvent, error) {
 	switch e.Type {
 	case event.SaleItemsReservedResponseType:
 		reserved, err := event.Decode[event.SaleItemsReservedResponse](e)
-		return sale.Heard{SaleID: reserved.SaleID, Data: reserved,
-			Hear: func(s *sale.Sale, now time.Time) (event.Data, bool) {
-				confirmed, changed := s.HearReserved(reserved, now)
+		return sale.StockEvent{SaleID: reserved.SaleID, Data: reserved,
+			Apply: func(s *sale.Sale, now time.Time) (event.Data, bool) {
+				confirmed, changed := s.ApplyReserved(reserved, now)
 				if confirmed == nil {
 					return nil, changed
 				}
@@ -48,16 +52,17 @@ func read(e event.Envelope) (sale.Heard, error) {
 			}}, err
 	case event.SaleCreationFailedType:
 		failed, err := event.Decode[event.SaleCreationFailed](e)
-		return sale.Heard{SaleID: failed.SaleID, Data: failed,
-			Hear: func(s *sale.Sale, now time.Time) (event.Data, bool) { return nil, s.HearFailed(failed, now) }}, err
+		return sale.StockEvent{SaleID: failed.SaleID, Data: failed,
+			Apply: func(s *sale.Sale, now time.Time) (event.Data, bool) { return nil, s.ApplyRejected(failed, now) }}, err
 	case event.StockReleasedType:
 		released, err := event.Decode[event.StockReleased](e)
-		return sale.Heard{SaleID: released.SaleID, Data: released, Hear: noteOnly}, err
+		return sale.StockEvent{SaleID: released.SaleID, Data: released, Apply: recordOnly}, err
 	case event.StockCanceledType:
 		canceled, err := event.Decode[event.StockCanceled](e)
-		return sale.Heard{SaleID: canceled.SaleID, Data: canceled, Hear: noteOnly}, err
+		return sale.StockEvent{SaleID: canceled.SaleID, Data: canceled, Apply: recordOnly}, err
 	}
-	return sale.Heard{}, fmt.Errorf("%w: sales does not know %q", event.ErrInvalid, e.Type)
+	return sale.StockEvent{}, fmt.Errorf("%w: sales does not consume %q", event.ErrInvalid, e.Type)
 }
 
-func noteOnly(*sale.Sale, time.Time) (event.Data, bool) { return nil, true }
+// recordOnly adds an event to the timeline without changing the sale.
+func recordOnly(*sale.Sale, time.Time) (event.Data, bool) { return nil, true }

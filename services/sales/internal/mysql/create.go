@@ -20,80 +20,80 @@ import (
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-// Sales that are placed at the same time share a transaction. Two of these are in
-// flight, so that one is prepared while the other waits for the disk.
+// Limits of the transactions that concurrent requests share. Two are in flight, so that
+// one is prepared while the other waits for the disk.
 const (
-	createInFlight = 2
-	createMost     = 128
-	createTimeout  = 10 * time.Second
+	commitsInFlight = 2
+	maxCommitBatch  = 128
+	commitTimeout   = 10 * time.Second
 )
 
 func (s *Store) newCreations() *groupcommit.Committer[*creation] {
 	return groupcommit.New(groupcommit.Settings[*creation]{
-		Commit: s.createAll, InFlight: createInFlight, Most: createMost, Timeout: createTimeout,
-		Alone: func(err error) bool { return !database.MayPass(err) },
+		Commit: s.commitCreations, InFlight: commitsInFlight, MaxBatch: maxCommitBatch, Timeout: commitTimeout,
+		ShouldIsolate: func(err error) bool { return !database.IsTransient(err) },
 	})
 }
 
-// creation is a sale on its way into the tables.
+// creation is a request to create a sale, with its result.
 type creation struct {
 	fresh       sale.Sale
 	request     sale.Request
 	key         [sha256.Size]byte
 	traceParent string
 
-	made     sale.Sale
-	replayed bool
-	refusal  error
+	created   sale.Sale
+	replayed  bool
+	rejection error
 }
 
-// Create commits the sale, its first timeline entry, its event and the request's
-// answer together. The error is context.DeadlineExceeded when the deadline of ctx passes
-// first; the sale is then not placed, unless the COMMIT was sent in time and is executed
-// later. A repeat with the same key finds out.
+// Create implements sale.Store. It commits the sale, its first timeline entry, its event
+// and the stored response together. When the error is context.DeadlineExceeded, the sale
+// was not created, unless the COMMIT was sent before the deadline and is executed after
+// it. To find out, the request can be repeated with the same key.
 func (s *Store) Create(ctx context.Context, fresh sale.Sale, r sale.Request) (sale.Sale, bool, error) {
 	c := &creation{fresh: fresh, request: r, key: sha256.Sum256([]byte(r.Key)), traceParent: telemetry.TraceParent(ctx)}
 	if err := s.creations.Do(ctx, c); err != nil {
 		return sale.Sale{}, false, err
 	}
-	return c.made, c.replayed, c.refusal
+	return c.created, c.replayed, c.rejection
 }
 
-// createAll makes the sales of a batch, except where the request had an answer before.
-func (s *Store) createAll(ctx context.Context, batch []*creation) error {
+// commitCreations creates the sales of a batch, except for repeated requests.
+func (s *Store) commitCreations(ctx context.Context, batch []*creation) error {
 	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
-		fresh, err := answerRepeats(tx.DB, batch)
+		fresh, err := replayRepeats(tx.DB, batch)
 		if err != nil || len(fresh) == 0 {
 			return err
 		}
-		if err := insert(ctx, tx.DB, fresh); err != nil {
+		if err := insertSales(ctx, tx.DB, fresh); err != nil {
 			return err
 		}
 		entries := make([]sale.Entry, len(fresh))
 		for i, c := range fresh {
-			created := c.made.Created()
-			if entries[i], err = sale.Note(c.made.ID, created, c.made.CreatedAt); err != nil {
-				return fmt.Errorf("note the creation of sale %d: %w", c.made.ID, err)
+			created := c.created.Created()
+			if entries[i], err = sale.NewEntry(c.created.ID, created, c.created.CreatedAt); err != nil {
+				return fmt.Errorf("record the creation of sale %d: %w", c.created.ID, err)
 			}
-			tx.Answer(c.traceParent, created)
+			tx.PublishWithTrace(c.traceParent, created)
 		}
-		if err := note(tx.DB, entries); err != nil {
+		if err := insertEntries(tx.DB, entries); err != nil {
 			return err
 		}
-		return keep(tx.DB, fresh)
+		return insertResponses(tx.DB, fresh)
 	})
 }
 
-// insert makes the rows and learns their ids, which one statement gets at equal
-// distances: https://dev.mysql.com/doc/refman/8.4/en/innodb-auto-increment-handling.html
-func insert(ctx context.Context, tx *gorm.DB, fresh []*creation) error {
+// insertSales inserts rows and sets the ids of the sales. The ids of one statement have
+// equal distances: https://dev.mysql.com/doc/refman/8.4/en/innodb-auto-increment-handling.html
+func insertSales(ctx context.Context, tx *gorm.DB, fresh []*creation) error {
 	step, err := idStep(tx, len(fresh))
 	if err != nil {
 		return err
 	}
 	arguments := make([]any, 0, 12*len(fresh))
 	for _, c := range fresh {
-		r, err := rowOf(c.fresh)
+		r, err := newRow(c.fresh)
 		if err != nil {
 			return err
 		}
@@ -107,29 +107,29 @@ func insert(ctx context.Context, tx *gorm.DB, fresh []*creation) error {
 	}
 	first, err := res.LastInsertId()
 	if err != nil {
-		return fmt.Errorf("learn the ids of %d sales: %w", len(fresh), err)
+		return fmt.Errorf("read the ids of %d sales: %w", len(fresh), err)
 	}
 	for i, c := range fresh {
-		c.made = c.fresh
-		c.made.ID = first + int64(i)*step
+		c.created = c.fresh
+		c.created.ID = first + int64(i)*step
 	}
 	return nil
 }
 
-// idStep is the distance of two ids that the server gives: above 1 on a cluster with
-// several writers, which changes it as writers come and go.
+// idStep returns the distance between the ids of one statement. It is above 1 in a cluster
+// with several writers, which changes it when writers join or leave.
 func idStep(tx *gorm.DB, rows int) (int64, error) {
 	if rows == 1 {
 		return 0, nil
 	}
 	var step int64
 	if err := tx.Raw("SELECT @@auto_increment_increment").Scan(&step).Error; err != nil {
-		return 0, fmt.Errorf("read the distance of ids: %w", err)
+		return 0, fmt.Errorf("read auto_increment_increment: %w", err)
 	}
 	return step, nil
 }
 
-// requestKey is a customer's idempotency key.
+// requestKey identifies a request by its customer and the hash of its idempotency key.
 type requestKey struct {
 	customerID int64
 	hash       [sha256.Size]byte
@@ -137,27 +137,27 @@ type requestKey struct {
 
 func (c *creation) requestKey() requestKey { return requestKey{c.fresh.CustomerID, c.key} }
 
-// answerRepeats answers the requests of a batch that were answered before, and returns
-// the others.
-func answerRepeats(tx *gorm.DB, batch []*creation) ([]*creation, error) {
-	answers, err := answersTo(tx, batch)
+// replayRepeats sets the results of the requests in a batch that have a stored response,
+// and returns the others.
+func replayRepeats(tx *gorm.DB, batch []*creation) ([]*creation, error) {
+	stored, err := storedResponses(tx, batch)
 	if err != nil {
 		return nil, err
 	}
 	fresh := make([]*creation, 0, len(batch))
 	running := map[requestKey]bool{}
 	for _, c := range batch {
-		c.made, c.replayed, c.refusal = sale.Sale{}, false, nil
-		first, answered := answers[c.requestKey()]
+		c.created, c.replayed, c.rejection = sale.Sale{}, false, nil
+		first, repeated := stored[c.requestKey()]
 		switch {
 		case c.request.Key == "":
 			fresh = append(fresh, c)
-		case answered:
+		case repeated:
 			if err := c.replay(first); err != nil {
 				return nil, err
 			}
 		case running[c.requestKey()]:
-			c.refusal = sale.ErrKeyInUse
+			c.rejection = sale.ErrKeyInUse
 		default:
 			running[c.requestKey()] = true
 			fresh = append(fresh, c)
@@ -166,16 +166,17 @@ func answerRepeats(tx *gorm.DB, batch []*creation) ([]*creation, error) {
 	return fresh, nil
 }
 
-// requestRow of the table requests.
+// requestRow is a row of the table requests.
 type requestRow struct {
 	CustomerID   int64
 	KeyHash      []byte
 	BodyHash     []byte
-	Answer       []byte
+	Response     []byte
 	RunningUntil *time.Time
 }
 
-func answersTo(tx *gorm.DB, batch []*creation) (map[requestKey]requestRow, error) {
+// storedResponses returns the stored responses to the requests of a batch.
+func storedResponses(tx *gorm.DB, batch []*creation) (map[requestKey]requestRow, error) {
 	var arguments []any
 	for _, c := range batch {
 		if c.request.Key != "" {
@@ -186,38 +187,38 @@ func answersTo(tx *gorm.DB, batch []*creation) (map[requestKey]requestRow, error
 		return nil, nil
 	}
 	var rows []requestRow
-	err := tx.Raw("SELECT customer_id, key_hash, body_hash, answer, running_until FROM requests WHERE (customer_id, key_hash) IN ("+
+	err := tx.Raw("SELECT customer_id, key_hash, body_hash, response, running_until FROM requests WHERE (customer_id, key_hash) IN ("+
 		strings.Repeat(",(?,?)", len(arguments)/2)[1:]+")", arguments...).Scan(&rows).Error
 	if err != nil {
-		return nil, fmt.Errorf("look for earlier answers: %w", err)
+		return nil, fmt.Errorf("read stored responses: %w", err)
 	}
-	answers := make(map[requestKey]requestRow, len(rows))
+	stored := make(map[requestKey]requestRow, len(rows))
 	for _, r := range rows {
-		answers[requestKey{r.CustomerID, [sha256.Size]byte(r.KeyHash)}] = r
+		stored[requestKey{r.CustomerID, [sha256.Size]byte(r.KeyHash)}] = r
 	}
-	return answers, nil
+	return stored, nil
 }
 
-// replay answers a request like its first one.
+// replay sets the result of a repeated request to that of the first one.
 func (c *creation) replay(first requestRow) error {
 	switch {
-	case !bytes.Equal(first.BodyHash, c.request.Body[:]):
-		c.refusal = sale.ErrKeyReused
+	case !bytes.Equal(first.BodyHash, c.request.BodyHash[:]):
+		c.rejection = sale.ErrKeyReused
 	case first.RunningUntil != nil && first.RunningUntil.After(database.Now()):
-		c.refusal = sale.ErrKeyInUse
+		c.rejection = sale.ErrKeyInUse
 	default:
-		if err := json.Unmarshal(first.Answer, &c.made); err != nil {
-			return fmt.Errorf("read an earlier answer: %w", err)
+		if err := json.Unmarshal(first.Response, &c.created); err != nil {
+			return fmt.Errorf("decode a stored response: %w", err)
 		}
 		c.replayed = true
 	}
 	return nil
 }
 
-// keep writes the answers, in the order of their keys, so that two batches never wait
-// for each other in a circle. When another replica committed the same request first,
-// the transaction starts again, and finds that one's answer.
-func keep(tx *gorm.DB, fresh []*creation) error {
+// insertResponses stores the responses in the order of their keys, so that concurrent
+// batches do not deadlock. When another replica has committed the same request, the error
+// wraps database.ErrRetry, and the next attempt finds its response.
+func insertResponses(tx *gorm.DB, fresh []*creation) error {
 	keyed := slices.DeleteFunc(slices.Clone(fresh), func(c *creation) bool { return c.request.Key == "" })
 	if len(keyed) == 0 {
 		return nil
@@ -227,35 +228,35 @@ func keep(tx *gorm.DB, fresh []*creation) error {
 	})
 	arguments := make([]any, 0, 6*len(keyed))
 	for _, c := range keyed {
-		answer, err := json.Marshal(c.made)
+		response, err := json.Marshal(c.created)
 		if err != nil {
-			return fmt.Errorf("encode the answer with sale %d: %w", c.made.ID, err)
+			return fmt.Errorf("encode the response with sale %d: %w", c.created.ID, err)
 		}
-		arguments = append(arguments, c.made.CustomerID, database.Binary(c.key[:]), database.Binary(c.request.Body[:]),
-			database.JSON(answer), c.request.RunningUntil, database.Now())
+		arguments = append(arguments, c.created.CustomerID, database.Binary(c.key[:]), database.Binary(c.request.BodyHash[:]),
+			database.JSON(response), c.request.RunningUntil, database.Now())
 	}
-	err := tx.Exec("INSERT INTO requests (customer_id, key_hash, body_hash, answer, running_until, created_at) VALUES "+
+	err := tx.Exec("INSERT INTO requests (customer_id, key_hash, body_hash, response, running_until, created_at) VALUES "+
 		strings.Repeat(",(?,?,?,?,?,?)", len(keyed))[1:], arguments...).Error
 	switch {
 	case database.IsDuplicate(err):
-		return fmt.Errorf("keep %d answers: %w: %w", len(keyed), database.ErrAgain, err)
+		return fmt.Errorf("store %d responses: %w: %w", len(keyed), database.ErrRetry, err)
 	case err != nil:
-		return fmt.Errorf("keep %d answers: %w", len(keyed), err)
+		return fmt.Errorf("store %d responses: %w", len(keyed), err)
 	}
 	return nil
 }
 
-// Answered ends a request that ran on, with the sale as its answer.
-func (s *Store) Answered(ctx context.Context, final sale.Sale, r sale.Request) error {
-	answer, err := json.Marshal(final)
+// CompleteRequest implements sale.Store.
+func (s *Store) CompleteRequest(ctx context.Context, final sale.Sale, r sale.Request) error {
+	response, err := json.Marshal(final)
 	if err != nil {
-		return fmt.Errorf("encode the answer with sale %d: %w", final.ID, err)
+		return fmt.Errorf("encode the response with sale %d: %w", final.ID, err)
 	}
 	key := sha256.Sum256([]byte(r.Key))
-	err = s.db.WithContext(ctx).Exec("UPDATE requests SET answer = ?, running_until = NULL WHERE customer_id = ? AND key_hash = ?",
-		database.JSON(answer), final.CustomerID, database.Binary(key[:])).Error
+	err = s.db.WithContext(ctx).Exec("UPDATE requests SET response = ?, running_until = NULL WHERE customer_id = ? AND key_hash = ?",
+		database.JSON(response), final.CustomerID, database.Binary(key[:])).Error
 	if err != nil {
-		return database.Classify(fmt.Errorf("keep the answer: %w", err))
+		return database.Classify(fmt.Errorf("store the response: %w", err))
 	}
 	return nil
 }

@@ -15,9 +15,10 @@ import (
 )
 
 // Apply claims the events of a batch and applies those that are new, all in one
-// transaction. heard has what each event means, by the event's id.
-func (s *Store) Apply(ctx context.Context, batch []event.Envelope, heard map[string]sale.Heard) error {
-	var touched map[int64]bool
+// transaction. received maps the ids of the events to what they do. The error wraps
+// broker.ErrPoison when a sale does not exist.
+func (s *Store) Apply(ctx context.Context, batch []event.Envelope, received map[string]sale.StockEvent) error {
+	var changed map[int64]bool
 	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
 		fresh, err := inbox.Claim(tx.DB, batch)
 		if err != nil || len(fresh) == 0 {
@@ -25,55 +26,57 @@ func (s *Store) Apply(ctx context.Context, batch []event.Envelope, heard map[str
 		}
 		ids := make([]int64, len(fresh))
 		for i, e := range fresh {
-			ids[i] = heard[e.ID.String()].SaleID
+			ids[i] = received[e.ID.String()].SaleID
 		}
-		sales, err := lock(tx.DB, ids)
+		sales, err := lockSales(tx.DB, ids)
 		if err != nil {
 			return err
 		}
-		c := newChange(sales)
+		c := newChangeSet(sales)
 		for _, e := range fresh {
-			if err := hear(tx, c, e, heard[e.ID.String()]); err != nil {
+			if err := applyEvent(tx, c, e, received[e.ID.String()]); err != nil {
 				return err
 			}
 		}
-		touched = c.touched
+		changed = c.changed
 		return c.write(tx.DB)
 	})
 	if err != nil {
 		return err
 	}
-	for id := range touched {
-		s.changed(id)
+	for id := range changed {
+		s.onChange(id)
 	}
 	return nil
 }
 
-func lock(tx *gorm.DB, ids []int64) ([]sale.Sale, error) {
+// lockSales reads sales and locks their rows in the order of their ids.
+func lockSales(tx *gorm.DB, ids []int64) ([]sale.Sale, error) {
 	var rows []row
 	err := tx.Raw("SELECT "+columns+" FROM sales WHERE id IN ? ORDER BY id FOR UPDATE", ids).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("lock %d sales: %w", len(ids), err)
 	}
-	return domains(rows)
+	return toSales(rows)
 }
 
-func hear(tx *outbox.Tx, c *change, e event.Envelope, h sale.Heard) error {
-	s := c.sales[h.SaleID]
+// applyEvent applies one event to its sale, and publishes the event that it causes.
+func applyEvent(tx *outbox.Tx, c *changeSet, e event.Envelope, received sale.StockEvent) error {
+	s := c.sales[received.SaleID]
 	if s == nil {
-		return fmt.Errorf("%s of sale %d, which does not exist: %w", e.Type, h.SaleID, broker.ErrPoison)
+		return fmt.Errorf("%s of sale %d, which does not exist: %w", e.Type, received.SaleID, broker.ErrPoison)
 	}
 	now := database.Now()
-	answer, noted := h.Hear(s, now)
-	if !noted {
+	published, applied := received.Apply(s, now)
+	if !applied {
 		return nil
 	}
-	if err := c.happened(h.SaleID, h.Data, now); err != nil {
+	if err := c.record(received.SaleID, received.Data, now); err != nil {
 		return err
 	}
-	if answer == nil {
+	if published == nil {
 		return nil
 	}
-	tx.Answer(e.TraceParent, answer)
-	return c.happened(h.SaleID, answer, now)
+	tx.PublishWithTrace(e.TraceParent, published)
+	return c.record(received.SaleID, published, now)
 }

@@ -1,8 +1,8 @@
-// Package mysql keeps the sales in their schema.
+// Package mysql implements the stores of the sales service.
 //
-// A transition is made under the lock of its sale's row, and only from Pending, so
-// it has one winner. Each is committed together with its line in the timeline and
-// the event that tells of it.
+// The status of a sale changes under the lock of its row, and only from Pending, so that
+// of concurrent changes one succeeds. Each change is committed together with its entry in
+// the timeline and its event.
 package mysql
 
 import (
@@ -24,7 +24,7 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// Migrations are the SQL files that make the schema.
+// Migrations returns the SQL files that create the schema.
 func Migrations() fs.FS {
 	sub, err := fs.Sub(files, "migrations")
 	if err != nil {
@@ -33,24 +33,24 @@ func Migrations() fs.FS {
 	return sub
 }
 
-// Store keeps sales; it implements sale.Store.
+// Store implements sale.Store, sale.Timelines and deadletter.Store.
 type Store struct {
-	db        *gorm.DB
-	outbox    *outbox.Outbox
-	changed   func(saleID int64)
-	creations *groupcommit.Committer[*creation]
-	moves     *groupcommit.Committer[*move]
+	db          *gorm.DB
+	outbox      *outbox.Outbox
+	onChange    func(saleID int64)
+	creations   *groupcommit.Committer[*creation]
+	transitions *groupcommit.Committer[*transition]
 }
 
-// New returns a store over the schema of db that says its events through o. It calls
-// changed, which must not block, after each commit that adds to a sale's timeline.
-func New(db *gorm.DB, o *outbox.Outbox, changed func(saleID int64)) *Store {
-	s := &Store{db: db, outbox: o, changed: changed}
-	s.creations, s.moves = s.newCreations(), s.newMoves()
+// New returns a Store for the schema of db that publishes its events through o. It calls
+// onChange, which must not block, after each commit that adds to the timeline of a sale.
+func New(db *gorm.DB, o *outbox.Outbox, onChange func(saleID int64)) *Store {
+	s := &Store{db: db, outbox: o, onChange: onChange}
+	s.creations, s.transitions = s.newCreations(), s.newTransitions()
 	return s
 }
 
-// Purge forgets inbox ids and answers that are past their retention.
+// Purge deletes inbox ids and stored responses whose retention has passed.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
 	for {
 		n, err := inbox.Purge(ctx, s.db, now)
@@ -59,7 +59,7 @@ func (s *Store) Purge(ctx context.Context, now time.Time) error {
 		}
 		res := s.db.WithContext(ctx).Exec("DELETE FROM requests WHERE created_at < ? LIMIT 5000", now.Add(-sale.KeyRetention))
 		if res.Error != nil {
-			return database.Classify(fmt.Errorf("purge answers: %w", res.Error))
+			return database.Classify(fmt.Errorf("purge stored responses: %w", res.Error))
 		}
 		if n+res.RowsAffected == 0 {
 			return nil

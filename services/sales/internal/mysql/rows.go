@@ -14,7 +14,7 @@ import (
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-// row of the table sales.
+// row is a row of the table sales.
 type row struct {
 	ID         int64
 	CustomerID int64
@@ -33,10 +33,10 @@ type row struct {
 
 func (row) TableName() string { return "sales" }
 
-// columns of a row, in the order of its values.
+// columns are the columns of the table sales.
 const columns = "id, customer_id, status, hold, reserved, reason, items, shortages, total, currency, created_at, updated_at, expires_at"
 
-func rowOf(s sale.Sale) (row, error) {
+func newRow(s sale.Sale) (row, error) {
 	r := row{ID: s.ID, CustomerID: s.CustomerID, Status: s.Status, Hold: s.Hold, Reserved: s.Reserved, Reason: s.Reason,
 		Total: s.Total, Currency: s.Currency, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, ExpiresAt: s.ExpiresAt}
 	var err error
@@ -51,7 +51,7 @@ func rowOf(s sale.Sale) (row, error) {
 	return r, nil
 }
 
-func (r row) domain() (sale.Sale, error) {
+func (r row) toSale() (sale.Sale, error) {
 	s := sale.Sale{ID: r.ID, CustomerID: r.CustomerID, Status: r.Status, Hold: r.Hold, Reserved: r.Reserved, Reason: r.Reason,
 		Total: r.Total, Currency: r.Currency, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ExpiresAt: r.ExpiresAt}
 	if err := json.Unmarshal(r.Items, &s.Items); err != nil {
@@ -65,26 +65,26 @@ func (r row) domain() (sale.Sale, error) {
 	return s, nil
 }
 
-func domains(rows []row) ([]sale.Sale, error) {
+func toSales(rows []row) ([]sale.Sale, error) {
 	sales := make([]sale.Sale, len(rows))
 	for i, r := range rows {
 		var err error
-		if sales[i], err = r.domain(); err != nil {
+		if sales[i], err = r.toSale(); err != nil {
 			return nil, err
 		}
 	}
 	return sales, nil
 }
 
-// update writes the changeable columns of sales whose rows this transaction has
-// locked, in one statement.
-func update(tx *gorm.DB, sales []sale.Sale) error {
+// updateSales writes the mutable columns of sales, whose rows the transaction has locked,
+// with one statement.
+func updateSales(tx *gorm.DB, sales []sale.Sale) error {
 	if len(sales) == 0 {
 		return nil
 	}
 	arguments := make([]any, 0, 13*len(sales))
 	for _, s := range sales {
-		r, err := rowOf(s)
+		r, err := newRow(s)
 		if err != nil {
 			return err
 		}
@@ -101,8 +101,8 @@ func update(tx *gorm.DB, sales []sale.Sale) error {
 	return nil
 }
 
-// note adds to the timeline.
-func note(tx *gorm.DB, entries []sale.Entry) error {
+// insertEntries adds entries to the timeline.
+func insertEntries(tx *gorm.DB, entries []sale.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -118,40 +118,39 @@ func note(tx *gorm.DB, entries []sale.Entry) error {
 	return nil
 }
 
-// change is what a transaction does to sales: their new state, what happened, and
-// what to say of it.
-type change struct {
+// changeSet holds the sales that a transaction has locked, with the changes to write.
+type changeSet struct {
 	sales    map[int64]*sale.Sale
-	touched  map[int64]bool
+	changed  map[int64]bool
 	timeline []sale.Entry
 }
 
-func newChange(sales []sale.Sale) *change {
-	c := &change{sales: make(map[int64]*sale.Sale, len(sales)), touched: map[int64]bool{}}
+func newChangeSet(sales []sale.Sale) *changeSet {
+	c := &changeSet{sales: make(map[int64]*sale.Sale, len(sales)), changed: map[int64]bool{}}
 	for _, s := range sales {
 		c.sales[s.ID] = &s
 	}
 	return c
 }
 
-// happened notes an event of a sale.
-func (c *change) happened(saleID int64, data event.Data, at time.Time) error {
-	e, err := sale.Note(saleID, data, at)
+// record adds an event to the timeline of a sale and marks the sale as changed.
+func (c *changeSet) record(saleID int64, data event.Data, at time.Time) error {
+	e, err := sale.NewEntry(saleID, data, at)
 	if err != nil {
-		return fmt.Errorf("note %s of sale %d: %w", data.EventType(), saleID, err)
+		return fmt.Errorf("record %s of sale %d: %w", data.EventType(), saleID, err)
 	}
 	c.timeline = append(c.timeline, e)
-	c.touched[saleID] = true
+	c.changed[saleID] = true
 	return nil
 }
 
-func (c *change) write(tx *gorm.DB) error {
-	sales := make([]sale.Sale, 0, len(c.touched))
-	for id := range c.touched {
+func (c *changeSet) write(tx *gorm.DB) error {
+	sales := make([]sale.Sale, 0, len(c.changed))
+	for id := range c.changed {
 		sales = append(sales, *c.sales[id])
 	}
-	if err := update(tx, sales); err != nil {
+	if err := updateSales(tx, sales); err != nil {
 		return err
 	}
-	return note(tx, c.timeline)
+	return insertEntries(tx, c.timeline)
 }

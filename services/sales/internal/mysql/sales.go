@@ -14,27 +14,28 @@ import (
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-// Sale reads a sale of a customer; customer 0 stands for any.
+// Sale implements sale.Store.
 func (s *Store) Sale(ctx context.Context, id, customerID int64) (sale.Sale, error) {
-	found, err := one(s.db.WithContext(ctx), id, customerID, "")
+	found, err := findSale(s.db.WithContext(ctx), id, customerID)
 	return found, database.Classify(err)
 }
 
-// one reads a sale, with a locking clause if suffix is one.
-func one(db *gorm.DB, id, customerID int64, suffix string) (sale.Sale, error) {
+// findSale reads a sale of a customer, or of any customer if customerID is 0.
+func findSale(db *gorm.DB, id, customerID int64) (sale.Sale, error) {
 	var rows []row
-	if err := db.Raw("SELECT "+columns+" FROM sales WHERE id = ? "+suffix, id).Scan(&rows).Error; err != nil {
+	if err := db.Raw("SELECT "+columns+" FROM sales WHERE id = ?", id).Scan(&rows).Error; err != nil {
 		return sale.Sale{}, fmt.Errorf("read sale %d: %w", id, err)
 	}
 	if len(rows) == 0 || customerID != 0 && rows[0].CustomerID != customerID {
 		return sale.Sale{}, sale.ErrNotFound
 	}
-	return rows[0].domain()
+	return rows[0].toSale()
 }
 
-// source names the index that a list is read by. Left to choose, the server looks up what
-// must be equal and passes by all sales that are newer than the page, one by one.
-func source(f sale.Filter) string {
+// indexedTable returns the table with the index for a list. Without the hint the server
+// may look up the columns that are compared for equality, and then read all sales that are
+// newer than the page.
+func indexedTable(f sale.Filter) string {
 	switch {
 	case f.CustomerID != 0:
 		return "sales FORCE INDEX (sales_by_customer)"
@@ -44,9 +45,9 @@ func source(f sale.Filter) string {
 	return "sales"
 }
 
-// Sales lists sales, newest first.
+// Sales implements sale.Store.
 func (s *Store) Sales(ctx context.Context, f sale.Filter) ([]sale.Sale, error) {
-	q := s.db.WithContext(ctx).Table(source(f))
+	q := s.db.WithContext(ctx).Table(indexedTable(f))
 	if f.CustomerID != 0 {
 		q = q.Where("customer_id = ?", f.CustomerID)
 	}
@@ -60,10 +61,10 @@ func (s *Store) Sales(ctx context.Context, f sale.Filter) ([]sale.Sale, error) {
 	if err := q.Order("id DESC").Limit(f.Limit).Find(&rows).Error; err != nil {
 		return nil, database.Classify(fmt.Errorf("list sales: %w", err))
 	}
-	return domains(rows)
+	return toSales(rows)
 }
 
-// Timeline lists what happened to a sale after an entry, the oldest first.
+// Timeline implements sale.Store.
 func (s *Store) Timeline(ctx context.Context, id, customerID, after int64, limit int) ([]sale.Entry, error) {
 	if _, err := s.Sale(ctx, id, customerID); err != nil {
 		return nil, err
@@ -77,8 +78,7 @@ func (s *Store) Timeline(ctx context.Context, id, customerID, after int64, limit
 	return entries, nil
 }
 
-// NewestEntries implements sale.Timelines. The statement looks up one entry of each sale
-// in the index.
+// NewestEntries implements sale.Timelines. The statement reads one index entry per sale.
 func (s *Store) NewestEntries(ctx context.Context, saleIDs []int64) (map[int64]int64, error) {
 	var rows []struct{ SaleID, ID int64 }
 	err := s.db.WithContext(ctx).Raw("SELECT sale_id, MAX(id) AS id FROM timeline FORCE INDEX (timeline_by_sale) "+
@@ -104,11 +104,11 @@ func (s *Store) EntriesAfter(ctx context.Context, saleIDs []int64, after int64) 
 	return entries, nil
 }
 
-// expireBatch bounds the sales that one transaction expires.
+// expireBatch is the maximum number of sales that one transaction expires.
 const expireBatch = 100
 
-// Expire cancels held sales whose time has passed and returns how many. Replicas
-// that do so at once pass by each other's rows.
+// Expire cancels up to 100 holds that have expired and returns their number. It skips
+// rows that another replica has locked.
 func (s *Store) Expire(ctx context.Context, now time.Time) (int, error) {
 	var expired []int64
 	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
@@ -119,20 +119,20 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (int, error) {
 		if err != nil {
 			return fmt.Errorf("find expired sales: %w", err)
 		}
-		sales, err := domains(rows)
+		sales, err := toSales(rows)
 		if err != nil {
 			return err
 		}
-		c := newChange(sales)
+		c := newChangeSet(sales)
 		for i := range sales {
 			canceled, err := c.sales[sales[i].ID].Cancel(event.ReasonExpired, now)
 			if err != nil || canceled == nil {
 				return errors.Join(fmt.Errorf("expire sale %d, which is %s", sales[i].ID, sales[i].Status), err)
 			}
-			if err := c.happened(canceled.SaleID, *canceled, now); err != nil {
+			if err := c.record(canceled.SaleID, *canceled, now); err != nil {
 				return err
 			}
-			tx.Say(*canceled)
+			tx.Publish(*canceled)
 			expired = append(expired, canceled.SaleID)
 		}
 		return c.write(tx.DB)
@@ -141,7 +141,7 @@ func (s *Store) Expire(ctx context.Context, now time.Time) (int, error) {
 		return 0, err
 	}
 	for _, id := range expired {
-		s.changed(id)
+		s.onChange(id)
 	}
 	return len(expired), nil
 }

@@ -14,8 +14,8 @@ import (
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-// orderBudget is what the domain may allocate for an order of one line, from the request
-// to its confirmation.
+// orderBudget is the allocation budget of the domain for an order of one line, from the
+// request to its confirmation.
 const orderBudget = 13
 
 func order(t testing.TB) {
@@ -26,15 +26,15 @@ func order(t testing.TB) {
 	}
 	s.ID = 42
 	s.Created()
-	confirmed, _ := s.HearReserved(event.SaleItemsReservedResponse{SaleID: 42,
+	confirmed, _ := s.ApplyReserved(event.SaleItemsReservedResponse{SaleID: 42,
 		ItemsReserved: []event.PricedItem{{ProductID: 7, Quantity: 2, Price: decimal.New(1999, -2)}}}, now)
 	if confirmed == nil {
 		t.Fatal("not confirmed")
 	}
 }
 
-// TestAnOrderStaysWithinItsBudget is not parallel: what other tests allocate would count.
-func TestAnOrderStaysWithinItsBudget(t *testing.T) { //nolint:paralleltest // see above
+// TestOrderAllocations is not parallel, because the allocations of other tests would be counted.
+func TestOrderAllocations(t *testing.T) { //nolint:paralleltest // see above
 	if got := testing.AllocsPerRun(500, func() { order(t) }); got > orderBudget {
 		t.Errorf("%.0f allocations, the budget is %d", got, orderBudget)
 	}

@@ -1,5 +1,5 @@
-// Package sale is the sales domain: a sale, its states, and who may move it from
-// one to the other. It knows no HTTP, SQL or AMQP.
+// Package sale implements the domain of the sales service: a sale, its statuses, and the
+// transitions between them. It does not depend on HTTP, SQL or AMQP.
 package sale
 
 import (
@@ -12,16 +12,16 @@ import (
 	"ecommerce-stack.dev/services/internal/money"
 )
 
-// Limits of a sale.
+// Limits of a sale: the number of lines, and the quantity of one product.
 const (
 	MaxLines    = 100
 	MaxQuantity = 10_000
 )
 
-// Status of a sale. Pending is the only one that a sale leaves.
+// Status is the status of a sale. Pending is the only one that is not final.
 type Status string
 
-// The states.
+// Statuses of a sale.
 const (
 	Pending      Status = "Pending"
 	Confirmed    Status = "Confirmed"
@@ -29,7 +29,7 @@ const (
 	Unauthorized Status = "Unauthorized"
 )
 
-// Item is a line of a sale. UnitPrice is set once the stock is reserved.
+// Item is a line of a sale. UnitPrice is nil until the stock is reserved.
 type Item struct {
 	ProductID int64         `json:"productId"`
 	Quantity  int64         `json:"quantity"`
@@ -41,10 +41,10 @@ type Sale struct {
 	ID         int64
 	CustomerID int64
 	Status     Status
-	// Hold keeps a reserved sale Pending until it is confirmed, canceled or
+	// Hold reports whether a reserved sale stays Pending until it is confirmed or canceled, or
 	// expires.
 	Hold bool
-	// Reserved says that stock holds all items.
+	// Reserved reports whether stock has reserved all items.
 	Reserved  bool
 	Reason    string
 	Shortages []event.Shortage
@@ -53,24 +53,25 @@ type Sale struct {
 	Currency  string
 	CreatedAt time.Time
 	UpdatedAt time.Time
-	// ExpiresAt is set while a held sale is Pending.
+	// ExpiresAt is not nil while a hold is Pending.
 	ExpiresAt *time.Time
 }
 
-// Decided says that the sale has its final status.
-func (s *Sale) Decided() bool { return s.Status != Pending }
+// IsDecided reports whether the sale has its final status.
+func (s *Sale) IsDecided() bool { return s.Status != Pending }
 
-// Refusals.
+// Errors of transitions.
 var (
-	ErrNotFound    = failure.NotFound("sale_not_found", "There is no such sale of yours.")
-	ErrNotPending  = failure.Conflict("sale_not_pending", "The sale is not pending any more.")
-	ErrNotReserved = failure.Conflict("stock_not_reserved", "The stock of this sale is not reserved yet.")
+	ErrNotFound    = failure.NotFound("sale_not_found", "Sale not found.")
+	ErrNotPending  = failure.Conflict("sale_not_pending", "The sale is not pending. Read the sale to see its status.")
+	ErrNotReserved = failure.Conflict("stock_not_reserved", "The stock of the sale is not reserved yet. Retry later.")
 )
 
-// New makes a pending sale. Lines of one product are added up; the sum may not
-// exceed MaxQuantity.
+// New returns a pending sale. It merges the lines of one product. The error is a
+// *failure.Error of kind KindInvalid when there are not 1 to MaxLines lines, or when a
+// quantity is not from 1 to MaxQuantity.
 func New(customerID int64, lines []Item, hold bool, currency string, now time.Time, holdTTL time.Duration) (Sale, error) {
-	items, err := addUp(lines)
+	items, err := mergeLines(lines)
 	s := Sale{
 		CustomerID: customerID, Status: Pending, Hold: hold, Items: items, Currency: currency,
 		CreatedAt: now, UpdatedAt: now,
@@ -82,7 +83,8 @@ func New(customerID int64, lines []Item, hold bool, currency string, now time.Ti
 	return s, err
 }
 
-func addUp(lines []Item) ([]Item, error) {
+// mergeLines returns one item per product, in the order of the products.
+func mergeLines(lines []Item) ([]Item, error) {
 	if len(lines) < 1 || len(lines) > MaxLines {
 		return nil, failure.Invalid("body.items", "must have 1 to %d lines", MaxLines)
 	}
@@ -93,7 +95,7 @@ func addUp(lines []Item) ([]Item, error) {
 	items := make([]Item, 0, len(sums))
 	for id, quantity := range sums {
 		if quantity < 1 || quantity > MaxQuantity {
-			return nil, failure.Invalid("body.items", "the lines of product %d add up to %d, which must be from 1 to %d",
+			return nil, failure.Invalid("body.items", "the total quantity of product %d is %d, but must be from 1 to %d",
 				id, quantity, MaxQuantity)
 		}
 		items = append(items, Item{ProductID: id, Quantity: quantity})
@@ -102,7 +104,7 @@ func addUp(lines []Item) ([]Item, error) {
 	return items, nil
 }
 
-// Created is what the world hears of a new sale.
+// Created returns the event for a new sale.
 func (s *Sale) Created() event.SaleCreated {
 	return event.SaleCreated{SaleID: s.ID, CustomerID: s.CustomerID, Items: s.lines()}
 }
@@ -115,10 +117,11 @@ func (s *Sale) lines() []event.Item {
 	return items
 }
 
-// Confirm is the customer's yes to a held sale.
+// Confirm confirms a hold for its customer. It returns ErrNotPending when the sale is
+// decided, and ErrNotReserved until its stock is reserved.
 func (s *Sale) Confirm(now time.Time) (event.SaleConfirmed, error) {
 	switch {
-	case s.Decided():
+	case s.IsDecided():
 		return event.SaleConfirmed{}, ErrNotPending
 	case !s.Reserved:
 		return event.SaleConfirmed{}, ErrNotReserved
@@ -131,24 +134,25 @@ func (s *Sale) confirm(now time.Time) event.SaleConfirmed {
 	return event.SaleConfirmed{SaleID: s.ID, Items: s.lines()}
 }
 
-// Cancel ends a pending sale for event.ReasonCustomer or event.ReasonExpired. A
-// canceled sale stays as it is, and nothing is said again.
+// Cancel cancels a pending sale for event.ReasonCustomer or event.ReasonExpired. It returns
+// nil for a sale that is canceled already, and ErrNotPending for one that is otherwise
+// decided.
 func (s *Sale) Cancel(reason string, now time.Time) (*event.SaleCanceled, error) {
 	switch {
 	case s.Status == Canceled:
 		return nil, nil
-	case s.Decided():
+	case s.IsDecided():
 		return nil, ErrNotPending
 	}
 	s.decide(Canceled, reason, now)
 	return &event.SaleCanceled{SaleID: s.ID, Reason: reason}, nil
 }
 
-// HearReserved sets the prices, and confirms the sale unless it is held. It returns
-// what to say, or nil, and whether anything changed. For a sale that is not pending
-// nothing does: its cancellation is on the way to stock.
-func (s *Sale) HearReserved(e event.SaleItemsReservedResponse, now time.Time) (*event.SaleConfirmed, bool) {
-	if s.Decided() || s.Reserved {
+// ApplyReserved sets the prices, and confirms the sale unless it is a hold. It returns the
+// event to publish, or nil, and whether the sale changed. A sale that is decided does not
+// change: stock releases its reservation when it receives the cancellation.
+func (s *Sale) ApplyReserved(e event.SaleItemsReservedResponse, now time.Time) (*event.SaleConfirmed, bool) {
+	if s.IsDecided() || s.Reserved {
 		return nil, false
 	}
 	prices := make(map[int64]money.Amount, len(e.ItemsReserved))
@@ -169,9 +173,10 @@ func (s *Sale) HearReserved(e event.SaleItemsReservedResponse, now time.Time) (*
 	return &confirmed, true
 }
 
-// HearFailed marks a pending sale as refused by stock, and says whether it was.
-func (s *Sale) HearFailed(e event.SaleCreationFailed, now time.Time) bool {
-	if s.Decided() || s.Reserved {
+// ApplyRejected changes the status of a pending sale to Unauthorized, because stock has
+// rejected it. It reports whether the sale changed.
+func (s *Sale) ApplyRejected(e event.SaleCreationFailed, now time.Time) bool {
+	if s.IsDecided() || s.Reserved {
 		return false
 	}
 	s.Shortages = e.Shortages

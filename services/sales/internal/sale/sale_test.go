@@ -28,18 +28,18 @@ func pending(t *testing.T, hold bool) sale.Sale {
 var reserved = event.SaleItemsReservedResponse{SaleID: 42, CustomerID: 5,
 	ItemsReserved: []event.PricedItem{{ProductID: 7, Quantity: 2, Price: decimal.RequireFromString("19.99")}}}
 
-func TestLinesOfOneProductAreAddedUp(t *testing.T) {
+func TestLinesOfOneProductAreMerged(t *testing.T) {
 	t.Parallel()
 	s := pending(t, false)
 	if diff := cmp.Diff([]sale.Item{{ProductID: 7, Quantity: 2}}, s.Items); diff != "" {
 		t.Errorf("items (-want +got):\n%s", diff)
 	}
 	if s.ExpiresAt != nil {
-		t.Errorf("a sale that is not held expires at %s", s.ExpiresAt)
+		t.Errorf("a sale that is not a hold expires at %s", s.ExpiresAt)
 	}
 }
 
-func TestLimitsOfASale(t *testing.T) {
+func TestSaleLimits(t *testing.T) {
 	t.Parallel()
 	hundred := make([]sale.Item, 101)
 	for i := range hundred {
@@ -57,14 +57,14 @@ func TestLimitsOfASale(t *testing.T) {
 		}
 	}
 	if _, err := sale.New(5, hundred[:100], false, "USD", now, time.Minute); err != nil {
-		t.Errorf("100 lines were refused: %v", err)
+		t.Errorf("100 lines were rejected: %v", err)
 	}
 }
 
-func TestReservedSaleIsConfirmedAtItsPrices(t *testing.T) {
+func TestReservedSaleIsConfirmedWithItsPrices(t *testing.T) {
 	t.Parallel()
 	s := pending(t, false)
-	confirmed, changed := s.HearReserved(reserved, now)
+	confirmed, changed := s.ApplyReserved(reserved, now)
 	if confirmed == nil || !changed || s.Status != sale.Confirmed {
 		t.Fatalf("got %v, %v, status %s, want it confirmed", confirmed, changed, s.Status)
 	}
@@ -73,7 +73,7 @@ func TestReservedSaleIsConfirmedAtItsPrices(t *testing.T) {
 	}
 }
 
-func TestHeldSaleWaitsForItsConfirmation(t *testing.T) {
+func TestHoldIsConfirmedByItsCustomer(t *testing.T) {
 	t.Parallel()
 	s := pending(t, true)
 	if want := now.Add(15 * time.Minute); s.ExpiresAt == nil || !s.ExpiresAt.Equal(want) {
@@ -82,20 +82,20 @@ func TestHeldSaleWaitsForItsConfirmation(t *testing.T) {
 	if _, err := s.Confirm(now); !errors.Is(err, sale.ErrNotReserved) {
 		t.Errorf("confirmed before the stock was reserved: error %v, want %v", err, sale.ErrNotReserved)
 	}
-	if confirmed, changed := s.HearReserved(reserved, now); confirmed != nil || !changed || s.Status != sale.Pending {
-		t.Fatalf("a held sale went on by itself: %v, %v, %s", confirmed, changed, s.Status)
+	if confirmed, changed := s.ApplyReserved(reserved, now); confirmed != nil || !changed || s.Status != sale.Pending {
+		t.Fatalf("a hold was confirmed without its customer: %v, %v, %s", confirmed, changed, s.Status)
 	}
 	if confirmed, err := s.Confirm(now); err != nil || confirmed.SaleID != 42 || s.Status != sale.Confirmed || s.ExpiresAt != nil {
 		t.Errorf("got %v, %v, %s, expiry %v, want it confirmed without an expiry", confirmed, err, s.Status, s.ExpiresAt)
 	}
 }
 
-func TestADecidedSaleStaysAsItIs(t *testing.T) {
+func TestDecidedSaleDoesNotChange(t *testing.T) {
 	t.Parallel()
 	for name, decide := range map[string]func(*sale.Sale){
-		"confirmed": func(s *sale.Sale) { s.HearReserved(reserved, now) },
-		"refused": func(s *sale.Sale) {
-			s.HearFailed(event.SaleCreationFailed{SaleID: 42, Reason: event.ReasonInsufficientStock}, now)
+		"confirmed": func(s *sale.Sale) { s.ApplyReserved(reserved, now) },
+		"rejected": func(s *sale.Sale) {
+			s.ApplyRejected(event.SaleCreationFailed{SaleID: 42, Reason: event.ReasonInsufficientStock}, now)
 		},
 		"canceled": func(s *sale.Sale) { _, _ = s.Cancel(event.ReasonCustomer, now) },
 	} {
@@ -104,11 +104,11 @@ func TestADecidedSaleStaysAsItIs(t *testing.T) {
 			s := pending(t, false)
 			decide(&s)
 			before := s
-			if _, changed := s.HearReserved(reserved, now.Add(time.Second)); changed {
-				t.Error("a late reservation changed it")
+			if _, changed := s.ApplyReserved(reserved, now.Add(time.Second)); changed {
+				t.Error("a reservation changed it")
 			}
-			if s.HearFailed(event.SaleCreationFailed{SaleID: 42}, now.Add(time.Second)) {
-				t.Error("a late refusal changed it")
+			if s.ApplyRejected(event.SaleCreationFailed{SaleID: 42}, now.Add(time.Second)) {
+				t.Error("a rejection changed it")
 			}
 			if _, err := s.Confirm(now); !errors.Is(err, sale.ErrNotPending) {
 				t.Errorf("Confirm: %v, want %v", err, sale.ErrNotPending)
@@ -124,7 +124,7 @@ func TestADecidedSaleStaysAsItIs(t *testing.T) {
 	}
 }
 
-func TestCancelingTwiceSaysItOnce(t *testing.T) {
+func TestCancelingTwicePublishesOneEvent(t *testing.T) {
 	t.Parallel()
 	s := pending(t, true)
 	first, err := s.Cancel(event.ReasonCustomer, now)

@@ -8,51 +8,64 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 )
 
-// Repeats of one request.
+// Idempotency keys.
 const (
-	// MaxKeyLength of an idempotency key, in bytes.
+	// MaxKeyLength is the maximum length of an idempotency key in bytes.
 	MaxKeyLength = 255
-	// KeyRetention is how long a key's answer is kept.
+	// KeyRetention is how long the response to a request with a key is stored.
 	KeyRetention = 24 * time.Hour
 )
 
-// Refusals of a repeated request.
+// Errors of repeated requests.
 var (
 	ErrKeyReused = &failure.Error{Kind: failure.KindInvalid, Code: "idempotency_key_reused",
-		Detail: "This Idempotency-Key was used with another body.",
+		Detail: "This Idempotency-Key was used with another body. Use a new key for each order.",
 		Fields: []failure.Field{{Location: "header.Idempotency-Key", Message: "was used with another body"}}}
-	ErrKeyInUse = failure.Conflict("idempotency_in_progress", "A request with this Idempotency-Key is still running.")
+	ErrKeyInUse = failure.Conflict("idempotency_in_progress", "A request with this Idempotency-Key is still running. Retry later.")
 )
 
-// Request identifies a request that may be repeated: the customer's key and a hash
-// of the body. Its zero value is never a repeat.
+// Request identifies a request that may be repeated. Its zero value has no key and is never
+// a repeat.
 type Request struct {
-	Key  string
-	Body [sha256.Size]byte
-	// RunningUntil is set when the request goes on after Create, at the latest until
-	// then; a repeat meanwhile is ErrKeyInUse.
+	Key      string
+	BodyHash [sha256.Size]byte
+	// RunningUntil is not nil when the request continues after Create. Until that time, or
+	// until CompleteRequest, Create returns ErrKeyInUse for a repeat.
 	RunningUntil *time.Time
 }
 
-// Filter narrows a list of sales, newest first.
+// Filter selects the sales of a list. Zero fields, except Limit, select all.
 type Filter struct {
 	CustomerID int64 // 0 for all
 	Status     Status
-	Before     int64 // an id; 0 for the first page
+	Before     int64 // lists sales with smaller ids; 0 for the first page
 	Limit      int
 }
 
-// Store keeps sales. A method that names a customer finds only that customer's
-// sales, and ErrNotFound otherwise.
+// Store stores sales. All methods return a *failure.Error of kind KindUnavailable while the
+// database is unavailable. A method with a customerID finds only the sales of that customer.
 type Store interface {
-	// Create commits the sale with its event and the request's answer; for a repeat
-	// it returns the sale as the first request was answered, and true.
+	// Create commits a sale with its SaleCreated event and the response to the request. For a
+	// repeat it returns the sale of the first response, and true. It returns ErrKeyReused when
+	// the key was used with another body, ErrKeyInUse while the first request is running, and
+	// context.DeadlineExceeded when the deadline of ctx passed before the commit.
 	Create(ctx context.Context, s Sale, r Request) (Sale, bool, error)
-	// Answered ends a request that ran on, with the sale as its answer.
-	Answered(ctx context.Context, s Sale, r Request) error
+	// CompleteRequest stores the response to a request with RunningUntil.
+	CompleteRequest(ctx context.Context, s Sale, r Request) error
+	// Sale returns a sale of a customer, or of any customer if customerID is 0. It returns
+	// ErrNotFound if there is none.
 	Sale(ctx context.Context, id, customerID int64) (Sale, error)
+	// Sales returns a page of sales, the newest first.
 	Sales(ctx context.Context, f Filter) ([]Sale, error)
+	// Confirm confirms a hold. It returns ErrNotFound, ErrNotPending when the sale is
+	// decided, ErrNotReserved until its stock is reserved, and context.DeadlineExceeded when
+	// the deadline of ctx passed before the commit.
 	Confirm(ctx context.Context, id, customerID int64) (Sale, error)
+	// Cancel cancels a pending sale. It does nothing when the sale is canceled already. It
+	// returns ErrNotFound, ErrNotPending when the sale is otherwise decided, and
+	// context.DeadlineExceeded when the deadline of ctx passed before the commit.
 	Cancel(ctx context.Context, id, customerID int64) error
+	// Timeline returns up to limit entries of the timeline of a sale with ids above after,
+	// the oldest first. It returns ErrNotFound.
 	Timeline(ctx context.Context, id, customerID, after int64, limit int) ([]Entry, error)
 }

@@ -7,7 +7,8 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Entry is a step in the timeline of a sale: an event that was said or heard.
+// Entry is an entry in the timeline of a sale: an event that sales has published, or
+// received from stock.
 type Entry struct {
 	ID     int64
 	SaleID int64
@@ -16,14 +17,14 @@ type Entry struct {
 	At     time.Time
 }
 
-// Note makes the entry of an event.
-func Note(saleID int64, data event.Data, now time.Time) (Entry, error) {
+// NewEntry returns the entry of an event.
+func NewEntry(saleID int64, data event.Data, now time.Time) (Entry, error) {
 	raw, err := json.Marshal(data)
 	return Entry{SaleID: saleID, Type: data.EventType(), Data: raw, At: now}, err
 }
 
-// Decides says whether the entry gives the sale its final status.
-func (e Entry) Decides() bool {
+// IsDecision reports whether the event gives the sale its final status.
+func (e Entry) IsDecision() bool {
 	switch e.Type {
 	case event.SaleConfirmedType, event.SaleCanceledType, event.SaleCreationFailedType:
 		return true

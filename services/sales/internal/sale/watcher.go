@@ -14,67 +14,70 @@ import (
 )
 
 const (
-	// sweepInterval is how often all watched sales are read, for changes that another
-	// replica committed.
-	sweepInterval = 250 * time.Millisecond
-	// changeInterval is the shortest time between two reads of changes that this process
-	// committed. Those that are committed meanwhile are read together.
+	// pollInterval is the time between two reads of all watched sales, which find the changes
+	// that other replicas committed.
+	pollInterval = 250 * time.Millisecond
+	// changeInterval is the minimum time between two reads of changes that this process
+	// committed. Changes that are committed meanwhile are read together.
 	changeInterval = 20 * time.Millisecond
-	// watchedChunk bounds the sales that one statement reads.
+	// watchedChunk is the maximum number of sales that one statement reads.
 	watchedChunk = 1000
-	// readTimeout bounds the statements of one sweep.
+	// readTimeout is the timeout of the statements of one poll.
 	readTimeout = 5 * time.Second
-	// maxSubscriptions at one replica.
+	// maxSubscriptions is the maximum number of subscriptions of a replica.
 	maxSubscriptions = 10_000
-	// subscribeRetryAfter is when a refused subscriber may try again.
+	// subscribeRetryAfter is the Retry-After for a subscription that exceeds the maximum.
 	subscribeRetryAfter = 5 * time.Second
 )
 
-// Timelines reads the timelines of many sales with one statement.
+// Timelines reads the timelines of many sales with one statement. The methods return a
+// *failure.Error of kind KindUnavailable while the database is unavailable.
 type Timelines interface {
 	// NewestEntries returns the id of the newest entry of each sale.
 	NewestEntries(ctx context.Context, saleIDs []int64) (map[int64]int64, error)
-	// EntriesAfter returns the entries of sales with ids above after. Those of one sale
-	// are in their order.
+	// EntriesAfter returns the entries of sales with ids above after, those of one sale in
+	// their order.
 	EntriesAfter(ctx context.Context, saleIDs []int64, after int64) ([]Entry, error)
 }
 
-// Watcher reads the timelines of all sales that are watched at this replica, and hands new
-// entries to their subscribers, so that a subscriber costs no statement of its own.
+// Watcher reads the timelines of all sales that are watched at this replica, and passes new
+// entries to their subscribers, so that the number of statements does not depend on the
+// number of subscribers.
 //
-// A change that this process committed is read at once. Other replicas commit changes, too,
-// so all watched sales are also read at an interval, with one statement for 1,000 sales.
-// The entries of one sale are written under the lock of its row: their ids grow in the
-// order of their commits, and an entry that is new has a higher id than those before.
+// A change that this process committed is read at once. Because other replicas commit
+// changes, too, all watched sales are also read at an interval, with one statement for 1,000
+// sales. The entries of one sale are written under the lock of its row: their ids grow in
+// the order of their commits, and a new entry has a higher id than those before.
 type Watcher struct {
 	log     *slog.Logger
 	wake    chan struct{}
-	failing bool // used by Run alone
+	failing bool // used only by Run
 
 	mu          sync.Mutex
 	subscribers map[int64]map[*subscription]bool // by the id of their sale
 	count       int
-	changed     map[int64]bool // watched sales with changes that were not read yet
+	changed     map[int64]bool // watched sales with changes to read
 }
 
 // subscription receives the new entries of one sale.
 type subscription struct {
-	// entries holds at most one slice, with all that was not received yet; the timeline of
-	// a sale has few entries.
+	// entries holds at most one slice, with all entries that were not received yet. The
+	// timeline of a sale has few entries.
 	entries chan []Entry
-	// position is the id of the last entry that was handed over.
+	// position is the id of the last entry that was sent.
 	position int64
 }
 
-// NewWatcher returns a Watcher, which works while Run does.
+// NewWatcher returns a Watcher. It reads timelines while Run is running.
 func NewWatcher(log *slog.Logger) *Watcher {
 	return &Watcher{log: log, wake: make(chan struct{}, 1),
 		subscribers: map[int64]map[*subscription]bool{}, changed: map[int64]bool{}}
 }
 
 // Subscribe returns a channel that receives the entries of a sale with ids above after.
-// The caller has to check who may see the sale, and must call stop in the end. With
-// 10,000 subscriptions another one is refused as unavailable.
+// The caller must check whether the sale may be read, and must call stop at the end.
+// Subscribe returns a *failure.Error of kind KindUnavailable when there are 10,000
+// subscriptions.
 func (w *Watcher) Subscribe(saleID, after int64) (entries <-chan []Entry, stop func(), err error) {
 	s := &subscription{entries: make(chan []Entry, 1), position: after}
 	w.mu.Lock()
@@ -88,7 +91,7 @@ func (w *Watcher) Subscribe(saleID, after int64) (entries <-chan []Entry, stop f
 	}
 	w.subscribers[saleID][s] = true
 	// An entry may have been committed after the caller read the timeline.
-	w.readSoon(saleID)
+	w.scheduleRead(saleID)
 	return s.entries, sync.OnceFunc(func() { w.unsubscribe(saleID, s) }), nil
 }
 
@@ -103,17 +106,17 @@ func (w *Watcher) unsubscribe(saleID int64, s *subscription) {
 	}
 }
 
-// Changed has the new entries of a sale read if somebody watches it. It does not block.
+// Changed schedules a read of the new entries of a sale if it is watched. It does not block.
 func (w *Watcher) Changed(saleID int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.subscribers[saleID] != nil {
-		w.readSoon(saleID)
+		w.scheduleRead(saleID)
 	}
 }
 
-// readSoon is called with mu held.
-func (w *Watcher) readSoon(saleID int64) {
+// scheduleRead must be called with mu locked.
+func (w *Watcher) scheduleRead(saleID int64) {
 	w.changed[saleID] = true
 	select {
 	case w.wake <- struct{}{}:
@@ -121,19 +124,19 @@ func (w *Watcher) readSoon(saleID int64) {
 	}
 }
 
-// Run reads and hands over new entries until ctx ends. While the database fails, what was
-// not read is read with the next sweep.
+// Run reads and delivers new entries until ctx is done. Entries that are not read while the
+// database fails are read by a later poll.
 func (w *Watcher) Run(ctx context.Context, t Timelines) {
-	sweep := time.NewTicker(sweepInterval)
-	defer sweep.Stop()
+	poll := time.NewTicker(pollInterval)
+	defer poll.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-sweep.C:
-			w.report(ctx, w.Sweep(ctx, t))
+		case <-poll.C:
+			w.logFailure(ctx, w.Poll(ctx, t))
 		case <-w.wake:
-			w.report(ctx, w.read(ctx, t, w.takeChanged()))
+			w.logFailure(ctx, w.read(ctx, t, w.takeChanged()))
 			select {
 			case <-ctx.Done():
 				return
@@ -143,16 +146,16 @@ func (w *Watcher) Run(ctx context.Context, t Timelines) {
 	}
 }
 
-// report logs the first of several failures in a row.
-func (w *Watcher) report(ctx context.Context, err error) {
+// logFailure logs the first of consecutive failures.
+func (w *Watcher) logFailure(ctx context.Context, err error) {
 	if err != nil && !w.failing && ctx.Err() == nil {
-		w.log.WarnContext(ctx, "reading the timelines of watched sales failed, trying again", "error", err)
+		w.log.WarnContext(ctx, "reading the timelines of watched sales failed, retrying", "error", err)
 	}
 	w.failing = err != nil
 }
 
-// Sweep reads and hands over once what is new of all watched sales.
-func (w *Watcher) Sweep(ctx context.Context, t Timelines) error {
+// Poll reads and delivers the new entries of all watched sales once.
+func (w *Watcher) Poll(ctx context.Context, t Timelines) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	for ids := range slices.Chunk(w.watched(), watchedChunk) {
@@ -160,14 +163,14 @@ func (w *Watcher) Sweep(ctx context.Context, t Timelines) error {
 		if err != nil {
 			return err
 		}
-		if err := w.read(ctx, t, w.behind(newest)); err != nil {
+		if err := w.read(ctx, t, w.outdated(newest)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// read reads and hands over the new entries of sales.
+// read reads and delivers the new entries of sales.
 func (w *Watcher) read(ctx context.Context, t Timelines, saleIDs []int64) error {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -197,8 +200,8 @@ func (w *Watcher) takeChanged() []int64 {
 	return ids
 }
 
-// behind returns the ids of the sales of which a subscriber lacks the newest entry.
-func (w *Watcher) behind(newest map[int64]int64) []int64 {
+// outdated returns the ids of the sales whose newest entry a subscriber has not received.
+func (w *Watcher) outdated(newest map[int64]int64) []int64 {
 	var ids []int64
 	for id, entry := range newest {
 		if w.position(id) < entry {
@@ -209,8 +212,8 @@ func (w *Watcher) behind(newest map[int64]int64) []int64 {
 	return ids
 }
 
-// position returns the lowest position of all subscribers to some sales. It is the highest
-// there is when nobody is subscribed any more.
+// position returns the lowest position of the subscribers to some sales, or math.MaxInt64
+// when there are none.
 func (w *Watcher) position(saleIDs ...int64) int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -223,8 +226,8 @@ func (w *Watcher) position(saleIDs ...int64) int64 {
 	return lowest
 }
 
-// deliver hands entries to the subscribers to their sales. It does not block: what a
-// subscriber has not received yet is replaced by the same with the new entries.
+// deliver sends entries to the subscribers to their sales. It does not block: entries that a
+// subscriber has not received yet are replaced by the same entries followed by the new one.
 func (w *Watcher) deliver(entries []Entry) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -235,7 +238,7 @@ func (w *Watcher) deliver(entries []Entry) {
 	}
 }
 
-// add is called with Watcher.mu held: nothing else sends.
+// add must be called with Watcher.mu locked, so that nothing else sends.
 func (s *subscription) add(e Entry) {
 	if e.ID <= s.position {
 		return

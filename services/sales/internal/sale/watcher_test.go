@@ -17,14 +17,14 @@ import (
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-const sweepInterval = 250 * time.Millisecond
+const pollInterval = 250 * time.Millisecond
 
 // timelines is a table in memory that counts the statements which read it.
 type timelines struct {
 	mu         sync.Mutex
 	entries    []sale.Entry
 	statements int
-	longest    int // ids in one statement
+	longest    int // maximum number of ids in one statement
 	err        error
 }
 
@@ -76,19 +76,19 @@ func (l *timelines) EntriesAfter(_ context.Context, saleIDs []int64, after int64
 	return found, l.read(saleIDs)
 }
 
-// watching is a Watcher that runs in the bubble of a test.
-type watching struct {
+// runningWatcher is a Watcher that runs in the synctest bubble of a test.
+type runningWatcher struct {
 	*sale.Watcher
 	*timelines
 	log *bytes.Buffer
 }
 
-// watch runs fn in a bubble, in which time passes only while all its goroutines wait.
-func watch(t *testing.T, fn func(t *testing.T, w watching)) {
+// runWatcher runs fn in a bubble, in which time passes only while all goroutines wait.
+func runWatcher(t *testing.T, fn func(t *testing.T, w runningWatcher)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		w := watching{sale.NewWatcher(slog.New(slog.NewTextHandler(&log, nil))), &timelines{}, &log}
+		w := runningWatcher{sale.NewWatcher(slog.New(slog.NewTextHandler(&log, nil))), &timelines{}, &log}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go w.Run(ctx, w.timelines)
@@ -96,7 +96,7 @@ func watch(t *testing.T, fn func(t *testing.T, w watching)) {
 	})
 }
 
-func (w watching) subscribe(t *testing.T, saleID, after int64) (<-chan []sale.Entry, func()) {
+func (w runningWatcher) subscribe(t *testing.T, saleID, after int64) (<-chan []sale.Entry, func()) {
 	t.Helper()
 	entries, stop, err := w.Subscribe(saleID, after)
 	if err != nil {
@@ -105,13 +105,13 @@ func (w watching) subscribe(t *testing.T, saleID, after int64) (<-chan []sale.En
 	return entries, stop
 }
 
-// settle waits until everything that is new was read.
-func settle() {
-	time.Sleep(sweepInterval)
+// waitForPoll waits until all new entries were read.
+func waitForPoll() {
+	time.Sleep(pollInterval)
 	synctest.Wait()
 }
 
-// ids of the entries that wait in a channel.
+// ids returns the ids of the entries in a channel.
 func ids(entries <-chan []sale.Entry) string {
 	var got []int64
 	select {
@@ -124,18 +124,18 @@ func ids(entries <-chan []sale.Entry) string {
 	return strings.Trim(fmt.Sprint(got), "[]")
 }
 
-func TestChangeOfThisReplicaIsReadAtOnce(t *testing.T) {
+func TestLocalChangeIsReadAtOnce(t *testing.T) {
 	t.Parallel()
-	watch(t, func(t *testing.T, w watching) {
+	runWatcher(t, func(t *testing.T, w runningWatcher) {
 		one, stopOne := w.subscribe(t, 1, 0)
 		defer stopOne()
 		other, stopOther := w.subscribe(t, 2, 0)
 		defer stopOther()
-		settle()
-		time.Sleep(sweepInterval / 2) // so that no sweep is due
+		waitForPoll()
+		time.Sleep(pollInterval / 2) // So that no poll is due.
 		w.add(1)
 		w.Changed(1)
-		w.Changed(3) // which nobody watches
+		w.Changed(3) // It is not watched.
 		synctest.Wait()
 		if got := ids(one); got != "1" {
 			t.Errorf("received %q without time passing, want entry 1", got)
@@ -146,14 +146,14 @@ func TestChangeOfThisReplicaIsReadAtOnce(t *testing.T) {
 	})
 }
 
-func TestChangeOfAnotherReplicaIsReadWithTheNextSweep(t *testing.T) {
+func TestChangeOfAnotherReplicaIsReadByNextPoll(t *testing.T) {
 	t.Parallel()
-	watch(t, func(t *testing.T, w watching) {
+	runWatcher(t, func(t *testing.T, w runningWatcher) {
 		entries, stop := w.subscribe(t, 1, 0)
 		defer stop()
-		settle()
+		waitForPoll()
 		w.add(1)
-		time.Sleep(sweepInterval)
+		time.Sleep(pollInterval)
 		synctest.Wait()
 		if got := ids(entries); got != "1" {
 			t.Errorf("received %q after the interval, want entry 1", got)
@@ -161,38 +161,38 @@ func TestChangeOfAnotherReplicaIsReadWithTheNextSweep(t *testing.T) {
 	})
 }
 
-func TestIdleSubscriptionsShareTheirStatements(t *testing.T) {
+func TestIdleSubscriptionsShareStatements(t *testing.T) {
 	t.Parallel()
-	watch(t, func(t *testing.T, w watching) {
+	runWatcher(t, func(t *testing.T, w runningWatcher) {
 		for id := range int64(1000) {
 			w.add(id)
 			_, stop := w.subscribe(t, id, id+1)
 			defer stop()
 		}
-		settle()
+		waitForPoll()
 		before := w.count()
 		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if n := w.count() - before; n != 40 {
-			t.Errorf("1000 idle subscriptions cost %d statements in 10s, want one in %s: 40", n, sweepInterval)
+			t.Errorf("1000 idle subscriptions ran %d statements in 10s, want 40, one per %s", n, pollInterval)
 		}
 	})
 }
 
 func TestManyWatchedSalesAreReadInChunks(t *testing.T) {
 	t.Parallel()
-	watch(t, func(t *testing.T, w watching) {
+	runWatcher(t, func(t *testing.T, w runningWatcher) {
 		var all []<-chan []sale.Entry
 		for id := range int64(2500) {
 			entries, stop := w.subscribe(t, id, 0)
 			defer stop()
 			all = append(all, entries)
 		}
-		settle()
+		waitForPoll()
 		for id := range int64(2500) {
 			w.add(id)
 		}
-		settle()
+		waitForPoll()
 		for id, entries := range all {
 			if got := ids(entries); got != fmt.Sprint(id+1) {
 				t.Fatalf("the subscriber to sale %d received %q, want entry %d", id, got, id+1)
@@ -206,33 +206,33 @@ func TestManyWatchedSalesAreReadInChunks(t *testing.T) {
 
 func TestChangesCommittedTogetherAreReadTogether(t *testing.T) {
 	t.Parallel()
-	watch(t, func(t *testing.T, w watching) {
+	runWatcher(t, func(t *testing.T, w runningWatcher) {
 		for id := range int64(100) {
 			_, stop := w.subscribe(t, id, 0)
 			defer stop()
 		}
-		settle()
+		waitForPoll()
 		before := w.count()
 		for id := range int64(100) {
 			w.add(id)
 			w.Changed(id)
 			time.Sleep(time.Millisecond)
 		}
-		settle()
-		// 5 reads, 20 ms apart, and one more for what came last; and up to 2 sweeps.
+		waitForPoll()
+		// 5 reads, 20 ms apart, one more for the last changes, and up to 2 polls.
 		if n := w.count() - before; n > 8 {
-			t.Errorf("100 changes within 100ms cost %d statements, want at most 8", n)
+			t.Errorf("100 changes within 100ms ran %d statements, want at most 8", n)
 		}
 	})
 }
 
 func TestWithoutSubscribersNothingIsRead(t *testing.T) {
 	t.Parallel()
-	watch(t, func(t *testing.T, w watching) {
+	runWatcher(t, func(t *testing.T, w runningWatcher) {
 		_, stop := w.subscribe(t, 1, 0)
-		settle()
+		waitForPoll()
 		stop()
-		stop() // once more does nothing
+		stop() // A second call does nothing.
 		before := w.count()
 		w.Changed(1)
 		time.Sleep(10 * time.Second)
@@ -243,9 +243,9 @@ func TestWithoutSubscribersNothingIsRead(t *testing.T) {
 	})
 }
 
-func TestSubscriberReceivesWhatFollowsItsPosition(t *testing.T) {
+func TestSubscriberReceivesEntriesAfterItsPosition(t *testing.T) {
 	t.Parallel()
-	watch(t, func(t *testing.T, w watching) {
+	runWatcher(t, func(t *testing.T, w runningWatcher) {
 		for range 3 {
 			w.add(1)
 		}
@@ -262,16 +262,16 @@ func TestSubscriberReceivesWhatFollowsItsPosition(t *testing.T) {
 	})
 }
 
-func TestSlowSubscriberHoldsUpNobodyAndLosesNothing(t *testing.T) {
+func TestSlowSubscriberDoesNotBlockOthers(t *testing.T) {
 	t.Parallel()
-	watch(t, func(t *testing.T, w watching) {
+	runWatcher(t, func(t *testing.T, w runningWatcher) {
 		slow, stopSlow := w.subscribe(t, 1, 0)
 		defer stopSlow()
 		fast, stopFast := w.subscribe(t, 1, 0)
 		defer stopFast()
 		for n := range 5 {
 			w.add(1)
-			settle()
+			waitForPoll()
 			if got := ids(fast); got != fmt.Sprint(n+1) {
 				t.Errorf("the other subscriber received %q, want entry %d", got, n+1)
 			}
@@ -282,9 +282,9 @@ func TestSlowSubscriberHoldsUpNobodyAndLosesNothing(t *testing.T) {
 	})
 }
 
-func TestSubscriptionsAreBounded(t *testing.T) {
+func TestSubscriptionsAreLimited(t *testing.T) {
 	t.Parallel()
-	watch(t, func(t *testing.T, w watching) {
+	runWatcher(t, func(t *testing.T, w runningWatcher) {
 		var stops []func()
 		for id := range int64(10_000) {
 			_, stop := w.subscribe(t, id%10, 0)
@@ -303,17 +303,17 @@ func TestSubscriptionsAreBounded(t *testing.T) {
 	})
 }
 
-func TestFailureIsLoggedOnceAndReadingGoesOn(t *testing.T) {
+func TestConsecutiveFailuresAreLoggedOnce(t *testing.T) {
 	t.Parallel()
-	watch(t, func(t *testing.T, w watching) {
+	runWatcher(t, func(t *testing.T, w runningWatcher) {
 		entries, stop := w.subscribe(t, 1, 0)
 		defer stop()
-		settle()
+		waitForPoll()
 		for failures := 1; failures <= 2; failures++ {
 			w.fail(errors.New("connection refused"))
 			w.add(1)
 			w.Changed(1)
-			time.Sleep(10 * sweepInterval)
+			time.Sleep(10 * pollInterval)
 			synctest.Wait()
 			if got := strings.Count(w.log.String(), "connection refused"); got != failures {
 				t.Errorf("failure %d: logged %d times\n%s", failures, got, w.log)
@@ -322,7 +322,7 @@ func TestFailureIsLoggedOnceAndReadingGoesOn(t *testing.T) {
 				t.Errorf("received %s while the database failed", got)
 			}
 			w.fail(nil)
-			settle()
+			waitForPoll()
 			if got := ids(entries); got != fmt.Sprint(failures) {
 				t.Errorf("after failure %d: received %q, want entry %d", failures, got, failures)
 			}

@@ -1,4 +1,4 @@
-// Package catalogue holds what the shop offers: products and the rules for them.
+// Package catalogue implements the domain of the catalogue: products and the rules for them.
 package catalogue
 
 import (
@@ -12,38 +12,38 @@ import (
 	"ecommerce-stack.dev/services/internal/money"
 )
 
-// Limits of a product, in characters and pieces.
+// Limits of a product: the lengths in characters, and the initial quantity.
 const (
 	MaxName            = 200
 	MaxDescription     = 2000
 	MaxInitialQuantity = 1_000_000_000
 )
 
-// Product is an article of the shop.
+// Product is a product of the catalogue.
 type Product struct {
 	ID          int64
 	Name        string
 	Description string
 	Price       money.Amount
-	// Version counts the changes; an ETag is made of it.
+	// Version is incremented by each change. The ETag of a product is derived from it.
 	Version   int64
 	CreatedAt time.Time
 	UpdatedAt time.Time
 }
 
-// Change of a product; nil leaves a field as it is.
+// Change is a change of a product. Nil fields do not change.
 type Change struct {
 	Name        *string
 	Description *string
 	Price       *money.Amount
-	// Versions of which one must be the current one; nil accepts any.
+	// Versions has the accepted current versions. Nil accepts any.
 	Versions []int64
 }
 
-// Sort orders a list of products.
+// Sort is the order of a list of products.
 type Sort string
 
-// The orders, each made total by the id.
+// Orders of a list. Products with equal values are ordered by their ids.
 const (
 	ByID        Sort = "id"
 	ByName      Sort = "name"
@@ -52,19 +52,19 @@ const (
 	ByNewest    Sort = "-createdAt"
 )
 
-// Filter narrows a list. Zero fields do not.
+// Filter selects the products of a list. Zero fields, except Limit, select all.
 type Filter struct {
-	Text     string // in the name or the description, without regard to case
+	Text     string // in the name or the description, case-insensitive
 	MinPrice *money.Amount
 	MaxPrice *money.Amount
 	InStock  *bool
 	Sort     Sort
 	Limit    int
-	// After is the last product of the page before.
+	// After is the position of the last product of the previous page.
 	After *Position
 }
 
-// Position of a product in a list: what the list is sorted by, and its id.
+// Position is the position of a product in a list: its value of the sort column, and its id.
 type Position struct {
 	ID        int64        `json:"id"`
 	Name      string       `json:"name,omitempty"`
@@ -72,7 +72,7 @@ type Position struct {
 	CreatedAt time.Time    `json:"createdAt,omitzero"`
 }
 
-// PositionOf gives where p stands in a list sorted by s.
+// PositionOf returns the position of p in a list with the order s.
 func PositionOf(p Product, s Sort) Position {
 	at := Position{ID: p.ID}
 	switch s {
@@ -87,26 +87,37 @@ func PositionOf(p Product, s Sort) Position {
 	return at
 }
 
-// Refusals.
+// Errors of the store.
 var (
-	ErrNotFound = failure.NotFound("product_not_found", "There is no such product.")
-	ErrStale    = failure.Stale("stale_version", "The product has changed since it was read. Read it again.")
+	ErrNotFound = failure.NotFound("product_not_found", "Product not found.")
+	ErrStale    = failure.Stale("stale_version", "The product has changed since it was read. Read it again and repeat the change.")
 )
 
-// Store keeps products.
+// Store stores products. All methods return a *failure.Error of kind KindUnavailable while
+// the database is unavailable.
 type Store interface {
+	// Create adds a product with an initial quantity, which may be 0. actorID is the id of
+	// the manager.
 	Create(ctx context.Context, p Product, initialQuantity, actorID int64) (Product, error)
+	// Product returns a product. It returns ErrNotFound.
 	Product(ctx context.Context, id int64) (Product, error)
+	// Products returns a page of products.
 	Products(ctx context.Context, f Filter) ([]Product, error)
+	// Update changes a product. It returns ErrNotFound, ErrStale, and a *failure.Error of
+	// kind KindInvalid when the changed product violates a rule.
 	Update(ctx context.Context, id int64, c Change) (Product, error)
+	// Delete deletes a product from the catalogue. Its stock and movements remain. It
+	// returns ErrNotFound, and ErrStale unless the current version is in versions or versions
+	// is nil.
 	Delete(ctx context.Context, id int64, versions []int64) error
 }
 
-// Check gives the rules that p breaks, as fields of a request's body.
-func Check(p Product) error {
-	var broken []failure.Field
+// Validate returns nil, or a *failure.Error of kind KindInvalid with the fields of a request
+// body that violate a rule.
+func Validate(p Product) error {
+	var violations []failure.Field
 	add := func(field, rule string) {
-		broken = append(broken, failure.Field{Location: "body." + field, Message: rule})
+		violations = append(violations, failure.Field{Location: "body." + field, Message: rule})
 	}
 	if n := utf8.RuneCountInString(strings.TrimSpace(p.Name)); n < 1 || utf8.RuneCountInString(p.Name) > MaxName {
 		add("name", "must have 1 to 200 characters that are not all spaces")
@@ -117,20 +128,21 @@ func Check(p Product) error {
 	if p.Price.IsNegative() || p.Price.Cmp(money.MaxPrice) > 0 {
 		add("price", "must be from 0.00 to 9999999.99")
 	}
-	if len(broken) > 0 {
-		return failure.InvalidFields(broken...)
+	if len(violations) > 0 {
+		return failure.InvalidFields(violations...)
 	}
 	return nil
 }
 
-// Fresh says whether the current version is one of those accepted; nil accepts any.
-func Fresh(accepted []int64, current int64) bool {
+// AcceptsVersion reports whether the current version is accepted. Nil accepts any.
+func AcceptsVersion(accepted []int64, current int64) bool {
 	return accepted == nil || slices.Contains(accepted, current)
 }
 
-// Apply makes the change to p, or says which rule it breaks.
+// Apply returns p with the change. It returns ErrStale when the version is not accepted, and
+// the errors of Validate.
 func (c Change) Apply(p Product) (Product, error) {
-	if !Fresh(c.Versions, p.Version) {
+	if !AcceptsVersion(c.Versions, p.Version) {
 		return p, ErrStale
 	}
 	if c.Name != nil {
@@ -143,5 +155,5 @@ func (c Change) Apply(p Product) (Product, error) {
 		p.Price = *c.Price
 	}
 	p.Version++
-	return p, Check(p)
+	return p, Validate(p)
 }

@@ -12,7 +12,7 @@ import (
 	"ecommerce-stack.dev/services/stock/internal/httpapi"
 )
 
-func TestTheDocumentLeavesNothingUnsaid(t *testing.T) {
+func TestDocumentIsComplete(t *testing.T) {
 	t.Parallel()
 	srv := server.New(server.Options{Name: "stock", Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewRegistry("stock"),
 		Health: health.New(), Verifier: authntest.New(t).Verifier(t)})

@@ -9,10 +9,10 @@ import (
 	"strings"
 )
 
-// versionTag is the ETag of a product: its version.
+// versionTag returns the ETag of a product, which is its version.
 func versionTag(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// contentTag is the ETag of a list: a hash of its items.
+// contentTag returns the ETag of a list, which is a hash of its items.
 func contentTag(v any) (string, error) {
 	raw, err := json.Marshal(v)
 	if err != nil {
@@ -22,9 +22,9 @@ func contentTag(v any) (string, error) {
 	return `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, nil
 }
 
-// known says whether an If-None-Match header names tag (RFC 9110, section 13.1.2:
+// matchesTag reports whether an If-None-Match header matches tag (RFC 9110, section 13.1.2:
 // weak comparison).
-func known(header, tag string) bool {
+func matchesTag(header, tag string) bool {
 	for candidate := range strings.SplitSeq(header, ",") {
 		candidate = strings.TrimPrefix(strings.TrimSpace(candidate), "W/")
 		if candidate == tag || candidate == "*" {
@@ -34,8 +34,8 @@ func known(header, tag string) bool {
 	return false
 }
 
-// versions are what an If-Match header accepts; nil accepts any (RFC 9110, section
-// 13.1.1: strong comparison, so a weak tag matches nothing).
+// versions returns the versions that an If-Match header accepts; nil accepts any (RFC 9110,
+// section 13.1.1: strong comparison, so that a weak tag matches nothing).
 func (c ConditionalWrite) versions() []int64 {
 	header := strings.TrimSpace(c.IfMatch)
 	if header == "" || header == "*" {

@@ -1,5 +1,5 @@
-// Package httpapi is the REST contract of the stock service: the catalogue for
-// everyone, its upkeep and the inventory for managers.
+// Package httpapi implements the REST API of the stock service: the public catalogue, and
+// the administration of products and inventory by managers.
 package httpapi
 
 import (
@@ -15,15 +15,23 @@ import (
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
-// Inventory is what this room needs of the store beside the catalogue.
+// Inventory stores quantities and movements. All methods return a *failure.Error of kind
+// KindUnavailable while the database is unavailable.
 type Inventory interface {
-	ByHand(ctx context.Context, kind inventory.Kind, productID, quantity, actorID int64) (inventory.Stock, error)
+	// MoveManual makes a movement for the manager actorID and returns the new quantities. It
+	// returns inventory.ErrUnknownProduct, inventory.ErrInsufficientStock and
+	// inventory.ErrInsufficientReserved.
+	MoveManual(ctx context.Context, kind inventory.Kind, productID, quantity, actorID int64) (inventory.Stock, error)
+	// Stock returns the quantities of a product. It returns inventory.ErrUnknownProduct.
 	Stock(ctx context.Context, productID int64) (inventory.Stock, error)
+	// Movements returns up to limit movements of a product with ids above after, the oldest
+	// first. It returns inventory.ErrUnknownProduct.
 	Movements(ctx context.Context, productID, after int64, limit int) ([]inventory.Movement, error)
+	// Audit compares the quantities of all products with the ledger.
 	Audit(ctx context.Context) (inventory.Report, error)
 }
 
-// API holds what the operations need.
+// API holds the dependencies of the operations.
 type API struct {
 	Catalogue catalogue.Store
 	Inventory Inventory
@@ -37,12 +45,13 @@ func (a *API) Register(api huma.API) {
 	openapi.Describe(api, manual)
 }
 
-// public is an operation for anyone, managers one for managers.
-func public(method, path, id, summary string, errors ...int) huma.Operation {
+// publicOperation returns an operation that anyone may call.
+func publicOperation(method, path, id, summary string, errors ...int) huma.Operation {
 	return authn.Public(operation(method, path, id, summary, errors))
 }
 
-func managers(method, path, id, summary string, errors ...int) huma.Operation {
+// managerOperation returns an operation that only managers may call.
+func managerOperation(method, path, id, summary string, errors ...int) huma.Operation {
 	return authn.Require(operation(method, path, id, summary, errors), authn.Manager)
 }
 
@@ -53,8 +62,8 @@ func operation(method, path, id, summary string, errors []int) huma.Operation {
 	}
 }
 
-// actor is the manager who calls.
-func actor(ctx context.Context) int64 {
+// callerID returns the id of the authenticated user.
+func callerID(ctx context.Context) int64 {
 	p, _ := authn.FromContext(ctx)
 	return p.UserID
 }

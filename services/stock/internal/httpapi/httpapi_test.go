@@ -29,8 +29,8 @@ import (
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// shop is the service over a real database. Nobody publishes its events.
-type shop struct {
+// testService is the service with a real database. Its events are not published.
+type testService struct {
 	*servertest.Client
 	serves          http.Handler
 	db              *gorm.DB
@@ -38,16 +38,16 @@ type shop struct {
 	manager, client string
 }
 
-func open(t testing.TB) shop {
+func open(t testing.TB) testService {
 	t.Helper()
 	dsn := testenv.Schema(t)
 	if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
 		t.Fatal(err)
 	}
-	return over(t, dsn)
+	return openWithDSN(t, dsn)
 }
 
-func over(t testing.TB, dsn string) shop {
+func openWithDSN(t testing.TB, dsn string) testService {
 	t.Helper()
 	db, err := database.Open(dsn)
 	if err != nil {
@@ -60,11 +60,11 @@ func over(t testing.TB, dsn string) shop {
 		Verifier: keys.Verifier(t)})
 	api := httpapi.API{Catalogue: store, Inventory: store, Currency: "USD"}
 	api.Register(srv.API())
-	return shop{servertest.New(t, srv.Handler()), srv.Handler(), db, store, keys.Bearer(t, 1, authn.Manager), keys.Bearer(t, 2, authn.Client)}
+	return testService{servertest.New(t, srv.Handler()), srv.Handler(), db, store, keys.Bearer(t, 1, authn.Manager), keys.Bearer(t, 2, authn.Client)}
 }
 
-// product adds one and returns its id.
-func (s shop) product(t *testing.T, name, price string, quantity int) int64 {
+// product creates a product and returns its id.
+func (s testService) product(t *testing.T, name, price string, quantity int) int64 {
 	t.Helper()
 	a := s.Call(t, "POST", "/products", s.manager,
 		fmt.Sprintf(`{"name":%q,"description":"x","price":%q,"initialQuantity":%d}`, name, price, quantity))
@@ -105,7 +105,7 @@ func TestProductLifecycle(t *testing.T) {
 	if a := s.Call(t, "DELETE", path, s.manager, ""); a.Status != 204 {
 		t.Errorf("delete: %d %s, want 204", a.Status, a.Body)
 	}
-	for _, again := range []servertest.Answer{
+	for _, again := range []servertest.Response{
 		s.Call(t, "GET", path, "", ""), s.Call(t, "DELETE", path, s.manager, ""), s.Call(t, "PUT", "/products", s.manager, change),
 	} {
 		if again.Status != 404 || again.Code() != "product_not_found" {
@@ -117,7 +117,7 @@ func TestProductLifecycle(t *testing.T) {
 	}
 }
 
-func TestStockMovesByHand(t *testing.T) {
+func TestManualMovements(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	id := s.product(t, "Desk", "1", 10)
@@ -160,11 +160,11 @@ func TestStockMovesByHand(t *testing.T) {
 		t.Errorf("audit: %v, want one product, five movements and no violation", report)
 	}
 	if a := s.Call(t, "POST", "/stock/999/receive/1", s.manager, ""); a.Status != 404 {
-		t.Errorf("goods of an unknown product: %d, want 404", a.Status)
+		t.Errorf("unknown product: %d, want 404", a.Status)
 	}
 }
 
-func TestListsArePagedFilteredAndSorted(t *testing.T) {
+func TestListsArePaginatedFilteredAndSorted(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	for i, p := range []struct {
@@ -208,7 +208,7 @@ func TestListsArePagedFilteredAndSorted(t *testing.T) {
 	}
 }
 
-// forged is a cursor that nobody was given.
+// forged returns a cursor that no response has contained.
 func forged(t *testing.T, sort, key string) string {
 	t.Helper()
 	cursor, err := page.Encode("products."+sort, json.RawMessage(key))
@@ -218,8 +218,8 @@ func forged(t *testing.T, sort, key string) string {
 	return cursor
 }
 
-// names reads all pages of a list.
-func (s shop) names(t *testing.T, query string, limit int) string {
+// names returns the names in all pages of a list.
+func (s testService) names(t *testing.T, query string, limit int) string {
 	t.Helper()
 	var names []string
 	cursor := ""
@@ -242,7 +242,7 @@ func (s shop) names(t *testing.T, query string, limit int) string {
 	return ""
 }
 
-func TestInvalidProductsAreNamedByFieldAndChangeNothing(t *testing.T) {
+func TestInvalidProductsAreRejectedByField(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	long := strings.Repeat("x", 2001)
@@ -269,11 +269,11 @@ func TestInvalidProductsAreNamedByFieldAndChangeNothing(t *testing.T) {
 		}
 	}
 	if got := s.names(t, "", 50); got != "" {
-		t.Errorf("refused products are in the catalogue: %s", got)
+		t.Errorf("rejected products are in the catalogue: %s", got)
 	}
 }
 
-func TestOnlyManagersChangeAnything(t *testing.T) {
+func TestWritesAndInventoryRequireManager(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	id := s.product(t, "Desk", "1", 1)
@@ -291,9 +291,9 @@ func TestOnlyManagersChangeAnything(t *testing.T) {
 	}
 }
 
-func TestWithoutADatabaseTheAnswerIs503(t *testing.T) {
+func TestOperationsWithoutDatabaseRespond503(t *testing.T) {
 	t.Parallel()
-	s := over(t, "nobody:secret@tcp(127.0.0.1:1)/none")
+	s := openWithDSN(t, "nobody:secret@tcp(127.0.0.1:1)/none")
 	for _, call := range [][3]string{{"GET", "/products", ""}, {"POST", "/products", `{"name":"a","price":"1"}`}} {
 		a := s.Call(t, call[0], call[1], s.manager, call[2])
 		if a.Status != 503 || a.Header.Get("Retry-After") == "" || strings.Contains(string(a.Body), "127.0.0.1") {

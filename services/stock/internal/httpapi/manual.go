@@ -33,8 +33,8 @@ var manual = openapi.Manual{
 	},
 }
 
-// TransformSchema gives a movement examples of its own: either a sale or a manager
-// moves goods.
+// TransformSchema implements huma.SchemaTransformer. It sets examples, because a movement has
+// either a sale or a manager.
 func (movement) TransformSchema(_ huma.Registry, s *huma.Schema) *huma.Schema {
 	s.Examples = []any{
 		map[string]any{"id": 101, "kind": "reserved", "quantity": 5, "saleId": 42, "at": "2026-11-22T10:15:30Z"},

@@ -22,13 +22,13 @@ import (
 	"ecommerce-stack.dev/services/stock/internal/messaging"
 )
 
-// grown makes a store that has run for long: every tenth product has left the
-// catalogue, every twentieth is sold out, and a quarter of the ledger is of product 7.
-var grown = []string{
+// inserts fill the tables of a service that has run for long: every tenth product is
+// deleted, every twentieth is sold out, and a quarter of the ledger is of product 7.
+var inserts = []string{
 	`INSERT INTO products (name, description, price, version, created_at, updated_at, deleted_at)
 		SELECT CONCAT('Desk ', (n * 7919) % 20000), REPEAT('oiled ', 20), n % 500, 1, NOW(6) - INTERVAL n MINUTE, NOW(6),
 		IF(n % 10 = 0, NOW(6), NULL) FROM numbers`,
-	`INSERT INTO stocks (product_id, available, for_sales, by_hand, removed, updated_at)
+	`INSERT INTO stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at)
 		SELECT n, IF(n % 20 = 1, 0, 1000), 0, 100, 0, NOW(6) FROM numbers`,
 	`INSERT INTO movements (product_id, kind, quantity, at) SELECT IF(n % 4 = 0, 7, n), 'received', 100, NOW(6) FROM numbers`,
 	`INSERT INTO movements (product_id, kind, quantity, sale_id, at) SELECT IF(n % 4 = 0, 7, n), 'reserved', 1, n, NOW(6) FROM numbers`,
@@ -39,55 +39,55 @@ var grown = []string{
 	`INSERT INTO outbox (event_id, body) SELECT UNHEX(CONCAT('7FFF', LPAD(HEX(n), 28, '0'))), '{}' FROM numbers`,
 }
 
-// long are the statements that may read much.
-var long = []databasetest.Exception{
-	{Task: "audit-stock", Part: "FROM movements", Most: 2 * databasetest.Rows,
-		Why: "Reads the whole ledger once, in pieces of 1000 products, of which here one has a quarter of it; for managers."},
-	{Task: "list-products", Part: "LIKE", Most: 2 * databasetest.Rows,
-		Why: "Text within words has no index that both servers know. At worst the catalogue is read once, in the order of the list."},
-	{Task: "list-products", Part: "available > 0", Most: 2 * databasetest.Rows,
-		Why: "An index of what is available would be written by every order. At worst the catalogue is read once, with its stocks."},
-	{Task: "list-products", Part: "price >= ?", Most: databasetest.Rows,
-		Why: "Between prices and in another order: what has the price is sorted, or the catalogue is read until the page is full."},
+// exceptions are the statements that may read many rows.
+var exceptions = []databasetest.Exception{
+	{Task: "audit-stock", SQL: "FROM movements", MaxRows: 2 * databasetest.Rows,
+		Reason: "Reads the whole ledger once, in pages of 1000 products, one of which has a quarter of it; for managers."},
+	{Task: "list-products", SQL: "LIKE", MaxRows: 2 * databasetest.Rows,
+		Reason: "MySQL and MariaDB have no common index for text within words. At worst the catalogue is read once, in the order of the list."},
+	{Task: "list-products", SQL: "available > 0", MaxRows: 2 * databasetest.Rows,
+		Reason: "Every order would write an index of the available quantity. At worst the catalogue is read once, with its stocks."},
+	{Task: "list-products", SQL: "price >= ?", MaxRows: databasetest.Rows,
+		Reason: "A price range with another order: the products in the range are sorted, or the catalogue is read until the page is full."},
 }
 
-func TestNoStatementScansATableThatGrows(t *testing.T) {
+func TestStatementsDoNotScanGrowingTables(t *testing.T) {
 	t.Parallel()
 	s := open(t)
-	recorder := databasetest.Record(t, s.db, grown...)
+	recorder := databasetest.Record(t, s.db, inserts...)
 	s.Client = servertest.New(t, recorder.Handler(t, s.serves))
-	s.keep(t)
-	s.look(t)
-	s.work(t, recorder)
-	recorder.Check(t, nil, long...)
+	s.callProductOperations(t)
+	s.readLists(t)
+	s.runBackgroundTasks(t, recorder)
+	recorder.Check(t, nil, exceptions...)
 }
 
-// must calls an operation as a manager and expects a status.
-func (s shop) must(t *testing.T, status int, method, path, body string) {
+// expectStatus calls an operation as a manager and fails the test unless the response has the status.
+func (s testService) expectStatus(t *testing.T, status int, method, path, body string) {
 	t.Helper()
 	if a := s.Call(t, method, path, s.manager, body); a.Status != status {
 		t.Errorf("%s %s: %d %s, want %d", method, path, a.Status, a.Body, status)
 	}
 }
 
-// keep calls what changes the catalogue and the stock, and reads one product's.
-func (s shop) keep(t *testing.T) {
+// callProductOperations calls all operations, except for the list of products.
+func (s testService) callProductOperations(t *testing.T) {
 	t.Helper()
 	id := s.product(t, "Lamp", "5.00", 10)
-	s.must(t, 200, "PUT", "/products", fmt.Sprintf(`{"productId":%d,"price":"6.00"}`, id))
-	s.must(t, 200, "GET", fmt.Sprintf("/products/%d", id), "")
+	s.expectStatus(t, 200, "PUT", "/products", fmt.Sprintf(`{"productId":%d,"price":"6.00"}`, id))
+	s.expectStatus(t, 200, "GET", fmt.Sprintf("/products/%d", id), "")
 	for _, step := range []string{"POST /stock/%d/receive/9", "POST /stock/%d/reserve/3", "POST /stock/%d/release/1",
 		"DELETE /stock/%d/remove/1", "GET /stock/%d", "GET /stock/%d/available", "GET /stock/%d/movements"} {
 		var method, path string
 		if _, err := fmt.Sscan(fmt.Sprintf(step, id), &method, &path); err != nil {
 			t.Fatal(err)
 		}
-		s.must(t, 200, method, path, "")
+		s.expectStatus(t, 200, method, path, "")
 	}
-	s.must(t, 204, "DELETE", fmt.Sprintf("/products/%d", id), "")
-	s.must(t, 200, "GET", "/stock/7/movements", "")
-	s.must(t, 200, "GET", "/stock/7/movements?limit=200&cursor="+cursor(t, "movements", databasetest.Rows), "")
-	s.must(t, 200, "GET", "/stock/audit", "")
+	s.expectStatus(t, 204, "DELETE", fmt.Sprintf("/products/%d", id), "")
+	s.expectStatus(t, 200, "GET", "/stock/7/movements", "")
+	s.expectStatus(t, 200, "GET", "/stock/7/movements?limit=200&cursor="+cursor(t, "movements", databasetest.Rows), "")
+	s.expectStatus(t, 200, "GET", "/stock/audit", "")
 }
 
 func cursor[K any](t *testing.T, kind string, key K) string {
@@ -99,30 +99,30 @@ func cursor[K any](t *testing.T, kind string, key K) string {
 	return c
 }
 
-// look reads the catalogue with every filter in every order, from its beginning and
-// from its middle.
-func (s shop) look(t *testing.T) {
+// readLists reads the first page and a middle page of the catalogue with every filter in
+// every order.
+func (s testService) readLists(t *testing.T) {
 	t.Helper()
 	middle := catalogue.Product{ID: databasetest.Rows / 2, Name: "Desk 18000", Price: money.MustParse("250.00"),
 		CreatedAt: database.Now().Add(-databasetest.Rows / 2 * time.Minute)}
 	for _, sort := range []catalogue.Sort{catalogue.ByID, catalogue.ByName, catalogue.ByPrice, catalogue.ByPriceDesc, catalogue.ByNewest} {
 		for _, filter := range []string{"", "&inStock=true", "&inStock=false", "&minPrice=100&maxPrice=110", "&minPrice=499", "&maxPrice=0",
 			"&q=desk", "&q=nothing", "&q=desk&inStock=true&minPrice=1"} {
-			s.must(t, 200, "GET", "/products?sort="+string(sort)+filter, "")
-			s.must(t, 200, "GET", "/products?limit=200&sort="+string(sort)+filter+"&cursor="+
+			s.expectStatus(t, 200, "GET", "/products?sort="+string(sort)+filter, "")
+			s.expectStatus(t, 200, "GET", "/products?limit=200&sort="+string(sort)+filter+"&cursor="+
 				cursor(t, "products."+string(sort), catalogue.PositionOf(middle, sort)), "")
 		}
 	}
 }
 
-// taken is a broker that takes all.
-type taken struct{}
+// confirmAll is an outbox.Publisher that confirms all messages.
+type confirmAll struct{}
 
-func (taken) Publish(_ context.Context, batch []broker.Message) ([]broker.Message, error) {
+func (confirmAll) Publish(_ context.Context, batch []broker.Message) ([]broker.Message, error) {
 	return batch, nil
 }
 
-func said(t *testing.T, data event.Data) event.Envelope {
+func newEnvelope(t *testing.T, data event.Data) event.Envelope {
 	t.Helper()
 	e, err := event.New("sales", data, time.Now(), "")
 	if err != nil {
@@ -131,11 +131,11 @@ func said(t *testing.T, data event.Data) event.Envelope {
 	return e
 }
 
-// work does what the service does without being asked.
-func (s shop) work(t *testing.T, recorder *databasetest.Recorder) {
+// runBackgroundTasks runs the consumer and the periodic tasks of the service.
+func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Recorder) {
 	t.Helper()
-	events := outbox.New("stock", s.db, taken{}, quiet, prometheus.NewRegistry())
-	old := said(t, event.ProductChanged{ProductID: 7})
+	events := outbox.New("stock", s.db, confirmAll{}, quiet, prometheus.NewRegistry())
+	old := newEnvelope(t, event.ProductChanged{ProductID: 7})
 	old.ID = uuid.UUID{15: 1}
 	waiting, err := broker.Encode(old)
 	if err != nil {
@@ -146,10 +146,10 @@ func (s shop) work(t *testing.T, recorder *databasetest.Recorder) {
 	}
 	items := []event.Item{{ProductID: 7, Quantity: 2}, {ProductID: 8, Quantity: 1}}
 	first, second := int64(databasetest.Rows+1), int64(databasetest.Rows+2)
-	placed := []event.Envelope{said(t, event.SaleCreated{SaleID: first, CustomerID: 5, Items: items}),
-		said(t, event.SaleCreated{SaleID: second, CustomerID: 5, Items: items})}
-	decided := []event.Envelope{said(t, event.SaleConfirmed{SaleID: first, Items: items}),
-		said(t, event.SaleCanceled{SaleID: second, Reason: event.ReasonCustomer})}
+	placed := []event.Envelope{newEnvelope(t, event.SaleCreated{SaleID: first, CustomerID: 5, Items: items}),
+		newEnvelope(t, event.SaleCreated{SaleID: second, CustomerID: 5, Items: items})}
+	decided := []event.Envelope{newEnvelope(t, event.SaleConfirmed{SaleID: first, Items: items}),
+		newEnvelope(t, event.SaleCanceled{SaleID: second, Reason: event.ReasonCustomer})}
 	handler := messaging.Handler{Store: s.store}
 	ctx, now := t.Context(), database.Now()
 	for _, task := range []struct {
@@ -158,12 +158,12 @@ func (s shop) work(t *testing.T, recorder *databasetest.Recorder) {
 	}{
 		{"consume", func() error { return handler.Handle(ctx, placed) }},
 		{"consume decisions", func() error { return handler.Handle(ctx, decided) }},
-		{"consume once more", func() error {
-			return handler.Handle(ctx, slices.Concat(placed, []event.Envelope{said(t, event.SaleCreated{SaleID: second + 1, CustomerID: 5, Items: items})}))
+		{"consume again", func() error {
+			return handler.Handle(ctx, slices.Concat(placed, []event.Envelope{newEnvelope(t, event.SaleCreated{SaleID: second + 1, CustomerID: 5, Items: items})}))
 		}},
 		{"purge", func() error { return s.store.Purge(ctx, now) }},
-		{"sweep the outbox", func() error { return events.Sweep(ctx) }},
+		{"relay the outbox", func() error { return events.Relay(ctx) }},
 	} {
-		recorder.During(t, task.name, task.do)
+		recorder.Run(t, task.name, task.do)
 	}
 }

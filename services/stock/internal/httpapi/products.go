@@ -16,12 +16,12 @@ import (
 
 type product struct {
 	ID          int64        `json:"id" doc:"Id of the product" example:"7"`
-	Name        string       `json:"name" doc:"What shoppers see first" example:"Walnut desk"`
-	Description string       `json:"description" doc:"What else there is to say; may be empty" example:"140 by 70 cm, oiled."`
-	Price       money.Amount `json:"price" doc:"Price of one, with two decimal places"`
-	Currency    string       `json:"currency" doc:"The stack's currency (ISO 4217)" example:"USD"`
-	CreatedAt   time.Time    `json:"createdAt" doc:"When it came into the catalogue"`
-	UpdatedAt   time.Time    `json:"updatedAt" doc:"When it was last changed"`
+	Name        string       `json:"name" doc:"Name of the product" example:"Walnut desk"`
+	Description string       `json:"description" doc:"Description of the product; may be empty" example:"140 by 70 cm, oiled."`
+	Price       money.Amount `json:"price" doc:"Unit price, with two decimal places"`
+	Currency    string       `json:"currency" doc:"Currency of the stack (ISO 4217)" example:"USD"`
+	CreatedAt   time.Time    `json:"createdAt" doc:"When the product was created"`
+	UpdatedAt   time.Time    `json:"updatedAt" doc:"When the product was last changed"`
 }
 
 func (a *API) product(p catalogue.Product) product {
@@ -30,28 +30,29 @@ func (a *API) product(p catalogue.Product) product {
 }
 
 type productBody struct {
-	Name            string      `json:"name" minLength:"1" maxLength:"200" doc:"What shoppers see first; not only spaces" example:"Walnut desk"`
-	Description     string      `json:"description,omitempty" maxLength:"2000" doc:"What else there is to say" example:"140 by 70 cm, oiled."`
+	Name            string      `json:"name" minLength:"1" maxLength:"200" doc:"Name of the product; not only spaces" example:"Walnut desk"`
+	Description     string      `json:"description,omitempty" maxLength:"2000" doc:"Description of the product" example:"140 by 70 cm, oiled."`
 	Price           money.Price `json:"price"`
-	InitialQuantity int64       `json:"initialQuantity,omitempty" minimum:"0" maximum:"1000000000" example:"25" doc:"Goods that are there from the start"`
+	InitialQuantity int64       `json:"initialQuantity,omitempty" minimum:"0" maximum:"1000000000" example:"25" doc:"Quantity that is available at the beginning"`
 }
 
 type productChange struct {
-	ProductID   int64        `json:"productId" minimum:"1" doc:"The product to change" example:"7"`
-	Name        *string      `json:"name,omitempty" minLength:"1" maxLength:"200" doc:"Another name; left out, it stays" example:"Walnut desk"`
-	Description *string      `json:"description,omitempty" maxLength:"2000" doc:"Another description; left out, it stays" example:"140 by 70 cm, oiled twice."`
+	ProductID   int64        `json:"productId" minimum:"1" doc:"Id of the product" example:"7"`
+	Name        *string      `json:"name,omitempty" minLength:"1" maxLength:"200" doc:"New name; unchanged if absent" example:"Walnut desk"`
+	Description *string      `json:"description,omitempty" maxLength:"2000" doc:"New description; unchanged if absent" example:"140 by 70 cm, oiled twice."`
 	Price       *money.Price `json:"price,omitempty"`
 }
 
 type createProduct struct{ Body productBody }
 
 type createdProduct struct {
-	Location string `header:"Location" doc:"Where the product is" example:"/products/7"`
+	Location string `header:"Location" doc:"Path of the product" example:"/products/7"`
 	ETag     string `header:"ETag" doc:"Version of the product" example:"\"3\""`
 	Body     product
 }
 
-// ConditionalWrite is embedded in the inputs of writes that honour If-Match.
+// ConditionalWrite is the If-Match header of a write. It is exported because huma ignores
+// embedded types that are not.
 type ConditionalWrite struct {
 	IfMatch string `header:"If-Match" maxLength:"1024" doc:"ETag that the product must still have (RFC 9110, section 13.1.1)" example:"\"3\""`
 }
@@ -68,42 +69,42 @@ type deleteProduct struct {
 
 type readProduct struct {
 	ProductID   int64  `path:"productId" minimum:"1" doc:"Id of the product" example:"7"`
-	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"ETag that is known already (RFC 9110, section 13.1.2)" example:"\"3\""`
+	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"ETag of a stored response (RFC 9110, section 13.1.2)" example:"\"3\""`
 }
 
-// found is a product, or 304 without a body.
-type found struct {
+// productResponse is a product, or 304 without a body.
+type productResponse struct {
 	Status int
-	ETag   string `header:"ETag" doc:"Version of what was answered" example:"\"3\""`
+	ETag   string `header:"ETag" doc:"Version of the response" example:"\"3\""`
 	Body   *product
 }
 
 type listProducts struct {
 	page.Query
-	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"ETag that is known already (RFC 9110, section 13.1.2)" example:"\"3\""`
-	Text        string `query:"q" maxLength:"200" doc:"Text in the name or the description, without regard to case" example:"desk"`
+	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"ETag of a stored response (RFC 9110, section 13.1.2)" example:"\"3\""`
+	Text        string `query:"q" maxLength:"200" doc:"Text in the name or the description, case-insensitive" example:"desk"`
 	MinPrice    string `query:"minPrice" maxLength:"20" doc:"Lowest price" example:"5.00"`
 	MaxPrice    string `query:"maxPrice" maxLength:"20" doc:"Highest price" example:"99.99"`
-	InStock     string `query:"inStock" enum:"true,false" doc:"Only products that are available, or only those that are not" example:"true"`
-	Sort        string `query:"sort" enum:"id,name,price,-price,-createdAt" default:"id" doc:"What the list is sorted by; a minus sorts it downwards" example:"name"`
+	InStock     string `query:"inStock" enum:"true,false" doc:"Only products that are available, or only products that are not" example:"true"`
+	Sort        string `query:"sort" enum:"id,name,price,-price,-createdAt" default:"id" doc:"Sort order; a minus is descending" example:"name"`
 }
 
-type productPage struct {
+type productPageResponse struct {
 	Status int
-	ETag   string `header:"ETag" doc:"Version of what was answered" example:"\"3\""`
+	ETag   string `header:"ETag" doc:"Version of the response" example:"\"3\""`
 	Body   *page.Of[product]
 }
 
 func (a *API) registerProducts(api huma.API) {
-	huma.Register(api, public(http.MethodGet, "/products", "list-products", "List products", http.StatusNotModified), a.list)
-	huma.Register(api, public(http.MethodGet, "/products/{productId}", "get-product", "Read a product",
+	huma.Register(api, publicOperation(http.MethodGet, "/products", "list-products", "List products", http.StatusNotModified), a.list)
+	huma.Register(api, publicOperation(http.MethodGet, "/products/{productId}", "get-product", "Read a product",
 		http.StatusNotModified, http.StatusNotFound), a.read)
-	create := managers(http.MethodPost, "/products", "create-product", "Add a product", http.StatusBadRequest)
+	create := managerOperation(http.MethodPost, "/products", "create-product", "Add a product", http.StatusBadRequest)
 	create.DefaultStatus = http.StatusCreated
 	huma.Register(api, create, a.create)
-	huma.Register(api, managers(http.MethodPut, "/products", "update-product", "Change a product",
+	huma.Register(api, managerOperation(http.MethodPut, "/products", "update-product", "Change a product",
 		http.StatusBadRequest, http.StatusNotFound, http.StatusPreconditionFailed), a.update)
-	remove := managers(http.MethodDelete, "/products/{productId}", "delete-product", "Take a product out of the catalogue",
+	remove := managerOperation(http.MethodDelete, "/products/{productId}", "delete-product", "Delete a product from the catalogue",
 		http.StatusNotFound, http.StatusPreconditionFailed)
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(api, remove, a.delete)
@@ -111,30 +112,30 @@ func (a *API) registerProducts(api huma.API) {
 
 func (a *API) create(ctx context.Context, in *createProduct) (*createdProduct, error) {
 	p := catalogue.Product{Name: in.Body.Name, Description: in.Body.Description, Price: in.Body.Price.Amount}
-	if err := catalogue.Check(p); err != nil {
+	if err := catalogue.Validate(p); err != nil {
 		return nil, err
 	}
-	p, err := a.Catalogue.Create(ctx, p, in.Body.InitialQuantity, actor(ctx))
+	p, err := a.Catalogue.Create(ctx, p, in.Body.InitialQuantity, callerID(ctx))
 	if err != nil {
 		return nil, err
 	}
 	return &createdProduct{Location: "/products/" + strconv.FormatInt(p.ID, 10), ETag: versionTag(p.Version), Body: a.product(p)}, nil
 }
 
-func (a *API) read(ctx context.Context, in *readProduct) (*found, error) {
+func (a *API) read(ctx context.Context, in *readProduct) (*productResponse, error) {
 	p, err := a.Catalogue.Product(ctx, in.ProductID)
 	if err != nil {
 		return nil, err
 	}
 	tag := versionTag(p.Version)
-	if known(in.IfNoneMatch, tag) {
-		return &found{Status: http.StatusNotModified, ETag: tag}, nil
+	if matchesTag(in.IfNoneMatch, tag) {
+		return &productResponse{Status: http.StatusNotModified, ETag: tag}, nil
 	}
 	body := a.product(p)
-	return &found{Status: http.StatusOK, ETag: tag, Body: &body}, nil
+	return &productResponse{Status: http.StatusOK, ETag: tag, Body: &body}, nil
 }
 
-func (a *API) update(ctx context.Context, in *updateProduct) (*found, error) {
+func (a *API) update(ctx context.Context, in *updateProduct) (*productResponse, error) {
 	change := catalogue.Change{Name: in.Body.Name, Description: in.Body.Description}
 	if in.Body.Price != nil {
 		change.Price = &in.Body.Price.Amount
@@ -145,14 +146,14 @@ func (a *API) update(ctx context.Context, in *updateProduct) (*found, error) {
 		return nil, err
 	}
 	body := a.product(p)
-	return &found{Status: http.StatusOK, ETag: versionTag(p.Version), Body: &body}, nil
+	return &productResponse{Status: http.StatusOK, ETag: versionTag(p.Version), Body: &body}, nil
 }
 
 func (a *API) delete(ctx context.Context, in *deleteProduct) (*struct{}, error) {
 	return nil, a.Catalogue.Delete(ctx, in.ProductID, in.versions())
 }
 
-func (a *API) list(ctx context.Context, in *listProducts) (*productPage, error) {
+func (a *API) list(ctx context.Context, in *listProducts) (*productPageResponse, error) {
 	filter, err := in.filter()
 	if err != nil {
 		return nil, err
@@ -172,10 +173,10 @@ func (a *API) list(ctx context.Context, in *listProducts) (*productPage, error) 
 	if err != nil {
 		return nil, err
 	}
-	if known(in.IfNoneMatch, tag) {
-		return &productPage{Status: http.StatusNotModified, ETag: tag}, nil
+	if matchesTag(in.IfNoneMatch, tag) {
+		return &productPageResponse{Status: http.StatusNotModified, ETag: tag}, nil
 	}
-	return &productPage{Status: http.StatusOK, ETag: tag, Body: &body}, nil
+	return &productPageResponse{Status: http.StatusOK, ETag: tag, Body: &body}, nil
 }
 
 func cursorKind(s catalogue.Sort) string { return "products." + string(s) }
@@ -196,12 +197,11 @@ func (in *listProducts) filter() (catalogue.Filter, error) {
 		inStock := in.InStock == "true"
 		f.InStock = &inStock
 	}
-	after, given, err := page.Decode[catalogue.Position](cursorKind(f.Sort), in.Cursor)
-	if err != nil || !given {
+	after, present, err := page.Decode[catalogue.Position](cursorKind(f.Sort), in.Cursor)
+	if err != nil || !present {
 		return f, err
 	}
-	// A cursor comes from outside: a time that no row can have is none of ours, and
-	// the database would refuse it.
+	// A cursor may be forged. The database would reject a time that is out of its range.
 	if year := after.CreatedAt.UTC().Year(); f.Sort == catalogue.ByNewest && (year < 1970 || year > 9998) {
 		return f, failure.Invalid("query.cursor", "is not a cursor of this list")
 	}

@@ -10,37 +10,37 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// saleBudget is what the decisions about one sale, its reservation and its removal, may
-// allocate in a batch.
+// saleBudget is the allocation budget for the reservation and the removal of one sale in a
+// batch.
 const saleBudget = 9
 
-// batch decides a batch of sales of one line each, as a consumer's transaction does.
+// batch reserves and removes a batch of sales with one line each.
 func batch(t testing.TB, sales int64) {
-	book := open(2 * sales)
+	work := open(2 * sales)
 	for id := range sales {
 		created := event.SaleCreated{SaleID: id + 1, CustomerID: 5, Items: []event.Item{{ProductID: 1, Quantity: 1}}}
-		if _, ok := book.Reserve(created).(event.SaleItemsReservedResponse); !ok {
-			t.Fatal("refused")
+		if _, ok := work.Reserve(created).(event.SaleItemsReservedResponse); !ok {
+			t.Fatal("rejected")
 		}
-		if _, err := book.Remove(event.SaleConfirmed{SaleID: id + 1, Items: created.Items}); err != nil {
+		if _, err := work.Remove(event.SaleConfirmed{SaleID: id + 1, Items: created.Items}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if c := book.Close(); int64(len(c.Made)) != sales || c.Stocks[0].Removed != sales {
-		t.Fatalf("%d reservations and %d removed, want %d", len(c.Made), c.Stocks[0].Removed, sales)
+	if c := work.Changes(); int64(len(c.Inserted)) != sales || c.Stocks[0].Removed != sales {
+		t.Fatalf("%d reservations and %d removed, want %d", len(c.Inserted), c.Stocks[0].Removed, sales)
 	}
 }
 
-// TestADecisionStaysWithinItsBudget is not parallel: what other tests allocate would
-// count.
-func TestADecisionStaysWithinItsBudget(t *testing.T) { //nolint:paralleltest // see above
+// TestSaleAllocations is not parallel, because the allocations of other tests would be
+// counted.
+func TestSaleAllocations(t *testing.T) { //nolint:paralleltest // see above
 	const sales = 64
 	if got := testing.AllocsPerRun(100, func() { batch(t, sales) }) / sales; got > saleBudget {
-		t.Errorf("%.1f allocations a sale, the budget is %d", got, saleBudget)
+		t.Errorf("%.1f allocations per sale, the budget is %d", got, saleBudget)
 	}
 }
 
-func BenchmarkBook(b *testing.B) {
+func BenchmarkUnitOfWork(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		batch(b, 64)

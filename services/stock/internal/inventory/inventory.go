@@ -1,8 +1,8 @@
-// Package inventory is the stock domain: what is available, reserved and removed
-// of each product, for which sale, and the rules by which that changes.
+// Package inventory implements the domain of stock: the available, reserved and removed
+// quantities of each product, the reservations of sales, and the rules by which they change.
 //
-// It knows no HTTP, SQL or AMQP. A Book holds the rows that a transaction has
-// locked and decides in memory; what it changed is then written by the store.
+// It does not depend on HTTP, SQL or AMQP. A UnitOfWork holds the rows that a transaction has
+// locked and changes them in memory; the store writes its Changes.
 package inventory
 
 import (
@@ -11,87 +11,83 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 )
 
-// MaxQuantity is the largest quantity of one movement.
+// MaxQuantity is the maximum quantity of one movement.
 const MaxQuantity = 1_000_000_000
 
-// Stock is what there is of a product.
+// Stock holds the quantities of a product.
 //
-// Received = Available + Reserved() + Removed holds at all times, and no quantity
-// is ever negative.
+// Received() = Available + Reserved() + Removed, and no quantity is negative.
 type Stock struct {
 	ProductID int64
 	Available int64
-	// ForSales is held by sales, ByHand by managers: neither can be taken through
-	// the other.
-	ForSales int64
-	ByHand   int64
-	Removed  int64
+	// ReservedSales is reserved for sales, ReservedManual by managers. Neither can be released
+	// or removed through the other.
+	ReservedSales  int64
+	ReservedManual int64
+	Removed        int64
 
 	UpdatedAt time.Time
 }
 
-// Reserved is all that is held.
-func (s Stock) Reserved() int64 { return s.ForSales + s.ByHand }
+// Reserved returns the quantity that is reserved for sales and by managers.
+func (s Stock) Reserved() int64 { return s.ReservedSales + s.ReservedManual }
 
-// Received is all that ever came in.
+// Received returns the quantity that was ever received.
 func (s Stock) Received() int64 { return s.Available + s.Reserved() + s.Removed }
 
-// Kind of a movement.
+// Kind is the kind of a movement.
 type Kind string
 
-// The movements, and between which quantities they go.
+// Kinds of movements, with the quantities between which they move goods.
 const (
-	Received Kind = "received" // from outside to available
+	Received Kind = "received" // to available
 	Reserved Kind = "reserved" // available to reserved
 	Released Kind = "released" // reserved to available
 	Removed  Kind = "removed"  // reserved to removed
 )
 
-// Movement is a line of the ledger. The lines of a product add up to its Stock.
+// Movement is a row of the ledger. The movements of a product add up to its Stock.
 type Movement struct {
 	ID        int64
 	ProductID int64
 	Kind      Kind
 	Quantity  int64
-	// SaleID is set when a sale moved the goods, ActorID when a person did.
+	// SaleID is set for a movement of a sale, ActorID for one of a manager.
 	SaleID  int64
 	ActorID int64
 	At      time.Time
 }
 
-// Line is a product and how much of it a sale wants.
+// Line is a product with the quantity that a sale orders.
 type Line struct {
 	ProductID int64 `json:"productId"`
 	Quantity  int64 `json:"quantity"`
 }
 
-// Status of a reservation.
-type Status string
+// ReservationStatus is the status of a reservation.
+type ReservationStatus string
 
-// The states of a reservation. There is none before its sale's first event; a
-// reservation leaves Reserved for Removed or Released, and ends there or in
-// Rejected.
+// Statuses of a reservation. Reserved changes to Removed or Released. The others are final.
 const (
-	None         Status = ""
-	StatusHeld   Status = "Reserved"
-	StatusGone   Status = "Removed"
-	StatusBack   Status = "Released"
-	StatusDenied Status = "Rejected"
+	ReservationReserved ReservationStatus = "Reserved"
+	ReservationRemoved  ReservationStatus = "Removed"
+	ReservationReleased ReservationStatus = "Released"
+	ReservationRejected ReservationStatus = "Rejected"
 )
 
-// Reservation is what a sale holds, or held; one per sale.
+// Reservation is the reservation of a sale; there is at most one per sale.
 type Reservation struct {
 	SaleID     int64
 	CustomerID int64
-	Status     Status
+	Status     ReservationStatus
 	Lines      []Line
 	At         time.Time
 }
 
-// Refusals of movements made by hand.
+// Errors of manual movements.
 var (
-	ErrInsufficientStock    = failure.Conflict("insufficient_stock", "There is not enough available.")
+	ErrInsufficientStock    = failure.Conflict("insufficient_stock", "The quantity exceeds the available stock.")
 	ErrInsufficientReserved = failure.Conflict("insufficient_reserved",
-		"There is not enough reserved by hand; what sales hold cannot be taken.")
-	ErrUnknownProduct = failure.NotFound("product_not_found", "There is no such product.")
+		"The quantity exceeds the manually reserved stock. Stock that is reserved for sales cannot be released or removed.")
+	ErrUnknownProduct = failure.NotFound("product_not_found", "Product not found.")
 )

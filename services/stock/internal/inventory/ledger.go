@@ -2,53 +2,54 @@ package inventory
 
 import "fmt"
 
-// Sums are the ledger's totals of one product, by kind and by who moved.
+// Sums are the totals of the ledger for one product, by kind and by whether a sale or a
+// manager made the movement.
 type Sums struct {
-	ProductID                                        int64
-	Received                                         int64
-	ReservedForSales, ReleasedForSales, RemovedSales int64
-	ReservedByHand, ReleasedByHand, RemovedByHand    int64
+	ProductID                                     int64
+	Received                                      int64
+	ReservedSales, ReleasedSales, RemovedSales    int64
+	ReservedManual, ReleasedManual, RemovedManual int64
 }
 
-// Add counts a movement.
+// Add adds a movement.
 func (s *Sums) Add(m Movement) {
 	bySale := m.SaleID != 0
 	switch {
 	case m.Kind == Received:
 		s.Received += m.Quantity
 	case m.Kind == Reserved && bySale:
-		s.ReservedForSales += m.Quantity
+		s.ReservedSales += m.Quantity
 	case m.Kind == Reserved:
-		s.ReservedByHand += m.Quantity
+		s.ReservedManual += m.Quantity
 	case m.Kind == Released && bySale:
-		s.ReleasedForSales += m.Quantity
+		s.ReleasedSales += m.Quantity
 	case m.Kind == Released:
-		s.ReleasedByHand += m.Quantity
+		s.ReleasedManual += m.Quantity
 	case m.Kind == Removed && bySale:
 		s.RemovedSales += m.Quantity
 	case m.Kind == Removed:
-		s.RemovedByHand += m.Quantity
+		s.RemovedManual += m.Quantity
 	}
 }
 
-// Stock is what the sums say there should be.
+// Stock returns the quantities that follow from the sums.
 func (s Sums) Stock() Stock {
 	return Stock{
-		ProductID: s.ProductID,
-		Available: s.Received - s.ReservedForSales - s.ReservedByHand + s.ReleasedForSales + s.ReleasedByHand,
-		ForSales:  s.ReservedForSales - s.ReleasedForSales - s.RemovedSales,
-		ByHand:    s.ReservedByHand - s.ReleasedByHand - s.RemovedByHand,
-		Removed:   s.RemovedSales + s.RemovedByHand,
+		ProductID:      s.ProductID,
+		Available:      s.Received - s.ReservedSales - s.ReservedManual + s.ReleasedSales + s.ReleasedManual,
+		ReservedSales:  s.ReservedSales - s.ReleasedSales - s.RemovedSales,
+		ReservedManual: s.ReservedManual - s.ReleasedManual - s.RemovedManual,
+		Removed:        s.RemovedSales + s.RemovedManual,
 	}
 }
 
-// Violation is a quantity that breaks an invariant.
+// Violation is a product that violates an invariant.
 type Violation struct {
 	ProductID int64
 	Rule      string
 }
 
-// Audit compares a row with its ledger.
+// Audit compares the quantities of a product with its ledger.
 func Audit(row Stock, sums Sums) []Violation {
 	var found []Violation
 	want := sums.Stock()
@@ -57,21 +58,21 @@ func Audit(row Stock, sums Sums) []Violation {
 		got, want int64
 	}{
 		{"available", row.Available, want.Available},
-		{"reserved for sales", row.ForSales, want.ForSales},
-		{"reserved by hand", row.ByHand, want.ByHand},
+		{"reserved for sales", row.ReservedSales, want.ReservedSales},
+		{"reserved manually", row.ReservedManual, want.ReservedManual},
 		{"removed", row.Removed, want.Removed},
 	} {
 		if q.got != q.want {
-			found = append(found, Violation{row.ProductID, fmt.Sprintf("%s is %d, its ledger sums to %d", q.name, q.got, q.want)})
+			found = append(found, Violation{row.ProductID, fmt.Sprintf("%s is %d, the sum of the ledger is %d", q.name, q.got, q.want)})
 		}
 		if q.got < 0 {
-			found = append(found, Violation{row.ProductID, fmt.Sprintf("%s is %d, below zero", q.name, q.got)})
+			found = append(found, Violation{row.ProductID, fmt.Sprintf("%s is %d, which is below zero", q.name, q.got)})
 		}
 	}
 	return found
 }
 
-// Report of an audit of all products.
+// Report is the result of an audit of all products.
 type Report struct {
 	Products   int64
 	Movements  int64

@@ -1,5 +1,5 @@
-// Package messaging hands what sales says to the inventory: one handler per event,
-// a batch in one transaction.
+// Package messaging implements the consumer of the events that sales publishes. It applies a
+// batch of events to the inventory in one transaction.
 package messaging
 
 import (
@@ -11,25 +11,28 @@ import (
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
-// Store applies a batch: decide answers each event that is new, on a book over all
-// the sales and products named.
+// Store applies events to the inventory.
 type Store interface {
+	// Apply applies a batch in one transaction. For each event that is new it calls decide
+	// with a UnitOfWork that has all sales and products, and publishes the event that decide
+	// returns. An error of decide is wrapped with broker.ErrPoison. While the database is
+	// unavailable the error is a *failure.Error of kind KindUnavailable.
 	Apply(ctx context.Context, batch []event.Envelope, sales, products []int64,
-		decide func(*inventory.Book, event.Envelope) (event.Data, error)) error
+		decide func(*inventory.UnitOfWork, event.Envelope) (event.Data, error)) error
 }
 
-// Handler of the queue event.StockQueue.
+// Handler handles the events of event.StockQueue. It implements broker.Handler.
 type Handler struct{ Store Store }
 
-// command is an event that has been read.
-type command func(*inventory.Book) (event.Data, error)
+// command applies a decoded event and returns the event to publish, or nil.
+type command func(*inventory.UnitOfWork) (event.Data, error)
 
-// Handle applies a batch, all or none.
+// Handle implements broker.Handler.
 func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
 	commands := make(map[string]command, len(batch))
 	var sales, products []int64
 	for _, e := range batch {
-		c, sale, wanted, err := read(e)
+		c, sale, wanted, err := decode(e)
 		if err != nil {
 			return fmt.Errorf("%w: %w", broker.ErrPoison, err)
 		}
@@ -37,14 +40,14 @@ func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
 		sales = append(sales, sale)
 		products = append(products, wanted...)
 	}
-	return h.Store.Apply(ctx, batch, sales, products, func(b *inventory.Book, e event.Envelope) (event.Data, error) {
-		return commands[e.ID.String()](b)
+	return h.Store.Apply(ctx, batch, sales, products, func(u *inventory.UnitOfWork, e event.Envelope) (event.Data, error) {
+		return commands[e.ID.String()](u)
 	})
 }
 
-// read decodes an event into what it does, the sale it is about and the products it
-// names.
-func read(e event.Envelope) (command, int64, []int64, error) {
+// decode decodes an event. It returns what the event does, the id of its sale, and the ids of
+// its products. It returns event.ErrInvalid for a type that stock does not consume.
+func decode(e event.Envelope) (command, int64, []int64, error) {
 	switch e.Type {
 	case event.SaleCreatedType:
 		created, err := event.Decode[event.SaleCreated](e)
@@ -55,15 +58,15 @@ func read(e event.Envelope) (command, int64, []int64, error) {
 		for i, item := range created.Items {
 			products[i] = item.ProductID
 		}
-		return func(b *inventory.Book) (event.Data, error) { return b.Reserve(created), nil }, created.SaleID, products, err
+		return func(u *inventory.UnitOfWork) (event.Data, error) { return u.Reserve(created), nil }, created.SaleID, products, err
 	case event.SaleConfirmedType:
 		confirmed, err := event.Decode[event.SaleConfirmed](e)
-		return func(b *inventory.Book) (event.Data, error) { return b.Remove(confirmed) }, confirmed.SaleID, nil, err
+		return func(u *inventory.UnitOfWork) (event.Data, error) { return u.Remove(confirmed) }, confirmed.SaleID, nil, err
 	case event.SaleCanceledType:
 		canceled, err := event.Decode[event.SaleCanceled](e)
-		return func(b *inventory.Book) (event.Data, error) { return b.Return(canceled) }, canceled.SaleID, nil, err
+		return func(u *inventory.UnitOfWork) (event.Data, error) { return u.Release(canceled) }, canceled.SaleID, nil, err
 	}
-	return nil, 0, nil, fmt.Errorf("%w: stock does not know %q", event.ErrInvalid, e.Type)
+	return nil, 0, nil, fmt.Errorf("%w: stock does not consume %q", event.ErrInvalid, e.Type)
 }
 
 func checkItems(items []event.Item) error {
@@ -72,7 +75,7 @@ func checkItems(items []event.Item) error {
 	}
 	for _, i := range items {
 		if i.ProductID <= 0 || i.Quantity <= 0 || i.Quantity > inventory.MaxQuantity {
-			return fmt.Errorf("%w: item of product %d with quantity %d", event.ErrInvalid, i.ProductID, i.Quantity)
+			return fmt.Errorf("%w: quantity %d of product %d", event.ErrInvalid, i.Quantity, i.ProductID)
 		}
 	}
 	return nil

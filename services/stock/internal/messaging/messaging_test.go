@@ -27,14 +27,14 @@ import (
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// warehouse is the inventory over a real database. Nobody publishes its events.
-type warehouse struct {
+// testService is the inventory with a real database. Its events are not published.
+type testService struct {
 	db      *gorm.DB
 	store   *mysql.Store
 	handler messaging.Handler
 }
 
-func open(t *testing.T) warehouse {
+func open(t *testing.T) testService {
 	t.Helper()
 	dsn := testenv.Schema(t)
 	if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
@@ -46,10 +46,10 @@ func open(t *testing.T) warehouse {
 	}
 	t.Cleanup(func() { _ = database.Close(db) })
 	store := mysql.New(db, outbox.New("stock", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()))
-	return warehouse{db, store, messaging.Handler{Store: store}}
+	return testService{db, store, messaging.Handler{Store: store}}
 }
 
-func (w warehouse) product(t *testing.T, quantity int64) int64 {
+func (w testService) product(t *testing.T, quantity int64) int64 {
 	t.Helper()
 	p, err := w.store.Create(t.Context(), catalogue.Product{Name: "Desk", Price: money.MustParse("19.99")}, quantity, 1)
 	if err != nil {
@@ -67,8 +67,8 @@ func envelope(t *testing.T, data event.Data) event.Envelope {
 	return e
 }
 
-// said counts the events in the outbox by type.
-func (w warehouse) said(t *testing.T) map[string]int {
+// published returns the numbers of events in the outbox by type.
+func (w testService) published(t *testing.T) map[string]int {
 	t.Helper()
 	var bodies [][]byte
 	if err := w.db.Raw("SELECT body FROM outbox").Scan(&bodies).Error; err != nil {
@@ -82,13 +82,13 @@ func (w warehouse) said(t *testing.T) map[string]int {
 		}
 		types[e.Type]++
 		if e.Type != event.ProductChangedType && e.TraceParent == "" {
-			t.Errorf("%s has lost its trace", e.Type)
+			t.Errorf("%s has no trace", e.Type)
 		}
 	}
 	return types
 }
 
-func (w warehouse) audit(t *testing.T) {
+func (w testService) audit(t *testing.T) {
 	t.Helper()
 	report, err := w.store.Audit(t.Context())
 	if err != nil || len(report.Violations) > 0 {
@@ -96,7 +96,7 @@ func (w warehouse) audit(t *testing.T) {
 	}
 }
 
-func TestABatchIsDecidedInOrderAgainstOneStock(t *testing.T) {
+func TestBatchIsDecidedInOrder(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	id := w.product(t, 5)
@@ -108,17 +108,17 @@ func TestABatchIsDecidedInOrderAgainstOneStock(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, err := w.store.Stock(t.Context(), id)
-	if err != nil || s.Available != 1 || s.ForSales != 4 {
+	if err != nil || s.Available != 1 || s.ReservedSales != 4 {
 		t.Errorf("stock %+v, %v; want 1 available and 4 reserved", s, err)
 	}
-	said := w.said(t)
-	if said[event.SaleItemsReservedResponseType] != 2 || said[event.SaleCreationFailedType] != 2 {
-		t.Errorf("said %v, want two reserved and two refused", said)
+	published := w.published(t)
+	if published[event.SaleItemsReservedResponseType] != 2 || published[event.SaleCreationFailedType] != 2 {
+		t.Errorf("published %v, want two reserved and two rejected", published)
 	}
 	w.audit(t)
 }
 
-func TestAPoisonEventChangesNothing(t *testing.T) {
+func TestPoisonEventChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	id := w.product(t, 5)
@@ -139,12 +139,12 @@ func TestAPoisonEventChangesNothing(t *testing.T) {
 		t.Errorf("stock %+v, %v; want all 5 available", s, err)
 	}
 	if err := w.handler.Handle(t.Context(), []event.Envelope{good}); err != nil {
-		t.Errorf("the good one alone: %v", err)
+		t.Errorf("the valid event alone: %v", err)
 	}
 }
 
-// TestReplicasNeverOversell gives several consumers the events of many sales in any
-// order and more than once, and counts what they did.
+// TestReplicasNeverOversell passes the events of many sales to several consumers, in any
+// order and more than once, and checks the quantities.
 func TestReplicasNeverOversell(t *testing.T) {
 	t.Parallel()
 	w := open(t)
@@ -175,29 +175,29 @@ func TestReplicasNeverOversell(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	said := w.said(t)
-	if n := said[event.SaleItemsReservedResponseType] + said[event.SaleCreationFailedType]; n > sales || n < sales-sales/4 {
-		t.Errorf("%d sales were answered of %d, of which %d may have been canceled first", n, sales, sales/4)
+	published := w.published(t)
+	if n := published[event.SaleItemsReservedResponseType] + published[event.SaleCreationFailedType]; n > sales || n < sales-sales/4 {
+		t.Errorf("%d of %d sales were decided, of which %d may have been canceled first", n, sales, sales/4)
 	}
 	var total int64
 	for _, id := range products {
 		s, err := w.store.Stock(t.Context(), id)
 		if err != nil || s.Available < 0 || s.Received() != stock {
-			t.Errorf("stock %+v, %v; want nothing below 0 and %d in all", s, err, stock)
+			t.Errorf("stock %+v, %v; want no quantity below 0 and a sum of %d", s, err, stock)
 		}
-		total += s.ForSales
+		total += s.ReservedSales
 	}
 	var held int64
-	if err := w.db.Raw("SELECT COUNT(*) FROM reservations WHERE status = ?", inventory.StatusHeld).Scan(&held).Error; err != nil {
+	if err := w.db.Raw("SELECT COUNT(*) FROM reservations WHERE status = ?", inventory.ReservationReserved).Scan(&held).Error; err != nil {
 		t.Fatal(err)
 	}
 	if total != 2*held {
-		t.Errorf("%d pieces are held by %d sales of 2 pieces", total, held)
+		t.Errorf("a quantity of %d is reserved by %d sales of 2", total, held)
 	}
 	w.audit(t)
 }
 
-func TestAProductThatLeavesTheCatalogueIsNotSoldAgain(t *testing.T) {
+func TestDeletedProductIsNotSold(t *testing.T) {
 	t.Parallel()
 	w := open(t)
 	id := w.product(t, 5)
@@ -216,11 +216,11 @@ func TestAProductThatLeavesTheCatalogueIsNotSoldAgain(t *testing.T) {
 	if err := w.handler.Handle(t.Context(), []event.Envelope{envelope(t, event.SaleConfirmed{SaleID: 1})}); err != nil {
 		t.Fatal(err)
 	}
-	said := w.said(t)
+	published := w.published(t)
 	want := fmt.Sprint(map[string]int{event.ProductChangedType: 2, event.SaleItemsReservedResponseType: 1,
 		event.SaleCreationFailedType: 1, event.StockReleasedType: 1})
-	if fmt.Sprint(said) != want {
-		t.Errorf("said %v, want %v", said, want)
+	if fmt.Sprint(published) != want {
+		t.Errorf("published %v, want %v", published, want)
 	}
 	w.audit(t)
 }

@@ -12,16 +12,15 @@ import (
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
-// maxViolations bounds a report.
+// maxViolations is the maximum number of violations in a report.
 const maxViolations = 1000
 
-// auditPage is how many products are summed at once, so that no statement takes
-// long, however long the ledger is.
+// auditPage is the number of products whose movements one statement sums, so that no
+// statement takes long on a large ledger.
 const auditPage = 1000
 
-// Audit recomputes every product's quantities from the ledger and compares them
-// with its row. It reads one snapshot, so it can run beside sales. Its time grows
-// with the ledger.
+// Audit recomputes the quantities of every product from the ledger and compares them with
+// its row. It reads a snapshot and takes no locks. Its duration grows with the ledger.
 func (s *Store) Audit(ctx context.Context) (inventory.Report, error) {
 	var report inventory.Report
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
@@ -38,16 +37,16 @@ func (s *Store) Audit(ctx context.Context) (inventory.Report, error) {
 	return report, database.Classify(err)
 }
 
-// auditFrom adds a page of products to the report and returns the last one's id, or
+// auditFrom adds a page of products to the report. It returns the id of the last one, or
 // after when there are no more.
 func auditFrom(tx *gorm.DB, after int64, report *inventory.Report) (int64, error) {
 	var rows []inventory.Stock
-	err := tx.Raw("SELECT product_id, available, for_sales, by_hand, removed FROM stocks WHERE product_id > ? "+
+	err := tx.Raw("SELECT product_id, available, reserved_sales, reserved_manual, removed FROM stocks WHERE product_id > ? "+
 		"ORDER BY product_id LIMIT ?", after, auditPage).Scan(&rows).Error
 	if err != nil {
 		return after, fmt.Errorf("read stocks: %w", err)
 	}
-	last := int64(math.MaxInt64) // Behind the last product there may still be lines.
+	last := int64(math.MaxInt64) // Movements may have ids of products without a stock row.
 	if len(rows) == auditPage {
 		last = rows[len(rows)-1].ProductID
 	}
@@ -63,7 +62,7 @@ func auditFrom(tx *gorm.DB, after int64, report *inventory.Report) (int64, error
 	}
 	for id, orphan := range sums {
 		report.Movements += orphan.count
-		report.Violations = append(report.Violations, inventory.Violation{ProductID: id, Rule: "the ledger has lines, but there is no stock row"})
+		report.Violations = append(report.Violations, inventory.Violation{ProductID: id, Rule: "the ledger has movements, but there is no stock row"})
 	}
 	if len(rows) < auditPage {
 		return after, nil
@@ -76,7 +75,8 @@ type ledger struct {
 	count int64
 }
 
-// sumLedger sums the lines of the products after one id up to another.
+// sumLedger returns the sums of the movements of the products with ids above after, up to
+// last.
 func sumLedger(tx *gorm.DB, after, last int64) (map[int64]ledger, error) {
 	var rows []struct {
 		ProductID int64

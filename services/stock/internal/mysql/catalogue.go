@@ -18,7 +18,7 @@ import (
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
-// product is a row of products.
+// product is a row of the table products.
 type product struct {
 	ID          int64
 	Name        string
@@ -37,7 +37,7 @@ func (p product) domain() catalogue.Product {
 		Version: p.Version, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
 }
 
-// Create adds a product with its first goods.
+// Create implements catalogue.Store.
 func (s *Store) Create(ctx context.Context, p catalogue.Product, initialQuantity, actorID int64) (catalogue.Product, error) {
 	now := database.Now()
 	row := product{Name: p.Name, Description: p.Description, Price: p.Price, Version: 1, CreatedAt: now, UpdatedAt: now}
@@ -51,21 +51,21 @@ func (s *Store) Create(ctx context.Context, p catalogue.Product, initialQuantity
 			return err
 		}
 		if initialQuantity > 0 {
-			book := inventory.Open(now, []inventory.Stock{empty}, nil, nil)
-			if _, err := book.ByHand(inventory.Received, row.ID, initialQuantity, actorID); err != nil {
+			work := inventory.Begin(now, []inventory.Stock{empty}, nil, nil)
+			if _, err := work.MoveManual(inventory.Received, row.ID, initialQuantity, actorID); err != nil {
 				return err
 			}
-			if err := write(tx.DB, book.Close()); err != nil {
+			if err := writeChanges(tx.DB, work.Changes()); err != nil {
 				return err
 			}
 		}
-		tx.Say(event.ProductChanged{ProductID: row.ID})
+		tx.Publish(event.ProductChanged{ProductID: row.ID})
 		return nil
 	})
 	return row.domain(), err
 }
 
-// Product reads a product of the catalogue.
+// Product implements catalogue.Store.
 func (s *Store) Product(ctx context.Context, id int64) (catalogue.Product, error) {
 	p, err := s.product(s.db.WithContext(ctx), id)
 	return p.domain(), database.Classify(err)
@@ -83,7 +83,7 @@ func (s *Store) product(db *gorm.DB, id int64) (product, error) {
 	return row, nil
 }
 
-// Update changes a product of the catalogue.
+// Update implements catalogue.Store.
 func (s *Store) Update(ctx context.Context, id int64, c catalogue.Change) (catalogue.Product, error) {
 	var changed catalogue.Product
 	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
@@ -102,16 +102,16 @@ func (s *Store) Update(ctx context.Context, id int64, c catalogue.Change) (catal
 		if err != nil {
 			return fmt.Errorf("update product %d: %w", id, err)
 		}
-		tx.Say(event.ProductChanged{ProductID: id})
+		tx.Publish(event.ProductChanged{ProductID: id})
 		return nil
 	})
 	return changed, err
 }
 
-// Delete takes a product out of the catalogue; its stock and history stay.
+// Delete implements catalogue.Store.
 func (s *Store) Delete(ctx context.Context, id int64, versions []int64) error {
 	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
-		// New sales of it are decided under this lock.
+		// New sales of the product are decided under this lock.
 		if _, err := lockStocks(tx.DB, []int64{id}); err != nil {
 			return err
 		}
@@ -119,7 +119,7 @@ func (s *Store) Delete(ctx context.Context, id int64, versions []int64) error {
 		if err != nil {
 			return err
 		}
-		if !catalogue.Fresh(versions, row.Version) {
+		if !catalogue.AcceptsVersion(versions, row.Version) {
 			return catalogue.ErrStale
 		}
 		now := database.Now()
@@ -128,14 +128,14 @@ func (s *Store) Delete(ctx context.Context, id int64, versions []int64) error {
 		if err != nil {
 			return fmt.Errorf("delete product %d: %w", id, err)
 		}
-		tx.Say(event.ProductChanged{ProductID: id, Deleted: true})
+		tx.Publish(event.ProductChanged{ProductID: id, Deleted: true})
 		return nil
 	})
 }
 
-// Products lists products of the catalogue.
+// Products implements catalogue.Store.
 func (s *Store) Products(ctx context.Context, f catalogue.Filter) ([]catalogue.Product, error) {
-	q := s.db.WithContext(ctx).Table(source(f)).Where("deleted_at IS NULL")
+	q := s.db.WithContext(ctx).Table(indexedTable(f)).Where("deleted_at IS NULL")
 	if f.Text != "" {
 		pattern := "%" + escapeLike(f.Text) + "%"
 		q = q.Where("(name LIKE ? OR description LIKE ?)", pattern, pattern)
@@ -147,11 +147,11 @@ func (s *Store) Products(ctx context.Context, f catalogue.Filter) ([]catalogue.P
 		q = q.Where("price <= ?", *f.MaxPrice)
 	}
 	if f.InStock != nil {
-		// The server may begin an EXISTS with all stocks; this it looks up.
+		// The server may evaluate EXISTS from all stocks, but it looks up a subquery.
 		q = q.Where("(SELECT available > 0 FROM stocks WHERE stocks.product_id = products.id) = ?", *f.InStock)
 	}
 	var rows []product
-	if err := order(q, f).Limit(f.Limit).Find(&rows).Error; err != nil {
+	if err := orderAndSeek(q, f).Limit(f.Limit).Find(&rows).Error; err != nil {
 		return nil, database.Classify(fmt.Errorf("list products: %w", err))
 	}
 	products := make([]catalogue.Product, len(rows))
@@ -161,36 +161,36 @@ func (s *Store) Products(ctx context.Context, f catalogue.Filter) ([]catalogue.P
 	return products, nil
 }
 
-// inOrder are the indexes that have the products in the order of a list.
-var inOrder = map[catalogue.Sort]string{
+// orderIndexes are the indexes that have the order of a list.
+var orderIndexes = map[catalogue.Sort]string{
 	catalogue.ByID: "PRIMARY", catalogue.ByName: "products_by_name", catalogue.ByNewest: "products_by_creation",
 	catalogue.ByPrice: "products_by_price", catalogue.ByPriceDesc: "products_by_price",
 }
 
-// source names the index that a list is read by. Left to choose, the server looks up what
-// must be equal, which is that no product is deleted, and passes by all that come before
-// the page, one by one. Only where prices bound the list it may know a shorter way.
-func source(f catalogue.Filter) string {
-	byPrice := inOrder[catalogue.ByPrice]
-	if index := inOrder[f.Sort]; index == byPrice || f.MinPrice == nil && f.MaxPrice == nil {
+// indexedTable returns the table with the index for a list. Without the hint the server may
+// look up the products that are not deleted, and then read all that precede the page. Only
+// for a list with a price range and another order the server chooses the index.
+func indexedTable(f catalogue.Filter) string {
+	byPrice := orderIndexes[catalogue.ByPrice]
+	if index := orderIndexes[f.Sort]; index == byPrice || f.MinPrice == nil && f.MaxPrice == nil {
 		return "products FORCE INDEX (" + index + ")"
 	}
 	return "products"
 }
 
-// order sorts and begins behind the last product of the page before, so that rows
-// added or removed meanwhile neither repeat nor hide others.
-func order(q *gorm.DB, f catalogue.Filter) *gorm.DB {
-	column, direction, beyond := "", "", ">"
+// orderAndSeek orders a list and begins it after the position f.After, so that products
+// that are added or deleted meanwhile neither repeat nor hide others.
+func orderAndSeek(q *gorm.DB, f catalogue.Filter) *gorm.DB {
+	column, direction, comparison := "", "", ">"
 	switch f.Sort {
 	case catalogue.ByName:
 		column = "name"
 	case catalogue.ByPrice:
 		column = "price"
 	case catalogue.ByPriceDesc:
-		column, direction, beyond = "price", " DESC", "<"
+		column, direction, comparison = "price", " DESC", "<"
 	case catalogue.ByNewest:
-		column, direction, beyond = "created_at", " DESC", "<"
+		column, direction, comparison = "created_at", " DESC", "<"
 	case catalogue.ByID:
 	}
 	if column == "" {
@@ -201,12 +201,12 @@ func order(q *gorm.DB, f catalogue.Filter) *gorm.DB {
 	}
 	if f.After != nil {
 		value := map[string]any{"name": f.After.Name, "price": f.After.Price, "created_at": f.After.CreatedAt}[column]
-		q = q.Where("("+column+" "+beyond+" ? OR ("+column+" = ? AND id "+beyond+" ?))", value, value, f.After.ID)
+		q = q.Where("("+column+" "+comparison+" ? OR ("+column+" = ? AND id "+comparison+" ?))", value, value, f.After.ID)
 	}
 	return q.Order(column + direction).Order("id" + direction)
 }
 
-// escapeLike makes the wildcards of LIKE ordinary characters.
+// escapeLike escapes the wildcards of LIKE.
 func escapeLike(s string) string {
 	return strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(s)
 }

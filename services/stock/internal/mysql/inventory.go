@@ -20,36 +20,35 @@ import (
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
-// Apply claims the events of a batch and applies those that are new with decide,
-// all in one transaction. decide works on a book over every product and sale of the
-// batch and returns the answer to an event, or nil.
+// Apply implements messaging.Store. It claims the events of a batch and applies those that
+// are new in one transaction.
 func (s *Store) Apply(ctx context.Context, batch []event.Envelope, sales, products []int64,
-	decide func(*inventory.Book, event.Envelope) (event.Data, error)) error {
+	decide func(*inventory.UnitOfWork, event.Envelope) (event.Data, error)) error {
 	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
 		fresh, err := inbox.Claim(tx.DB, batch)
 		if err != nil || len(fresh) == 0 {
 			return err
 		}
-		book, err := openBook(tx.DB, sales, products)
+		work, err := beginUnitOfWork(tx.DB, sales, products)
 		if err != nil {
 			return err
 		}
 		for _, e := range fresh {
-			answer, err := decide(book, e)
+			published, err := decide(work, e)
 			if err != nil {
 				return fmt.Errorf("%s %s: %w: %w", e.Type, e.Subject, broker.ErrPoison, err)
 			}
-			if answer != nil {
-				tx.Answer(e.TraceParent, answer)
+			if published != nil {
+				tx.PublishWithTrace(e.TraceParent, published)
 			}
 		}
-		return write(tx.DB, book.Close())
+		return writeChanges(tx.DB, work.Changes())
 	})
 }
 
-// openBook locks the reservations of sales, and then the stocks of products and of
-// what those reservations hold.
-func openBook(tx *gorm.DB, sales, products []int64) (*inventory.Book, error) {
+// beginUnitOfWork locks the reservations of sales, and then the stocks of products and of the
+// products in these reservations.
+func beginUnitOfWork(tx *gorm.DB, sales, products []int64) (*inventory.UnitOfWork, error) {
 	reservations, err := lockReservations(tx, sales)
 	if err != nil {
 		return nil, err
@@ -65,13 +64,14 @@ func openBook(tx *gorm.DB, sales, products []int64) (*inventory.Book, error) {
 	if err != nil {
 		return nil, err
 	}
-	offers, err := offersOf(tx, products)
+	offers, err := selectOffers(tx, products)
 	if err != nil {
 		return nil, err
 	}
-	return inventory.Open(database.Now(), stocks, offers, reservations), nil
+	return inventory.Begin(database.Now(), stocks, offers, reservations), nil
 }
 
+// lockReservations reads and locks the reservations of sales.
 func lockReservations(tx *gorm.DB, sales []int64) ([]inventory.Reservation, error) {
 	if len(sales) == 0 {
 		return nil, nil
@@ -79,7 +79,7 @@ func lockReservations(tx *gorm.DB, sales []int64) ([]inventory.Reservation, erro
 	var rows []struct {
 		SaleID     int64
 		CustomerID int64
-		Status     inventory.Status
+		Status     inventory.ReservationStatus
 		LinesJSON  []byte
 		At         time.Time
 	}
@@ -98,12 +98,13 @@ func lockReservations(tx *gorm.DB, sales []int64) ([]inventory.Reservation, erro
 	return reservations, nil
 }
 
+// lockStocks reads and locks the stocks of products.
 func lockStocks(tx *gorm.DB, products []int64) ([]inventory.Stock, error) {
 	if len(products) == 0 {
 		return nil, nil
 	}
 	var stocks []inventory.Stock
-	err := tx.Raw("SELECT product_id, available, for_sales, by_hand, removed, updated_at FROM stocks "+
+	err := tx.Raw("SELECT product_id, available, reserved_sales, reserved_manual, removed, updated_at FROM stocks "+
 		"WHERE product_id IN ? ORDER BY product_id FOR UPDATE", products).Scan(&stocks).Error
 	if err != nil {
 		return nil, fmt.Errorf("lock the stock of %d products: %w", len(products), err)
@@ -111,7 +112,8 @@ func lockStocks(tx *gorm.DB, products []int64) ([]inventory.Stock, error) {
 	return stocks, nil
 }
 
-func offersOf(tx *gorm.DB, products []int64) (map[int64]inventory.Offer, error) {
+// selectOffers reads the prices of products, and whether they are deleted.
+func selectOffers(tx *gorm.DB, products []int64) (map[int64]inventory.Offer, error) {
 	if len(products) == 0 {
 		return nil, nil
 	}
@@ -125,17 +127,17 @@ func offersOf(tx *gorm.DB, products []int64) (map[int64]inventory.Offer, error) 
 	}
 	offers := make(map[int64]inventory.Offer, len(rows))
 	for _, r := range rows {
-		offers[r.ID] = inventory.Offer{Price: r.Price, OnSale: !r.DeletedAt.Valid}
+		offers[r.ID] = inventory.Offer{Price: r.Price, InCatalogue: !r.DeletedAt.Valid}
 	}
 	return offers, nil
 }
 
-// write brings the changes of a book into the tables, a few statements for all.
-func write(tx *gorm.DB, c inventory.Changes) error {
-	if err := makeReservations(tx, c.Made); err != nil {
+// writeChanges writes the changes of a UnitOfWork.
+func writeChanges(tx *gorm.DB, c inventory.Changes) error {
+	if err := insertReservations(tx, c.Inserted); err != nil {
 		return err
 	}
-	if err := moveReservations(tx, c.Moved); err != nil {
+	if err := updateReservations(tx, c.Updated); err != nil {
 		return err
 	}
 	if err := writeStocks(tx, c.Stocks); err != nil {
@@ -150,11 +152,11 @@ func writeStocks(tx *gorm.DB, stocks []inventory.Stock) error {
 	}
 	arguments := make([]any, 0, 6*len(stocks))
 	for _, s := range stocks {
-		arguments = append(arguments, s.ProductID, s.Available, s.ForSales, s.ByHand, s.Removed, s.UpdatedAt)
+		arguments = append(arguments, s.ProductID, s.Available, s.ReservedSales, s.ReservedManual, s.Removed, s.UpdatedAt)
 	}
-	err := tx.Exec("INSERT INTO stocks (product_id, available, for_sales, by_hand, removed, updated_at) VALUES "+
+	err := tx.Exec("INSERT INTO stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at) VALUES "+
 		strings.Repeat(",(?,?,?,?,?,?)", len(stocks))[1:]+" ON DUPLICATE KEY UPDATE available = VALUES(available), "+
-		"for_sales = VALUES(for_sales), by_hand = VALUES(by_hand), removed = VALUES(removed), updated_at = VALUES(updated_at)",
+		"reserved_sales = VALUES(reserved_sales), reserved_manual = VALUES(reserved_manual), removed = VALUES(removed), updated_at = VALUES(updated_at)",
 		arguments...).Error
 	if err != nil {
 		return fmt.Errorf("write the stock of %d products: %w", len(stocks), err)
@@ -162,9 +164,9 @@ func writeStocks(tx *gorm.DB, stocks []inventory.Stock) error {
 	return nil
 }
 
-// makeReservations inserts. One that another replica inserted since this
-// transaction looked is that replica's decision: the transaction starts again.
-func makeReservations(tx *gorm.DB, reservations []inventory.Reservation) error {
+// insertReservations inserts reservations. When another replica has inserted one since this
+// transaction began, the error wraps database.ErrRetry.
+func insertReservations(tx *gorm.DB, reservations []inventory.Reservation) error {
 	if len(reservations) == 0 {
 		return nil
 	}
@@ -179,7 +181,7 @@ func makeReservations(tx *gorm.DB, reservations []inventory.Reservation) error {
 	err := tx.Exec("INSERT INTO reservations (sale_id, customer_id, status, lines_json, at) VALUES "+
 		strings.Repeat(",(?,?,?,?,?)", len(reservations))[1:], arguments...).Error
 	if database.IsDuplicate(err) {
-		return fmt.Errorf("insert %d reservations: %w: %w", len(reservations), database.ErrAgain, err)
+		return fmt.Errorf("insert %d reservations: %w: %w", len(reservations), database.ErrRetry, err)
 	}
 	if err != nil {
 		return fmt.Errorf("insert %d reservations: %w", len(reservations), err)
@@ -187,16 +189,17 @@ func makeReservations(tx *gorm.DB, reservations []inventory.Reservation) error {
 	return nil
 }
 
-// moveReservations writes the new status of rows that this transaction has locked.
-func moveReservations(tx *gorm.DB, reservations []inventory.Reservation) error {
-	byStatus := map[inventory.Status][]int64{}
+// updateReservations writes the new status of reservations whose rows the transaction has
+// locked.
+func updateReservations(tx *gorm.DB, reservations []inventory.Reservation) error {
+	byStatus := map[inventory.ReservationStatus][]int64{}
 	for _, r := range reservations {
 		byStatus[r.Status] = append(byStatus[r.Status], r.SaleID)
 	}
 	for status, sales := range byStatus {
 		err := tx.Exec("UPDATE reservations SET status = ?, at = ? WHERE sale_id IN ?", status, reservations[0].At, sales).Error
 		if err != nil {
-			return fmt.Errorf("move %d reservations to %s: %w", len(sales), status, err)
+			return fmt.Errorf("change %d reservations to %s: %w", len(sales), status, err)
 		}
 	}
 	return nil
@@ -213,31 +216,31 @@ func writeMovements(tx *gorm.DB, movements []inventory.Movement) error {
 	err := tx.Exec("INSERT INTO movements (product_id, kind, quantity, sale_id, actor_id, at) VALUES "+
 		strings.Repeat(",(?,?,?,?,?,?)", len(movements))[1:], arguments...).Error
 	if err != nil {
-		return fmt.Errorf("write %d lines of the ledger: %w", len(movements), err)
+		return fmt.Errorf("write %d movements: %w", len(movements), err)
 	}
 	return nil
 }
 
-// ByHand makes one movement of a manager.
-func (s *Store) ByHand(ctx context.Context, kind inventory.Kind, productID, quantity, actorID int64) (inventory.Stock, error) {
+// MoveManual implements httpapi.Inventory.
+func (s *Store) MoveManual(ctx context.Context, kind inventory.Kind, productID, quantity, actorID int64) (inventory.Stock, error) {
 	var stock inventory.Stock
 	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
-		book, err := openBook(tx.DB, nil, []int64{productID})
+		work, err := beginUnitOfWork(tx.DB, nil, []int64{productID})
 		if err != nil {
 			return err
 		}
-		if stock, err = book.ByHand(kind, productID, quantity, actorID); err != nil {
+		if stock, err = work.MoveManual(kind, productID, quantity, actorID); err != nil {
 			return err
 		}
-		return write(tx.DB, book.Close())
+		return writeChanges(tx.DB, work.Changes())
 	})
 	return stock, err
 }
 
-// Stock reads what there is of a product; also of one that left the catalogue.
+// Stock implements httpapi.Inventory. It also returns the stock of deleted products.
 func (s *Store) Stock(ctx context.Context, productID int64) (inventory.Stock, error) {
 	var rows []inventory.Stock
-	err := s.db.WithContext(ctx).Raw("SELECT product_id, available, for_sales, by_hand, removed, updated_at FROM stocks "+
+	err := s.db.WithContext(ctx).Raw("SELECT product_id, available, reserved_sales, reserved_manual, removed, updated_at FROM stocks "+
 		"WHERE product_id = ?", productID).Scan(&rows).Error
 	if err != nil {
 		return inventory.Stock{}, database.Classify(fmt.Errorf("read the stock of product %d: %w", productID, err))
@@ -248,7 +251,7 @@ func (s *Store) Stock(ctx context.Context, productID int64) (inventory.Stock, er
 	return rows[0], nil
 }
 
-// Movements lists the ledger of a product from after an id, the oldest first.
+// Movements implements httpapi.Inventory.
 func (s *Store) Movements(ctx context.Context, productID, after int64, limit int) ([]inventory.Movement, error) {
 	if _, err := s.Stock(ctx, productID); err != nil {
 		return nil, err

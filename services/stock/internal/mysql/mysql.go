@@ -1,8 +1,8 @@
-// Package mysql keeps the stock service's catalogue and inventory in its schema.
+// Package mysql implements the stores of the stock service.
 //
-// Every change of a product's quantities happens under the lock of its stocks row;
-// rows are locked in the order of their ids, reservations before stocks. What the
-// catalogue says of a product is read after that lock.
+// The quantities of a product change only under the lock of its row in stocks. Rows are
+// locked in the order of their ids, reservations before stocks, and products are read after
+// these locks.
 package mysql
 
 import (
@@ -21,7 +21,7 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// Migrations are the SQL files that make the schema.
+// Migrations returns the SQL files that create the schema.
 func Migrations() fs.FS {
 	sub, err := fs.Sub(files, "migrations")
 	if err != nil {
@@ -30,16 +30,16 @@ func Migrations() fs.FS {
 	return sub
 }
 
-// Store keeps the catalogue and the inventory.
+// Store implements catalogue.Store, messaging.Store and httpapi.Inventory.
 type Store struct {
 	db     *gorm.DB
 	outbox *outbox.Outbox
 }
 
-// New returns a store over the schema of db that says its events through o.
+// New returns a Store for the schema of db that publishes its events through o.
 func New(db *gorm.DB, o *outbox.Outbox) *Store { return &Store{db: db, outbox: o} }
 
-// Purge forgets inbox ids that are past their retention.
+// Purge deletes inbox ids whose retention has passed.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
 	for {
 		n, err := inbox.Purge(ctx, s.db, now)

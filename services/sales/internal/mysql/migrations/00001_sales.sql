@@ -6,14 +6,14 @@ CREATE TABLE IF NOT EXISTS sales (
     hold        BOOLEAN        NOT NULL,
     reserved    BOOLEAN        NOT NULL,
     reason      VARCHAR(64)    NOT NULL,
-    -- Lines and shortages are always read and written whole, with their sale.
+    -- Lines and shortages are always read and written with their sale.
     items       JSON           NOT NULL,
     shortages   JSON           NULL,
     total       DECIMAL(18, 2) NULL,
     currency    CHAR(3)        NOT NULL,
     created_at  DATETIME(6)    NOT NULL,
     updated_at  DATETIME(6)    NOT NULL,
-    -- Set while a held sale is Pending, so the index holds only those.
+    -- Not null while a hold is Pending, so the index has only those rows.
     expires_at  DATETIME(6)    NULL,
     KEY sales_by_customer (customer_id, id),
     KEY sales_by_customer_status (customer_id, status, id),
@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS requests (
     customer_id BIGINT      NOT NULL,
     key_hash    BINARY(32)  NOT NULL,
     body_hash   BINARY(32)  NOT NULL,
-    -- The sale as it was answered: a repeat gets the same.
+    -- The sale in the response. The response to a repeat is the same.
     answer      JSON        NOT NULL,
     created_at  DATETIME(6) NOT NULL,
     PRIMARY KEY (customer_id, key_hash),

@@ -1,17 +1,17 @@
 -- +goose Up
--- Managers list the sales of all customers by status. One customer's sales of a status
--- are found among that customer's sales.
+-- Managers list the sales of all customers by status. A customer's sales of a status are
+-- searched among the sales of that customer.
 ALTER TABLE sales
     DROP KEY sales_by_customer_status,
     ADD KEY sales_by_status (status, id);
 
--- A request that waits for the decision is still running until then: a repeat is told so.
+-- A repeat of a request that waits for the decision is rejected until this time.
 ALTER TABLE requests
     ADD COLUMN running_until DATETIME(6) NULL;
 
 CREATE TABLE IF NOT EXISTS dead_letters (
     id           BIGINT         NOT NULL AUTO_INCREMENT PRIMARY KEY,
-    -- Of all that the broker handed on: a letter that comes twice is kept once.
+    -- Hash of the message and its properties, so that a redelivered one is stored once.
     fingerprint  BINARY(32)     NOT NULL,
     queue        VARCHAR(255)   NOT NULL,
     reason       VARCHAR(255)   NOT NULL,

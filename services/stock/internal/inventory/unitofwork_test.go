@@ -18,11 +18,11 @@ var now = time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 
 func price(s string) decimal.Decimal { return decimal.RequireFromString(s) }
 
-// open makes a book over two products, the second of which has left the catalogue.
-func open(available int64, reservations ...inventory.Reservation) *inventory.Book {
-	return inventory.Open(now,
+// open returns a UnitOfWork with two products, the second of which is deleted.
+func open(available int64, reservations ...inventory.Reservation) *inventory.UnitOfWork {
+	return inventory.Begin(now,
 		[]inventory.Stock{{ProductID: 1, Available: available}, {ProductID: 2, Available: available}},
-		map[int64]inventory.Offer{1: {Price: price("19.99"), OnSale: true}, 2: {Price: price("5"), OnSale: false}},
+		map[int64]inventory.Offer{1: {Price: price("19.99"), InCatalogue: true}, 2: {Price: price("5"), InCatalogue: false}},
 		reservations)
 }
 
@@ -30,26 +30,26 @@ func sale(items ...event.Item) event.SaleCreated {
 	return event.SaleCreated{SaleID: 42, CustomerID: 5, Items: items}
 }
 
-func held(quantity int64) inventory.Reservation {
-	return inventory.Reservation{SaleID: 42, CustomerID: 5, Status: inventory.StatusHeld,
+func newReservation(quantity int64) inventory.Reservation {
+	return inventory.Reservation{SaleID: 42, CustomerID: 5, Status: inventory.ReservationReserved,
 		Lines: []inventory.Line{{ProductID: 1, Quantity: quantity}}}
 }
 
-func TestReserveHoldsAllItemsAtTheirPrices(t *testing.T) {
+func TestReserveReservesAllItemsAtTheirPrices(t *testing.T) {
 	t.Parallel()
-	b := open(10)
-	got := b.Reserve(sale(event.Item{ProductID: 1, Quantity: 2}, event.Item{ProductID: 1, Quantity: 3}))
+	u := open(10)
+	got := u.Reserve(sale(event.Item{ProductID: 1, Quantity: 2}, event.Item{ProductID: 1, Quantity: 3}))
 	want := event.SaleItemsReservedResponse{SaleID: 42, CustomerID: 5,
 		ItemsReserved: []event.PricedItem{{ProductID: 1, Quantity: 5, Price: price("19.99")}}}
 	if diff := cmp.Diff(event.Data(want), got); diff != "" {
-		t.Errorf("answer (-want +got):\n%s", diff)
+		t.Errorf("published event (-want +got):\n%s", diff)
 	}
-	c := b.Close()
-	if diff := cmp.Diff([]inventory.Stock{{ProductID: 1, Available: 5, ForSales: 5, UpdatedAt: now}}, c.Stocks); diff != "" {
+	c := u.Changes()
+	if diff := cmp.Diff([]inventory.Stock{{ProductID: 1, Available: 5, ReservedSales: 5, UpdatedAt: now}}, c.Stocks); diff != "" {
 		t.Errorf("stock (-want +got):\n%s", diff)
 	}
-	if len(c.Made) != 1 || len(c.Moved) != 0 || c.Made[0].Status != inventory.StatusHeld {
-		t.Errorf("reservations made %v, moved %v; want one made, and held", c.Made, c.Moved)
+	if len(c.Inserted) != 1 || len(c.Updated) != 0 || c.Inserted[0].Status != inventory.ReservationReserved {
+		t.Errorf("reservations inserted %v, updated %v; want one inserted, which is Reserved", c.Inserted, c.Updated)
 	}
 }
 
@@ -71,20 +71,20 @@ func TestReserveIsAllOrNothing(t *testing.T) {
 			[]event.Item{{ProductID: 1, Quantity: 1}, {ProductID: 9, Quantity: 1}},
 			event.SaleCreationFailed{Reason: event.ReasonUnknownProduct,
 				Shortages: []event.Shortage{{ProductID: 9, Requested: 1}}}},
-		"product that left the catalogue": {
+		"deleted product": {
 			[]event.Item{{ProductID: 2, Quantity: 1}},
 			event.SaleCreationFailed{Reason: event.ReasonUnknownProduct,
 				Shortages: []event.Shortage{{ProductID: 2, Requested: 1}}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			b := open(10)
+			u := open(10)
 			c.want.SaleID, c.want.CustomerID = 42, 5
-			if diff := cmp.Diff(event.Data(c.want), b.Reserve(sale(c.items...))); diff != "" {
-				t.Errorf("answer (-want +got):\n%s", diff)
+			if diff := cmp.Diff(event.Data(c.want), u.Reserve(sale(c.items...))); diff != "" {
+				t.Errorf("published event (-want +got):\n%s", diff)
 			}
-			if got := b.Close(); len(got.Stocks)+len(got.Movements) != 0 {
-				t.Errorf("a refused sale moved goods: %v %v", got.Stocks, got.Movements)
+			if got := u.Changes(); len(got.Stocks)+len(got.Movements) != 0 {
+				t.Errorf("a rejected sale moved goods: %v %v", got.Stocks, got.Movements)
 			}
 		})
 	}
@@ -92,65 +92,65 @@ func TestReserveIsAllOrNothing(t *testing.T) {
 
 func TestCancelBeforeCreateReservesNothing(t *testing.T) {
 	t.Parallel()
-	b := open(10)
-	answer, err := b.Return(event.SaleCanceled{SaleID: 42})
-	if diff := cmp.Diff(event.Data(event.StockCanceled{SaleID: 42, Items: []event.Item{}}), answer); diff != "" || err != nil {
-		t.Errorf("answer to the cancellation, error %v (-want +got):\n%s", err, diff)
+	u := open(10)
+	published, err := u.Release(event.SaleCanceled{SaleID: 42})
+	if diff := cmp.Diff(event.Data(event.StockCanceled{SaleID: 42, Items: []event.Item{}}), published); diff != "" || err != nil {
+		t.Errorf("event for the cancellation, error %v (-want +got):\n%s", err, diff)
 	}
-	if answer := b.Reserve(sale(event.Item{ProductID: 1, Quantity: 1})); answer != nil {
-		t.Errorf("a canceled sale reserved: %v", answer)
+	if published := u.Reserve(sale(event.Item{ProductID: 1, Quantity: 1})); published != nil {
+		t.Errorf("a canceled sale reserved: %v", published)
 	}
-	if c := b.Close(); len(c.Stocks) != 0 {
+	if c := u.Changes(); len(c.Stocks) != 0 {
 		t.Errorf("stock changed: %v", c.Stocks)
 	}
 }
 
-func TestGoodsOfAConfirmedSaleLeaveOnce(t *testing.T) {
+func TestGoodsOfConfirmedSaleAreRemovedOnce(t *testing.T) {
 	t.Parallel()
-	b := inventory.Open(now, []inventory.Stock{{ProductID: 1, Available: 4, ForSales: 6}}, nil, []inventory.Reservation{held(6)})
+	u := inventory.Begin(now, []inventory.Stock{{ProductID: 1, Available: 4, ReservedSales: 6}}, nil, []inventory.Reservation{newReservation(6)})
 	want := event.StockReleased{SaleID: 42, Items: []event.Item{{ProductID: 1, Quantity: 6}}, ReleasedAt: now}
-	answer, err := b.Remove(event.SaleConfirmed{SaleID: 42})
-	if diff := cmp.Diff(event.Data(want), answer); diff != "" || err != nil {
-		t.Errorf("answer, error %v (-want +got):\n%s", err, diff)
+	published, err := u.Remove(event.SaleConfirmed{SaleID: 42})
+	if diff := cmp.Diff(event.Data(want), published); diff != "" || err != nil {
+		t.Errorf("published event, error %v (-want +got):\n%s", err, diff)
 	}
-	if again, err := b.Remove(event.SaleConfirmed{SaleID: 42}); again != nil || err != nil {
+	if again, err := u.Remove(event.SaleConfirmed{SaleID: 42}); again != nil || err != nil {
 		t.Errorf("second removal: got %v, %v, want nothing", again, err)
 	}
-	if diff := cmp.Diff([]inventory.Stock{{ProductID: 1, Available: 4, Removed: 6, UpdatedAt: now}}, b.Close().Stocks); diff != "" {
+	if diff := cmp.Diff([]inventory.Stock{{ProductID: 1, Available: 4, Removed: 6, UpdatedAt: now}}, u.Changes().Stocks); diff != "" {
 		t.Errorf("stock (-want +got):\n%s", diff)
 	}
 }
 
-func TestWhatInvariantsExcludeIsAnError(t *testing.T) {
+func TestViolatedInvariantsAreErrors(t *testing.T) {
 	t.Parallel()
-	rejected, gone := held(1), held(1)
-	rejected.Status, gone.Status = inventory.StatusDenied, inventory.StatusGone
+	rejected, removed := newReservation(1), newReservation(1)
+	rejected.Status, removed.Status = inventory.ReservationRejected, inventory.ReservationRemoved
 	if _, err := open(1).Remove(event.SaleConfirmed{SaleID: 42}); err == nil {
 		t.Error("a sale without a reservation was removed")
 	}
 	if _, err := open(1, rejected).Remove(event.SaleConfirmed{SaleID: 42}); err == nil {
 		t.Error("a rejected sale was removed")
 	}
-	if _, err := open(1, gone).Return(event.SaleCanceled{SaleID: 42}); err == nil {
-		t.Error("goods that left were returned")
+	if _, err := open(1, removed).Release(event.SaleCanceled{SaleID: 42}); err == nil {
+		t.Error("removed goods were released")
 	}
 }
 
-func TestAManagerCannotTakeWhatSalesHold(t *testing.T) {
+func TestManagersCannotMoveReservationsOfSales(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []inventory.Kind{inventory.Released, inventory.Removed} {
-		b := inventory.Open(now, []inventory.Stock{{ProductID: 1, ForSales: 6, ByHand: 2}}, nil, nil)
-		_, err := b.ByHand(kind, 1, 3, 9)
+		u := inventory.Begin(now, []inventory.Stock{{ProductID: 1, ReservedSales: 6, ReservedManual: 2}}, nil, nil)
+		_, err := u.MoveManual(kind, 1, 3, 9)
 		if f, ok := errors.AsType[*failure.Error](err); !ok || f.Code != "insufficient_reserved" {
-			t.Errorf("%s of 3 where 2 are held by hand and 6 by sales: got %v, want insufficient_reserved", kind, err)
+			t.Errorf("%s of 3 where 2 are reserved manually and 6 for sales: got %v, want insufficient_reserved", kind, err)
 		}
 	}
 }
 
-// TestAnySequenceKeepsTheInvariants plays random events and movements, in any order
-// and repeated, against books that are opened and closed at random, and checks after
-// each step that the ledger explains every quantity.
-func TestAnySequenceKeepsTheInvariants(t *testing.T) {
+// TestAnySequencePreservesInvariants applies random events and movements, in any order
+// and repeated, in units of work of random size, and checks after each step that every
+// quantity follows from the ledger.
+func TestAnySequencePreservesInvariants(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld()
@@ -161,12 +161,12 @@ func TestAnySequenceKeepsTheInvariants(t *testing.T) {
 	})
 }
 
-// world is the tables, as the store would keep them.
+// world holds the contents of the tables.
 type world struct {
 	stocks       map[int64]inventory.Stock
 	reservations map[int64]inventory.Reservation
 	sums         map[int64]inventory.Sums
-	removed      map[int64]int // how often each sale's goods left
+	removed      map[int64]int // how often the goods of each sale were removed
 }
 
 func newWorld() *world {
@@ -179,27 +179,27 @@ func newWorld() *world {
 	return w
 }
 
-// step opens a book, does one to four things in it, and writes its changes back.
+// step makes one to four changes in a UnitOfWork and stores them.
 func (w *world) step(t *rapid.T) {
 	var stocks []inventory.Stock
 	var reservations []inventory.Reservation
 	offers := map[int64]inventory.Offer{}
 	for id, s := range w.stocks {
 		stocks = append(stocks, s)
-		offers[id] = inventory.Offer{OnSale: true}
+		offers[id] = inventory.Offer{InCatalogue: true}
 	}
 	for _, r := range w.reservations {
 		reservations = append(reservations, r)
 	}
-	b := inventory.Open(now, stocks, offers, reservations)
+	u := inventory.Begin(now, stocks, offers, reservations)
 	for range rapid.IntRange(1, 4).Draw(t, "batch") {
-		w.act(t, b)
+		w.act(t, u)
 	}
-	c := b.Close()
+	c := u.Changes()
 	for _, s := range c.Stocks {
 		w.stocks[s.ProductID] = s
 	}
-	for _, r := range append(c.Made, c.Moved...) {
+	for _, r := range append(c.Inserted, c.Updated...) {
 		w.reservations[r.SaleID] = r
 	}
 	for _, m := range c.Movements {
@@ -209,31 +209,31 @@ func (w *world) step(t *rapid.T) {
 	}
 }
 
-func (w *world) act(t *rapid.T, b *inventory.Book) {
+func (w *world) act(t *rapid.T, u *inventory.UnitOfWork) {
 	product := rapid.Int64Range(0, 2).Draw(t, "product")
 	quantity := rapid.Int64Range(1, 9).Draw(t, "quantity")
 	saleID := rapid.Int64Range(1, 6).Draw(t, "sale")
 	switch what := rapid.SampledFrom([]string{"create", "create", "confirm", "cancel", "received", "reserved", "released", "removed"}).Draw(t, "what"); what {
 	case "create":
-		b.Reserve(event.SaleCreated{SaleID: saleID, Items: []event.Item{
+		u.Reserve(event.SaleCreated{SaleID: saleID, Items: []event.Item{
 			{ProductID: product, Quantity: quantity}, {ProductID: (product + 1) % 3, Quantity: 1}}})
 	case "confirm":
-		if answer, err := b.Remove(event.SaleConfirmed{SaleID: saleID}); err == nil && answer != nil {
+		if published, err := u.Remove(event.SaleConfirmed{SaleID: saleID}); err == nil && published != nil {
 			w.removed[saleID]++
 		}
 	case "cancel":
-		_, _ = b.Return(event.SaleCanceled{SaleID: saleID}) // Refused once the goods have left.
+		_, _ = u.Release(event.SaleCanceled{SaleID: saleID}) // It fails after the goods were removed.
 	default:
-		_, _ = b.ByHand(inventory.Kind(what), product, quantity, 1) // Refused when there is too little.
+		_, _ = u.MoveManual(inventory.Kind(what), product, quantity, 1) // It fails when the quantity is too large.
 	}
 }
 
 func (w *world) check(t *rapid.T) {
-	held := map[int64]int64{}
+	reserved := map[int64]int64{}
 	for _, r := range w.reservations {
 		for _, l := range r.Lines {
-			if r.Status == inventory.StatusHeld {
-				held[l.ProductID] += l.Quantity
+			if r.Status == inventory.ReservationReserved {
+				reserved[l.ProductID] += l.Quantity
 			}
 		}
 	}
@@ -241,8 +241,8 @@ func (w *world) check(t *rapid.T) {
 		if v := inventory.Audit(s, w.sums[id]); len(v) > 0 {
 			t.Fatalf("product %d: %v", id, v)
 		}
-		if s.ForSales != held[id] {
-			t.Fatalf("product %d: %d are reserved for sales, reservations hold %d", id, s.ForSales, held[id])
+		if s.ReservedSales != reserved[id] {
+			t.Fatalf("product %d: %d are reserved for sales, reservations hold %d", id, s.ReservedSales, reserved[id])
 		}
 		if s.Received() != w.sums[id].Received {
 			t.Fatalf("product %d: available, reserved and removed sum to %d, received were %d", id, s.Received(), w.sums[id].Received)
@@ -250,21 +250,21 @@ func (w *world) check(t *rapid.T) {
 	}
 	for id, n := range w.removed {
 		if n > 1 {
-			t.Fatalf("the goods of sale %d left %d times", id, n)
+			t.Fatalf("the goods of sale %d were removed %d times", id, n)
 		}
 	}
 }
 
-func TestAuditFindsWhatDoesNotAddUp(t *testing.T) {
+func TestAuditReportsViolations(t *testing.T) {
 	t.Parallel()
-	sums := inventory.Sums{ProductID: 1, Received: 10, ReservedForSales: 3}
-	if v := inventory.Audit(inventory.Stock{ProductID: 1, Available: 7, ForSales: 3}, sums); len(v) != 0 {
-		t.Errorf("violations in sound rows: %v", v)
+	sums := inventory.Sums{ProductID: 1, Received: 10, ReservedSales: 3}
+	if v := inventory.Audit(inventory.Stock{ProductID: 1, Available: 7, ReservedSales: 3}, sums); len(v) != 0 {
+		t.Errorf("violations in consistent rows: %v", v)
 	}
-	if v := inventory.Audit(inventory.Stock{ProductID: 1, Available: 8, ForSales: 3}, sums); len(v) != 1 {
-		t.Errorf("one piece too many available: got %v, want one violation", v)
+	if v := inventory.Audit(inventory.Stock{ProductID: 1, Available: 8, ReservedSales: 3}, sums); len(v) != 1 {
+		t.Errorf("available is too large by one: got %v, want one violation", v)
 	}
-	if v := inventory.Audit(inventory.Stock{ProductID: 1, Available: -1, ForSales: 3}, sums); len(v) != 2 {
+	if v := inventory.Audit(inventory.Stock{ProductID: 1, Available: -1, ReservedSales: 3}, sums); len(v) != 2 {
 		t.Errorf("below zero: got %v, want two violations", v)
 	}
 }

@@ -1,0 +1,2 @@
+-- +goose Up
+ALTER TABLE requests RENAME COLUMN answer TO response;
