@@ -37,7 +37,7 @@ const (
 )
 
 // Reasons of a SaleCreationFailed event: fewer goods are available than were ordered, or
-// a product does not exist or was deleted from the catalogue.
+// a product does not exist or was deleted from the catalog.
 const (
 	ReasonInsufficientStock = "insufficient_stock"
 	ReasonUnknownProduct    = "unknown_product"

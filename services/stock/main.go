@@ -1,4 +1,4 @@
-// Command stock is the service for the catalogue and the inventory. It serves the REST API
+// Command stock is the service for the catalog and the inventory. It serves the REST API
 // under /products and /stock, and consumes the events that sales publishes to reserve,
 // remove and release goods.
 //
@@ -30,7 +30,7 @@ import (
 
 const (
 	name  = "stock"
-	title = "Stock: catalogue and inventory"
+	title = "Stock: catalog and inventory"
 )
 
 // purgeInterval is the time between two deletions of rows whose retention has passed.
@@ -83,7 +83,7 @@ func serve(ctx context.Context) error {
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5003",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
-	api := httpapi.API{Catalogue: store, Inventory: store, Currency: c.Currency}
+	api := httpapi.API{Catalog: store, Inventory: store, Currency: c.Currency}
 	api.Register(srv.API())
 
 	// They stop in this order, so that the outbox publishes the events that the consumer commits.

@@ -27,6 +27,7 @@ const (
 	accessDenied         = 1045
 	unknownDatabase      = 1049
 	serverShutdown       = 1053
+	unknownColumn        = 1054
 	duplicateEntry       = 1062
 	noSuchTable          = 1146
 	tooManyUserConns     = 1203
@@ -47,7 +48,6 @@ const (
 // it fails again when it is repeated.
 var permanentErrors = []uint16{
 	1048, // a column cannot be null
-	1054, // unknown column
 	1064, // syntax
 	duplicateEntry,
 	1136, // column count
@@ -66,7 +66,8 @@ var permanentErrors = []uint16{
 }
 
 // IsUnavailable reports whether err is caused by the state of the database: it is down,
-// starting, overloaded, read-only, or not yet migrated. The same statements may succeed
+// starting, overloaded, read-only, or its schema is that of another release, as during a
+// rolling upgrade. The same statements may succeed
 // later. When the connection broke during a commit, they may also have succeeded.
 func IsUnavailable(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysqldriver.ErrInvalidConn) ||
@@ -80,7 +81,7 @@ func IsUnavailable(err error) bool {
 		return true
 	}
 	switch errorNumber(err) {
-	case tooManyConnections, accessDeniedDB, accessDenied, unknownDatabase, serverShutdown, noSuchTable,
+	case tooManyConnections, accessDeniedDB, accessDenied, unknownDatabase, serverShutdown, unknownColumn, noSuchTable,
 		tooManyUserConns, readOnly, queryInterrupted, connectionKilled, readOnlyMode, statementTimeout,
 		maxExecutionTime:
 		return true

@@ -1,4 +1,4 @@
-// Package httpapi implements the REST API of the stock service: the public catalogue, and
+// Package httpapi implements the REST API of the stock service: the public catalog, and
 // the administration of products and inventory by managers.
 package httpapi
 
@@ -11,7 +11,7 @@ import (
 
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/openapi"
-	"ecommerce-stack.dev/services/stock/internal/catalogue"
+	"ecommerce-stack.dev/services/stock/internal/catalog"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
@@ -33,7 +33,7 @@ type Inventory interface {
 
 // API holds the dependencies of the operations.
 type API struct {
-	Catalogue catalogue.Store
+	Catalog   catalog.Store
 	Inventory Inventory
 	Currency  string
 }

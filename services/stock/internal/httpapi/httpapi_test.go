@@ -58,7 +58,7 @@ func openWithDSN(t testing.TB, dsn string) testService {
 	keys := authntest.New(t)
 	srv := server.New(server.Options{Name: "stock", Log: quiet, Metrics: telemetry.NewRegistry("stock"), Health: health.New(),
 		Verifier: keys.Verifier(t)})
-	api := httpapi.API{Catalogue: store, Inventory: store, Currency: "USD"}
+	api := httpapi.API{Catalog: store, Inventory: store, Currency: "USD"}
 	api.Register(srv.API())
 	return testService{servertest.New(t, srv.Handler()), srv.Handler(), db, store, keys.Bearer(t, 1, authn.Manager), keys.Bearer(t, 2, authn.Client)}
 }
@@ -269,7 +269,7 @@ func TestInvalidProductsAreRejectedByField(t *testing.T) {
 		}
 	}
 	if got := s.names(t, "", 50); got != "" {
-		t.Errorf("rejected products are in the catalogue: %s", got)
+		t.Errorf("rejected products are in the catalog: %s", got)
 	}
 }
 

@@ -6,7 +6,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"ecommerce-stack.dev/services/internal/openapi"
-	"ecommerce-stack.dev/services/stock/internal/catalogue"
+	"ecommerce-stack.dev/services/stock/internal/catalog"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
@@ -17,9 +17,9 @@ var manualText string
 var manual = openapi.Manual{
 	Text: manualText,
 	Refusals: map[string][]error{
-		"get-product":    {catalogue.ErrNotFound},
-		"update-product": {catalogue.ErrNotFound, catalogue.ErrStale},
-		"delete-product": {catalogue.ErrNotFound, catalogue.ErrStale},
+		"get-product":    {catalog.ErrNotFound},
+		"update-product": {catalog.ErrNotFound, catalog.ErrStale},
+		"delete-product": {catalog.ErrNotFound, catalog.ErrStale},
 		"get-stock":      {inventory.ErrUnknownProduct},
 		"get-available":  {inventory.ErrUnknownProduct},
 		"list-movements": {inventory.ErrUnknownProduct},

@@ -18,7 +18,7 @@ import (
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/internal/page"
 	"ecommerce-stack.dev/services/internal/server/servertest"
-	"ecommerce-stack.dev/services/stock/internal/catalogue"
+	"ecommerce-stack.dev/services/stock/internal/catalog"
 	"ecommerce-stack.dev/services/stock/internal/messaging"
 )
 
@@ -44,11 +44,11 @@ var exceptions = []databasetest.Exception{
 	{Task: "audit-stock", SQL: "FROM movements", MaxRows: 2 * databasetest.Rows,
 		Reason: "Reads the whole ledger once, in pages of 1000 products, one of which has a quarter of it; for managers."},
 	{Task: "list-products", SQL: "LIKE", MaxRows: 2 * databasetest.Rows,
-		Reason: "MySQL and MariaDB have no common index for text within words. At worst the catalogue is read once, in the order of the list."},
+		Reason: "MySQL and MariaDB have no common index for text within words. At worst the catalog is read once, in the order of the list."},
 	{Task: "list-products", SQL: "available > 0", MaxRows: 2 * databasetest.Rows,
-		Reason: "Every order would write an index of the available quantity. At worst the catalogue is read once, with its stocks."},
+		Reason: "Every order would write an index of the available quantity. At worst the catalog is read once, with its stocks."},
 	{Task: "list-products", SQL: "price >= ?", MaxRows: databasetest.Rows,
-		Reason: "A price range with another order: the products in the range are sorted, or the catalogue is read until the page is full."},
+		Reason: "A price range with another order: the products in the range are sorted, or the catalog is read until the page is full."},
 }
 
 func TestStatementsDoNotScanGrowingTables(t *testing.T) {
@@ -99,18 +99,18 @@ func cursor[K any](t *testing.T, kind string, key K) string {
 	return c
 }
 
-// readLists reads the first page and a middle page of the catalogue with every filter in
+// readLists reads the first page and a middle page of the catalog with every filter in
 // every order.
 func (s testService) readLists(t *testing.T) {
 	t.Helper()
-	middle := catalogue.Product{ID: databasetest.Rows / 2, Name: "Desk 18000", Price: money.MustParse("250.00"),
+	middle := catalog.Product{ID: databasetest.Rows / 2, Name: "Desk 18000", Price: money.MustParse("250.00"),
 		CreatedAt: database.Now().Add(-databasetest.Rows / 2 * time.Minute)}
-	for _, sort := range []catalogue.Sort{catalogue.ByID, catalogue.ByName, catalogue.ByPrice, catalogue.ByPriceDesc, catalogue.ByNewest} {
+	for _, sort := range []catalog.Sort{catalog.ByID, catalog.ByName, catalog.ByPrice, catalog.ByPriceDesc, catalog.ByNewest} {
 		for _, filter := range []string{"", "&inStock=true", "&inStock=false", "&minPrice=100&maxPrice=110", "&minPrice=499", "&maxPrice=0",
 			"&q=desk", "&q=nothing", "&q=desk&inStock=true&minPrice=1"} {
 			s.expectStatus(t, 200, "GET", "/products?sort="+string(sort)+filter, "")
 			s.expectStatus(t, 200, "GET", "/products?limit=200&sort="+string(sort)+filter+"&cursor="+
-				cursor(t, "products."+string(sort), catalogue.PositionOf(middle, sort)), "")
+				cursor(t, "products."+string(sort), catalog.PositionOf(middle, sort)), "")
 		}
 	}
 }

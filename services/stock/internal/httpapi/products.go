@@ -11,7 +11,7 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/page"
-	"ecommerce-stack.dev/services/stock/internal/catalogue"
+	"ecommerce-stack.dev/services/stock/internal/catalog"
 )
 
 type product struct {
@@ -24,7 +24,7 @@ type product struct {
 	UpdatedAt   time.Time    `json:"updatedAt" doc:"When the product was last changed"`
 }
 
-func (a *API) product(p catalogue.Product) product {
+func (a *API) product(p catalog.Product) product {
 	return product{ID: p.ID, Name: p.Name, Description: p.Description, Price: p.Price, Currency: a.Currency,
 		CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
 }
@@ -104,18 +104,18 @@ func (a *API) registerProducts(api huma.API) {
 	huma.Register(api, create, a.create)
 	huma.Register(api, managerOperation(http.MethodPut, "/products", "update-product", "Change a product",
 		http.StatusBadRequest, http.StatusNotFound, http.StatusPreconditionFailed), a.update)
-	remove := managerOperation(http.MethodDelete, "/products/{productId}", "delete-product", "Delete a product from the catalogue",
+	remove := managerOperation(http.MethodDelete, "/products/{productId}", "delete-product", "Delete a product from the catalog",
 		http.StatusNotFound, http.StatusPreconditionFailed)
 	remove.DefaultStatus = http.StatusNoContent
 	huma.Register(api, remove, a.delete)
 }
 
 func (a *API) create(ctx context.Context, in *createProduct) (*createdProduct, error) {
-	p := catalogue.Product{Name: in.Body.Name, Description: in.Body.Description, Price: in.Body.Price.Amount}
-	if err := catalogue.Validate(p); err != nil {
+	p := catalog.Product{Name: in.Body.Name, Description: in.Body.Description, Price: in.Body.Price.Amount}
+	if err := catalog.Validate(p); err != nil {
 		return nil, err
 	}
-	p, err := a.Catalogue.Create(ctx, p, in.Body.InitialQuantity, callerID(ctx))
+	p, err := a.Catalog.Create(ctx, p, in.Body.InitialQuantity, callerID(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (a *API) create(ctx context.Context, in *createProduct) (*createdProduct, e
 }
 
 func (a *API) read(ctx context.Context, in *readProduct) (*productResponse, error) {
-	p, err := a.Catalogue.Product(ctx, in.ProductID)
+	p, err := a.Catalog.Product(ctx, in.ProductID)
 	if err != nil {
 		return nil, err
 	}
@@ -136,12 +136,12 @@ func (a *API) read(ctx context.Context, in *readProduct) (*productResponse, erro
 }
 
 func (a *API) update(ctx context.Context, in *updateProduct) (*productResponse, error) {
-	change := catalogue.Change{Name: in.Body.Name, Description: in.Body.Description}
+	change := catalog.Change{Name: in.Body.Name, Description: in.Body.Description}
 	if in.Body.Price != nil {
 		change.Price = &in.Body.Price.Amount
 	}
 	change.Versions = in.versions()
-	p, err := a.Catalogue.Update(ctx, in.Body.ProductID, change)
+	p, err := a.Catalog.Update(ctx, in.Body.ProductID, change)
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (a *API) update(ctx context.Context, in *updateProduct) (*productResponse, 
 }
 
 func (a *API) delete(ctx context.Context, in *deleteProduct) (*struct{}, error) {
-	return nil, a.Catalogue.Delete(ctx, in.ProductID, in.versions())
+	return nil, a.Catalog.Delete(ctx, in.ProductID, in.versions())
 }
 
 func (a *API) list(ctx context.Context, in *listProducts) (*productPageResponse, error) {
@@ -158,12 +158,12 @@ func (a *API) list(ctx context.Context, in *listProducts) (*productPageResponse,
 	if err != nil {
 		return nil, err
 	}
-	products, err := a.Catalogue.Products(ctx, filter)
+	products, err := a.Catalog.Products(ctx, filter)
 	if err != nil {
 		return nil, err
 	}
-	rows, err := page.Cut(products, in.Limit, cursorKind(filter.Sort), func(p catalogue.Product) catalogue.Position {
-		return catalogue.PositionOf(p, filter.Sort)
+	rows, err := page.Cut(products, in.Limit, cursorKind(filter.Sort), func(p catalog.Product) catalog.Position {
+		return catalog.PositionOf(p, filter.Sort)
 	})
 	if err != nil {
 		return nil, err
@@ -179,10 +179,10 @@ func (a *API) list(ctx context.Context, in *listProducts) (*productPageResponse,
 	return &productPageResponse{Status: http.StatusOK, ETag: tag, Body: &body}, nil
 }
 
-func cursorKind(s catalogue.Sort) string { return "products." + string(s) }
+func cursorKind(s catalog.Sort) string { return "products." + string(s) }
 
-func (in *listProducts) filter() (catalogue.Filter, error) {
-	f := catalogue.Filter{Text: in.Text, Sort: catalogue.Sort(in.Sort), Limit: in.Limit + 1}
+func (in *listProducts) filter() (catalog.Filter, error) {
+	f := catalog.Filter{Text: in.Text, Sort: catalog.Sort(in.Sort), Limit: in.Limit + 1}
 	var err error
 	if f.MinPrice, err = price("query.minPrice", in.MinPrice); err != nil {
 		return f, err
@@ -197,12 +197,12 @@ func (in *listProducts) filter() (catalogue.Filter, error) {
 		inStock := in.InStock == "true"
 		f.InStock = &inStock
 	}
-	after, present, err := page.Decode[catalogue.Position](cursorKind(f.Sort), in.Cursor)
+	after, present, err := page.Decode[catalog.Position](cursorKind(f.Sort), in.Cursor)
 	if err != nil || !present {
 		return f, err
 	}
 	// A cursor may be forged. The database would reject a time that is out of its range.
-	if year := after.CreatedAt.UTC().Year(); f.Sort == catalogue.ByNewest && (year < 1970 || year > 9998) {
+	if year := after.CreatedAt.UTC().Year(); f.Sort == catalog.ByNewest && (year < 1970 || year > 9998) {
 		return f, failure.Invalid("query.cursor", "is not a cursor of this list")
 	}
 	f.After = &after

@@ -11,10 +11,10 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Offer is what the catalogue holds about a product.
+// Offer is what the catalog holds about a product.
 type Offer struct {
-	Price       decimal.Decimal
-	InCatalogue bool // false for a deleted product
+	Price     decimal.Decimal
+	InCatalog bool // false for a deleted product
 }
 
 // UnitOfWork is the part of the inventory that a transaction has locked. It is not safe for
@@ -110,7 +110,7 @@ func (u *UnitOfWork) shortages(lines []Line) ([]event.Shortage, string) {
 	for _, l := range lines {
 		s := u.stocks[l.ProductID]
 		switch {
-		case s == nil || !u.offers[l.ProductID].InCatalogue:
+		case s == nil || !u.offers[l.ProductID].InCatalog:
 			reason = event.ReasonUnknownProduct
 			short = append(short, event.Shortage{ProductID: l.ProductID, Requested: l.Quantity})
 		case s.Available < l.Quantity:

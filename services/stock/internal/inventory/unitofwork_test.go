@@ -22,7 +22,7 @@ func price(s string) decimal.Decimal { return decimal.RequireFromString(s) }
 func open(available int64, reservations ...inventory.Reservation) *inventory.UnitOfWork {
 	return inventory.Begin(now,
 		[]inventory.Stock{{ProductID: 1, Available: available}, {ProductID: 2, Available: available}},
-		map[int64]inventory.Offer{1: {Price: price("19.99"), InCatalogue: true}, 2: {Price: price("5"), InCatalogue: false}},
+		map[int64]inventory.Offer{1: {Price: price("19.99"), InCatalog: true}, 2: {Price: price("5"), InCatalog: false}},
 		reservations)
 }
 
@@ -186,7 +186,7 @@ func (w *world) step(t *rapid.T) {
 	offers := map[int64]inventory.Offer{}
 	for id, s := range w.stocks {
 		stocks = append(stocks, s)
-		offers[id] = inventory.Offer{InCatalogue: true}
+		offers[id] = inventory.Offer{InCatalog: true}
 	}
 	for _, r := range w.reservations {
 		reservations = append(reservations, r)

@@ -19,7 +19,7 @@ import (
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/outbox"
-	"ecommerce-stack.dev/services/stock/internal/catalogue"
+	"ecommerce-stack.dev/services/stock/internal/catalog"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 	"ecommerce-stack.dev/services/stock/internal/messaging"
 	"ecommerce-stack.dev/services/stock/internal/mysql"
@@ -51,7 +51,7 @@ func open(t *testing.T) testService {
 
 func (w testService) product(t *testing.T, quantity int64) int64 {
 	t.Helper()
-	p, err := w.store.Create(t.Context(), catalogue.Product{Name: "Desk", Price: money.MustParse("19.99")}, quantity, 1)
+	p, err := w.store.Create(t.Context(), catalog.Product{Name: "Desk", Price: money.MustParse("19.99")}, quantity, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

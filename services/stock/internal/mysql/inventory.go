@@ -127,7 +127,7 @@ func selectOffers(tx *gorm.DB, products []int64) (map[int64]inventory.Offer, err
 	}
 	offers := make(map[int64]inventory.Offer, len(rows))
 	for _, r := range rows {
-		offers[r.ID] = inventory.Offer{Price: r.Price, InCatalogue: !r.DeletedAt.Valid}
+		offers[r.ID] = inventory.Offer{Price: r.Price, InCatalog: !r.DeletedAt.Valid}
 	}
 	return offers, nil
 }

@@ -30,7 +30,7 @@ func Migrations() fs.FS {
 	return sub
 }
 
-// Store implements catalogue.Store, messaging.Store and httpapi.Inventory.
+// Store implements catalog.Store, messaging.Store and httpapi.Inventory.
 type Store struct {
 	db     *gorm.DB
 	outbox *outbox.Outbox

@@ -14,7 +14,7 @@ import (
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/outbox"
-	"ecommerce-stack.dev/services/stock/internal/catalogue"
+	"ecommerce-stack.dev/services/stock/internal/catalog"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
@@ -32,13 +32,13 @@ type product struct {
 
 func (product) TableName() string { return "products" }
 
-func (p product) domain() catalogue.Product {
-	return catalogue.Product{ID: p.ID, Name: p.Name, Description: p.Description, Price: p.Price,
+func (p product) domain() catalog.Product {
+	return catalog.Product{ID: p.ID, Name: p.Name, Description: p.Description, Price: p.Price,
 		Version: p.Version, CreatedAt: p.CreatedAt, UpdatedAt: p.UpdatedAt}
 }
 
-// Create implements catalogue.Store.
-func (s *Store) Create(ctx context.Context, p catalogue.Product, initialQuantity, actorID int64) (catalogue.Product, error) {
+// Create implements catalog.Store.
+func (s *Store) Create(ctx context.Context, p catalog.Product, initialQuantity, actorID int64) (catalog.Product, error) {
 	now := database.Now()
 	row := product{Name: p.Name, Description: p.Description, Price: p.Price, Version: 1, CreatedAt: now, UpdatedAt: now}
 	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
@@ -65,8 +65,8 @@ func (s *Store) Create(ctx context.Context, p catalogue.Product, initialQuantity
 	return row.domain(), err
 }
 
-// Product implements catalogue.Store.
-func (s *Store) Product(ctx context.Context, id int64) (catalogue.Product, error) {
+// Product implements catalog.Store.
+func (s *Store) Product(ctx context.Context, id int64) (catalog.Product, error) {
 	p, err := s.product(s.db.WithContext(ctx), id)
 	return p.domain(), database.Classify(err)
 }
@@ -75,7 +75,7 @@ func (s *Store) product(db *gorm.DB, id int64) (product, error) {
 	var row product
 	err := db.Where("id = ? AND deleted_at IS NULL", id).Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return row, catalogue.ErrNotFound
+		return row, catalog.ErrNotFound
 	}
 	if err != nil {
 		return row, fmt.Errorf("read product %d: %w", id, err)
@@ -83,9 +83,9 @@ func (s *Store) product(db *gorm.DB, id int64) (product, error) {
 	return row, nil
 }
 
-// Update implements catalogue.Store.
-func (s *Store) Update(ctx context.Context, id int64, c catalogue.Change) (catalogue.Product, error) {
-	var changed catalogue.Product
+// Update implements catalog.Store.
+func (s *Store) Update(ctx context.Context, id int64, c catalog.Change) (catalog.Product, error) {
+	var changed catalog.Product
 	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
 		row, err := s.product(tx.Clauses(clause.Locking{Strength: "UPDATE"}), id)
 		if err != nil {
@@ -108,7 +108,7 @@ func (s *Store) Update(ctx context.Context, id int64, c catalogue.Change) (catal
 	return changed, err
 }
 
-// Delete implements catalogue.Store.
+// Delete implements catalog.Store.
 func (s *Store) Delete(ctx context.Context, id int64, versions []int64) error {
 	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
 		// New sales of the product are decided under this lock.
@@ -119,8 +119,8 @@ func (s *Store) Delete(ctx context.Context, id int64, versions []int64) error {
 		if err != nil {
 			return err
 		}
-		if !catalogue.AcceptsVersion(versions, row.Version) {
-			return catalogue.ErrStale
+		if !catalog.AcceptsVersion(versions, row.Version) {
+			return catalog.ErrStale
 		}
 		now := database.Now()
 		err = tx.Model(&product{}).Where("id = ?", id).
@@ -133,8 +133,8 @@ func (s *Store) Delete(ctx context.Context, id int64, versions []int64) error {
 	})
 }
 
-// Products implements catalogue.Store.
-func (s *Store) Products(ctx context.Context, f catalogue.Filter) ([]catalogue.Product, error) {
+// Products implements catalog.Store.
+func (s *Store) Products(ctx context.Context, f catalog.Filter) ([]catalog.Product, error) {
 	q := s.db.WithContext(ctx).Table(indexedTable(f)).Where("deleted_at IS NULL")
 	if f.Text != "" {
 		pattern := "%" + escapeLike(f.Text) + "%"
@@ -154,7 +154,7 @@ func (s *Store) Products(ctx context.Context, f catalogue.Filter) ([]catalogue.P
 	if err := orderAndSeek(q, f).Limit(f.Limit).Find(&rows).Error; err != nil {
 		return nil, database.Classify(fmt.Errorf("list products: %w", err))
 	}
-	products := make([]catalogue.Product, len(rows))
+	products := make([]catalog.Product, len(rows))
 	for i, row := range rows {
 		products[i] = row.domain()
 	}
@@ -162,16 +162,16 @@ func (s *Store) Products(ctx context.Context, f catalogue.Filter) ([]catalogue.P
 }
 
 // orderIndexes are the indexes that have the order of a list.
-var orderIndexes = map[catalogue.Sort]string{
-	catalogue.ByID: "PRIMARY", catalogue.ByName: "products_by_name", catalogue.ByNewest: "products_by_creation",
-	catalogue.ByPrice: "products_by_price", catalogue.ByPriceDesc: "products_by_price",
+var orderIndexes = map[catalog.Sort]string{
+	catalog.ByID: "PRIMARY", catalog.ByName: "products_by_name", catalog.ByNewest: "products_by_creation",
+	catalog.ByPrice: "products_by_price", catalog.ByPriceDesc: "products_by_price",
 }
 
 // indexedTable returns the table with the index for a list. Without the hint the server may
 // look up the products that are not deleted, and then read all that precede the page. Only
 // for a list with a price range and another order the server chooses the index.
-func indexedTable(f catalogue.Filter) string {
-	byPrice := orderIndexes[catalogue.ByPrice]
+func indexedTable(f catalog.Filter) string {
+	byPrice := orderIndexes[catalog.ByPrice]
 	if index := orderIndexes[f.Sort]; index == byPrice || f.MinPrice == nil && f.MaxPrice == nil {
 		return "products FORCE INDEX (" + index + ")"
 	}
@@ -180,18 +180,18 @@ func indexedTable(f catalogue.Filter) string {
 
 // orderAndSeek orders a list and begins it after the position f.After, so that products
 // that are added or deleted meanwhile neither repeat nor hide others.
-func orderAndSeek(q *gorm.DB, f catalogue.Filter) *gorm.DB {
+func orderAndSeek(q *gorm.DB, f catalog.Filter) *gorm.DB {
 	column, direction, comparison := "", "", ">"
 	switch f.Sort {
-	case catalogue.ByName:
+	case catalog.ByName:
 		column = "name"
-	case catalogue.ByPrice:
+	case catalog.ByPrice:
 		column = "price"
-	case catalogue.ByPriceDesc:
+	case catalog.ByPriceDesc:
 		column, direction, comparison = "price", " DESC", "<"
-	case catalogue.ByNewest:
+	case catalog.ByNewest:
 		column, direction, comparison = "created_at", " DESC", "<"
-	case catalogue.ByID:
+	case catalog.ByID:
 	}
 	if column == "" {
 		if f.After != nil {

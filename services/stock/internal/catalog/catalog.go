@@ -1,5 +1,5 @@
-// Package catalogue implements the domain of the catalogue: products and the rules for them.
-package catalogue
+// Package catalog implements the domain of the catalog: products and the rules for them.
+package catalog
 
 import (
 	"context"
@@ -19,7 +19,7 @@ const (
 	MaxInitialQuantity = 1_000_000_000
 )
 
-// Product is a product of the catalogue.
+// Product is a product of the catalog.
 type Product struct {
 	ID          int64
 	Name        string
@@ -106,7 +106,7 @@ type Store interface {
 	// Update changes a product. It returns ErrNotFound, ErrStale, and a *failure.Error of
 	// kind KindInvalid when the changed product violates a rule.
 	Update(ctx context.Context, id int64, c Change) (Product, error)
-	// Delete deletes a product from the catalogue. Its stock and movements remain. It
+	// Delete deletes a product from the catalog. Its stock and movements remain. It
 	// returns ErrNotFound, and ErrStale unless the current version is in versions or versions
 	// is nil.
 	Delete(ctx context.Context, id int64, versions []int64) error
