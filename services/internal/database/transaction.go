@@ -27,8 +27,9 @@ var ErrRetry = errors.New("another transaction wrote the same rows")
 
 // Transact runs fn in a transaction. It retries the transaction up to 8 times with
 // jittered back-off after a deadlock, a lock wait timeout, or an error that wraps
-// ErrRetry, so fn must have no effects other than on tx. Transact returns the errors of
-// Classify, and a failure of kind failure.KindUnavailable after the last attempt.
+// ErrRetry, so fn must have no effects other than on tx. Transact returns the error of ctx
+// when it has ended, else the errors of Classify, and a failure of kind
+// failure.KindUnavailable after the last attempt.
 //
 // A transaction does not commit after the deadline of ctx: when the error is
 // context.DeadlineExceeded, it was rolled back. Only a COMMIT that was sent before the
@@ -42,8 +43,8 @@ func Transact(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) erro
 			}
 			return checkDeadline(ctx)
 		})
-		if errors.Is(err, sql.ErrTxDone) && ctx.Err() != nil {
-			err = ctx.Err() // database/sql rolled back when ctx ended.
+		if ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || IsUnavailable(err)) {
+			return ctx.Err() // database/sql rolled back, and closed the connection of a running statement.
 		}
 		if err == nil || !IsConflict(err) && !errors.Is(err, ErrRetry) {
 			return Classify(err)
@@ -53,7 +54,7 @@ func Transact(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) erro
 		}
 		select {
 		case <-ctx.Done():
-			return Classify(ctx.Err())
+			return ctx.Err()
 		case <-time.After(rand.N(backoff)):
 		}
 		backoff *= 2

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,50 +20,38 @@ import (
 // state machines prevent a second effect.
 const Retention = 14 * 24 * time.Hour
 
-// Claim inserts the ids of batch and returns the events that are new, without duplicates,
-// in their order. It waits for transactions that are inserting the same ids.
-func Claim(tx *gorm.DB, batch []event.Envelope) ([]event.Envelope, error) {
-	unique := make([]event.Envelope, 0, len(batch))
-	seen := make(map[uuid.UUID]bool, len(batch))
-	for _, e := range batch {
-		if !seen[e.ID] {
-			seen[e.ID] = true
-			unique = append(unique, e)
-		}
-	}
+// Claim inserts the ids of events and returns those that are new. It waits for transactions
+// that are inserting the same ids.
+func Claim(tx *gorm.DB, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	// The order prevents deadlocks of concurrent batches.
+	ids = slices.SortedFunc(slices.Values(ids), compare)
+	ids = slices.Compact(ids)
 	claim := uuid.New()
-	inserted, err := insertIDs(tx, unique, claim)
-	if err != nil || inserted == int64(len(unique)) {
-		return unique, err
-	}
-	return selectClaimed(tx, unique, claim)
-}
-
-// insertIDs inserts the ids in their order, so that concurrent batches do not deadlock, and
-// returns the number of new ones.
-func insertIDs(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) (int64, error) {
-	ids := make([]uuid.UUID, len(batch))
-	for i, e := range batch {
-		ids[i] = e.ID
-	}
-	slices.SortFunc(ids, func(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) })
 	arguments := make([]any, 0, 2*len(ids))
 	for _, id := range ids {
 		arguments = append(arguments, database.Binary(id[:]), database.Binary(claim[:]))
 	}
-	res := tx.Exec("INSERT IGNORE INTO inbox (event_id, claim) VALUES "+
-		strings.Repeat(",(?,?)", len(ids))[1:], arguments...)
+	res := tx.Exec("INSERT IGNORE INTO inbox (event_id, claim) VALUES "+database.Placeholders(len(ids), 2), arguments...)
 	if res.Error != nil {
-		return 0, fmt.Errorf("write %d ids to the inbox: %w", len(ids), res.Error)
+		return nil, fmt.Errorf("write %d ids to the inbox: %w", len(ids), res.Error)
 	}
-	return res.RowsAffected, nil
+	if res.RowsAffected < int64(len(ids)) {
+		return selectClaimed(tx, ids, claim)
+	}
+	claimed := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		claimed[id] = true
+	}
+	return claimed, nil
 }
 
-// selectClaimed returns the events of batch whose ids were inserted with claim.
-func selectClaimed(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) ([]event.Envelope, error) {
-	arguments := make([]database.Binary, len(batch))
-	for i, e := range batch {
-		arguments[i] = e.ID[:]
+func compare(a, b uuid.UUID) int { return bytes.Compare(a[:], b[:]) }
+
+// selectClaimed returns the ids that were inserted with claim.
+func selectClaimed(tx *gorm.DB, ids []uuid.UUID, claim uuid.UUID) (map[uuid.UUID]bool, error) {
+	arguments := make([]database.Binary, len(ids))
+	for i, id := range ids {
+		arguments[i] = id[:]
 	}
 	var rows [][]byte
 	err := tx.Raw("SELECT event_id FROM inbox WHERE event_id IN ? AND claim = ?", arguments, database.Binary(claim[:])).Scan(&rows).Error
@@ -75,7 +62,7 @@ func selectClaimed(tx *gorm.DB, batch []event.Envelope, claim uuid.UUID) ([]even
 	for _, r := range rows {
 		claimed[uuid.UUID(r)] = true
 	}
-	return slices.DeleteFunc(batch, func(e event.Envelope) bool { return !claimed[e.ID] }), nil
+	return claimed, nil
 }
 
 // Purge deletes up to 5000 ids that are older than Retention and returns their number. The

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -148,7 +147,7 @@ func insertMessages(tx *gorm.DB, messages []broker.Message) error {
 	for _, m := range messages {
 		arguments = append(arguments, database.Binary(m.ID[:]), database.Binary(m.Body))
 	}
-	err := tx.Exec("INSERT INTO outbox (event_id, body) VALUES "+strings.Repeat(",(?,?)", len(messages))[1:], arguments...).Error
+	err := tx.Exec("INSERT INTO outbox (event_id, body) VALUES "+database.Placeholders(len(messages), 2), arguments...).Error
 	if err != nil {
 		return fmt.Errorf("write %d events to the outbox: %w", len(messages), err)
 	}

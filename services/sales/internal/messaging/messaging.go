@@ -5,7 +5,6 @@ package messaging
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
@@ -14,10 +13,10 @@ import (
 
 // Store applies events to sales.
 type Store interface {
-	// Apply applies a batch in one transaction. received maps the ids of the events to what
-	// they do. The error wraps broker.ErrPoison when a sale does not exist, and is a
-	// *failure.Error of kind KindUnavailable while the database is unavailable.
-	Apply(ctx context.Context, batch []event.Envelope, received map[string]sale.StockEvent) error
+	// Apply applies the commands of a batch in one transaction. The error wraps
+	// broker.ErrPoison when a sale does not exist, and is a *failure.Error of kind
+	// KindUnavailable while the database is unavailable.
+	Apply(ctx context.Context, batch []sale.Command) error
 }
 
 // Handler handles the events of event.SalesQueue. It implements broker.Handler.
@@ -25,44 +24,34 @@ type Handler struct{ Store Store }
 
 // Handle implements broker.Handler.
 func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
-	received := make(map[string]sale.StockEvent, len(batch))
-	for _, e := range batch {
-		decoded, err := decode(e)
-		if err != nil {
+	commands := make([]sale.Command, len(batch))
+	for i, e := range batch {
+		c := sale.Command{EventID: e.ID, TraceParent: e.TraceParent}
+		var err error
+		if c.SaleID, c.Event, err = decode(e); err != nil {
 			return fmt.Errorf("%w: %w", broker.ErrPoison, err)
 		}
-		received[e.ID.String()] = decoded
+		commands[i] = c
 	}
-	return h.Store.Apply(ctx, batch, received)
+	return h.Store.Apply(ctx, commands)
 }
 
-// decode decodes an event. It returns event.ErrInvalid for a type that sales does not
-// consume.
-func decode(e event.Envelope) (sale.StockEvent, error) {
+// decode returns the data of an event, and the id of its sale. It returns event.ErrInvalid
+// for a type that sales does not consume.
+func decode(e event.Envelope) (saleID int64, data event.Data, err error) {
 	switch e.Type {
 	case event.SaleItemsReservedResponseType:
-		reserved, err := event.Decode[event.SaleItemsReservedResponse](e)
-		return sale.StockEvent{SaleID: reserved.SaleID, Data: reserved,
-			Apply: func(s *sale.Sale, now time.Time) (event.Data, bool) {
-				confirmed, changed := s.ApplyReserved(reserved, now)
-				if confirmed == nil {
-					return nil, changed
-				}
-				return *confirmed, changed
-			}}, err
+		d, err := event.Decode[event.SaleItemsReservedResponse](e)
+		return d.SaleID, d, err
 	case event.SaleCreationFailedType:
-		failed, err := event.Decode[event.SaleCreationFailed](e)
-		return sale.StockEvent{SaleID: failed.SaleID, Data: failed,
-			Apply: func(s *sale.Sale, now time.Time) (event.Data, bool) { return nil, s.ApplyRejected(failed, now) }}, err
+		d, err := event.Decode[event.SaleCreationFailed](e)
+		return d.SaleID, d, err
 	case event.StockReleasedType:
-		released, err := event.Decode[event.StockReleased](e)
-		return sale.StockEvent{SaleID: released.SaleID, Data: released, Apply: recordOnly}, err
+		d, err := event.Decode[event.StockReleased](e)
+		return d.SaleID, d, err
 	case event.StockCanceledType:
-		canceled, err := event.Decode[event.StockCanceled](e)
-		return sale.StockEvent{SaleID: canceled.SaleID, Data: canceled, Apply: recordOnly}, err
+		d, err := event.Decode[event.StockCanceled](e)
+		return d.SaleID, d, err
 	}
-	return sale.StockEvent{}, fmt.Errorf("%w: sales does not consume %q", event.ErrInvalid, e.Type)
+	return 0, nil, fmt.Errorf("%w: sales does not consume %q", event.ErrInvalid, e.Type)
 }
-
-// recordOnly adds an event to the timeline without changing the sale.
-func recordOnly(*sale.Sale, time.Time) (event.Data, bool) { return nil, true }

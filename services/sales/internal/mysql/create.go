@@ -101,7 +101,7 @@ func insertSales(ctx context.Context, tx *gorm.DB, fresh []*creation) error {
 			r.Shortages, r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt)
 	}
 	res, err := tx.Statement.ConnPool.ExecContext(ctx, "INSERT INTO sales ("+strings.TrimPrefix(columns, "id, ")+") VALUES "+
-		strings.Repeat(",(?,?,?,?,?,?,?,?,?,?,?,?)", len(fresh))[1:], arguments...)
+		database.Placeholders(len(fresh), 12), arguments...)
 	if err != nil {
 		return fmt.Errorf("insert %d sales: %w", len(fresh), err)
 	}
@@ -188,7 +188,7 @@ func storedResponses(tx *gorm.DB, batch []*creation) (map[requestKey]requestRow,
 	}
 	var rows []requestRow
 	err := tx.Raw("SELECT customer_id, key_hash, body_hash, response, running_until FROM requests WHERE (customer_id, key_hash) IN ("+
-		strings.Repeat(",(?,?)", len(arguments)/2)[1:]+")", arguments...).Scan(&rows).Error
+		database.Placeholders(len(arguments)/2, 2)+")", arguments...).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("read stored responses: %w", err)
 	}
@@ -236,7 +236,7 @@ func insertResponses(tx *gorm.DB, fresh []*creation) error {
 			database.JSON(response), c.request.RunningUntil, database.Now())
 	}
 	err := tx.Exec("INSERT INTO requests (customer_id, key_hash, body_hash, response, running_until, created_at) VALUES "+
-		strings.Repeat(",(?,?,?,?,?,?)", len(keyed))[1:], arguments...).Error
+		database.Placeholders(len(keyed), 6), arguments...).Error
 	switch {
 	case database.IsDuplicate(err):
 		return fmt.Errorf("store %d responses: %w: %w", len(keyed), database.ErrRetry, err)

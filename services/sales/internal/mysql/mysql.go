@@ -35,18 +35,17 @@ func Migrations() fs.FS {
 
 // Store implements sale.Store, sale.Timelines and deadletter.Store.
 type Store struct {
-	db          *gorm.DB
-	outbox      *outbox.Outbox
-	onChange    func(saleID int64)
-	creations   *groupcommit.Committer[*creation]
-	transitions *groupcommit.Committer[*transition]
+	db        *gorm.DB
+	outbox    *outbox.Outbox
+	onChange  func(saleID int64)
+	creations *groupcommit.Committer[*creation]
 }
 
 // New returns a Store for the schema of db that publishes its events through o. It calls
 // onChange, which must not block, after each commit that adds to the timeline of a sale.
 func New(db *gorm.DB, o *outbox.Outbox, onChange func(saleID int64)) *Store {
 	s := &Store{db: db, outbox: o, onChange: onChange}
-	s.creations, s.transitions = s.newCreations(), s.newTransitions()
+	s.creations = s.newCreations()
 	return s
 }
 

@@ -3,12 +3,10 @@ package mysql
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"gorm.io/gorm"
 
-	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/sales/internal/sale"
@@ -91,7 +89,7 @@ func updateSales(tx *gorm.DB, sales []sale.Sale) error {
 		arguments = append(arguments, r.ID, r.CustomerID, r.Status, r.Hold, r.Reserved, r.Reason, r.Items,
 			r.Shortages, r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt)
 	}
-	err := tx.Exec("INSERT INTO sales ("+columns+") VALUES "+strings.Repeat(",(?,?,?,?,?,?,?,?,?,?,?,?,?)", len(sales))[1:]+
+	err := tx.Exec("INSERT INTO sales ("+columns+") VALUES "+database.Placeholders(len(sales), 13)+
 		" ON DUPLICATE KEY UPDATE status = VALUES(status), reserved = VALUES(reserved), reason = VALUES(reason), "+
 		"items = VALUES(items), shortages = VALUES(shortages), total = VALUES(total), updated_at = VALUES(updated_at), "+
 		"expires_at = VALUES(expires_at)", arguments...).Error
@@ -111,46 +109,9 @@ func insertEntries(tx *gorm.DB, entries []sale.Entry) error {
 		arguments = append(arguments, e.SaleID, e.Type, database.JSON(e.Data), e.At)
 	}
 	err := tx.Exec("INSERT INTO timeline (sale_id, type, data, at) VALUES "+
-		strings.Repeat(",(?,?,?,?)", len(entries))[1:], arguments...).Error
+		database.Placeholders(len(entries), 4), arguments...).Error
 	if err != nil {
 		return fmt.Errorf("write %d entries of the timeline: %w", len(entries), err)
 	}
 	return nil
-}
-
-// changeSet holds the sales that a transaction has locked, with the changes to write.
-type changeSet struct {
-	sales    map[int64]*sale.Sale
-	changed  map[int64]bool
-	timeline []sale.Entry
-}
-
-func newChangeSet(sales []sale.Sale) *changeSet {
-	c := &changeSet{sales: make(map[int64]*sale.Sale, len(sales)), changed: map[int64]bool{}}
-	for _, s := range sales {
-		c.sales[s.ID] = &s
-	}
-	return c
-}
-
-// record adds an event to the timeline of a sale and marks the sale as changed.
-func (c *changeSet) record(saleID int64, data event.Data, at time.Time) error {
-	e, err := sale.NewEntry(saleID, data, at)
-	if err != nil {
-		return fmt.Errorf("record %s of sale %d: %w", data.EventType(), saleID, err)
-	}
-	c.timeline = append(c.timeline, e)
-	c.changed[saleID] = true
-	return nil
-}
-
-func (c *changeSet) write(tx *gorm.DB) error {
-	sales := make([]sale.Sale, 0, len(c.changed))
-	for id := range c.changed {
-		sales = append(sales, *c.sales[id])
-	}
-	if err := updateSales(tx, sales); err != nil {
-		return err
-	}
-	return insertEntries(tx, c.timeline)
 }

@@ -110,38 +110,28 @@ const expireBatch = 100
 // Expire cancels up to 100 holds that have expired and returns their number. It skips
 // rows that another replica has locked.
 func (s *Store) Expire(ctx context.Context, now time.Time) (int, error) {
-	var expired []int64
-	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
-		expired = nil
-		var rows []row
-		err := tx.Raw("SELECT "+columns+" FROM sales WHERE expires_at <= ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED",
-			now, expireBatch).Scan(&rows).Error
+	expired := 0
+	err := s.change(ctx, func(tx *outbox.Tx) (*changeSet, error) {
+		expired = 0
+		changes, err := lock(tx.DB, "expires_at <= ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED", now, expireBatch)
 		if err != nil {
-			return fmt.Errorf("find expired sales: %w", err)
+			return nil, err
 		}
-		sales, err := toSales(rows)
-		if err != nil {
-			return err
-		}
-		c := newChangeSet(sales)
-		for i := range sales {
-			canceled, err := c.sales[sales[i].ID].Cancel(event.ReasonExpired, now)
+		for id, found := range changes.sales {
+			canceled, err := found.Cancel(event.ReasonExpired, now)
 			if err != nil || canceled == nil {
-				return errors.Join(fmt.Errorf("expire sale %d, which is %s", sales[i].ID, sales[i].Status), err)
+				return nil, errors.Join(fmt.Errorf("expire sale %d, which is %s", id, found.Status), err)
 			}
-			if err := c.record(canceled.SaleID, *canceled, now); err != nil {
-				return err
+			if err := changes.record(id, *canceled, now); err != nil {
+				return nil, err
 			}
 			tx.Publish(*canceled)
-			expired = append(expired, canceled.SaleID)
+			expired++
 		}
-		return c.write(tx.DB)
+		return changes, nil
 	})
 	if err != nil {
 		return 0, err
 	}
-	for _, id := range expired {
-		s.onChange(id)
-	}
-	return len(expired), nil
+	return expired, nil
 }

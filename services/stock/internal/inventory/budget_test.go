@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
 // saleBudget is the allocation budget for the reservation and the removal of one sale in a
@@ -18,11 +19,10 @@ const saleBudget = 9
 func batch(t testing.TB, sales int64) {
 	work := open(2 * sales)
 	for id := range sales {
-		created := event.SaleCreated{SaleID: id + 1, CustomerID: 5, Items: []event.Item{{ProductID: 1, Quantity: 1}}}
-		if _, ok := work.Reserve(created).(event.SaleItemsReservedResponse); !ok {
+		if _, ok := work.Reserve(id+1, 5, []inventory.Line{{ProductID: 1, Quantity: 1}}).(event.SaleItemsReservedResponse); !ok {
 			t.Fatal("rejected")
 		}
-		if _, err := work.Remove(event.SaleConfirmed{SaleID: id + 1, Items: created.Items}); err != nil {
+		if _, err := work.Remove(id + 1); err != nil {
 			t.Fatal(err)
 		}
 	}

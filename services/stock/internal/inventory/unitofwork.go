@@ -78,28 +78,27 @@ func (u *UnitOfWork) Changes() Changes {
 	return c
 }
 
-// Reserve reserves all items of a sale, or none, and returns the event to publish. It returns
+// Reserve reserves all lines of a sale, or none, and returns the event to publish. It returns
 // nil for a sale that has a reservation, also for one that was canceled before.
-func (u *UnitOfWork) Reserve(sale event.SaleCreated) event.Data {
-	if u.reservations[sale.SaleID] != nil {
+func (u *UnitOfWork) Reserve(saleID, customerID int64, lines []Line) event.Data {
+	if u.reservations[saleID] != nil {
 		return nil
 	}
-	lines := mergeItems(sale.Items)
 	shortages, reason := u.shortages(lines)
 	if len(shortages) > 0 {
-		u.setReservation(Reservation{SaleID: sale.SaleID, CustomerID: sale.CustomerID, Status: ReservationRejected, Lines: lines})
-		return event.SaleCreationFailed{SaleID: sale.SaleID, CustomerID: sale.CustomerID, Reason: reason, Shortages: shortages}
+		u.setReservation(Reservation{SaleID: saleID, CustomerID: customerID, Status: ReservationRejected, Lines: lines})
+		return event.SaleCreationFailed{SaleID: saleID, CustomerID: customerID, Reason: reason, Shortages: shortages}
 	}
 	priced := make([]event.PricedItem, len(lines))
 	for i, l := range lines {
 		s := u.stocks[l.ProductID]
 		s.Available -= l.Quantity
 		s.ReservedSales += l.Quantity
-		u.recordMovement(s, Reserved, l.Quantity, sale.SaleID, 0)
+		u.recordMovement(s, Reserved, l.Quantity, saleID, 0)
 		priced[i] = event.PricedItem{ProductID: l.ProductID, Quantity: l.Quantity, Price: u.offers[l.ProductID].Price}
 	}
-	u.setReservation(Reservation{SaleID: sale.SaleID, CustomerID: sale.CustomerID, Status: ReservationReserved, Lines: lines})
-	return event.SaleItemsReservedResponse{SaleID: sale.SaleID, CustomerID: sale.CustomerID, ItemsReserved: priced}
+	u.setReservation(Reservation{SaleID: saleID, CustomerID: customerID, Status: ReservationReserved, Lines: lines})
+	return event.SaleItemsReservedResponse{SaleID: saleID, CustomerID: customerID, ItemsReserved: priced}
 }
 
 // shortages returns the lines that cannot be reserved, with the reason. An unknown product
@@ -123,53 +122,53 @@ func (u *UnitOfWork) shortages(lines []Line) ([]event.Shortage, string) {
 // Remove removes the reserved goods of a confirmed sale and returns the event to publish. It
 // returns nil when they were removed before, and an error when the sale has no reservation,
 // which violates an invariant.
-func (u *UnitOfWork) Remove(sale event.SaleConfirmed) (event.Data, error) {
-	r := u.reservations[sale.SaleID]
+func (u *UnitOfWork) Remove(saleID int64) (event.Data, error) {
+	r := u.reservations[saleID]
 	switch {
 	case r == nil:
-		return nil, fmt.Errorf("sale %d is confirmed, but has no reservation", sale.SaleID)
+		return nil, fmt.Errorf("sale %d is confirmed, but has no reservation", saleID)
 	case r.Status == ReservationRemoved:
 		return nil, nil
 	case r.Status != ReservationReserved:
-		return nil, fmt.Errorf("sale %d is confirmed, but its reservation is %s", sale.SaleID, r.Status)
+		return nil, fmt.Errorf("sale %d is confirmed, but its reservation is %s", saleID, r.Status)
 	}
 	for _, l := range r.Lines {
 		s := u.stocks[l.ProductID]
 		s.ReservedSales -= l.Quantity
 		s.Removed += l.Quantity
-		u.recordMovement(s, Removed, l.Quantity, sale.SaleID, 0)
+		u.recordMovement(s, Removed, l.Quantity, saleID, 0)
 	}
 	r.Status = ReservationRemoved
 	u.setReservation(*r)
-	return event.StockReleased{SaleID: sale.SaleID, Items: itemsOf(r.Lines), ReleasedAt: u.now}, nil
+	return event.StockReleased{SaleID: saleID, Items: itemsOf(r.Lines), ReleasedAt: u.now}, nil
 }
 
 // Release releases the reservation of a canceled sale and returns the event to publish, or
 // nil when it was released before. For a sale without a reservation it inserts a released
 // one, so that a SaleCreated that arrives later reserves nothing. It returns an error when
 // the goods were removed, which violates an invariant.
-func (u *UnitOfWork) Release(sale event.SaleCanceled) (event.Data, error) {
-	r := u.reservations[sale.SaleID]
+func (u *UnitOfWork) Release(saleID int64) (event.Data, error) {
+	r := u.reservations[saleID]
 	switch {
 	case r == nil:
-		u.setReservation(Reservation{SaleID: sale.SaleID, Status: ReservationReleased, Lines: []Line{}})
-		return event.StockCanceled{SaleID: sale.SaleID, Items: []event.Item{}}, nil
+		u.setReservation(Reservation{SaleID: saleID, Status: ReservationReleased, Lines: []Line{}})
+		return event.StockCanceled{SaleID: saleID, Items: []event.Item{}}, nil
 	case r.Status == ReservationReleased:
 		return nil, nil
 	case r.Status == ReservationRejected:
-		return event.StockCanceled{SaleID: sale.SaleID, Items: []event.Item{}}, nil
+		return event.StockCanceled{SaleID: saleID, Items: []event.Item{}}, nil
 	case r.Status == ReservationRemoved:
-		return nil, fmt.Errorf("sale %d is canceled, but its goods were removed", sale.SaleID)
+		return nil, fmt.Errorf("sale %d is canceled, but its goods were removed", saleID)
 	}
 	for _, l := range r.Lines {
 		s := u.stocks[l.ProductID]
 		s.ReservedSales -= l.Quantity
 		s.Available += l.Quantity
-		u.recordMovement(s, Released, l.Quantity, sale.SaleID, 0)
+		u.recordMovement(s, Released, l.Quantity, saleID, 0)
 	}
 	r.Status = ReservationReleased
 	u.setReservation(*r)
-	return event.StockCanceled{SaleID: sale.SaleID, Items: itemsOf(r.Lines)}, nil
+	return event.StockCanceled{SaleID: saleID, Items: itemsOf(r.Lines)}, nil
 }
 
 // MoveManual makes a movement for a manager and returns the new quantities. It returns
@@ -219,20 +218,6 @@ func (u *UnitOfWork) setReservation(r Reservation) {
 	r.At = u.now
 	u.reservations[r.SaleID] = &r
 	u.changedReservations[r.SaleID] = true
-}
-
-// mergeItems returns one line per product, in the order of the products.
-func mergeItems(items []event.Item) []Line {
-	wanted := make(map[int64]int64, len(items))
-	for _, i := range items {
-		wanted[i.ProductID] += i.Quantity
-	}
-	lines := make([]Line, 0, len(wanted))
-	for id, quantity := range wanted {
-		lines = append(lines, Line{ProductID: id, Quantity: quantity})
-	}
-	slices.SortFunc(lines, func(x, y Line) int { return cmp.Compare(x.ProductID, y.ProductID) })
-	return lines
 }
 
 func itemsOf(lines []Line) []event.Item {

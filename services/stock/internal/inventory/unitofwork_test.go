@@ -26,8 +26,44 @@ func open(available int64, reservations ...inventory.Reservation) *inventory.Uni
 		reservations)
 }
 
-func sale(items ...event.Item) event.SaleCreated {
-	return event.SaleCreated{SaleID: 42, CustomerID: 5, Items: items}
+// reserve reserves the items of sale 42.
+func reserve(t testing.TB, u *inventory.UnitOfWork, items ...event.Item) event.Data {
+	t.Helper()
+	lines, err := inventory.NewLines(items)
+	if err != nil {
+		t.Fatal(err)
+	}
+	published, err := u.Apply(inventory.Command{Action: inventory.ActionReserve, SaleID: 42, CustomerID: 5, Lines: lines})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return published
+}
+
+func TestLinesAreMergedAndOrdered(t *testing.T) {
+	t.Parallel()
+	lines, err := inventory.NewLines([]event.Item{{ProductID: 7, Quantity: 1}, {ProductID: 3, Quantity: 2}, {ProductID: 7, Quantity: 4}})
+	if diff := cmp.Diff([]inventory.Line{{ProductID: 3, Quantity: 2}, {ProductID: 7, Quantity: 5}}, lines); diff != "" || err != nil {
+		t.Errorf("lines, error %v (-want +got):\n%s", err, diff)
+	}
+	for name, items := range map[string][]event.Item{
+		"no items":               nil,
+		"no product":             {{Quantity: 1}},
+		"no quantity":            {{ProductID: 1}},
+		"too many":               {{ProductID: 1, Quantity: inventory.MaxQuantity + 1}},
+		"too many, in two items": {{ProductID: 1, Quantity: inventory.MaxQuantity}, {ProductID: 1, Quantity: 1}},
+	} {
+		if _, err := inventory.NewLines(items); !errors.Is(err, event.ErrInvalid) {
+			t.Errorf("%s: error %v, want %v", name, err, event.ErrInvalid)
+		}
+	}
+}
+
+func TestUnknownActionIsAnError(t *testing.T) {
+	t.Parallel()
+	if _, err := open(1).Apply(inventory.Command{SaleID: 42}); err == nil {
+		t.Error("a command without an action was applied")
+	}
 }
 
 func newReservation(quantity int64) inventory.Reservation {
@@ -38,7 +74,7 @@ func newReservation(quantity int64) inventory.Reservation {
 func TestReserveReservesAllItemsAtTheirPrices(t *testing.T) {
 	t.Parallel()
 	u := open(10)
-	got := u.Reserve(sale(event.Item{ProductID: 1, Quantity: 2}, event.Item{ProductID: 1, Quantity: 3}))
+	got := reserve(t, u, event.Item{ProductID: 1, Quantity: 2}, event.Item{ProductID: 1, Quantity: 3})
 	want := event.SaleItemsReservedResponse{SaleID: 42, CustomerID: 5,
 		ItemsReserved: []event.PricedItem{{ProductID: 1, Quantity: 5, Price: price("19.99")}}}
 	if diff := cmp.Diff(event.Data(want), got); diff != "" {
@@ -80,7 +116,7 @@ func TestReserveIsAllOrNothing(t *testing.T) {
 			t.Parallel()
 			u := open(10)
 			c.want.SaleID, c.want.CustomerID = 42, 5
-			if diff := cmp.Diff(event.Data(c.want), u.Reserve(sale(c.items...))); diff != "" {
+			if diff := cmp.Diff(event.Data(c.want), reserve(t, u, c.items...)); diff != "" {
 				t.Errorf("published event (-want +got):\n%s", diff)
 			}
 			if got := u.Changes(); len(got.Stocks)+len(got.Movements) != 0 {
@@ -93,11 +129,11 @@ func TestReserveIsAllOrNothing(t *testing.T) {
 func TestCancelBeforeCreateReservesNothing(t *testing.T) {
 	t.Parallel()
 	u := open(10)
-	published, err := u.Release(event.SaleCanceled{SaleID: 42})
+	published, err := u.Release(42)
 	if diff := cmp.Diff(event.Data(event.StockCanceled{SaleID: 42, Items: []event.Item{}}), published); diff != "" || err != nil {
 		t.Errorf("event for the cancellation, error %v (-want +got):\n%s", err, diff)
 	}
-	if published := u.Reserve(sale(event.Item{ProductID: 1, Quantity: 1})); published != nil {
+	if published := reserve(t, u, event.Item{ProductID: 1, Quantity: 1}); published != nil {
 		t.Errorf("a canceled sale reserved: %v", published)
 	}
 	if c := u.Changes(); len(c.Stocks) != 0 {
@@ -109,11 +145,11 @@ func TestGoodsOfConfirmedSaleAreRemovedOnce(t *testing.T) {
 	t.Parallel()
 	u := inventory.Begin(now, []inventory.Stock{{ProductID: 1, Available: 4, ReservedSales: 6}}, nil, []inventory.Reservation{newReservation(6)})
 	want := event.StockReleased{SaleID: 42, Items: []event.Item{{ProductID: 1, Quantity: 6}}, ReleasedAt: now}
-	published, err := u.Remove(event.SaleConfirmed{SaleID: 42})
+	published, err := u.Remove(42)
 	if diff := cmp.Diff(event.Data(want), published); diff != "" || err != nil {
 		t.Errorf("published event, error %v (-want +got):\n%s", err, diff)
 	}
-	if again, err := u.Remove(event.SaleConfirmed{SaleID: 42}); again != nil || err != nil {
+	if again, err := u.Remove(42); again != nil || err != nil {
 		t.Errorf("second removal: got %v, %v, want nothing", again, err)
 	}
 	if diff := cmp.Diff([]inventory.Stock{{ProductID: 1, Available: 4, Removed: 6, UpdatedAt: now}}, u.Changes().Stocks); diff != "" {
@@ -125,13 +161,13 @@ func TestViolatedInvariantsAreErrors(t *testing.T) {
 	t.Parallel()
 	rejected, removed := newReservation(1), newReservation(1)
 	rejected.Status, removed.Status = inventory.ReservationRejected, inventory.ReservationRemoved
-	if _, err := open(1).Remove(event.SaleConfirmed{SaleID: 42}); err == nil {
+	if _, err := open(1).Remove(42); err == nil {
 		t.Error("a sale without a reservation was removed")
 	}
-	if _, err := open(1, rejected).Remove(event.SaleConfirmed{SaleID: 42}); err == nil {
+	if _, err := open(1, rejected).Remove(42); err == nil {
 		t.Error("a rejected sale was removed")
 	}
-	if _, err := open(1, removed).Release(event.SaleCanceled{SaleID: 42}); err == nil {
+	if _, err := open(1, removed).Release(42); err == nil {
 		t.Error("removed goods were released")
 	}
 }
@@ -215,14 +251,13 @@ func (w *world) act(t *rapid.T, u *inventory.UnitOfWork) {
 	saleID := rapid.Int64Range(1, 6).Draw(t, "sale")
 	switch what := rapid.SampledFrom([]string{"create", "create", "confirm", "cancel", "received", "reserved", "released", "removed"}).Draw(t, "what"); what {
 	case "create":
-		u.Reserve(event.SaleCreated{SaleID: saleID, Items: []event.Item{
-			{ProductID: product, Quantity: quantity}, {ProductID: (product + 1) % 3, Quantity: 1}}})
+		u.Reserve(saleID, 5, []inventory.Line{{ProductID: product, Quantity: quantity}, {ProductID: (product + 1) % 3, Quantity: 1}})
 	case "confirm":
-		if published, err := u.Remove(event.SaleConfirmed{SaleID: saleID}); err == nil && published != nil {
+		if published, err := u.Remove(saleID); err == nil && published != nil {
 			w.removed[saleID]++
 		}
 	case "cancel":
-		_, _ = u.Release(event.SaleCanceled{SaleID: saleID}) // It fails after the goods were removed.
+		_, _ = u.Release(saleID) // It fails after the goods were removed.
 	default:
 		_, _ = u.MoveManual(inventory.Kind(what), product, quantity, 1) // It fails when the quantity is too large.
 	}

@@ -6,13 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 	"gorm.io/gorm"
 
-	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/inbox"
@@ -21,11 +20,18 @@ import (
 )
 
 // Apply implements messaging.Store. It claims the events of a batch and applies those that
-// are new in one transaction.
-func (s *Store) Apply(ctx context.Context, batch []event.Envelope, sales, products []int64,
-	decide func(*inventory.UnitOfWork, event.Envelope) (event.Data, error)) error {
+// are new.
+func (s *Store) Apply(ctx context.Context, batch []inventory.Command) error {
+	ids, sales := make([]uuid.UUID, len(batch)), make([]int64, len(batch))
+	var products []int64
+	for i, c := range batch {
+		ids[i], sales[i] = c.EventID, c.SaleID
+		for _, l := range c.Lines {
+			products = append(products, l.ProductID)
+		}
+	}
 	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
-		fresh, err := inbox.Claim(tx.DB, batch)
+		fresh, err := inbox.Claim(tx.DB, ids)
 		if err != nil || len(fresh) == 0 {
 			return err
 		}
@@ -33,13 +39,17 @@ func (s *Store) Apply(ctx context.Context, batch []event.Envelope, sales, produc
 		if err != nil {
 			return err
 		}
-		for _, e := range fresh {
-			published, err := decide(work, e)
+		for _, c := range batch {
+			if !fresh[c.EventID] {
+				continue
+			}
+			delete(fresh, c.EventID) // A batch may have an event twice.
+			published, err := work.Apply(c)
 			if err != nil {
-				return fmt.Errorf("%s %s: %w: %w", e.Type, e.Subject, broker.ErrPoison, err)
+				return fmt.Errorf("%w: %w", broker.ErrPoison, err)
 			}
 			if published != nil {
-				tx.PublishWithTrace(e.TraceParent, published)
+				tx.PublishWithTrace(c.TraceParent, published)
 			}
 		}
 		return writeChanges(tx.DB, work.Changes())
@@ -155,7 +165,7 @@ func writeStocks(tx *gorm.DB, stocks []inventory.Stock) error {
 		arguments = append(arguments, s.ProductID, s.Available, s.ReservedSales, s.ReservedManual, s.Removed, s.UpdatedAt)
 	}
 	err := tx.Exec("INSERT INTO stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at) VALUES "+
-		strings.Repeat(",(?,?,?,?,?,?)", len(stocks))[1:]+" ON DUPLICATE KEY UPDATE available = VALUES(available), "+
+		database.Placeholders(len(stocks), 6)+" ON DUPLICATE KEY UPDATE available = VALUES(available), "+
 		"reserved_sales = VALUES(reserved_sales), reserved_manual = VALUES(reserved_manual), removed = VALUES(removed), updated_at = VALUES(updated_at)",
 		arguments...).Error
 	if err != nil {
@@ -179,7 +189,7 @@ func insertReservations(tx *gorm.DB, reservations []inventory.Reservation) error
 		arguments = append(arguments, r.SaleID, r.CustomerID, r.Status, database.JSON(lines), r.At)
 	}
 	err := tx.Exec("INSERT INTO reservations (sale_id, customer_id, status, lines_json, at) VALUES "+
-		strings.Repeat(",(?,?,?,?,?)", len(reservations))[1:], arguments...).Error
+		database.Placeholders(len(reservations), 5), arguments...).Error
 	if database.IsDuplicate(err) {
 		return fmt.Errorf("insert %d reservations: %w: %w", len(reservations), database.ErrRetry, err)
 	}
@@ -214,7 +224,7 @@ func writeMovements(tx *gorm.DB, movements []inventory.Movement) error {
 		arguments = append(arguments, m.ProductID, m.Kind, m.Quantity, orNull(m.SaleID), orNull(m.ActorID), m.At)
 	}
 	err := tx.Exec("INSERT INTO movements (product_id, kind, quantity, sale_id, actor_id, at) VALUES "+
-		strings.Repeat(",(?,?,?,?,?,?)", len(movements))[1:], arguments...).Error
+		database.Placeholders(len(movements), 6), arguments...).Error
 	if err != nil {
 		return fmt.Errorf("write %d movements: %w", len(movements), err)
 	}

@@ -1,0 +1,87 @@
+package mysql
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"gorm.io/gorm"
+
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/sales/internal/sale"
+)
+
+// changeSet holds the sales that a transaction has locked, with the changes to write.
+type changeSet struct {
+	sales    map[int64]*sale.Sale
+	changed  map[int64]bool
+	timeline []sale.Entry
+}
+
+// lockSales reads sales and locks their rows in the order of their ids. An id without a row
+// is not in the result.
+func lockSales(tx *gorm.DB, ids []int64) (*changeSet, error) {
+	return lock(tx, "id IN ? ORDER BY id FOR UPDATE", ids)
+}
+
+// lock reads and locks the sales of a condition with its locking clause.
+func lock(tx *gorm.DB, condition string, arguments ...any) (*changeSet, error) {
+	var rows []row
+	if err := tx.Raw("SELECT "+columns+" FROM sales WHERE "+condition, arguments...).Scan(&rows).Error; err != nil {
+		return nil, fmt.Errorf("lock sales: %w", err)
+	}
+	sales, err := toSales(rows)
+	if err != nil {
+		return nil, err
+	}
+	c := &changeSet{sales: make(map[int64]*sale.Sale, len(sales)), changed: map[int64]bool{}}
+	for _, s := range sales {
+		c.sales[s.ID] = &s
+	}
+	return c, nil
+}
+
+// change runs fn in a transaction, writes the changes that it returns, unless they are nil,
+// and calls onChange for each changed sale after the commit.
+func (s *Store) change(ctx context.Context, fn func(*outbox.Tx) (*changeSet, error)) error {
+	var changed map[int64]bool
+	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+		changed = nil // The transaction may be retried.
+		c, err := fn(tx)
+		if err != nil || c == nil {
+			return err
+		}
+		changed = c.changed
+		return c.write(tx.DB)
+	})
+	if err != nil {
+		return err
+	}
+	for id := range changed {
+		s.onChange(id)
+	}
+	return nil
+}
+
+// record adds an event to the timeline of a sale and marks the sale as changed.
+func (c *changeSet) record(saleID int64, data event.Data, at time.Time) error {
+	e, err := sale.NewEntry(saleID, data, at)
+	if err != nil {
+		return fmt.Errorf("record %s of sale %d: %w", data.EventType(), saleID, err)
+	}
+	c.timeline = append(c.timeline, e)
+	c.changed[saleID] = true
+	return nil
+}
+
+func (c *changeSet) write(tx *gorm.DB) error {
+	sales := make([]sale.Sale, 0, len(c.changed))
+	for id := range c.changed {
+		sales = append(sales, *c.sales[id])
+	}
+	if err := updateSales(tx, sales); err != nil {
+		return err
+	}
+	return insertEntries(tx, c.timeline)
+}
