@@ -21,8 +21,9 @@ func TestABurstThenTheRate(t *testing.T) {
 	l, now := at(New(10, time.Second, 3))
 	k := Key{User: 7}
 	for want := int64(2); want >= 0; want-- {
-		if d := l.Allow(k); !d.Allowed || d.Remaining != want || d.Limit != 3 {
-			t.Errorf("got %+v, want allowed with %d of 3 remaining", d, want)
+		reset := time.Duration(3-want) * 100 * time.Millisecond
+		if d := l.Allow(k); !d.Allowed || d.Remaining != want || d.Limit != 3 || d.Reset != reset {
+			t.Errorf("got %+v, want allowed with %d of 3 remaining, all after %s", d, want, reset)
 		}
 	}
 	if d := l.Allow(k); d.Allowed || d.RetryAfter != 100*time.Millisecond || d.Remaining != 0 || d.Reset != 300*time.Millisecond {
@@ -88,11 +89,33 @@ func TestManyCallersTakeBoundedMemory(t *testing.T) {
 	}
 }
 
+func TestSweepRemovesCallersWithAWholeBurst(t *testing.T) {
+	t.Parallel()
+	const interval = time.Second
+	now := int64(10 * interval)
+	s := shard{due: map[Key]int64{{User: 1}: now - 1, {User: 2}: now, {User: 3}: now + 1}}
+	s.makeRoom(now)
+	if len(s.due) != 1 || s.due[Key{User: 3}] == 0 {
+		t.Errorf("after the sweep: %v, want user 3 alone", s.due)
+	}
+	s.due[Key{User: 4}] = now
+	if s.makeRoom(now + sweepAtLeast - 1); len(s.due) != 2 {
+		t.Errorf("swept again within %s", time.Duration(sweepAtLeast))
+	}
+	if s.makeRoom(now + sweepAtLeast); len(s.due) != 0 {
+		t.Errorf("not swept after %s: %v", time.Duration(sweepAtLeast), s.due)
+	}
+}
+
 func TestHeadersAreInWholeSeconds(t *testing.T) {
 	t.Parallel()
-	var h fasthttp.ResponseHeader
-	Decision{Limit: 200, Remaining: 12, Reset: 1100 * time.Millisecond}.Set(&h)
-	if string(h.Peek("RateLimit-Limit")) != "200" || string(h.Peek("RateLimit-Remaining")) != "12" || string(h.Peek("RateLimit-Reset")) != "2" {
-		t.Errorf("got %s", h.String())
+	for reset, want := range map[time.Duration]string{
+		0: "0", time.Nanosecond: "1", time.Second: "1", 1100 * time.Millisecond: "2", 2 * time.Second: "2",
+	} {
+		var h fasthttp.ResponseHeader
+		Decision{Limit: 200, Remaining: 12, Reset: reset}.Set(&h)
+		if string(h.Peek("RateLimit-Limit")) != "200" || string(h.Peek("RateLimit-Remaining")) != "12" || string(h.Peek("RateLimit-Reset")) != want {
+			t.Errorf("reset after %s: got %s, want %s s", reset, h.String(), want)
+		}
 	}
 }

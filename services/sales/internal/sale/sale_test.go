@@ -59,6 +59,9 @@ func TestSaleLimits(t *testing.T) {
 	if _, err := sale.New(5, hundred[:100], false, "USD", now, time.Minute); err != nil {
 		t.Errorf("100 lines were rejected: %v", err)
 	}
+	if _, err := sale.New(5, []sale.Item{{ProductID: 7, Quantity: sale.MaxQuantity}}, false, "USD", now, time.Minute); err != nil {
+		t.Errorf("a quantity of %d was rejected: %v", sale.MaxQuantity, err)
+	}
 }
 
 func TestReservedSaleIsConfirmedWithItsPrices(t *testing.T) {

@@ -46,6 +46,9 @@ func TestLinesAreMergedAndOrdered(t *testing.T) {
 	if diff := cmp.Diff([]inventory.Line{{ProductID: 3, Quantity: 2}, {ProductID: 7, Quantity: 5}}, lines); diff != "" || err != nil {
 		t.Errorf("lines, error %v (-want +got):\n%s", err, diff)
 	}
+	if _, err := inventory.NewLines([]event.Item{{ProductID: 1, Quantity: inventory.MaxQuantity - 1}, {ProductID: 1, Quantity: 1}}); err != nil {
+		t.Errorf("the maximum quantity: %v", err)
+	}
 	for name, items := range map[string][]event.Item{
 		"no items":               nil,
 		"no product":             {{Quantity: 1}},
@@ -179,6 +182,29 @@ func TestManagersCannotMoveReservationsOfSales(t *testing.T) {
 		_, err := u.MoveManual(kind, 1, 3, 9)
 		if f, ok := errors.AsType[*failure.Error](err); !ok || f.Code != "insufficient_reserved" {
 			t.Errorf("%s of 3 where 2 are reserved manually and 6 for sales: got %v, want insufficient_reserved", kind, err)
+		}
+	}
+}
+
+func TestManagersMoveAllThatThereIsAndNoMore(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		kind  inventory.Kind
+		stock inventory.Stock
+		want  inventory.Stock
+	}{
+		{inventory.Reserved, inventory.Stock{ProductID: 1, Available: 5}, inventory.Stock{ProductID: 1, ReservedManual: 5}},
+		{inventory.Released, inventory.Stock{ProductID: 1, ReservedManual: 5}, inventory.Stock{ProductID: 1, Available: 5}},
+		{inventory.Removed, inventory.Stock{ProductID: 1, ReservedManual: 5}, inventory.Stock{ProductID: 1, Removed: 5}},
+	} {
+		u := inventory.Begin(now, []inventory.Stock{c.stock}, nil, nil)
+		if _, err := u.MoveManual(c.kind, 1, 6, 9); err == nil {
+			t.Errorf("6 of 5 were %s", c.kind)
+		}
+		got, err := u.MoveManual(c.kind, 1, 5, 9)
+		c.want.UpdatedAt = now
+		if diff := cmp.Diff(c.want, got); diff != "" || err != nil {
+			t.Errorf("5 of 5 are %s, error %v (-want +got):\n%s", c.kind, err, diff)
 		}
 	}
 }
