@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/sethvargo/go-retry"
 
 	"ecommerce-stack.dev/services/event"
 )
@@ -66,7 +66,7 @@ func redact(err error) error {
 // RunWithReconnect calls session in a loop until ctx is done. Between two calls it waits
 // for 100 ms to 3 s with jitter, longer after each session that failed soon.
 func RunWithReconnect(ctx context.Context, log *slog.Logger, session func(context.Context) error) {
-	backoff := minReconnectBackoff
+	backoff := newBackoff(minReconnectBackoff, maxReconnectBackoff)
 	for ctx.Err() == nil {
 		began := time.Now()
 		err := session(ctx)
@@ -74,14 +74,20 @@ func RunWithReconnect(ctx context.Context, log *slog.Logger, session func(contex
 			return
 		}
 		if time.Since(began) > maxReconnectBackoff {
-			backoff = minReconnectBackoff
+			backoff = newBackoff(minReconnectBackoff, maxReconnectBackoff)
 		}
-		log.WarnContext(ctx, "broker connection lost, reconnecting", "error", err, "backoff", backoff.String())
-		if !sleep(ctx, backoff/2+rand.N(backoff/2)) {
+		wait, _ := backoff.Next()
+		log.WarnContext(ctx, "broker connection lost, reconnecting", "error", err, "backoff", wait.String())
+		if !sleep(ctx, wait) {
 			return
 		}
-		backoff = min(2*backoff, maxReconnectBackoff)
 	}
+}
+
+// newBackoff returns a back-off that doubles from minimum to maximum, with a jitter of 50 %.
+// It never stops.
+func newBackoff(minimum, maximum time.Duration) retry.Backoff {
+	return retry.WithJitterPercent(50, retry.WithCappedDuration(maximum, retry.NewExponential(minimum)))
 }
 
 // sleep waits for d. It reports false when ctx is done before.

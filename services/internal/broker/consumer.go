@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"runtime/debug"
 	"time"
 
@@ -198,7 +197,7 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery) error {
 		envelopes[i] = it.envelope
 	}
 	c.metrics.batch.Observe(float64(len(parsed)))
-	backoff := minRetryBackoff
+	backoff := newBackoff(minRetryBackoff, maxRetryBackoff)
 	for attempt := 1; ; attempt++ {
 		err := c.callHandler(ctx, envelopes)
 		switch {
@@ -216,10 +215,9 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery) error {
 		case errors.Is(err, ErrPoison) || errors.Is(err, event.ErrInvalid) || attempt >= c.settings.MaxAttempts:
 			return c.reject(ctx, parsed[0].delivery, err)
 		}
-		if !sleep(ctx, backoff/2+rand.N(backoff/2)) {
+		if wait, _ := backoff.Next(); !sleep(ctx, wait) {
 			return ctx.Err()
 		}
-		backoff = min(2*backoff, maxRetryBackoff)
 	}
 }
 

@@ -5,10 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
+	"github.com/sethvargo/go-retry"
 
 	"ecommerce-stack.dev/services/event"
 )
@@ -83,15 +83,13 @@ func (c *DeadLetterCollector) collect(ctx context.Context, queue string, deliver
 
 // storeWithRetry stores a dead letter, and retries after transient errors.
 func (c *DeadLetterCollector) storeWithRetry(ctx context.Context, l event.DeadLetter) error {
-	for backoff := minRetryBackoff; ; backoff = min(2*backoff, maxRetryBackoff) {
+	return retry.Do(ctx, newBackoff(minRetryBackoff, maxRetryBackoff), func(ctx context.Context) error {
 		err := c.store(ctx, l)
-		if err == nil || c.IsTransient == nil || !c.IsTransient(err) {
-			return err
+		if c.IsTransient != nil && c.IsTransient(err) {
+			return retry.RetryableError(err)
 		}
-		if !sleep(ctx, backoff/2+rand.N(backoff/2)) {
-			return ctx.Err()
-		}
-	}
+		return err
+	})
 }
 
 func (c *DeadLetterCollector) store(ctx context.Context, l event.DeadLetter) error {

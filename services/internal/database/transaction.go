@@ -5,9 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
+	"github.com/sethvargo/go-retry"
 	"gorm.io/gorm"
 
 	"ecommerce-stack.dev/services/internal/failure"
@@ -35,31 +35,32 @@ var ErrRetry = errors.New("another transaction wrote the same rows")
 // context.DeadlineExceeded, it was rolled back. Only a COMMIT that was sent before the
 // deadline may be executed after it.
 func Transact(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) error {
-	backoff := initialBackoff
-	for attempt := 1; ; attempt++ {
+	backoff := retry.WithMaxRetries(maxAttempts-1, retry.WithFullJitter(retry.NewExponential(initialBackoff)))
+	err := retry.Do(ctx, backoff, func(ctx context.Context) error {
 		err := db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 			if err := fn(tx); err != nil {
 				return err
 			}
 			return checkDeadline(ctx)
 		})
-		if ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || IsUnavailable(err)) {
+		switch {
+		case ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || IsUnavailable(err)):
 			return ctx.Err() // database/sql rolled back, and closed the connection of a running statement.
+		case isRetryable(err):
+			return retry.RetryableError(err)
 		}
-		if err == nil || !IsConflict(err) && !errors.Is(err, ErrRetry) {
-			return Classify(err)
-		}
-		if attempt == maxAttempts {
-			return failure.Unavailable(retryAfter, fmt.Errorf("transaction conflicted %d times: %w", maxAttempts, err))
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(rand.N(backoff)):
-		}
-		backoff *= 2
+		return err
+	})
+	switch {
+	case isRetryable(err):
+		return failure.Unavailable(retryAfter, fmt.Errorf("transaction conflicted %d times: %w", maxAttempts, err))
+	case err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		return err
 	}
+	return Classify(err)
 }
+
+func isRetryable(err error) bool { return IsConflict(err) || errors.Is(err, ErrRetry) }
 
 // checkDeadline returns context.DeadlineExceeded after the deadline of ctx. database/sql
 // relies on the timer of ctx, which may fire late in a process that was suspended.
