@@ -182,18 +182,17 @@ func (o *Outbox) Run(ctx context.Context) {
 
 // runDispatcher publishes committed events from memory.
 func (o *Outbox) runDispatcher(ctx context.Context) {
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
-			defer cancel()
-			for len(o.committed) > 0 && ctx.Err() == nil {
-				o.publish(ctx, o.fillBatch(nil))
-			}
-			return
 		case m := <-o.committed:
 			o.publish(ctx, o.fillBatch([]broker.Message{m}))
 		}
+	}
+	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
+	for len(o.committed) > 0 && flush.Err() == nil {
+		o.publish(flush, o.fillBatch(nil))
 	}
 }
 

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"gorm.io/gorm"
 
 	"ecommerce-stack.dev/hack/testenv"
@@ -20,27 +22,42 @@ import (
 	"ecommerce-stack.dev/services/internal/inbox"
 )
 
-// fakeBroker confirms all messages, or none while it is unavailable.
+// fakeBroker confirms the messages of a batch except those that refuse selects, for which it
+// returns err.
 type fakeBroker struct {
-	mu          sync.Mutex
-	unavailable bool
-	published   []string
-	batches     chan struct{}
+	mu        sync.Mutex
+	refuse    func(broker.Message) bool
+	err       error
+	published []string
+	sizes     []int         // of the batches
+	batches   chan struct{} // receives a value for each confirmed batch
 }
 
 var errUnavailable = errors.New("the broker is unavailable")
 
-func (f *fakeBroker) Publish(_ context.Context, batch []broker.Message) ([]broker.Message, error) {
+func all(broker.Message) bool { return true }
+
+func (f *fakeBroker) Publish(ctx context.Context, batch []broker.Message) ([]broker.Message, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.unavailable {
-		return nil, errUnavailable
+	f.sizes = append(f.sizes, len(batch))
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
+	var confirmed []broker.Message
 	for _, m := range batch {
-		f.published = append(f.published, m.Correlation)
+		if f.refuse == nil || !f.refuse(m) {
+			confirmed = append(confirmed, m)
+			f.published = append(f.published, m.Correlation)
+		}
 	}
-	f.batches <- struct{}{}
-	return batch, nil
+	if len(confirmed) > 0 {
+		f.batches <- struct{}{}
+	}
+	if len(confirmed) < len(batch) {
+		return confirmed, f.err
+	}
+	return confirmed, nil
 }
 
 func open(t *testing.T) *gorm.DB {
@@ -169,19 +186,130 @@ func TestMalformedRowDoesNotBlockOthers(t *testing.T) {
 func TestRowsStayWhileBrokerIsUnavailable(t *testing.T) {
 	t.Parallel()
 	o, b, db := newOutbox(t)
-	b.unavailable = true
+	b.refuse, b.err = all, errUnavailable
 	publish(t, o, 1)
 	run(t, o)
 	b.mu.Lock()
 	if n := count(t, db, "outbox"); n != 1 {
 		t.Errorf("%d rows, want 1", n)
 	}
-	b.unavailable = false
+	b.refuse = nil
 	b.mu.Unlock()
 	select {
 	case <-b.batches:
 	case <-time.After(30 * time.Second):
 		t.Fatal("not published within 30 s after the broker became available")
+	}
+}
+
+func TestUnconfirmedEventsStayInTheOutbox(t *testing.T) {
+	t.Parallel()
+	for source, publishAll := range map[string]func(*Outbox, *fakeBroker){
+		"dispatcher": func(o *Outbox, b *fakeBroker) { stop := run(t, o); <-b.batches; stop() },
+		"relay": func(o *Outbox, _ *fakeBroker) {
+			if err := o.Relay(t.Context()); err != nil {
+				t.Errorf("unroutable events are an error: %v", err)
+			}
+		},
+	} {
+		o, b, db := newOutbox(t)
+		if source == "dispatcher" {
+			o.relayAge = time.Hour
+		}
+		b.refuse, b.err = func(m broker.Message) bool { return m.Correlation == "2" }, broker.ErrUnroutable
+		publish(t, o, 1, 2, 3)
+		publishAll(o, b)
+		if n := count(t, db, "outbox"); n != 1 || len(b.published) != 2 {
+			t.Errorf("%s: %d rows left, published %v; want the unconfirmed one left", source, n, b.published)
+		}
+		if n := testutil.ToFloat64(o.published.WithLabelValues(source)); n != 2 {
+			t.Errorf("%s: %.0f events counted, want 2", source, n)
+		}
+	}
+}
+
+func TestUnroutableEventsDoNotBlockTheRelay(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	for id := range int64(relayBatchSize + 10) {
+		publish(t, o, id+1)
+	}
+	tried := 0
+	b.refuse, b.err = func(broker.Message) bool { tried++; return tried <= relayBatchSize }, broker.ErrUnroutable
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if err := o.Relay(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(t, db, "outbox"); n != relayBatchSize || len(b.published) != 10 {
+		t.Errorf("%d rows left, %d published; want %d and 10", n, len(b.published), relayBatchSize)
+	}
+}
+
+func TestRelayStopsWhileBrokerIsUnavailable(t *testing.T) {
+	t.Parallel()
+	o, b, _ := newOutbox(t)
+	for id := range int64(relayBatchSize + 10) {
+		publish(t, o, id+1)
+	}
+	b.refuse, b.err = all, errUnavailable
+	if err := o.Relay(t.Context()); !errors.Is(err, errUnavailable) {
+		t.Errorf("error %v, want %v", err, errUnavailable)
+	}
+	if len(b.sizes) != 1 {
+		t.Errorf("%d batches were tried, want 1", len(b.sizes))
+	}
+}
+
+func TestRelaySkipsRowsOfAnotherReplica(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	publish(t, o, 1)
+	publish(t, o, 2)
+	other := db.Begin()
+	t.Cleanup(func() { other.Rollback() })
+	if err := other.Exec("SELECT event_id FROM outbox ORDER BY event_id LIMIT 1 FOR UPDATE").Error; err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := o.Relay(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.published) != 1 || b.published[0] != "2" {
+		t.Errorf("published %v, want only the event whose row is not locked", b.published)
+	}
+}
+
+func TestDispatcherPublishesInBatches(t *testing.T) {
+	t.Parallel()
+	o, b, _ := newOutbox(t)
+	o.relayAge = time.Hour
+	const events = 2*broker.MaxBatch + 1
+	ids := make([]int64, events)
+	for i := range ids {
+		ids[i] = int64(i + 1)
+	}
+	publish(t, o, ids...)
+	stop := run(t, o)
+	for range 3 {
+		<-b.batches
+	}
+	stop()
+	if want := []int{broker.MaxBatch, broker.MaxBatch, 1}; !slices.Equal(b.sizes, want) {
+		t.Errorf("batches of %v events, want %v", b.sizes, want)
+	}
+}
+
+func TestStoppingDispatcherPublishesCommittedEvents(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	publish(t, o, 1, 2, 3)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	o.Run(ctx)
+	if n := count(t, db, "outbox"); n != 0 || len(b.published) != 3 {
+		t.Errorf("%d rows left, published %v; want all published", n, b.published)
 	}
 }
 
