@@ -36,7 +36,7 @@ func (g *Gateway) findRoute(r *Request) error {
 	r.route, r.allow = m.Route, m.Allow
 	switch {
 	case !known:
-		r.refusal = problem.NotFound("Nothing is at this path.")
+		r.refusal = problem.New(http.StatusNotFound, "", "Path not found.")
 	case m.Route == nil && !r.Request.Header.IsOptions():
 		r.refusal = methodNotAllowed(m.Allow)
 	case r.Request.Header.ContentLength() > MaxBody:

@@ -89,7 +89,7 @@ func PositionOf(p Product, s Sort) Position {
 
 // Refusals.
 var (
-	ErrNotFound = failure.NotFound("product_not_found", "There is no such product.")
+	ErrNotFound = failure.NotFound("product_not_found", "Product not found.")
 	ErrStale    = failure.Stale("stale_version", "The product has changed since it was read. Read it again.")
 )
 

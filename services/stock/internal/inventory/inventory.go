@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/services/internal/failure"
+	"ecommerce-stack.dev/services/stock/internal/catalogue"
 )
 
 // MaxQuantity is the largest quantity of one movement.
@@ -93,5 +94,5 @@ var (
 	ErrInsufficientStock    = failure.Conflict("insufficient_stock", "There is not enough available.")
 	ErrInsufficientReserved = failure.Conflict("insufficient_reserved",
 		"There is not enough reserved by hand; what sales hold cannot be taken.")
-	ErrUnknownProduct = failure.NotFound("product_not_found", "There is no such product.")
+	ErrUnknownProduct = catalogue.ErrNotFound
 )
