@@ -105,12 +105,12 @@ func register(api huma.API) {
 			return &made{Body: thingOut{Name: in.Body.Name, Price: in.Body.Price.Amount}}, nil
 		})
 	huma.Register(api, authn.Public(huma.Operation{Method: "GET", Path: "/things", OperationID: "list"}),
-		func(_ context.Context, in *page.Query) (*struct{ Body page.Of[thingOut] }, error) {
+		func(_ context.Context, in *page.Query) (*struct{ Body page.Page[thingOut] }, error) {
 			if _, _, err := page.Decode[int64]("things", in.Cursor); err != nil {
 				return nil, err
 			}
 			p, err := page.Cut(make([]thingOut, 0), in.Limit, "things", func(thingOut) int64 { return 1 })
-			return &struct{ Body page.Of[thingOut] }{p}, err
+			return &struct{ Body page.Page[thingOut] }{p}, err
 		})
 	huma.Register(api, authn.Require(huma.Operation{Method: "GET", Path: "/things/{id}", OperationID: "get"}),
 		func(ctx context.Context, in *struct {

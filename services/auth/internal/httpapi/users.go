@@ -79,7 +79,7 @@ func (a *API) change(ctx context.Context, in *userChangeRequest) (*userResponse,
 
 const usersCursor = "users:id"
 
-type usersResponse struct{ Body page.Of[user] }
+type usersResponse struct{ Body page.Page[user] }
 
 func (a *API) list(ctx context.Context, in *page.Query) (*usersResponse, error) {
 	after, _, err := page.Decode[int64](usersCursor, in.Cursor)

@@ -54,7 +54,7 @@ type listAllSales struct {
 	CustomerID int64  `query:"customerId" minimum:"1" doc:"Only sales of this client" example:"5"`
 }
 
-func (a *API) listAll(ctx context.Context, in *listAllSales) (*answer[page.Of[saleBody]], error) {
+func (a *API) listAll(ctx context.Context, in *listAllSales) (*answer[page.Page[saleBody]], error) {
 	kind := fmt.Sprintf("admin.sales.%s.%d", in.Status, in.CustomerID)
 	before, _, err := page.Decode[int64](kind, in.Cursor)
 	if err != nil {
@@ -93,7 +93,7 @@ func letterOf(l deadletter.Letter) letterBody {
 
 func printable(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-func (a *API) listLetters(ctx context.Context, in *page.Query) (*answer[page.Of[letterBody]], error) {
+func (a *API) listLetters(ctx context.Context, in *page.Query) (*answer[page.Page[letterBody]], error) {
 	const kind = "dead-letters"
 	before, _, err := page.Decode[int64](kind, in.Cursor)
 	if err != nil {
@@ -104,7 +104,7 @@ func (a *API) listLetters(ctx context.Context, in *page.Query) (*answer[page.Of[
 		return nil, err
 	}
 	cut, err := page.Cut(letters, in.Limit, kind, func(l deadletter.Letter) int64 { return l.ID })
-	return &answer[page.Of[letterBody]]{page.Map(cut, letterOf)}, err
+	return &answer[page.Page[letterBody]]{page.Map(cut, letterOf)}, err
 }
 
 // OfLetter is embedded in inputs; huma passes over types that are not exported.

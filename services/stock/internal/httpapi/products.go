@@ -91,7 +91,7 @@ type listProducts struct {
 type productPage struct {
 	Status int
 	ETag   string `header:"ETag" doc:"Version of what was answered" example:"\"3\""`
-	Body   *page.Of[product]
+	Body   *page.Page[product]
 }
 
 func (a *API) registerProducts(api huma.API) {
