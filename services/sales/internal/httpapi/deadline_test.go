@@ -67,9 +67,9 @@ func (d desk) inFlight(t *testing.T) float64 {
 }
 
 // begin sends a request and returns where its response will be.
-func (d desk) begin(t *testing.T, method, path, bearer, body string, header ...string) <-chan servertest.Answer {
+func (d desk) begin(t *testing.T, method, path, bearer, body string, header ...string) <-chan servertest.Response {
 	t.Helper()
-	done := make(chan servertest.Answer, 1)
+	done := make(chan servertest.Response, 1)
 	go func() { done <- d.Call(t, method, path, bearer, body, header...) }()
 	return done
 }
@@ -113,7 +113,7 @@ func TestOrderWhoseTransactionIsTooSlowIsNotPlacedAndOthersAre(t *testing.T) {
 	inTime := d.begin(t, "POST", "/sales", d.bob, order, key, "fast")
 	eventually(t, "all orders are in flight", func() bool { return d.inFlight(t) == 4 })
 	others.Rollback()
-	for _, placed := range []<-chan servertest.Answer{first, second} {
+	for _, placed := range []<-chan servertest.Response{first, second} {
 		if a := <-placed; a.Status != 202 {
 			t.Errorf("an order without a deadline: %d %s, want 202", a.Status, a.Body)
 		}

@@ -365,7 +365,7 @@ func TestARepeatOfARequestThatWaitsIsToldSo(t *testing.T) {
 	t.Parallel()
 	d := open(t)
 	header := []string{"Idempotency-Key", "k", "Prefer", "wait=30"}
-	first := make(chan servertest.Answer)
+	first := make(chan servertest.Response)
 	go func() { first <- d.Call(t, "POST", "/sales", d.ann, order, header...) }()
 	id := d.firstSale(t)
 	if a := d.Call(t, "POST", "/sales", d.ann, order, header...); a.Status != 409 || a.Code() != "idempotency_in_progress" {
@@ -529,7 +529,7 @@ func TestAnswersAreForgottenAfterADay(t *testing.T) {
 func TestPreferWaitAnswersTheDecidedSale(t *testing.T) {
 	t.Parallel()
 	d := open(t)
-	done := make(chan servertest.Answer)
+	done := make(chan servertest.Response)
 	go func() { done <- d.Call(t, "POST", "/sales", d.ann, order, "Prefer", "wait=30", "Idempotency-Key", "k") }()
 	d.hear(t, reserved(d.firstSale(t)))
 	a := <-done

@@ -105,7 +105,7 @@ func TestProductLifecycle(t *testing.T) {
 	if a := s.Call(t, "DELETE", path, s.manager, ""); a.Status != 204 {
 		t.Errorf("delete: %d %s, want 204", a.Status, a.Body)
 	}
-	for _, again := range []servertest.Answer{
+	for _, again := range []servertest.Response{
 		s.Call(t, "GET", path, "", ""), s.Call(t, "DELETE", path, s.manager, ""), s.Call(t, "PUT", "/products", s.manager, change),
 	} {
 		if again.Status != 404 || again.Code() != "product_not_found" {
