@@ -54,7 +54,7 @@ func TestDelayDoublesUpToAMinute(t *testing.T) {
 			t.Errorf("after %d failures: delay %s, want %s", i+1, got, want)
 		}
 	}
-	if later := now.Add(attemptsResetAfter + time.Second); c.AddFailure(a, later).Failures != 1 {
+	if later := now.Add(AttemptsTTL + time.Second); c.AddFailure(a, later).Failures != 1 {
 		t.Error("the count is not reset after an hour")
 	}
 }

@@ -35,19 +35,18 @@ import (
 // Rejected attempts neither count nor extend a delay. A login does not refill the shared
 // allowance, because each login of the owner would give an attacker 100 more guesses.
 const (
-	undelayedFailures  = 5
-	minDelay           = time.Second
-	maxDelay           = time.Minute
-	attemptsResetAfter = time.Hour
+	firstDelayedFailure = 5
+	minDelay            = time.Second
+	maxDelay            = time.Minute
 
 	sharedAllowance      = 100
-	sharedRefillInterval = 15 * time.Second // the allowance is full again well before attemptsResetAfter
+	sharedRefillInterval = 15 * time.Second // the allowance is full again well before AttemptsTTL
 )
 
-// AttemptsTTL is the time after its last failure in which a count has an effect. Each failure
+// AttemptsTTL is the time after its last failure for which a count has an effect. Each failure
 // writes at most two rows and costs one bcrypt comparison, and the gateway limits the logins per
 // address, which bounds the number of rows.
-const AttemptsTTL = attemptsResetAfter
+const AttemptsTTL = time.Hour
 
 // Attempts is a count of failed logins. Emails without an account are counted like others, so
 // that responses do not reveal which emails have one.
@@ -94,7 +93,7 @@ func counterKey(kind, client, email string) [sha256.Size]byte {
 
 // AddFailure returns a after one more failure.
 func (c Counter) AddFailure(a Attempts, now time.Time) Attempts {
-	if now.Sub(a.LastFailure) > attemptsResetAfter {
+	if now.Sub(a.LastFailure) > AttemptsTTL {
 		a = Attempts{}
 	}
 	a.Failures++
@@ -107,8 +106,8 @@ func (c Counter) AddFailure(a Attempts, now time.Time) Attempts {
 			a.BlockedUntil = full
 		}
 		a.BlockedUntil = a.BlockedUntil.Add(sharedRefillInterval)
-	case a.Failures >= undelayedFailures:
-		a.BlockedUntil = now.Add(min(maxDelay, minDelay<<min(a.Failures-undelayedFailures, 6)))
+	case a.Failures >= firstDelayedFailure:
+		a.BlockedUntil = now.Add(min(maxDelay, minDelay<<min(a.Failures-firstDelayedFailure, 6)))
 	}
 	return a
 }

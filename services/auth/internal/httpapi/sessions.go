@@ -30,7 +30,8 @@ func noContent(op huma.Operation) huma.Operation {
 	return op
 }
 
-// loginRequest has no rules for the form of credentials: invalid ones are wrong like any others.
+// loginRequest has no rules for the form of credentials: malformed ones get the same error as wrong
+// ones.
 type loginRequest struct {
 	Device string `cookie:"device" maxLength:"512" doc:"The cookie of an earlier login to this account" example:"AQRYlIRScISs2Hp_7PE-_h4AAAAAawLAwmvPWF-G_rsnTi5g_8_GD43xnh5_sYpSJsHDhDYjAyJQ"`
 	client netip.Addr
