@@ -48,7 +48,7 @@ type Problem struct {
 	TraceID  string       `json:"traceId,omitempty" doc:"Trace of the request, to quote in a report" example:"0af7651916cd43dd8448eb211c80319c"`
 	Errors   []FieldError `json:"errors,omitempty" doc:"The invalid values"`
 
-	extra   map[string]any
+	extra   map[string]any // extension members (RFC 9457, section 3.2), which have other names than the above
 	headers http.Header
 	cause   error
 }
@@ -86,16 +86,6 @@ func (p *Problem) WithHeader(name, value string) *Problem {
 		p.headers = http.Header{}
 	}
 	p.headers.Set(name, value)
-	return p
-}
-
-// With sets an extension member (RFC 9457, section 3.2), and returns p. The name must not be
-// that of another member of a Problem.
-func (p *Problem) With(name string, value any) *Problem {
-	if p.extra == nil {
-		p.extra = map[string]any{}
-	}
-	p.extra[name] = value
 	return p
 }
 

@@ -61,7 +61,7 @@ type user struct {
 	ID        int64      `json:"id" doc:"Id of the user" example:"7"`
 	Username  string     `json:"username" doc:"Display name, which is not unique" example:"Ada"`
 	Email     string     `json:"email" doc:"Email for logins, in lower case" example:"ada@example.com"`
-	Role      authn.Role `json:"role" enum:"Client,Manager" doc:"Clients place orders; managers manage the catalogue, the stock and the accounts"`
+	Role      authn.Role `json:"role" enum:"Client,Manager" doc:"Clients place orders; managers manage the catalog, the stock and the accounts"`
 	Disabled  bool       `json:"disabled" doc:"Whether the user cannot log in or refresh" example:"false"`
 	CreatedAt time.Time  `json:"createdAt" doc:"Time at which the account was created"`
 }
