@@ -45,7 +45,7 @@ type Problem struct {
 	Detail   string       `json:"detail,omitempty" doc:"What is wrong with this request" example:"Product 7 does not exist."`
 	Instance string       `json:"instance,omitempty" doc:"Path of the request" example:"/products/7"`
 	Code     string       `json:"code" doc:"Stable name of the kind of problem, for programs" example:"not_found"`
-	TraceID  string       `json:"traceId,omitempty" doc:"Trace of the request, to quote in a report" example:"0af7651916cd43dd8448eb211c80319c"`
+	TraceID  string       `json:"traceId,omitempty" doc:"Trace of the request, to include in a report" example:"0af7651916cd43dd8448eb211c80319c"`
 	Errors   []FieldError `json:"errors,omitempty" doc:"The invalid values"`
 
 	extra   map[string]any // extension members (RFC 9457, section 3.2), which have other names than the above
@@ -204,9 +204,9 @@ func From(err error) *Problem {
 	case errors.Is(err, context.DeadlineExceeded):
 		p = New(http.StatusServiceUnavailable, "timeout", "The request timed out. Retry later.").withRetryAfter(time.Second)
 	case errors.Is(err, context.Canceled):
-		p = New(statusClientClosedRequest, "canceled", "The client closed the connection before the response.")
+		p = New(statusClientClosedRequest, "canceled", "The client closed the request.")
 	default:
-		p = New(http.StatusInternalServerError, "", "Internal error. Quote the traceId when you report it.")
+		p = New(http.StatusInternalServerError, "", "An internal error occurred. Include the traceId when you report it.")
 	}
 	p.cause = err
 	return p

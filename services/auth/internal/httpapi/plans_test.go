@@ -9,9 +9,9 @@ import (
 	"ecommerce-stack.dev/services/internal/page"
 )
 
-// manyRows fills the tables as those of a service that has run for a long time: some tokens and
+// inserts fill the tables as those of a service that has run for a long time: some tokens and
 // counts have expired, and each user has several sessions.
-var manyRows = []string{
+var inserts = []string{
 	`INSERT INTO users (username, email, password_hash, role, created_at)
 		SELECT 'Ada', CONCAT('ada', n, '@example.org'), REPEAT('x', 60), 'Client', NOW(6) FROM numbers`,
 	`INSERT INTO refresh_tokens (hash, family, user_id, expires_at, used)
@@ -20,10 +20,10 @@ var manyRows = []string{
 		SELECT UNHEX(SHA2(n, 256)), 3, NOW(6) - INTERVAL IF(n % 100 = 0, 2, 0) HOUR, NOW(6) FROM numbers`,
 }
 
-func TestNoStatementScansGrowingTable(t *testing.T) {
+func TestStatementsDoNotScanGrowingTables(t *testing.T) {
 	t.Parallel()
 	a := start(t)
-	recorder := databasetest.Record(t, a.db, manyRows...)
+	recorder := databasetest.Record(t, a.db, inserts...)
 	recorded := httptest.NewServer(recorder.Handler(t, a.handler))
 	t.Cleanup(recorded.Close)
 	a.url = recorded.URL
