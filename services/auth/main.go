@@ -1,7 +1,7 @@
-// Command auth keeps the accounts of the store: it answers the REST contract under
-// /auth and signs the tokens that every service verifies.
+// Command auth implements the auth service: the accounts of users, their sessions, and the tokens
+// that all services verify. It serves the REST API under /auth.
 //
-// Usage: auth [serve | migrate | openapi]. The settings are environment variables; see
+// Usage: auth [serve | migrate | openapi]. Settings are environment variables; see
 // docs/contracts.md.
 package main
 
@@ -32,8 +32,8 @@ const (
 	title = "Auth: accounts and sessions"
 )
 
-// sweepInterval is how often what has no effect any more is deleted.
-const sweepInterval = 10 * time.Minute
+// cleanupInterval is the time between deletions of expired tokens and counts.
+const cleanupInterval = 10 * time.Minute
 
 type settings struct {
 	Server          lifecycle.Config
@@ -49,19 +49,19 @@ type settings struct {
 
 // Check implements config.Checker.
 func (s settings) Check() error {
-	var wrong []error
-	for rule, broken := range map[string]bool{
+	var errs []error
+	for violation, found := range map[string]bool{
 		fmt.Sprintf("BCRYPT_COST is not from %d to %d", password.MinCost, password.MaxCost): s.BcryptCost < password.MinCost || s.BcryptCost > password.MaxCost,
-		"HASH_CONCURRENCY is negative":                       s.HashConcurrency < 0,
-		"ACCESS_TOKEN_TTL is not positive":                   s.Signing.TTL <= 0,
-		"REFRESH_TOKEN_TTL is not positive":                  s.RefreshTTL <= 0,
-		"MANAGER_EMAIL and MANAGER_PASSWORD belong together": (s.ManagerEmail == "") != (s.ManagerPassword == ""),
+		"HASH_CONCURRENCY is negative":                          s.HashConcurrency < 0,
+		"ACCESS_TOKEN_TTL is not positive":                      s.Signing.TTL <= 0,
+		"REFRESH_TOKEN_TTL is not positive":                     s.RefreshTTL <= 0,
+		"only one of MANAGER_EMAIL and MANAGER_PASSWORD is set": (s.ManagerEmail == "") != (s.ManagerPassword == ""),
 	} {
-		if broken {
-			wrong = append(wrong, errors.New(rule))
+		if found {
+			errs = append(errs, errors.New(violation))
 		}
 	}
-	return errors.Join(wrong...)
+	return errors.Join(errs...)
 }
 
 func main() {
@@ -113,7 +113,7 @@ func serve(ctx context.Context) error {
 	}
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	srv.Background("signing key", func(ctx context.Context) { signer.Watch(ctx, log) })
-	srv.Every(sweepInterval, "sweep", func(ctx context.Context) error { return accounts.Store.Sweep(ctx, database.Now()) })
+	srv.Every(cleanupInterval, "delete expired", func(ctx context.Context) error { return accounts.Store.DeleteExpired(ctx, database.Now()) })
 	srv.OnStop("database", func(context.Context) error { return database.Close(db) })
 	return srv.Run(ctx)
 }

@@ -12,36 +12,35 @@ import (
 )
 
 const (
-	// firstTry bounds how long the start waits for the first Manager's account.
-	firstTry = 10 * time.Second
-	// tryAgain is the pause between tries while the database is away.
-	tryAgain = time.Second
+	// initialTimeout bounds how long the start of the process waits for the account.
+	initialTimeout = 10 * time.Second
+	// retryInterval is the time between attempts while the database is unavailable.
+	retryInterval = time.Second
 )
 
-// ensureManager makes the first Manager before the first request is taken. While the
-// database is away it goes on beside the requests; any other error is one of the
-// settings and ends the start. When ctx ends it gives up without an error: a stop is
-// no failure.
+// ensureManager calls ensure, which creates the first Manager, before the first request is
+// accepted. While the database is unavailable it continues in the background; any other error is
+// caused by the settings, and is returned. It returns nil when ctx ends.
 func ensureManager(ctx context.Context, srv *server.Server, log *slog.Logger, ensure func(context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, firstTry)
+	limited, cancel := context.WithTimeout(ctx, initialTimeout)
 	defer cancel()
 	err := ensure(limited)
 	if err == nil || ctx.Err() != nil {
 		return nil
 	}
-	if !passing(err) {
-		return fmt.Errorf("make the account of MANAGER_EMAIL: %w", err)
+	if !isTransient(err) {
+		return fmt.Errorf("create the account of MANAGER_EMAIL: %w", err)
 	}
-	log.WarnContext(ctx, "the first manager's account is not made yet", "error", err)
+	log.WarnContext(ctx, "creating the first manager failed, retrying", "error", err)
 	srv.Background("first manager", func(ctx context.Context) {
-		tick := time.NewTicker(tryAgain)
+		tick := time.NewTicker(retryInterval)
 		defer tick.Stop()
 		for err := err; err != nil; err = ensure(ctx) {
 			if ctx.Err() != nil {
 				return
 			}
-			if !passing(err) {
-				log.ErrorContext(ctx, "the first manager's account cannot be made", "error", err)
+			if !isTransient(err) {
+				log.ErrorContext(ctx, "creating the first manager failed", "error", err)
 				return
 			}
 			select {
@@ -54,6 +53,7 @@ func ensureManager(ctx context.Context, srv *server.Server, log *slog.Logger, en
 	return nil
 }
 
-func passing(err error) bool {
+// isTransient reports whether the attempt may succeed later.
+func isTransient(err error) bool {
 	return failure.KindOf(err) == failure.KindUnavailable || errors.Is(err, context.DeadlineExceeded)
 }

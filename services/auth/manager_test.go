@@ -19,9 +19,9 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-func TestAStopWhileTheDatabaseIsAwayIsACleanEnd(t *testing.T) {
+func TestStopWhileDatabaseIsUnavailableIsClean(t *testing.T) {
 	keys := authntest.New(t)
-	database, err := net.Listen("tcp", "127.0.0.1:0") // takes connections and says nothing
+	database, err := net.Listen("tcp", "127.0.0.1:0") // accepts connections and sends nothing
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestAStopWhileTheDatabaseIsAwayIsACleanEnd(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
-		if _, err := database.Accept(); err == nil { // the first Manager is being made
+		if _, err := database.Accept(); err == nil { // ensureManager is running
 			stop()
 		}
 	}()
@@ -56,60 +56,60 @@ func newServer(t *testing.T) (*server.Server, *slog.Logger, *bytes.Buffer) {
 	}), log, &out
 }
 
-var errAway = failure.Unavailable(time.Second, errors.New("away"))
+var errUnavailable = failure.Unavailable(time.Second, errors.New("connection refused"))
 
-func TestAWrongManagerEndsTheStart(t *testing.T) {
+func TestInvalidManagerSettingsFailStart(t *testing.T) {
 	t.Parallel()
 	srv, log, _ := newServer(t)
-	wrong := failure.Invalid("body.password", "is too common")
+	wrong := failure.Invalid("body.password", "expected another password")
 	if err := ensureManager(t.Context(), srv, log, func(context.Context) error { return wrong }); !errors.Is(err, wrong) {
 		t.Errorf("got %v, want %v", err, wrong)
 	}
 }
 
-func TestTheManagerIsMadeWhenTheDatabaseComesBack(t *testing.T) {
+func TestManagerIsCreatedOnceDatabaseIsAvailable(t *testing.T) {
 	t.Parallel()
 	srv, log, _ := newServer(t)
-	made, calls := make(chan struct{}), 0
+	created, calls := make(chan struct{}), 0
 	err := ensureManager(t.Context(), srv, log, func(context.Context) error {
 		if calls++; calls < 3 {
-			return errAway
+			return errUnavailable
 		}
-		close(made)
+		close(created)
 		return nil
 	})
 	if err != nil {
-		t.Fatalf("while the database is away: got %v", err)
+		t.Fatalf("while the database is unavailable: got %v", err)
 	}
 	select {
-	case <-made:
+	case <-created:
 	case <-time.After(10 * time.Second):
-		t.Error("the manager was not made")
+		t.Error("the manager was not created")
 	}
 }
 
-func TestAStopIsNoErrorOfTheManagersAccount(t *testing.T) {
+func TestStopWhileCreatingManagerIsNoError(t *testing.T) {
 	t.Parallel()
-	for stopped := range 2 { // in the first try, or in a later one
+	for stopped := range 2 { // in the first attempt, or in a later one
 		srv, log, out := newServer(t)
 		ctx, stop := context.WithCancel(t.Context())
 		calls := 0
 		err := ensureManager(ctx, srv, log, func(ctx context.Context) error {
 			if calls++; calls <= stopped {
-				return errAway
+				return errUnavailable
 			}
 			stop()
 			<-ctx.Done()
 			return ctx.Err()
 		})
 		if err != nil {
-			t.Errorf("a stop in try %d: got %v, want none", stopped+1, err)
+			t.Errorf("a stop in attempt %d: got %v, want none", stopped+1, err)
 		}
 		if err := srv.Run(ctx); err != nil {
-			t.Errorf("a stop in try %d: the server ended with %v", stopped+1, err)
+			t.Errorf("a stop in attempt %d: the server ended with %v", stopped+1, err)
 		}
 		if strings.Contains(out.String(), "ERROR") {
-			t.Errorf("a stop in try %d was logged as an error:\n%s", stopped+1, out)
+			t.Errorf("a stop in attempt %d was logged as an error:\n%s", stopped+1, out)
 		}
 	}
 }

@@ -197,6 +197,6 @@ func serve(ctx context.Context) error {
 		process.Background("changes", changes.Run)
 	}
 	connections := connection.NewTable(connection.Limits{Max: c.connections(), PerAddress: c.PerAddress,
-		Exempt: func(a netip.Addr) bool { return c.Proxies.Trust(a) }, Refusal: gateway.Refusal()}, metrics)
+		Exempt: func(a netip.Addr) bool { return c.Proxies.Trusts(a) }, Refusal: gateway.Refusal()}, metrics)
 	return process.Run(ctx, gateway.NewServer(g, connections, https))
 }

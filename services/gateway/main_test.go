@@ -31,7 +31,7 @@ func TestSettingsAreReadFromTheEnvironment(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !s.Proxies.Trust(netip.MustParseAddr("fd00::1")) || len(s.Origins) != 2 || s.Auth.Host != "auth:5004" {
+	if !s.Proxies.Trusts(netip.MustParseAddr("fd00::1")) || len(s.Origins) != 2 || s.Auth.Host != "auth:5004" {
 		t.Errorf("got %+v", s)
 	}
 	if limits := s.limits(); limits[route.LimitDefault] != nil || limits[route.LimitLogin] == nil {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
@@ -99,12 +100,12 @@ func Middleware(api huma.API, v *Verifier) func(huma.Context, func(huma.Context)
 
 func allowed(roles []Role, role Role) bool { return len(roles) == 0 || slices.Contains(roles, role) }
 
-func forbidden(roles []Role) *problem.Problem {
+func forbidden(roles []Role) error {
 	names := make([]string, len(roles))
 	for i, r := range roles {
 		names[i] = string(r)
 	}
-	return problem.Forbidden("This operation requires the role " + strings.Join(names, " or ") + ".")
+	return failure.Forbidden("forbidden", "This operation requires the role %s.", strings.Join(names, " or "))
 }
 
 func refuse(api huma.API, ctx huma.Context, p *problem.Problem) {
@@ -114,7 +115,7 @@ func refuse(api huma.API, ctx huma.Context, p *problem.Problem) {
 	u := ctx.URL()
 	ctx.SetHeader("Content-Type", problem.ContentType)
 	ctx.SetStatus(p.Status)
-	_ = api.Marshal(ctx.BodyWriter(), "application/json", p.In(ctx.Context(), u.Path)) // the client may be gone
+	_ = api.Marshal(ctx.BodyWriter(), "application/json", p.ForRequest(ctx.Context(), u.Path)) // the client may be gone
 }
 
 // Authorize returns the caller that the value of an Authorization header field names, for a
@@ -138,18 +139,18 @@ func bearer(header string) (token string, ok bool) {
 
 func (v *Verifier) authenticate(now time.Time, header string) (Principal, error) {
 	if header == "" {
-		return Principal{}, problem.Unauthenticated("", "Send a token: Authorization: Bearer <accessToken>.")
+		return Principal{}, failure.Unauthenticated("unauthenticated", "Send a token: Authorization: Bearer <accessToken>.")
 	}
 	token, ok := bearer(header)
 	if !ok {
-		return Principal{}, problem.Unauthenticated(problem.InvalidToken, "The Authorization header is not a Bearer token.")
+		return Principal{}, failure.Unauthenticated(problem.InvalidToken, "The Authorization header is not a Bearer token.")
 	}
 	p, err := v.verifyAt(now, token)
 	switch {
 	case errors.Is(err, ErrExpired):
-		return Principal{}, problem.Unauthenticated(problem.InvalidToken, "The token has expired.")
+		return Principal{}, failure.Unauthenticated(problem.InvalidToken, "The token has expired.")
 	case err != nil:
-		return Principal{}, problem.Unauthenticated(problem.InvalidToken, "The token is not valid.")
+		return Principal{}, failure.Unauthenticated(problem.InvalidToken, "The token is not valid.")
 	}
 	return p, nil
 }

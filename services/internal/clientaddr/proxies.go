@@ -1,7 +1,6 @@
-// Package clientaddr identifies the address that a request comes from, and what of it one
-// client is held to. A header can contain
-// anything, so X-Forwarded-For is believed only from the right, and only as far as
-// trusted proxies wrote it.
+// Package clientaddr implements the identification of clients by their address. A client can send
+// any X-Forwarded-For, so the header is read from the right, and only as far as trusted proxies
+// wrote it.
 package clientaddr
 
 import (
@@ -17,14 +16,13 @@ import (
 
 const forwardedFor = "X-Forwarded-For"
 
-// Proxies are the address ranges of trusted proxies. It reads a comma separated list of
-// CIDRs.
+// Proxies are the address ranges of trusted proxies.
 type Proxies struct {
 	prefixes []netip.Prefix
 	strategy realclientip.Strategy
 }
 
-// UnmarshalText implements encoding.TextUnmarshaler.
+// UnmarshalText implements encoding.TextUnmarshaler for a comma-separated list of CIDRs.
 func (p *Proxies) UnmarshalText(text []byte) error {
 	*p = Proxies{}
 	var ranges []net.IPNet
@@ -34,11 +32,11 @@ func (p *Proxies) UnmarshalText(text []byte) error {
 		}
 		_, ipNet, err := net.ParseCIDR(field)
 		if err != nil {
-			return fmt.Errorf("read a CIDR: %w", err)
+			return fmt.Errorf("parse a CIDR: %w", err)
 		}
 		prefix, err := netip.ParsePrefix(ipNet.String())
 		if err != nil {
-			return fmt.Errorf("read a CIDR: %w", err)
+			return fmt.Errorf("parse a CIDR: %w", err)
 		}
 		p.prefixes = append(p.prefixes, prefix)
 		ranges = append(ranges, *ipNet)
@@ -48,33 +46,33 @@ func (p *Proxies) UnmarshalText(text []byte) error {
 	return err
 }
 
-// Expected describes the form of the setting for configuration errors.
-func (Proxies) Expected() string { return "a comma separated list of CIDRs such as 10.0.0.0/8" }
+// Expected describes the form of the setting for errors of package config.
+func (Proxies) Expected() string { return "a comma-separated list of CIDRs such as 10.0.0.0/8" }
 
-// Trust reports whether an address is a trusted proxy's.
-func (p Proxies) Trust(a netip.Addr) bool {
+// Trusts reports whether an address is that of a trusted proxy.
+func (p Proxies) Trusts(a netip.Addr) bool {
 	return slices.ContainsFunc(p.prefixes, func(prefix netip.Prefix) bool { return prefix.Contains(a) })
 }
 
-// Addr returns the address of the client of a peer that sends the given values of
-// X-Forwarded-For: the peer's own, or, when that is a trusted proxy, the rightmost
-// address that is not, else the leftmost. A hop may have a port. When a hop that counts
-// is no address, the result is the peer's.
+// Addr returns the address of the client of a request from peer with the given values of
+// X-Forwarded-For. That is peer, unless it is a trusted proxy; then it is the rightmost address in
+// the header that is not one, or else the leftmost. Addresses may have a port. If the selected value
+// is not an address, Addr returns peer.
 func (p Proxies) Addr(peer netip.Addr, hops []string) netip.Addr {
-	if len(hops) == 0 || !p.Trust(peer) {
+	if len(hops) == 0 || !p.Trusts(peer) {
 		return peer
 	}
 	if addr, ok := parse(p.strategy.ClientIP(http.Header{forwardedFor: hops}, "")); ok {
 		return addr
 	}
 	leftmost, _, _ := strings.Cut(hops[0], ",")
-	if addr, ok := parse(leftmost); ok && p.Trust(addr) {
+	if addr, ok := parse(leftmost); ok && p.Trusts(addr) {
 		return addr
 	}
 	return peer
 }
 
-// parse returns the address in a hop, which may have a port.
+// parse returns the address in a value of X-Forwarded-For, which may have a port.
 func parse(hop string) (netip.Addr, bool) {
 	ip, err := realclientip.ParseIPAddr(strings.TrimSpace(hop))
 	if err != nil {

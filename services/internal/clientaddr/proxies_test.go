@@ -8,7 +8,7 @@ import (
 	"ecommerce-stack.dev/services/internal/clientaddr"
 )
 
-func TestOnlyTrustedProxiesAreBelieved(t *testing.T) {
+func TestForwardedForIsUsedFromTrustedProxiesOnly(t *testing.T) {
 	t.Parallel()
 	var trusted clientaddr.Proxies
 	if err := trusted.UnmarshalText([]byte("10.0.0.0/8, fd00::/8")); err != nil {
@@ -20,10 +20,10 @@ func TestOnlyTrustedProxiesAreBelieved(t *testing.T) {
 		want       string
 	}{
 		{"a direct client", "203.0.113.7", nil, "203.0.113.7"},
-		{"a client that pretends", "203.0.113.7", []string{"198.51.100.1"}, "203.0.113.7"},
+		{"a direct client with the header", "203.0.113.7", []string{"198.51.100.1"}, "203.0.113.7"},
 		{"behind a proxy", "10.0.0.1", []string{"198.51.100.1"}, "198.51.100.1"},
-		{"behind two", "10.0.0.1", []string{"198.51.100.1, 10.0.0.2"}, "198.51.100.1"},
-		{"pretends behind a proxy", "10.0.0.1", []string{"192.0.2.1, 198.51.100.1"}, "198.51.100.1"},
+		{"behind two proxies", "10.0.0.1", []string{"198.51.100.1, 10.0.0.2"}, "198.51.100.1"},
+		{"a client behind a proxy with the header", "10.0.0.1", []string{"192.0.2.1, 198.51.100.1"}, "198.51.100.1"},
 		{"in several headers", "10.0.0.1", []string{"192.0.2.1", "198.51.100.1", "10.0.0.2"}, "198.51.100.1"},
 		{"garbage", "10.0.0.1", []string{"198.51.100.1, x"}, "10.0.0.1"},
 		{"a long list", "10.0.0.1", []string{"198.51.100.1" + strings.Repeat(",10.0.0.1", 1000)}, "198.51.100.1"},
@@ -44,6 +44,6 @@ func TestOnlyTrustedProxiesAreBelieved(t *testing.T) {
 		}
 	}
 	if err := trusted.UnmarshalText([]byte("10.0.0.1")); err == nil {
-		t.Error("an address without a length is a CIDR")
+		t.Error("an address without a prefix length is accepted")
 	}
 }

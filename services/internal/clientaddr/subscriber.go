@@ -2,8 +2,8 @@ package clientaddr
 
 import "net/netip"
 
-// Subscriber returns the part of an address that one client is held to: all of an IPv4 address,
-// the first 64 bits of an IPv6 one (RFC 6177: a site has at least those).
+// Subscriber returns the address that identifies the client in limits: an IPv4 address as it is, or
+// the first 64 bits of an IPv6 address, because a site has at least a /64 (RFC 6177).
 func Subscriber(a netip.Addr) netip.Addr {
 	a = a.Unmap().WithZone("")
 	if !a.Is6() {

@@ -7,7 +7,7 @@ import (
 	"ecommerce-stack.dev/services/internal/clientaddr"
 )
 
-func TestAnIPv6SiteIsOneSubscriber(t *testing.T) {
+func TestSubscriberOfIPv6IsPrefix64(t *testing.T) {
 	t.Parallel()
 	for address, want := range map[string]string{
 		"203.0.113.7": "203.0.113.7", "::ffff:203.0.113.7": "203.0.113.7",
@@ -18,6 +18,6 @@ func TestAnIPv6SiteIsOneSubscriber(t *testing.T) {
 		}
 	}
 	if clientaddr.Subscriber(netip.Addr{}).IsValid() {
-		t.Error("no address has a subscriber")
+		t.Error("the subscriber of the zero address is valid")
 	}
 }

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestSubcommands(t *testing.T) {
+func TestRunSelectsSubcommand(t *testing.T) {
 	t.Parallel()
 	var ran string
 	subcommands := map[string]func(context.Context) error{

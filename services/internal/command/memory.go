@@ -7,24 +7,24 @@ import (
 	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
-// What a service keeps is small beside what each request allocates, so with the usual
-// 100 % the collector would run many times a second. Below the soft limit it may wait
-// until four times as much was allocated again; near it, it works as hard as it must. The
-// soft limit is three quarters of the container's limit, or softLimit without one.
+// The live heap of a service is small compared to the allocations of its requests: with the default
+// GOGC of 100, the garbage collector would run many times per second. gcPercent applies up to the
+// soft memory limit of the runtime, which is three quarters of the memory limit of the container, or
+// else defaultMemoryLimit, in bytes.
 const (
-	collectAt = 400
-	softLimit = 192 << 20
+	gcPercent          = 400
+	defaultMemoryLimit = 192 << 20
 )
 
-// tuneMemory sets what GOGC and GOMEMLIMIT do not.
+// tuneMemory sets the parameters of the garbage collector that GOGC and GOMEMLIMIT do not set.
 func tuneMemory() {
 	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(collectAt)
+		debug.SetGCPercent(gcPercent)
 	}
 	if os.Getenv("GOMEMLIMIT") != "" {
 		return
 	}
-	debug.SetMemoryLimit(softLimit)
+	debug.SetMemoryLimit(defaultMemoryLimit)
 	if limit, err := memlimit.FromCgroup(); err == nil {
 		debug.SetMemoryLimit(int64(limit / 4 * 3))
 	}

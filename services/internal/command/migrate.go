@@ -11,16 +11,16 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-type migration struct {
+type migrateSettings struct {
 	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
 	LogLevel slog.Level    `env:"LOG_LEVEL" envDefault:"info"`
 }
 
-// Migrate is the subcommand that brings a service's schema up to date, with the
-// account that owns it.
+// Migrate returns the subcommand that migrates the schema of a service. It connects as the MySQL
+// user that owns the schema.
 func Migrate(name string, migrations fs.FS) func(context.Context) error {
 	return func(ctx context.Context) error {
-		c, err := config.Load[migration]()
+		c, err := config.Load[migrateSettings]()
 		if err != nil {
 			return err
 		}

@@ -7,42 +7,42 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// A strong entity tag names one sequence of bytes, so the compressed form of a response
-// has a tag of its own (RFC 9110, section 8.8.3.3): the service's, with this mark. The
-// mark is removed before a tag is compared, here or by a service, so a tag from either
-// form works in If-None-Match and, strongly, in If-Match.
+// A strong entity tag identifies one sequence of bytes, so the compressed representation of a
+// response has a different tag (RFC 9110, section 8.8.3.3): that of the service with gzipSuffix. The
+// suffix is removed before a tag is compared, here or by a service, so that a tag of either
+// representation works in If-None-Match and in If-Match.
 //
-// No tag that the services make contains a semicolon.
-const mark = `;gzip"`
+// The tags of the services contain no semicolon.
+const gzipSuffix = `;gzip"`
 
-// tagged returns the entity tag of the compressed form.
-func tagged(tag string) string {
-	if inner, ok := strings.CutSuffix(tag, `"`); ok && inner != "" && !strings.HasSuffix(tag, mark) {
-		return inner + mark
+// compressedTag returns the entity tag of the compressed representation.
+func compressedTag(tag string) string {
+	if inner, ok := strings.CutSuffix(tag, `"`); ok && inner != "" && !strings.HasSuffix(tag, gzipSuffix) {
+		return inner + gzipSuffix
 	}
 	return tag
 }
 
-// Plain returns the value of a header field with the mark removed from its entity tags.
+// Plain returns the value of a header field without gzipSuffix in its entity tags.
 func Plain(tags string) string {
-	return strings.ReplaceAll(tags, mark, `"`)
+	return strings.ReplaceAll(tags, gzipSuffix, `"`)
 }
 
-// PlainTags removes the mark from the entity tags of a request's preconditions.
+// PlainTags removes gzipSuffix from the entity tags in the preconditions of a request.
 func PlainTags(h *fasthttp.RequestHeader) {
 	for _, name := range [...]string{fasthttp.HeaderIfMatch, fasthttp.HeaderIfNoneMatch} {
-		if v := string(bytes.Join(h.PeekAll(name), []byte(", "))); strings.Contains(v, mark) {
+		if v := string(bytes.Join(h.PeekAll(name), []byte(", "))); strings.Contains(v, gzipSuffix) {
 			h.Del(name)
 			h.Set(name, Plain(v))
 		}
 	}
 }
 
-// tagNotModified gives a 304 the entity tag that the client has, because a 304 has that of
-// the response that it stands for (RFC 9110, section 15.4.5).
+// tagNotModified sets the entity tag of a 304 to that of the stored response of the client (RFC 9110,
+// section 15.4.5).
 func tagNotModified(h *fasthttp.ResponseHeader, ifNoneMatch string) {
-	marked := tagged(string(h.Peek(fasthttp.HeaderETag)))
-	if marked != "" && strings.Contains(ifNoneMatch, marked) {
-		h.Set(fasthttp.HeaderETag, marked)
+	tag := compressedTag(string(h.Peek(fasthttp.HeaderETag)))
+	if tag != "" && strings.Contains(ifNoneMatch, tag) {
+		h.Set(fasthttp.HeaderETag, tag)
 	}
 }

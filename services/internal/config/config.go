@@ -1,6 +1,5 @@
-// Package config reads a program's settings from its environment, all at once, so
-// that one start tells everything that is wrong with them. No error repeats a
-// value: it may be a secret.
+// Package config implements the loading of settings from environment variables. One error names all
+// invalid variables. Errors do not contain values, because these may be secrets.
 package config
 
 import (
@@ -16,73 +15,76 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// Secret is text that no log, error or JSON document shows.
+// Secret is text that is redacted in logs, errors and JSON.
 type Secret string
 
 const redacted = "[redacted]"
 
-// Reveal gives the text itself, for the one call that needs it.
+// Reveal returns the text.
 func (s Secret) Reveal() string { return string(s) }
 
-// String hides the text.
+// String implements fmt.Stringer. It returns a redacted text, as the other methods do.
 func (Secret) String() string { return redacted }
 
-// GoString hides the text from %#v.
+// GoString implements fmt.GoStringer.
 func (Secret) GoString() string { return redacted }
 
-// LogValue hides the text from slog.
+// LogValue implements slog.LogValuer.
 func (Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalText hides the text from JSON and its like.
+// MarshalText implements encoding.TextMarshaler.
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// Checker is implemented by settings with rules that span fields, or that a type
-// does not say. Check names the variable in its error and never the value.
+// Checker is implemented by settings with rules that their types do not express.
 type Checker interface {
+	// Check returns an error with one line for each violation. A line names the variable, and
+	// does not contain the value.
 	Check() error
 }
 
-// Load reads T's fields, tagged as in caarlos0/env, from the environment, and then
-// asks T itself if it is a Checker. The error names every variable that is wrong.
+// Load returns settings from the environment. The fields of T are tagged as in caarlos0/env. If they
+// are valid and *T is a Checker, Load calls Check. The error names all invalid variables.
 func Load[T any]() (T, error) {
 	return load[T](env.Options{})
 }
 
-// LoadFrom is Load with the given variables in place of the environment's.
+// LoadFrom is like Load, but with the given variables in place of the environment.
 func LoadFrom[T any](environment map[string]string) (T, error) {
 	return load[T](env.Options{Environment: environment})
 }
 
 func load[T any](opts env.Options) (T, error) {
 	var settings T
-	var wrong []string
+	var violations []string
 	if err := env.ParseWithOptions(&settings, opts); err != nil {
-		wrong = append(wrong, explainAll(err, reflect.TypeFor[T]())...)
+		violations = append(violations, messages(err, reflect.TypeFor[T]())...)
 	}
-	if c, ok := any(&settings).(Checker); ok && len(wrong) == 0 {
+	if c, ok := any(&settings).(Checker); ok && len(violations) == 0 {
 		if err := c.Check(); err != nil {
-			wrong = append(wrong, strings.Split(err.Error(), "\n")...)
+			violations = append(violations, strings.Split(err.Error(), "\n")...)
 		}
 	}
-	if len(wrong) > 0 {
-		return settings, fmt.Errorf("wrong settings: %s", strings.Join(wrong, "; "))
+	if len(violations) > 0 {
+		return settings, fmt.Errorf("invalid settings: %s", strings.Join(violations, "; "))
 	}
 	return settings, nil
 }
 
-func explainAll(err error, settings reflect.Type) []string {
+// messages returns a message for each invalid variable.
+func messages(err error, settings reflect.Type) []string {
 	var all env.AggregateError
 	if !errors.As(err, &all) {
-		return []string{"the environment cannot be read"}
+		return []string{"the environment is invalid"}
 	}
 	lines := make([]string, 0, len(all.Errors))
 	for _, e := range all.Errors {
-		lines = append(lines, explain(e, settings))
+		lines = append(lines, message(e, settings))
 	}
 	return lines
 }
 
-func explain(err error, settings reflect.Type) string {
+// message returns the name of a variable and why it is invalid.
+func message(err error, settings reflect.Type) string {
 	var missing env.VarIsNotSetError
 	var empty env.EmptyVarError
 	var parse env.ParseError
@@ -92,14 +94,14 @@ func explain(err error, settings reflect.Type) string {
 	case errors.As(err, &empty):
 		return empty.Key + " is empty"
 	case errors.As(err, &parse):
-		return variable(parse.Name, settings) + " is not " + form(parse.Type)
+		return variableName(parse.Name, settings) + " is not " + expectedForm(parse.Type)
 	}
-	return "the environment cannot be read"
+	return "the environment is invalid"
 }
 
-// variable finds the name a field is set by. Fields of one name in two nested
-// structs are not told apart.
-func variable(field string, in reflect.Type) string {
+// variableName returns the variable of a field, or "". If two nested structs have a field of the same
+// name, it returns the first.
+func variableName(field string, in reflect.Type) string {
 	for i := range in.NumField() {
 		f := in.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("env"), ",")
@@ -107,7 +109,7 @@ func variable(field string, in reflect.Type) string {
 			return name
 		}
 		if f.Type.Kind() == reflect.Struct && name == "" {
-			if found := variable(field, f.Type); found != "" {
+			if found := variableName(field, f.Type); found != "" {
 				return found
 			}
 		}
@@ -115,7 +117,8 @@ func variable(field string, in reflect.Type) string {
 	return ""
 }
 
-func form(t reflect.Type) string {
+// expectedForm describes the values of a type.
+func expectedForm(t reflect.Type) string {
 	switch t {
 	case reflect.TypeFor[time.Duration]():
 		return "a duration such as 15s or 5m"
@@ -128,11 +131,11 @@ func form(t reflect.Type) string {
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return "a whole number"
 	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return "a whole number from 0 up"
+		return "a whole number of at least 0"
 	case reflect.Float32, reflect.Float64:
 		return "a number"
 	case reflect.Slice:
-		return "a comma separated list, each " + form(t.Elem())
+		return "a comma-separated list, each " + expectedForm(t.Elem())
 	}
 	if e, ok := reflect.New(t).Interface().(interface{ Expected() string }); ok {
 		return e.Expected()

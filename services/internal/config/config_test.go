@@ -30,7 +30,7 @@ func (s settings) Check() error {
 	return nil
 }
 
-func TestDefaultsHoldForWhatIsNotSet(t *testing.T) {
+func TestUnsetVariablesHaveDefaults(t *testing.T) {
 	t.Parallel()
 	got, err := config.LoadFrom[settings](map[string]string{"MYSQL_DSN": "u:p@/s", "CORS_ORIGINS": "a,b"})
 	if err != nil {
@@ -41,7 +41,7 @@ func TestDefaultsHoldForWhatIsNotSet(t *testing.T) {
 	}
 }
 
-func TestOneErrorNamesEveryWrongVariableAndNoValue(t *testing.T) {
+func TestErrorNamesEveryInvalidVariableWithoutValues(t *testing.T) {
 	t.Parallel()
 	_, err := config.LoadFrom[settings](map[string]string{"SHUTDOWN_DELAY": "hunter2", "BCRYPT_COST": "hunter3"})
 	if err == nil {
@@ -49,15 +49,15 @@ func TestOneErrorNamesEveryWrongVariableAndNoValue(t *testing.T) {
 	}
 	for _, want := range []string{"SHUTDOWN_DELAY is not a duration", "BCRYPT_COST is not a whole number", "MYSQL_DSN is not set"} {
 		if !strings.Contains(err.Error(), want) {
-			t.Errorf("error %q does not say %q", err, want)
+			t.Errorf("error %q does not contain %q", err, want)
 		}
 	}
 	if strings.Contains(err.Error(), "hunter") {
-		t.Errorf("error shows a value: %q", err)
+		t.Errorf("the error contains a value: %q", err)
 	}
 }
 
-func TestRulesOfTheSettingsAreChecked(t *testing.T) {
+func TestLoadCallsCheck(t *testing.T) {
 	t.Parallel()
 	_, err := config.LoadFrom[settings](map[string]string{"MYSQL_DSN": "x", "BCRYPT_COST": "99"})
 	if err == nil || !strings.Contains(err.Error(), "BCRYPT_COST is not from 4 to 31") {
@@ -65,16 +65,16 @@ func TestRulesOfTheSettingsAreChecked(t *testing.T) {
 	}
 }
 
-func TestASecretIsShownNowhere(t *testing.T) {
+func TestSecretIsRedacted(t *testing.T) {
 	t.Parallel()
 	s := struct{ Password config.Secret }{"hunter2"}
 	asJSON, err := json.Marshal(s)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, shown := range []string{fmt.Sprint(s), fmt.Sprintf("%+v %#v %s %q", s, s, s, s), string(asJSON)} {
-		if strings.Contains(shown, "hunter2") {
-			t.Errorf("shown: %s", shown)
+	for _, text := range []string{fmt.Sprint(s), fmt.Sprintf("%+v %#v %s %q", s, s, s, s), string(asJSON)} {
+		if strings.Contains(text, "hunter2") {
+			t.Errorf("text: %s", text)
 		}
 	}
 }

@@ -1,6 +1,6 @@
-// Package failure classifies what can go wrong in a domain, in the domain's words:
-// it knows no HTTP, SQL or AMQP. Each border maps a Kind once: package problem to
-// an HTTP status, a consumer to retry or dead-letter.
+// Package failure implements the errors of a domain that a caller can act on. It does not
+// depend on HTTP, SQL or AMQP: package problem maps a Kind to an HTTP status, and a consumer
+// maps it to a retry or a dead letter.
 package failure
 
 import (
@@ -9,49 +9,50 @@ import (
 	"time"
 )
 
-// Kind says what the caller can do about a failure.
+// Kind is the class of an Error, by what the caller can do about it.
 type Kind uint8
 
-// The kinds. Internal, the zero Kind, is a fault of ours that no caller can act on.
+// The kinds. KindInternal, the zero value, is an error that no caller can act on.
 const (
 	KindInternal        Kind = iota
-	KindInvalid              // a value breaks a rule: change it
-	KindUnauthenticated      // credentials are wrong
-	KindForbidden            // the caller may not do this
-	KindNotFound             // unknown, or not the caller's
-	KindConflict             // the state does not allow it
+	KindInvalid              // a value is invalid: change it
+	KindUnauthenticated      // the credentials are missing or wrong
+	KindForbidden            // the caller lacks the permission
+	KindNotFound             // the resource does not exist, or belongs to another user
+	KindConflict             // the state of the resource does not allow the operation
 	KindStale                // the caller's version is out of date
-	KindTooMany              // too often: wait RetryAfter
-	KindUnavailable          // a dependency is temporarily unavailable: wait RetryAfter
+	KindTooMany              // too many requests: retry after RetryAfter
+	KindUnavailable          // a dependency is unavailable: retry after RetryAfter
 )
 
-// Field names a value that breaks a rule. Location is a path such as "body.price"
-// or "query.cursor"; Message states the rule, never a secret value.
+// Field is an invalid value. Location is a path such as "body.price" or "query.cursor".
+// Message states the rule, without a secret value.
 type Field struct {
 	Location string
 	Message  string
 }
 
-// Error is a classified failure.
+// Error is a classified error.
 type Error struct {
 	Kind Kind
-	// Code is stable and snake_case: clients decide by it.
+	// Code is a stable snake_case name for clients to decide by.
 	Code string
-	// Detail is a sentence for the person who reads it.
+	// Detail is a sentence for people: what is wrong, and what to do.
 	Detail string
-	// Fields are set when Kind is KindInvalid.
+	// Fields is set if Kind is KindInvalid.
 	Fields []Field
-	// RetryAfter is set when Kind is KindTooMany or KindUnavailable.
+	// RetryAfter is set if Kind is KindTooMany or KindUnavailable.
 	RetryAfter time.Duration
-	// Extra is said to the caller beside the rest, such as {"available": 3}.
+	// Extra has further values for the caller, such as {"available": 3}.
 	Extra map[string]any
-	// Err is the cause. It is logged, never shown.
+	// Err is the cause. It is logged, and not shown to callers.
 	Err error
 }
 
+// Error returns the code, the invalid values, and the cause or else the detail, for logs.
 func (e *Error) Error() string {
 	text := e.Code
-	if e.Detail != "" {
+	if e.Detail != "" && e.Err == nil {
 		text += ": " + e.Detail
 	}
 	for _, f := range e.Fields {
@@ -63,16 +64,16 @@ func (e *Error) Error() string {
 	return text
 }
 
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Is lets errors.Is compare with a sentinel made by this package: same Kind, same
-// Code.
+// Is reports whether target is an Error of the same Kind and Code.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.Kind == e.Kind && t.Code == e.Code
 }
 
-// With returns a copy that also tells the caller name and value.
+// With returns a copy of e with a further value in Extra.
 func (e *Error) With(name string, value any) *Error {
 	c := *e
 	c.Extra = make(map[string]any, len(e.Extra)+1)
@@ -83,45 +84,46 @@ func (e *Error) With(name string, value any) *Error {
 	return &c
 }
 
-// NotFound says that what was asked for does not exist or is not the caller's.
+// NotFound returns an error of KindNotFound.
 func NotFound(code, format string, args ...any) *Error {
 	return &Error{Kind: KindNotFound, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Conflict says that the state does not allow it.
+// Conflict returns an error of KindConflict.
 func Conflict(code, format string, args ...any) *Error {
 	return &Error{Kind: KindConflict, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Stale says that the caller's version is out of date.
+// Stale returns an error of KindStale.
 func Stale(code, format string, args ...any) *Error {
 	return &Error{Kind: KindStale, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Forbidden says that the caller may not do this, whatever the state.
+// Forbidden returns an error of KindForbidden.
 func Forbidden(code, format string, args ...any) *Error {
 	return &Error{Kind: KindForbidden, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Unauthenticated says that credentials are wrong.
+// Unauthenticated returns an error of KindUnauthenticated.
 func Unauthenticated(code, format string, args ...any) *Error {
 	return &Error{Kind: KindUnauthenticated, Code: code, Detail: fmt.Sprintf(format, args...)}
 }
 
-// InvalidCode is the code of Invalid.
+// InvalidCode is the code of Invalid and InvalidFields.
 const InvalidCode = "invalid_request"
 
-// Invalid says that the value at location breaks the rule in the message.
+// Invalid returns an error of KindInvalid for the value at location, whose message states
+// the rule.
 func Invalid(location, format string, args ...any) *Error {
 	return InvalidFields(Field{Location: location, Message: fmt.Sprintf(format, args...)})
 }
 
-// InvalidFields is Invalid for several values at once.
+// InvalidFields returns an error of KindInvalid for any number of values.
 func InvalidFields(fields ...Field) *Error {
-	return &Error{Kind: KindInvalid, Code: InvalidCode, Detail: "The request has invalid values.", Fields: fields}
+	return &Error{Kind: KindInvalid, Code: InvalidCode, Detail: "The request has invalid values. Correct them and try again.", Fields: fields}
 }
 
-// TooMany says that the caller must wait before the next try.
+// TooMany returns an error of KindTooMany.
 func TooMany(code string, retryAfter time.Duration, format string, args ...any) *Error {
 	return &Error{Kind: KindTooMany, Code: code, Detail: fmt.Sprintf(format, args...), RetryAfter: retryAfter}
 }
@@ -129,7 +131,7 @@ func TooMany(code string, retryAfter time.Duration, format string, args ...any) 
 // UnavailableCode is the code of Unavailable.
 const UnavailableCode = "unavailable"
 
-// Unavailable reports that a dependency is temporarily unavailable. cause is logged.
+// Unavailable returns an error of KindUnavailable. The cause, which may be nil, is logged.
 func Unavailable(retryAfter time.Duration, cause error) *Error {
 	return &Error{
 		Kind: KindUnavailable, Code: UnavailableCode, RetryAfter: retryAfter, Err: cause,
@@ -137,7 +139,7 @@ func Unavailable(retryAfter time.Duration, cause error) *Error {
 	}
 }
 
-// KindOf finds the classification in err's tree; KindInternal when there is none.
+// KindOf returns the Kind of the first Error in err's tree, or KindInternal if there is none.
 func KindOf(err error) Kind {
 	var e *Error
 	if errors.As(err, &e) {

@@ -1,7 +1,7 @@
-// Package health answers whether a service lives, takes requests, and can do its
-// work. The three are kept apart: a service whose database is away lives and takes
-// requests (it answers 503 with Retry-After), so no orchestrator should restart it
-// or take it out of rotation for that; /health tells people and dashboards.
+// Package health implements the probes of a service: liveness, readiness, and the state of its
+// dependencies. A service whose database is unavailable is live and ready, and responds with 503 and
+// Retry-After, so that Kubernetes neither restarts it nor removes it from its Service. The state of
+// the dependencies is in /health, for people and dashboards.
 package health
 
 import (
@@ -14,43 +14,45 @@ import (
 )
 
 const (
-	// checkTimeout bounds one check.
+	// checkTimeout is the timeout of a check.
 	checkTimeout = 2 * time.Second
-	// keep is how long an answer of /health is used again: anyone may ask, and a check
-	// is work for what it checks.
-	keep = time.Second
+	// reportTTL is the time for which a report is reused: /health is public, and a check is a
+	// load on the dependency.
+	reportTTL = time.Second
 )
 
-// Check says why something that the service needs does not work now, or nil.
+// Check returns an error if a dependency of the service does not work. It has to return when ctx
+// ends.
 type Check func(ctx context.Context) error
 
-// Checks of a service, and whether it takes requests. The zero value is not usable.
+// Checks has the checks and the readiness of a service. It is made by New, and safe for concurrent
+// use.
 type Checks struct {
 	mu       sync.Mutex
 	names    []string
 	checks   []Check
-	last     report
-	at       time.Time
+	cached   report
+	cachedAt time.Time
 	now      func() time.Time
 	draining atomic.Bool
 }
 
-// New has no checks and takes requests.
+// New returns Checks without a check, of a service that is ready.
 func New() *Checks { return &Checks{now: time.Now} }
 
-// Add names a check. Its error is shown to anyone: only its presence, not its text.
+// Add adds a check. Its error is not in the report, which is public, but makes the status "down".
 func (c *Checks) Add(name string, check Check) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.names = append(c.names, name)
 	c.checks = append(c.checks, check)
-	c.at = time.Time{}
+	c.cachedAt = time.Time{}
 }
 
-// Drain makes the service unready for good.
+// Drain makes the service permanently unready.
 func (c *Checks) Drain() { c.draining.Store(true) }
 
-// Draining says whether Drain was called.
+// Draining reports whether Drain was called.
 func (c *Checks) Draining() bool { return c.draining.Load() }
 
 type report struct {
@@ -63,86 +65,88 @@ type result struct {
 	Seconds float64 `json:"seconds"`
 }
 
-// Values of status.
+// Values of Status.
 const (
-	up       = "up"
-	down     = "down"
-	draining = "draining"
+	statusUp       = "up"
+	statusDown     = "down"
+	statusDraining = "draining"
 )
 
-// Health runs every check at once: 200 when all pass, 503 otherwise.
+// Health handles /health. It runs all checks, and responds with 200 if they pass and the service is
+// not draining, else with 503.
 func (c *Checks) Health(w http.ResponseWriter, r *http.Request) {
-	rep := c.run(context.WithoutCancel(r.Context()))
+	rep := c.report(context.WithoutCancel(r.Context()))
 	if c.Draining() {
-		rep.Status = draining
+		rep.Status = statusDraining
 	}
 	status := http.StatusOK
-	if rep.Status != up {
+	if rep.Status != statusUp {
 		status = http.StatusServiceUnavailable
 	}
-	write(w, status, rep)
+	writeJSON(w, status, rep)
 }
 
-// Live is 200 while the process can answer at all.
+// Live handles /livez. It responds with 200.
 func (c *Checks) Live(w http.ResponseWriter, _ *http.Request) {
-	write(w, http.StatusOK, map[string]string{"status": up})
+	writeJSON(w, http.StatusOK, map[string]string{"status": statusUp})
 }
 
-// Ready is 200 until Drain, then 503.
+// Ready handles /readyz. It responds with 200 until Drain, then with 503.
 func (c *Checks) Ready(w http.ResponseWriter, _ *http.Request) {
 	if c.Draining() {
-		write(w, http.StatusServiceUnavailable, map[string]string{"status": draining})
+		writeJSON(w, http.StatusServiceUnavailable, map[string]string{"status": statusDraining})
 		return
 	}
-	write(w, http.StatusOK, map[string]string{"status": up})
+	writeJSON(w, http.StatusOK, map[string]string{"status": statusUp})
 }
 
-// run gives the last report while it is fresh. Callers that come meanwhile wait for
-// the one that runs the checks.
-func (c *Checks) run(ctx context.Context) report {
+// report runs the checks concurrently, unless the cached report is fresh. Concurrent callers share
+// one run.
+func (c *Checks) report(ctx context.Context) report {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.now().Sub(c.at) < keep {
-		return c.last
+	if c.now().Sub(c.cachedAt) < reportTTL {
+		return c.cached
 	}
 	results := make([]result, len(c.checks))
 	var wg sync.WaitGroup
 	for i, check := range c.checks {
-		wg.Go(func() { results[i] = once(ctx, check) })
+		wg.Go(func() { results[i] = run(ctx, check) })
 	}
 	wg.Wait()
-	rep := report{Status: up, Checks: make(map[string]result, len(results))}
+	rep := report{Status: statusUp, Checks: make(map[string]result, len(results))}
 	for i, r := range results {
 		rep.Checks[c.names[i]] = r
-		if r.Status != up {
-			rep.Status = down
+		if r.Status != statusUp {
+			rep.Status = statusDown
 		}
 	}
-	c.last, c.at = rep, c.now()
+	c.cached, c.cachedAt = rep, c.now()
 	return rep
 }
 
-func once(ctx context.Context, check Check) result {
+// run runs a check with checkTimeout.
+func run(ctx context.Context, check Check) result {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	start := time.Now()
 	done := make(chan error, 1)
 	go func() { done <- check(ctx) }()
-	r := result{Status: up}
+	r := result{Status: statusUp}
 	select {
 	case err := <-done:
 		if err != nil {
-			r.Status = down
+			r.Status = statusDown
 		}
-	case <-ctx.Done(): // a check that does not heed its context
-		r.Status = down
+	case <-ctx.Done(): // the check ignores its context
+		r.Status = statusDown
 	}
 	r.Seconds = time.Since(start).Round(time.Microsecond).Seconds()
 	return r
 }
 
-func write(w http.ResponseWriter, status int, body any) {
+func writeJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // the client may be gone
+	_ = json.NewEncoder(w).Encode(body) // the client may have closed the connection
 }

@@ -11,7 +11,7 @@ import (
 	"ecommerce-stack.dev/services/internal/health"
 )
 
-func ask(t *testing.T, h http.HandlerFunc) (int, map[string]any) {
+func get(t *testing.T, h http.HandlerFunc) (int, map[string]any) {
 	t.Helper()
 	rec := httptest.NewRecorder()
 	h(rec, httptest.NewRequest(http.MethodGet, "/", nil))
@@ -22,59 +22,59 @@ func ask(t *testing.T, h http.HandlerFunc) (int, map[string]any) {
 	return rec.Code, body
 }
 
-func TestHealthNamesTheCheckThatFails(t *testing.T) {
+func TestHealthNamesFailingCheck(t *testing.T) {
 	t.Parallel()
 	c := health.New()
 	c.Add("database", func(context.Context) error { return nil })
-	if code, body := ask(t, c.Health); code != 200 || body["status"] != "up" {
+	if code, body := get(t, c.Health); code != 200 || body["status"] != "up" {
 		t.Errorf("all pass: got %d %v", code, body)
 	}
 	c.Add("broker", func(context.Context) error { return errors.New("amqp://user:hunter2@host") })
-	code, body := ask(t, c.Health)
+	code, body := get(t, c.Health)
 	checks := body["checks"].(map[string]any)
 	if code != 503 || checks["broker"].(map[string]any)["status"] != "down" || checks["database"].(map[string]any)["status"] != "up" {
 		t.Errorf("one fails: got %d %v", code, body)
 	}
-	if code, _ := ask(t, c.Ready); code != 200 {
-		t.Errorf("ready = %d with a dependency away, want 200", code)
+	if code, _ := get(t, c.Ready); code != 200 {
+		t.Errorf("ready = %d with an unavailable dependency, want 200", code)
 	}
 }
 
-func TestACheckThatHangsIsDown(t *testing.T) {
+func TestCheckThatIgnoresItsContextIsDown(t *testing.T) {
 	t.Parallel()
 	c := health.New()
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
 	c.Add("stuck", func(context.Context) error { <-release; return nil })
-	if code, body := ask(t, c.Health); code != 503 {
+	if code, body := get(t, c.Health); code != 503 {
 		t.Errorf("got %d %v, want 503", code, body)
 	}
 }
 
-func TestManyAskersShareOneCheck(t *testing.T) {
+func TestRequestsShareOneCheck(t *testing.T) {
 	t.Parallel()
 	c := health.New()
 	runs := 0
 	c.Add("database", func(context.Context) error { runs++; return nil })
 	for range 100 {
-		ask(t, c.Health)
+		get(t, c.Health)
 	}
 	if runs > 2 {
-		t.Errorf("100 questions ran the check %d times", runs)
+		t.Errorf("100 requests ran the check %d times", runs)
 	}
 }
 
-func TestADrainingServiceLivesButIsNotReady(t *testing.T) {
+func TestDrainingServiceIsLiveButNotReady(t *testing.T) {
 	t.Parallel()
 	c := health.New()
 	c.Drain()
-	if code, _ := ask(t, c.Ready); code != 503 {
+	if code, _ := get(t, c.Ready); code != 503 {
 		t.Errorf("ready = %d, want 503", code)
 	}
-	if code, _ := ask(t, c.Live); code != 200 {
+	if code, _ := get(t, c.Live); code != 200 {
 		t.Errorf("live = %d, want 200", code)
 	}
-	if code, body := ask(t, c.Health); code != 503 || body["status"] != "draining" {
+	if code, body := get(t, c.Health); code != 503 || body["status"] != "draining" {
 		t.Errorf("health = %d %v, want 503 draining", code, body)
 	}
 }

@@ -1,6 +1,6 @@
-// Package jwk reads the JSON Web Key Sets (RFC 7517) that sign and verify the
-// stack's tokens: HS256 keys ("oct") and Ed25519 keys ("OKP", RFC 8037). Every key
-// names its one algorithm, so that a token cannot choose another (RFC 8725, 3.1).
+// Package jwk implements JSON Web Key Sets (RFC 7517) with the keys that sign and verify tokens:
+// HS256 keys ("oct") and Ed25519 keys ("OKP", RFC 8037). Each key has exactly one algorithm, so that
+// a token cannot select another (RFC 8725, section 3.1).
 package jwk
 
 import (
@@ -12,16 +12,16 @@ import (
 	"fmt"
 )
 
-// Algorithms of keys.
+// Values of Key.Alg.
 const (
 	HS256 = "HS256"
 	EdDSA = "EdDSA"
 )
 
-// minSecret is the least size in bytes of an HS256 key (RFC 7518, section 3.2).
-const minSecret = 32
+// minSecretBytes is the minimum size of an HS256 key (RFC 7518, section 3.2).
+const minSecretBytes = 32
 
-// ErrInvalid is wrapped by every refusal of a key set.
+// ErrInvalid is wrapped by the errors of Parse and Encode.
 var ErrInvalid = errors.New("invalid key set")
 
 // Key is one key of a set.
@@ -30,14 +30,15 @@ type Key struct {
 	Alg string
 	// Verifier is the []byte of an HS256 key or the ed25519.PublicKey.
 	Verifier any
-	// Signer is the []byte of an HS256 key, the ed25519.PrivateKey, or nil when the
-	// set has only the public half.
+	// Signer is the []byte of an HS256 key, the ed25519.PrivateKey, or nil if the set has only
+	// the public key.
 	Signer any
 }
 
-// Set is the usable keys of a document by id.
+// Set has the supported keys of a document by id.
 type Set map[string]Key
 
+// member is an element of "keys".
 type member struct {
 	Kty string `json:"kty"`
 	Crv string `json:"crv,omitempty"`
@@ -53,9 +54,9 @@ type document struct {
 	Keys []json.RawMessage `json:"keys"`
 }
 
-// Parse reads a key set. Keys of a type that we do not know are left out (RFC 7517,
-// section 5); a broken key of a type we know, two keys of one id, and a set without
-// a usable key are errors. No error shows key material.
+// Parse returns the keys of a document. It omits keys of other types (RFC 7517, section 5). It
+// returns an error that wraps ErrInvalid if a key of a supported type is invalid, two keys have the
+// same id, or there is no supported key. The error does not contain key material.
 func Parse(body []byte) (Set, error) {
 	var doc document
 	if err := json.Unmarshal(body, &doc); err != nil {
@@ -67,31 +68,32 @@ func Parse(body []byte) (Set, error) {
 		if err := json.Unmarshal(raw, &m); err != nil {
 			return nil, fmt.Errorf("%w: key %d is not an object of strings", ErrInvalid, i)
 		}
-		key, known, err := m.key()
+		key, supported, err := m.key()
 		if err != nil {
 			return nil, fmt.Errorf("%w: key %d (kid %q): %w", ErrInvalid, i, m.Kid, err)
 		}
-		if !known {
+		if !supported {
 			continue
 		}
-		if _, twice := set[key.ID]; twice {
+		if _, duplicate := set[key.ID]; duplicate {
 			return nil, fmt.Errorf("%w: two keys have the kid %q", ErrInvalid, key.ID)
 		}
 		set[key.ID] = key
 	}
 	if len(set) == 0 {
-		return nil, fmt.Errorf("%w: no usable key", ErrInvalid)
+		return nil, fmt.Errorf("%w: no supported key", ErrInvalid)
 	}
 	return set, nil
 }
 
-func (m member) key() (k Key, known bool, err error) {
+// key returns the key of m, unless its type or use is not supported.
+func (m member) key() (k Key, supported bool, err error) {
 	k = Key{ID: m.Kid, Alg: m.Alg}
 	switch {
 	case m.Kty == "oct" && m.Alg == HS256:
-		err = m.secret(&k)
+		err = m.parseSecret(&k)
 	case m.Kty == "OKP" && m.Crv == "Ed25519" && m.Alg == EdDSA:
-		err = m.pair(&k)
+		err = m.parseEd25519(&k)
 	case m.Alg == "" && (m.Kty == "oct" || m.Kty == "OKP"):
 		return k, false, errors.New("has no alg")
 	default:
@@ -107,19 +109,19 @@ func (m member) key() (k Key, known bool, err error) {
 	return k, true, err
 }
 
-func (m member) secret(k *Key) error {
+func (m member) parseSecret(k *Key) error {
 	secret, err := base64.RawURLEncoding.DecodeString(m.K)
 	if err != nil {
 		return errors.New("k is not base64url")
 	}
-	if len(secret) < minSecret {
-		return fmt.Errorf("k has %d bytes, at least %d are needed", len(secret), minSecret)
+	if len(secret) < minSecretBytes {
+		return fmt.Errorf("k has %d bytes, expected at least %d", len(secret), minSecretBytes)
 	}
 	k.Verifier, k.Signer = secret, secret
 	return nil
 }
 
-func (m member) pair(k *Key) error {
+func (m member) parseEd25519(k *Key) error {
 	public, err := base64.RawURLEncoding.DecodeString(m.X)
 	if err != nil || len(public) != ed25519.PublicKeySize {
 		return fmt.Errorf("x is not %d bytes in base64url", ed25519.PublicKeySize)
@@ -134,14 +136,13 @@ func (m member) pair(k *Key) error {
 	}
 	private := ed25519.NewKeyFromSeed(seed)
 	if !bytes.Equal(private[ed25519.SeedSize:], public) {
-		return errors.New("d and x are not of one pair")
+		return errors.New("d and x are not a key pair")
 	}
 	k.Signer = private
 	return nil
 }
 
-// Public is the document anyone may read: the public halves. Symmetric keys have
-// none and are left out.
+// Public returns the document of the public keys. Symmetric keys are omitted.
 func (s Set) Public() ([]byte, error) {
 	out := struct {
 		Keys []member `json:"keys"`
@@ -161,7 +162,8 @@ func (s Set) Public() ([]byte, error) {
 	return body, nil
 }
 
-// Encode writes keys as a document, with their private parts when private is set.
+// Encode returns the document of keys, with the private keys of key pairs if private is set. It
+// returns an error that wraps ErrInvalid for a key without a Verifier.
 func Encode(private bool, keys ...Key) ([]byte, error) {
 	members := make([]member, 0, len(keys))
 	for _, k := range keys {
@@ -175,7 +177,7 @@ func Encode(private bool, keys ...Key) ([]byte, error) {
 				m.D = base64.RawURLEncoding.EncodeToString(signer.Seed())
 			}
 		default:
-			return nil, fmt.Errorf("%w: key %q has no material", ErrInvalid, k.ID)
+			return nil, fmt.Errorf("%w: key %q has no verifier", ErrInvalid, k.ID)
 		}
 		members = append(members, m)
 	}

@@ -24,7 +24,7 @@ func keys(t *testing.T) (symmetric, pair jwk.Key) {
 		jwk.Key{ID: "e1", Alg: jwk.EdDSA, Verifier: public, Signer: private}
 }
 
-func TestASetGivesBackItsKeys(t *testing.T) {
+func TestEncodedKeysAreParsed(t *testing.T) {
 	t.Parallel()
 	symmetric, pair := keys(t)
 	body, err := jwk.Encode(true, symmetric, pair)
@@ -36,14 +36,14 @@ func TestASetGivesBackItsKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := set["h1"]; got.Alg != jwk.HS256 || !bytes.Equal(got.Signer.([]byte), symmetric.Signer.([]byte)) {
-		t.Errorf("HS256 key came back as %+v", got.Alg)
+		t.Errorf("the HS256 key is parsed as %+v", got.Alg)
 	}
 	if got := set["e1"]; got.Alg != jwk.EdDSA || !pair.Signer.(ed25519.PrivateKey).Equal(got.Signer.(ed25519.PrivateKey)) {
-		t.Error("the Ed25519 pair came back changed")
+		t.Error("the parsed Ed25519 key pair differs")
 	}
 }
 
-func TestThePublicDocumentHasNoSecret(t *testing.T) {
+func TestPublicDocumentHasNoSecret(t *testing.T) {
 	t.Parallel()
 	symmetric, pair := keys(t)
 	body, err := jwk.Set{"h1": symmetric, "e1": pair}.Public()
@@ -62,7 +62,7 @@ func TestThePublicDocumentHasNoSecret(t *testing.T) {
 	}
 }
 
-func TestBrokenSetsAreRefusedWithoutShowingMaterial(t *testing.T) {
+func TestErrorForInvalidSetHasNoKeyMaterial(t *testing.T) {
 	t.Parallel()
 	long := base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte("s"), 32))
 	for name, body := range map[string]string{
@@ -82,7 +82,7 @@ func TestBrokenSetsAreRefusedWithoutShowingMaterial(t *testing.T) {
 			t.Errorf("%s: got %v, want ErrInvalid", name, err)
 		}
 		if err != nil && strings.Contains(err.Error(), long) {
-			t.Errorf("%s: the error shows the key", name)
+			t.Errorf("%s: the error contains the key", name)
 		}
 	}
 }

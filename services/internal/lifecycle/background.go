@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// Background runs fn beside the requests, with a context that ends when no request
-// is in flight any more. The stop then waits for it, in the order of registration
-// among the stop functions.
+// Background runs fn in a goroutine, with a context that ends when the stop functions run, after the
+// requests in flight have finished. It registers a stop function that waits until fn returns.
 func (p *Process) Background(name string, fn func(context.Context)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
@@ -15,19 +14,18 @@ func (p *Process) Background(name string, fn func(context.Context)) {
 		defer close(done)
 		fn(ctx)
 	}()
-	p.OnStop(name, func(stopping context.Context) error {
+	p.OnStop(name, func(stopCtx context.Context) error {
 		cancel()
 		select {
 		case <-done:
 			return nil
-		case <-stopping.Done():
-			return stopping.Err()
+		case <-stopCtx.Done():
+			return stopCtx.Err()
 		}
 	})
 }
 
-// Every runs fn at an interval, like Background. An error is logged, and the next
-// run comes as usual.
+// Every runs fn in the background at an interval. It logs an error of fn and continues.
 func (p *Process) Every(interval time.Duration, name string, fn func(context.Context) error) {
 	p.Background(name, func(ctx context.Context) {
 		tick := time.NewTicker(interval)
@@ -38,7 +36,7 @@ func (p *Process) Every(interval time.Duration, name string, fn func(context.Con
 				return
 			case <-tick.C:
 				if err := fn(ctx); err != nil && ctx.Err() == nil {
-					p.Log.WarnContext(ctx, "background work failed, trying again", "work", name, "error", err)
+					p.Log.WarnContext(ctx, "background task failed", "task", name, "error", err)
 				}
 			}
 		}

@@ -1,5 +1,5 @@
-// Package lifecycle runs a service's process: it serves requests and metrics until the
-// context ends, drains, and then runs the stop functions in order.
+// Package lifecycle implements the process of a service: it serves requests and metrics until the
+// context ends, drains, and runs the stop functions in order.
 package lifecycle
 
 import (
@@ -17,20 +17,20 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-// Config is the part of a service's settings that this package needs.
+// Config has the settings of a Process.
 type Config struct {
-	// HTTPAddr is the listen address for requests; the service's own port if empty.
+	// HTTPAddr is the listen address for requests. Each service has a default.
 	HTTPAddr    string `env:"HTTP_ADDR"`
 	MetricsAddr string `env:"METRICS_ADDR" envDefault:":9090"`
 	// LogLevel is debug, info, warn or error.
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
-	// ShutdownTimeout bounds how long requests in flight may take to finish, and after
-	// that how long the stop functions may take.
+	// ShutdownTimeout is the timeout for requests in flight to finish, and then again for the
+	// stop functions.
 	ShutdownTimeout time.Duration `env:"SHUTDOWN_TIMEOUT" envDefault:"20s"`
-	// ShutdownDelay is how long a stopping process still accepts requests, so that
-	// clients learn first that it is not ready.
+	// ShutdownDelay is the time for which a stopping process still accepts requests, so that
+	// it is removed from load balancing first.
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s"`
-	// Profiling serves /debug/pprof/ on the metrics address.
+	// Profiling enables /debug/pprof/ at the metrics address.
 	Profiling bool `env:"PROFILING" envDefault:"false"`
 }
 
@@ -50,59 +50,59 @@ type Options struct {
 	Health  *health.Checks
 }
 
-// Process is a service that runs. Its functions are registered before Run.
+// Process is the process of a service. Functions are registered before Run.
 type Process struct {
 	Options
-	stops    []stop
+	stops    []stopFunc
 	draining chan struct{}
-	bound    chan net.Addr
+	listens  chan net.Addr
 }
 
-type stop struct {
+type stopFunc struct {
 	name string
 	fn   func(context.Context) error
 }
 
 // New returns a Process that does not listen yet.
 func New(o Options) *Process {
-	return &Process{Options: o, draining: make(chan struct{}), bound: make(chan net.Addr, 1)}
+	return &Process{Options: o, draining: make(chan struct{}), listens: make(chan net.Addr, 1)}
 }
 
-// OnStop registers a function for the end, such as the stop of a consumer. The functions
-// run in the order of registration, when no request is in flight anymore, and share
-// Config.ShutdownTimeout.
+// OnStop registers a stop function, for example to stop a consumer. Stop functions run in the order of
+// registration, after the requests in flight have finished, and share Config.ShutdownTimeout.
 func (p *Process) OnStop(name string, fn func(context.Context) error) {
-	p.stops = append(p.stops, stop{name, fn})
+	p.stops = append(p.stops, stopFunc{name, fn})
 }
 
-// Draining returns a channel that is closed when the process begins to stop: streams and
-// long waits end then.
+// Draining returns a channel that is closed when the process begins to stop, to end streams and long
+// waits.
 func (p *Process) Draining() <-chan struct{} { return p.draining }
 
-// Addr waits until Run listens and returns the address; tests listen on port 0.
+// Addr waits until Run listens, and returns the address. It returns the error of ctx if that ends
+// first.
 func (p *Process) Addr(ctx context.Context) (net.Addr, error) {
 	select {
-	case addr := <-p.bound:
-		p.bound <- addr
+	case addr := <-p.listens:
+		p.listens <- addr
 		return addr, nil
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
 }
 
-// Run serves requests with main, and metrics, until ctx ends. Then it is not ready at
-// once, still accepts requests for ShutdownDelay, lets those in flight finish for up to
-// ShutdownTimeout, and runs the stop functions. It returns nil after a clean end.
+// Run serves requests with main, and metrics, until ctx ends. Then it becomes unready, accepts
+// requests for ShutdownDelay, waits up to ShutdownTimeout for the requests in flight, and runs the
+// stop functions. It returns nil if all of that succeeds.
 func (p *Process) Run(ctx context.Context, main Server) error {
 	metrics := p.metricsServer()
 	failed := make(chan error, 2)
 	addr, err := listen(ctx, main, p.Config.HTTPAddr, failed)
 	if err != nil {
-		return p.end(ctx, fmt.Errorf("listen for requests: %w", err))
+		return p.stop(ctx, fmt.Errorf("listen for requests: %w", err))
 	}
-	p.bound <- addr
+	p.listens <- addr
 	if _, err := listen(ctx, metrics, p.Config.MetricsAddr, failed); err != nil {
-		return p.end(ctx, errors.Join(fmt.Errorf("serve metrics: %w", err), main.Close()))
+		return p.stop(ctx, errors.Join(fmt.Errorf("serve metrics: %w", err), main.Close()))
 	}
 	p.Log.InfoContext(ctx, "serving", "address", addr.String())
 	select {
@@ -110,7 +110,7 @@ func (p *Process) Run(ctx context.Context, main Server) error {
 	case <-ctx.Done():
 		p.Log.InfoContext(ctx, "draining")
 	}
-	return errors.Join(p.end(ctx, err, main), metrics.Close())
+	return errors.Join(p.stop(ctx, err, main), metrics.Close())
 }
 
 func listen(ctx context.Context, s Server, addr string, failed chan<- error) (net.Addr, error) {
@@ -127,8 +127,9 @@ func listen(ctx context.Context, s Server, addr string, failed chan<- error) (ne
 	return l.Addr(), nil
 }
 
-// end drains servers and runs the stop functions. cause is nil for a planned stop.
-func (p *Process) end(ctx context.Context, cause error, servers ...Server) error {
+// stop drains servers and runs the stop functions. It returns their errors and cause, which is nil
+// unless an error stops the process.
+func (p *Process) stop(ctx context.Context, cause error, servers ...Server) error {
 	ctx = context.WithoutCancel(ctx)
 	errs := []error{cause}
 	p.Health.Drain()
@@ -154,12 +155,12 @@ func (p *Process) shutdown(ctx context.Context, s Server) error {
 	ctx, cancel := context.WithTimeout(ctx, p.Config.ShutdownTimeout)
 	defer cancel()
 	if err := s.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("requests in flight were cut off after %s: %w", p.Config.ShutdownTimeout, err), s.Close())
+		return errors.Join(fmt.Errorf("requests in flight did not finish within %s: %w", p.Config.ShutdownTimeout, err), s.Close())
 	}
 	return nil
 }
 
-// Bounds of connections to the metrics server.
+// Timeouts and limits, in bytes, of connections to the metrics server.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 30 * time.Second
@@ -174,7 +175,7 @@ func (p *Process) metricsServer() *http.Server {
 	timeout := writeTimeout
 	if p.Config.Profiling {
 		timeout = profileTimeout
-		profiles(mux)
+		registerProfiling(mux)
 	}
 	return &http.Server{
 		Handler: mux, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,

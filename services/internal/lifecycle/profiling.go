@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// profileTimeout is above the longest profile that anyone takes.
+// profileTimeout is the write timeout with profiling, which limits the duration of a profile.
 const profileTimeout = 5 * time.Minute
 
-// profiles are for `go tool pprof http://<metrics address>/debug/pprof/profile`.
-func profiles(mux *http.ServeMux) {
+// registerProfiling adds the handlers for `go tool pprof http://<metrics address>/debug/pprof/profile`.
+func registerProfiling(mux *http.ServeMux) {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)

@@ -10,19 +10,19 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-func TestProfilesAreServedOnlyWhenSwitchedOn(t *testing.T) {
+func TestProfilingIsServedOnlyIfEnabled(t *testing.T) {
 	t.Parallel()
-	for _, on := range []bool{false, true} {
-		s := New(Options{Config: Config{Profiling: on}, Log: slog.New(slog.DiscardHandler),
+	for _, enabled := range []bool{false, true} {
+		s := New(Options{Config: Config{Profiling: enabled}, Log: slog.New(slog.DiscardHandler),
 			Metrics: telemetry.NewRegistry("test"), Health: health.New()})
 		rec := httptest.NewRecorder()
 		s.metricsServer().Handler.ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/debug/pprof/", nil))
 		want := http.StatusNotFound
-		if on {
+		if enabled {
 			want = http.StatusOK
 		}
 		if rec.Code != want {
-			t.Errorf("profiling %v: got %d, want %d", on, rec.Code, want)
+			t.Errorf("profiling %v: got %d, want %d", enabled, rec.Code, want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package limit
 import (
 	"time"
 
+	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
@@ -11,11 +12,11 @@ const retryConcurrent = 5 * time.Second
 
 // TooMany is the problem of a request that comes too early.
 func TooMany(retryAfter time.Duration) *problem.Problem {
-	return problem.TooMany("rate_limited", retryAfter, "Too many requests. Wait for the seconds in Retry-After before the next one.")
+	return problem.From(failure.TooMany("rate_limited", retryAfter, "Too many requests. Wait for the seconds in Retry-After before the next one."))
 }
 
 // TooManyConcurrent is the problem of one more long-running request.
 func TooManyConcurrent() *problem.Problem {
-	return problem.TooMany("too_many_streams", retryConcurrent,
-		"Too many streams and waits at once. End one before starting the next.")
+	return problem.From(failure.TooMany("too_many_streams", retryConcurrent,
+		"Too many streams and waits at once. End one before starting the next."))
 }

@@ -21,7 +21,7 @@ func FuzzParse(f *testing.F) {
 		}
 		again, err := money.Parse(a.String())
 		if err != nil || !again.Equal(a) || len(a.String()) > 22 {
-			t.Fatalf("Parse(%q) = %s, which is read as %s, %v", s, a, again, err)
+			t.Fatalf("Parse(%q) = %s, which is parsed as %s, %v", s, a, again, err)
 		}
 	})
 }

@@ -1,6 +1,6 @@
-// Package money holds amounts of the stack's currency: decimals with two places,
-// never floats. On the wire an amount is a decimal string ("19.99"); a request may
-// also write it as a JSON number. In MySQL it is a DECIMAL of scale 2.
+// Package money implements amounts in the currency of the stack, as decimals with two places. In
+// JSON an amount is a decimal string ("19.99"); requests may also use a number. In MySQL it is a
+// DECIMAL of scale 2.
 package money
 
 import (
@@ -14,12 +14,12 @@ import (
 	"github.com/shopspring/decimal"
 )
 
-// Places after the decimal point.
+// Places is the number of decimal places.
 const Places = 2
 
-// maxWhole bounds the digits before the point of what is parsed, which keeps every
-// amount within DECIMAL(20,2).
-const maxWhole = 18
+// maxIntegerDigits is the number of digits that Parse accepts before the point, so that every amount
+// fits into DECIMAL(20,2).
+const maxIntegerDigits = 18
 
 // Amount is a number with two decimal places. Its zero value is 0.00.
 type Amount struct{ d decimal.Decimal }
@@ -27,20 +27,21 @@ type Amount struct{ d decimal.Decimal }
 // MaxPrice is the largest price (9999999.99).
 var MaxPrice = MustParse("9999999.99")
 
-// ErrInvalid is wrapped by every refusal to parse.
+// ErrInvalid is wrapped by the errors of Parse.
 var ErrInvalid = errors.New("invalid amount")
 
-// New rounds d to two places, half away from zero.
+// New returns d rounded to two places, half away from zero.
 func New(d decimal.Decimal) Amount { return Amount{d.Round(Places)} }
 
-// FromMinor makes an amount of cents.
+// FromMinor returns the amount of a number of minor units, such as cents.
 func FromMinor(cents int64) Amount { return Amount{decimal.New(cents, -Places)} }
 
-// Parse reads digits with at most two decimal places and an optional minus sign.
-// It takes no exponent and no superfluous form, so its cost is bounded.
+// Parse returns the amount of a decimal number: an optional minus sign, 1 to 18 digits, and at most
+// two decimal places. It accepts no exponent, so its cost is bounded. It returns an error that wraps
+// ErrInvalid.
 func Parse(s string) (Amount, error) {
-	if reason := check(s); reason != "" {
-		return Amount{}, fmt.Errorf("%w: %s", ErrInvalid, reason)
+	if violation := check(s); violation != "" {
+		return Amount{}, fmt.Errorf("%w: %s", ErrInvalid, violation)
 	}
 	d, err := decimal.NewFromString(s)
 	if err != nil {
@@ -49,7 +50,7 @@ func Parse(s string) (Amount, error) {
 	return Amount{d}, nil
 }
 
-// MustParse is Parse for constants; it panics.
+// MustParse is like Parse, but panics on an error. It is for constants.
 func MustParse(s string) Amount {
 	a, err := Parse(s)
 	if err != nil {
@@ -58,21 +59,21 @@ func MustParse(s string) Amount {
 	return a
 }
 
-// check gives the rule that s breaks, or "".
+// check returns the rule of Parse that s violates, or "".
 func check(s string) string {
-	whole, fraction, point := strings.Cut(strings.TrimPrefix(s, "-"), ".")
+	integer, fraction, hasPoint := strings.Cut(strings.TrimPrefix(s, "-"), ".")
 	switch {
-	case !digits(whole) || (point && !digits(fraction)):
+	case !isDigits(integer) || (hasPoint && !isDigits(fraction)):
 		return "expected a decimal number such as 19.99"
 	case len(fraction) > Places:
 		return "expected at most 2 decimal places"
-	case len(whole) > maxWhole:
-		return "expected at most 18 digits before the point"
+	case len(integer) > maxIntegerDigits:
+		return "expected at most 18 digits before the decimal point"
 	}
 	return ""
 }
 
-func digits(s string) bool {
+func isDigits(s string) bool {
 	for i := range len(s) {
 		if s[i] < '0' || s[i] > '9' {
 			return false
@@ -81,33 +82,33 @@ func digits(s string) bool {
 	return s != ""
 }
 
-// Decimal is the amount as a decimal.
+// Decimal returns the amount as a decimal.
 func (a Amount) Decimal() decimal.Decimal { return a.d }
 
-// String has two places always.
+// String returns the amount with two decimal places.
 func (a Amount) String() string { return a.d.StringFixed(Places) }
 
-// Add gives a + b.
+// Add returns a + b.
 func (a Amount) Add(b Amount) Amount { return Amount{a.d.Add(b.d)} }
 
-// Times gives a · n.
+// Times returns a · n.
 func (a Amount) Times(n int64) Amount { return Amount{a.d.Mul(decimal.NewFromInt(n))} }
 
-// Cmp is -1, 0 or 1 as a is less than, equal to or greater than b.
+// Cmp returns -1, 0 or 1 if a is less than, equal to or greater than b.
 func (a Amount) Cmp(b Amount) int { return a.d.Cmp(b.d) }
 
-// Equal compares values.
+// Equal reports whether a and b are the same amount.
 func (a Amount) Equal(b Amount) bool { return a.d.Equal(b.d) }
 
-// IsNegative says whether a is below zero.
+// IsNegative reports whether a is below zero.
 func (a Amount) IsNegative() bool { return a.d.IsNegative() }
 
-// MarshalJSON writes a decimal string.
+// MarshalJSON implements json.Marshaler. It returns a decimal string.
 func (a Amount) MarshalJSON() ([]byte, error) { return []byte(`"` + a.String() + `"`), nil }
 
-// UnmarshalJSON reads a decimal string or a number.
+// UnmarshalJSON implements json.Unmarshaler. It accepts a decimal string or a number.
 func (a *Amount) UnmarshalJSON(raw []byte) error {
-	parsed, err := Parse(text(raw))
+	parsed, err := Parse(unquote(raw))
 	if err != nil {
 		return err
 	}
@@ -115,7 +116,7 @@ func (a *Amount) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-// UnmarshalText reads a query parameter.
+// UnmarshalText implements encoding.TextUnmarshaler, for query parameters.
 func (a *Amount) UnmarshalText(raw []byte) error {
 	parsed, err := Parse(string(raw))
 	if err != nil {
@@ -125,7 +126,7 @@ func (a *Amount) UnmarshalText(raw []byte) error {
 	return nil
 }
 
-// Scan reads a DECIMAL column.
+// Scan implements sql.Scanner for a DECIMAL column.
 func (a *Amount) Scan(v any) error {
 	if err := a.d.Scan(v); err != nil {
 		return fmt.Errorf("scan an amount: %w", err)
@@ -133,12 +134,12 @@ func (a *Amount) Scan(v any) error {
 	return nil
 }
 
-// Value writes a DECIMAL column.
+// Value implements driver.Valuer for a DECIMAL column.
 func (a Amount) Value() (driver.Value, error) { return a.String(), nil }
 
-// text is the content of a JSON string, or the number as it was written. What is
-// neither stays as it is, and no parser takes it.
-func text(raw []byte) string {
+// unquote returns the content of a JSON string, and any other JSON value, such as a number, as it
+// is.
+func unquote(raw []byte) string {
 	var s string
 	if json.Unmarshal(raw, &s) == nil && len(raw) > 0 && raw[0] == '"' {
 		return s
@@ -146,7 +147,7 @@ func text(raw []byte) string {
 	return string(raw)
 }
 
-// Schema documents an amount in an answer.
+// Schema implements huma.SchemaProvider for amounts in responses.
 func (Amount) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
 		Type: huma.TypeString, Pattern: `^-?\d+(\.\d{1,2})?$`, PatternDescription: "a decimal number such as 19.99",
@@ -154,19 +155,19 @@ func (Amount) Schema(huma.Registry) *huma.Schema {
 	}
 }
 
-// Price is an amount in a request body, 0.00 to 9999999.99. It keeps what was wrong
-// with it, so that huma can answer with the field and the rule.
+// Price is an amount in a request body, from 0.00 to 9999999.99. It stores the rule that its value
+// violates, so that the response of huma has the field and the rule.
 type Price struct {
 	Amount
-	broken string
+	violation string
 }
 
-// UnmarshalJSON reads a decimal string or a number; Resolve tells of what is
-// neither.
+// UnmarshalJSON implements json.Unmarshaler. It accepts a decimal string or a number; Resolve returns
+// the error for any other value.
 func (p *Price) UnmarshalJSON(raw []byte) error {
 	*p = Price{}
-	s := text(raw)
-	if p.broken = check(s); p.broken != "" {
+	s := unquote(raw)
+	if p.violation = check(s); p.violation != "" {
 		return nil
 	}
 	amount, err := Parse(s)
@@ -174,31 +175,31 @@ func (p *Price) UnmarshalJSON(raw []byte) error {
 		return err
 	}
 	if amount.IsNegative() || amount.Cmp(MaxPrice) > 0 {
-		p.broken = "expected an amount from 0.00 to " + MaxPrice.String()
+		p.violation = "expected an amount from 0.00 to " + MaxPrice.String()
 		return nil
 	}
 	p.Amount = amount
 	return nil
 }
 
-// Resolve implements huma.ResolverWithPath.
+// Resolve implements huma.ResolverWithPath. It returns the violation.
 func (p *Price) Resolve(_ huma.Context, prefix *huma.PathBuffer) []error {
-	if p.broken == "" {
+	if p.violation == "" {
 		return nil
 	}
-	return []error{&huma.ErrorDetail{Location: prefix.String(), Message: p.broken}}
+	return []error{&huma.ErrorDetail{Location: prefix.String(), Message: p.violation}}
 }
 
-// Schema documents a price in a request.
+// Schema implements huma.SchemaProvider for prices in requests.
 func (Price) Schema(huma.Registry) *huma.Schema {
-	least := 0.0
-	most, _ := MaxPrice.d.Float64()
+	minimum := 0.0
+	maximum, _ := MaxPrice.d.Float64()
 	s := &huma.Schema{
 		Description: "Price in the stack's currency, 0.00 to 9999999.99, with at most two decimal places",
 		Examples:    []any{"19.99"},
 		OneOf: []*huma.Schema{
 			{Type: huma.TypeString, Pattern: `^\d{1,7}(\.\d{1,2})?$`, PatternDescription: "a decimal number such as 19.99"},
-			{Type: huma.TypeNumber, Minimum: &least, Maximum: &most},
+			{Type: huma.TypeNumber, Minimum: &minimum, Maximum: &maximum},
 		},
 	}
 	for _, alternative := range s.OneOf {
@@ -213,10 +214,10 @@ var (
 	_ huma.SchemaProvider   = Amount{}
 )
 
-// CheckCurrency refuses what has not the form of an ISO 4217 code.
+// CheckCurrency returns an error unless code has the form of an ISO 4217 code.
 func CheckCurrency(code string) error {
 	if len(code) != 3 || strings.Trim(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-		return errors.New("not an ISO 4217 code, which has three capital letters, such as USD")
+		return errors.New("is not an ISO 4217 code of three capital letters, such as USD")
 	}
 	return nil
 }

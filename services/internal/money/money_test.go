@@ -12,7 +12,7 @@ import (
 	"ecommerce-stack.dev/services/internal/money"
 )
 
-func TestAnAmountIsWrittenWithTwoPlacesAndReadBack(t *testing.T) {
+func TestAmountIsEncodedWithTwoPlacesAndDecoded(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		want := money.FromMinor(rapid.Int64Range(-1e15, 1e15).Draw(t, "cents"))
@@ -22,11 +22,11 @@ func TestAnAmountIsWrittenWithTwoPlacesAndReadBack(t *testing.T) {
 		}
 		_, fraction, _ := strings.Cut(strings.Trim(string(body), `"`), ".")
 		if len(fraction) != 2 {
-			t.Fatalf("written as %s", body)
+			t.Fatalf("encoded as %s", body)
 		}
 		var got money.Amount
 		if err := json.Unmarshal(body, &got); err != nil || !got.Equal(want) {
-			t.Fatalf("%s read back as %s, %v", body, got, err)
+			t.Fatalf("%s decoded as %s, %v", body, got, err)
 		}
 		stored, err := want.Value()
 		if err != nil {
@@ -38,7 +38,7 @@ func TestAnAmountIsWrittenWithTwoPlacesAndReadBack(t *testing.T) {
 	})
 }
 
-func TestOnlyPlainDecimalsAreRead(t *testing.T) {
+func TestOnlyDecimalNumbersAreDecoded(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
 		`"19.99"`: "19.99", `19.99`: "19.99", `0`: "0.00", `"7"`: "7.00", `7.5`: "7.50", `-1`: "-1.00",
@@ -48,10 +48,10 @@ func TestOnlyPlainDecimalsAreRead(t *testing.T) {
 		var got money.Amount
 		err := json.Unmarshal([]byte(in), &got)
 		if want == "" && !errors.Is(err, money.ErrInvalid) {
-			t.Errorf("%s read as %s, %v; want ErrInvalid", in, got, err)
+			t.Errorf("%s decoded as %s, %v; want ErrInvalid", in, got, err)
 		}
 		if want != "" && (err != nil || got.String() != want) {
-			t.Errorf("%s read as %s, %v; want %s", in, got, err, want)
+			t.Errorf("%s decoded as %s, %v; want %s", in, got, err, want)
 		}
 	}
 }

@@ -44,10 +44,10 @@ func New(title string, added huma.AddOpFunc) *huma.OpenAPI {
 	}
 }
 
-// schemaName returns the name of the schema of a type. A page.Of[Product] is a ProductPage.
+// schemaName returns the name of the schema of a type. A page.Page[Product] is a ProductPage.
 func schemaName(t reflect.Type, hint string) string {
 	name := huma.DefaultSchemaNamer(t, hint)
-	if item, ok := strings.CutPrefix(name, "Of"); ok && item != "" && unicode.IsUpper(rune(item[0])) {
+	if item, ok := strings.CutPrefix(name, "Page"); ok && item != "" && unicode.IsUpper(rune(item[0])) {
 		return item + "Page"
 	}
 	return name

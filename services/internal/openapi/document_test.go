@@ -156,7 +156,7 @@ func TestGapsInADocumentAreFound(t *testing.T) {
 		Responses: map[string]map[int]any{"put-box": {200: map[string]any{"label": 7}}}}))
 	for want, got := range map[string]string{
 		"properties/label: no example": noExample, "parameters/0: no description (id)": noDescription,
-		"put: no description": noManual, "tag boxes has no description": noManual, "the example does not fit": wrongExample,
+		"put: no description": noManual, "tag boxes has no description": noManual, "the example does not match the schema": wrongExample,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("gaps lack %q:\n%s", want, got)

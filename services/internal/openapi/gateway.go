@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/telemetry"
@@ -62,7 +63,7 @@ func addGateway(op object, path string, r *Forwarded) {
 	if r.Stream || waits(op) {
 		refuse(responses, path, limit.TooManyConcurrent())
 	}
-	refuse(responses, path, problem.Unavailable(time.Second))
+	refuse(responses, path, problem.From(failure.Unavailable(time.Second, nil)))
 	for status, v := range responses {
 		res, _ := v.(object)
 		for _, name := range everywhere {
@@ -112,7 +113,7 @@ func refuse(responses object, path string, p *problem.Problem) {
 	}
 	res["description"] = http.StatusText(p.Status) + ": " + codes + "`" + p.Code + "`"
 	media["schema"] = object{"$ref": schemas + "Problem"}
-	shown[p.Code] = object{"summary": p.Detail, "value": jsonValue(p.In(telemetry.WithTraceParent(context.Background(), exampleTrace), path))}
+	shown[p.Code] = object{"summary": p.Detail, "value": jsonValue(p.ForRequest(telemetry.WithTraceParent(context.Background(), exampleTrace), path))}
 	refer(res, "Retry-After")
 }
 

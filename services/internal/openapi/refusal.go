@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
@@ -43,7 +44,8 @@ func (e examples) refusals(op *huma.Operation) {
 // declare.
 func (e examples) general(op *huma.Operation) []*problem.Problem {
 	all := []*problem.Problem{
-		problem.MalformedURL(), problem.From(errors.New("internal")), problem.Unavailable(time.Second), problem.From(context.DeadlineExceeded),
+		problem.MalformedURL(), problem.From(errors.New("internal")), problem.From(failure.Unavailable(time.Second, nil)),
+		problem.From(context.DeadlineExceeded),
 	}
 	if takesInput(op) {
 		all = append(all, problem.From(huma.NewError(http.StatusUnprocessableEntity, "", e.wrong(op)...)))
@@ -57,11 +59,11 @@ func (e examples) general(op *huma.Operation) []*problem.Problem {
 	}
 	if len(op.Security) > 0 {
 		all = append(all,
-			problem.Unauthenticated("", "Send a token: Authorization: Bearer <accessToken>."),
-			problem.Unauthenticated(problem.InvalidToken, "The token has expired."))
+			problem.From(failure.Unauthenticated("unauthenticated", "Send a token: Authorization: Bearer <accessToken>.")),
+			problem.From(failure.Unauthenticated(problem.InvalidToken, "The token has expired.")))
 	}
 	if roles, ok := op.Extensions["x-roles"].([]string); ok {
-		all = append(all, problem.Forbidden("This operation requires the role "+strings.Join(roles, " or ")+"."))
+		all = append(all, problem.From(failure.Forbidden("forbidden", "This operation requires the role %s.", strings.Join(roles, " or "))))
 	}
 	return all
 }
@@ -74,7 +76,7 @@ func (e examples) refusal(op *huma.Operation, status int, problems []*problem.Pr
 			continue
 		}
 		codes = append(codes, "`"+p.Code+"`")
-		shown[p.Code] = &huma.Example{Summary: p.Detail, Value: jsonValue(p.In(ctx, e.path(op)))}
+		shown[p.Code] = &huma.Example{Summary: p.Detail, Value: jsonValue(p.ForRequest(ctx, e.path(op)))}
 	}
 	return &huma.Response{
 		Description: http.StatusText(status) + ": " + strings.Join(codes, ", "),

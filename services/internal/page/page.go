@@ -1,8 +1,8 @@
-// Package page holds lists that are read a page at a time: the query parameters,
-// the form of a page, and opaque cursors.
+// Package page implements the pagination of lists: the query parameters, the schema of a page, and
+// opaque cursors.
 //
-// A cursor is the sort key of the last item seen, so rows that come or go between
-// two pages neither repeat nor hide others.
+// A cursor has the sort key of the last item of a page. Rows that are added or deleted between
+// two requests therefore cause no other row to be repeated or omitted.
 package page
 
 import (
@@ -16,48 +16,50 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 )
 
-// Limits of a page.
+// Limits of a page, in items.
 const (
 	DefaultLimit = 50
 	MaxLimit     = 200
 )
 
-// Query is embedded in the input of an operation that lists.
+// Query has the query parameters of an operation that returns a list.
 type Query struct {
-	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"How many items a page may have" example:"50"`
-	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the page before" example:"eyJ2IjoxLCJrIjoidXNlcnM6aWQiLCJzIjo1MH0"`
+	Limit  int    `query:"limit" minimum:"1" maximum:"200" default:"50" doc:"Maximum number of items in the page" example:"50"`
+	Cursor string `query:"cursor" maxLength:"512" doc:"The nextCursor of the previous page" example:"eyJ2IjoxLCJrIjoidXNlcnM6aWQiLCJzIjo1MH0"`
 }
 
-// Of is a page of items.
-type Of[T any] struct {
+// Page is a page of items.
+type Page[T any] struct {
 	Items      []T    `json:"items" doc:"The items of this page"`
-	NextCursor string `json:"nextCursor,omitempty" doc:"Cursor of the next page; absent on the last" example:"eyJ2IjoxLCJrIjoidXNlcnM6aWQiLCJzIjo1MH0"`
+	NextCursor string `json:"nextCursor,omitempty" doc:"Cursor of the next page; absent in the last page" example:"eyJ2IjoxLCJrIjoidXNlcnM6aWQiLCJzIjo1MH0"`
 }
 
-// Cut makes a page of rows that were read with a limit one higher than the page's:
-// the row too many says that there is a next page. kind and key make its cursor.
-func Cut[T, K any](rows []T, limit int, kind string, key func(T) K) (Of[T], error) {
+// Cut returns the first limit rows as a page. The rows have to be read with a limit of one more: if
+// there are that many, the page has a NextCursor, of the given kind and the key of the last item. It
+// returns an error if the key cannot be encoded.
+func Cut[T, K any](rows []T, limit int, kind string, key func(T) K) (Page[T], error) {
 	if len(rows) <= limit {
 		if rows == nil {
 			rows = []T{}
 		}
-		return Of[T]{Items: rows}, nil
+		return Page[T]{Items: rows}, nil
 	}
 	rows = rows[:limit]
 	next, err := Encode(kind, key(rows[limit-1]))
-	return Of[T]{Items: rows, NextCursor: next}, err
+	return Page[T]{Items: rows, NextCursor: next}, err
 }
 
-// Map changes the items of a page and keeps its cursor.
-func Map[T, U any](p Of[T], change func(T) U) Of[U] {
-	out := Of[U]{Items: make([]U, len(p.Items)), NextCursor: p.NextCursor}
+// Map returns a page of the results of convert for each item, with the same cursor.
+func Map[T, U any](p Page[T], convert func(T) U) Page[U] {
+	out := Page[U]{Items: make([]U, len(p.Items)), NextCursor: p.NextCursor}
 	for i, item := range p.Items {
-		out.Items[i] = change(item)
+		out.Items[i] = convert(item)
 	}
 	return out
 }
 
-const version = 1
+// cursorVersion is the version of the encoding of cursors.
+const cursorVersion = 1
 
 type cursor struct {
 	Version int             `json:"v"`
@@ -65,22 +67,22 @@ type cursor struct {
 	Key     json.RawMessage `json:"s"`
 }
 
-// Encode makes a cursor of a sort key. kind names the list and its order, so that
-// a cursor of one is refused by another.
+// Encode returns the cursor for a sort key. kind identifies the list and its order; Decode rejects a
+// cursor of another kind. It returns an error if the key cannot be encoded.
 func Encode[K any](kind string, key K) (string, error) {
 	raw, err := json.Marshal(key)
 	if err != nil {
-		return "", fmt.Errorf("encode a cursor of %s: %w", kind, err)
+		return "", fmt.Errorf("encode a cursor of kind %s: %w", kind, err)
 	}
-	body, err := json.Marshal(cursor{Version: version, Kind: kind, Key: raw})
+	body, err := json.Marshal(cursor{Version: cursorVersion, Kind: kind, Key: raw})
 	if err != nil {
-		return "", fmt.Errorf("encode a cursor of %s: %w", kind, err)
+		return "", fmt.Errorf("encode a cursor of kind %s: %w", kind, err)
 	}
 	return base64.RawURLEncoding.EncodeToString(body), nil
 }
 
-// Decode reads a cursor that Encode made for the same kind. An empty cursor is the
-// beginning: ok is false. Anything else is invalid at "query.cursor".
+// Decode returns the sort key of a cursor of Encode. ok is false for an empty cursor, which stands
+// for the first page. Any other text is an error of failure.KindInvalid for "query.cursor".
 func Decode[K any](kind, text string) (key K, ok bool, err error) {
 	if text == "" {
 		return key, false, nil
@@ -91,34 +93,35 @@ func Decode[K any](kind, text string) (key K, ok bool, err error) {
 	return key, true, nil
 }
 
-var errCursor = errors.New("is not a cursor that this service made")
+var errInvalidCursor = errors.New("expected the nextCursor of a page")
 
 func decode(kind, text string, key any) error {
 	body, err := base64.RawURLEncoding.Strict().DecodeString(text)
 	if err != nil {
-		return errCursor
+		return errInvalidCursor
 	}
 	var c cursor
-	if strict(body, &c) != nil || c.Version != version || len(c.Key) == 0 {
-		return errCursor
+	if unmarshalStrict(body, &c) != nil || c.Version != cursorVersion || len(c.Key) == 0 {
+		return errInvalidCursor
 	}
 	if c.Kind != kind {
-		return errors.New("is a cursor of another list or order")
+		return errors.New("expected a cursor of the same list and order")
 	}
-	if strict(c.Key, key) != nil {
-		return errCursor
+	if unmarshalStrict(c.Key, key) != nil {
+		return errInvalidCursor
 	}
 	return nil
 }
 
-func strict(body []byte, into any) error {
+// unmarshalStrict decodes a single JSON value without unknown fields.
+func unmarshalStrict(body []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(into); err != nil {
+	if err := dec.Decode(v); err != nil {
 		return err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return errCursor
+		return errInvalidCursor
 	}
 	return nil
 }

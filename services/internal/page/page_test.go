@@ -18,7 +18,7 @@ type key struct {
 	ID   int64  `json:"i"`
 }
 
-func TestACursorGivesBackItsKey(t *testing.T) {
+func TestCursorEncodesItsKey(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		want := key{Name: rapid.String().Draw(t, "name"), ID: rapid.Int64().Draw(t, "id")}
@@ -34,9 +34,9 @@ func TestACursorGivesBackItsKey(t *testing.T) {
 	})
 }
 
-func TestAForeignCursorIsInvalid(t *testing.T) {
+func TestCursorOfAnotherKindOrFormIsInvalid(t *testing.T) {
 	t.Parallel()
-	ours, err := page.Encode("products:name", key{"a", 1})
+	valid, err := page.Encode("products:name", key{"a", 1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestAForeignCursorIsInvalid(t *testing.T) {
 		"other key":      raw(`{"v":1,"k":"products:name","s":[1]}`),
 		"unknown field":  raw(`{"v":1,"k":"products:name","s":{"n":"a","i":1,"x":1}}`),
 		"trailing data":  raw(`{"v":1,"k":"products:name","s":{"n":"a","i":1}} {}`),
-		"trailing bytes": ours + "AAAA",
+		"trailing bytes": valid + "AAAA",
 	} {
 		_, _, err := page.Decode[key]("products:name", text)
 		var f *failure.Error
@@ -63,7 +63,7 @@ func TestAForeignCursorIsInvalid(t *testing.T) {
 	}
 }
 
-func TestPagesTogetherAreTheListOnceEach(t *testing.T) {
+func TestPagesContainEachItemOnce(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		total := rapid.IntRange(0, 30).Draw(t, "total")

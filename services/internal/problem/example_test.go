@@ -11,17 +11,16 @@ import (
 )
 
 func ExampleNew() {
-	p := problem.New(http.StatusConflict, "insufficient_stock", "Only 3 of product 7 are available.").With("available", 3)
+	p := problem.New(http.StatusUnsupportedMediaType, "", "Send JSON with Content-Type: application/json.")
 	body, err := json.MarshalIndent(p, "", "  ")
 	fmt.Println(string(body), err)
 	// Output:
 	// {
-	//   "type": "urn:ecommerce-stack:problem:insufficient_stock",
-	//   "title": "Conflict",
-	//   "status": 409,
-	//   "detail": "Only 3 of product 7 are available.",
-	//   "code": "insufficient_stock",
-	//   "available": 3
+	//   "type": "urn:ecommerce-stack:problem:unsupported_media_type",
+	//   "title": "Unsupported Media Type",
+	//   "status": 415,
+	//   "detail": "Send JSON with Content-Type: application/json.",
+	//   "code": "unsupported_media_type"
 	// } <nil>
 }
 

@@ -9,10 +9,12 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/validation"
+
+	"ecommerce-stack.dev/services/internal/failure"
 )
 
-// Limits of what an answer repeats of a request: names of fields and paths are the
-// client's, so a large request must not make a large answer.
+// Limits of what a response repeats of its request, in fields and bytes: names and paths are
+// chosen by the client, and a large request must not cause a large response.
 const (
 	maxFields   = 50
 	maxLocation = 200
@@ -30,34 +32,36 @@ func init() {
 		return p
 	}
 	huma.DefaultArrayNullable = false
-	// Go's decoder matches names in any case; a client that writes "ProductID" should
-	// learn of it instead of depending on it.
+	// Go's decoder matches names in any case. A client that sends "ProductID" gets an error, so
+	// that no client depends on it.
 	huma.ValidateStrictCasing = true
 }
 
-// fromHuma gives huma's own refusals our form. A handler's error that is not a
-// Problem arrives here as a 500 with the error in errs.
+// fromHuma returns the problem for an error of huma. An error of a handler that is not a
+// Problem is passed as a 500 with the error in errs.
 func fromHuma(status int, msg string, errs []error) *Problem {
 	switch status {
 	case 0:
-		return &Problem{} // huma asks for the type, to document it
+		return &Problem{} // huma calls it with 0 to learn the type
 	case http.StatusInternalServerError:
 		return internal(msg, errs)
 	case http.StatusRequestEntityTooLarge:
-		return New(status, "", "The body exceeds the limit for this operation.")
+		var limit int64
+		_, _ = fmt.Sscanf(msg, "request body is too large limit=%d bytes", &limit) // else it is unknown
+		return bodyTooLarge(limit)
 	case http.StatusRequestTimeout:
-		return New(status, "", "The body did not arrive in time.")
+		return New(status, "", "The body did not arrive in time. Send it again.")
 	case http.StatusUnsupportedMediaType:
-		return New(status, "", "Send JSON, with Content-Type: application/json.")
+		return New(status, "", "The media type is not supported. Send JSON with Content-Type: application/json.")
 	case http.StatusBadRequest:
 		if len(errs) == 0 {
 			return New(status, "", sentence(msg))
 		}
-		p := New(status, "malformed_json", "The body is not valid JSON.")
+		p := New(status, "malformed_json", "The body is not valid JSON. Correct it and try again.")
 		p.Errors = fields(errs)
 		return p
 	case http.StatusUnprocessableEntity:
-		p := Invalid()
+		p := From(failure.InvalidFields())
 		p.Errors = fields(errs)
 		return p
 	}
@@ -66,7 +70,7 @@ func fromHuma(status int, msg string, errs []error) *Problem {
 
 func internal(msg string, errs []error) *Problem {
 	if msg == "cannot read request body" && !errors.As(errors.Join(errs...), new(*http.MaxBytesError)) {
-		return New(http.StatusBadRequest, "", "The body ended early.")
+		return New(http.StatusBadRequest, "", "The body is shorter than its Content-Length. Send it completely.")
 	}
 	if len(errs) == 0 {
 		return From(errors.New(msg))
@@ -79,16 +83,16 @@ func fields(errs []error) []FieldError {
 	for _, err := range errs {
 		var d huma.ErrorDetailer
 		if !errors.As(err, &d) {
-			out = append(out, FieldError{Location: "request", Message: "cannot be read"})
+			out = append(out, FieldError{Location: "request", Message: "is not valid"})
 			continue
 		}
 		out = append(out, field(d.ErrorDetail()))
 	}
-	return tidy(out)
+	return compact(out)
 }
 
-// field rewords what huma says of a value: a missing property is located where it
-// should be, and a value of a wrong type is told its type, never its content.
+// field returns an error of huma without the value: the location of a missing property is that of
+// the property itself, and the message for a wrong type names the actual type.
 func field(d *huma.ErrorDetail) FieldError {
 	f := FieldError{Location: d.Location, Message: d.Message}
 	var name string
@@ -126,16 +130,16 @@ func jsonType(v any) string {
 	return "number"
 }
 
-// tidy sorts, clips and bounds the list. Where several rules are broken in one
-// place, the vague ones about alternatives are left out.
-func tidy(in []FieldError) []FieldError {
+// compact sorts the list, and truncates it and its locations. If a value violates several rules,
+// the unspecific ones about alternatives are omitted.
+func compact(in []FieldError) []FieldError {
 	slices.SortStableFunc(in, func(a, b FieldError) int { return strings.Compare(a.Location, b.Location) })
 	out := make([]FieldError, 0, min(len(in), maxFields))
 	for i, f := range in {
-		if vague(f.Message) && hasOther(in, i) {
+		if isUnspecific(f.Message) && hasOther(in, i) {
 			continue
 		}
-		f.Location = clip(f.Location)
+		f.Location = truncate(f.Location)
 		if len(out) == maxFields {
 			break
 		}
@@ -144,22 +148,24 @@ func tidy(in []FieldError) []FieldError {
 	return out
 }
 
-func vague(message string) bool {
+func isUnspecific(message string) bool {
 	return message == validation.MsgExpectedMatchExactlyOneSchema || message == validation.MsgExpectedMatchAtLeastOneSchema
 }
 
+// hasOther reports whether another error of a sorted list has the location of error i.
 func hasOther(sorted []FieldError, i int) bool {
 	return (i > 0 && sorted[i-1].Location == sorted[i].Location) ||
 		(i+1 < len(sorted) && sorted[i+1].Location == sorted[i].Location)
 }
 
-func clip(s string) string {
+func truncate(s string) string {
 	if len(s) <= maxLocation {
 		return s
 	}
 	return strings.ToValidUTF8(s[:maxLocation], "") + "…"
 }
 
+// sentence returns msg with a capital letter and a full stop.
 func sentence(msg string) string {
 	if msg == "" {
 		return ""

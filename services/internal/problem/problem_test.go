@@ -19,7 +19,7 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-func TestEachKindOfFailureHasOneStatus(t *testing.T) {
+func TestFromMapsEachKindToOneStatus(t *testing.T) {
 	t.Parallel()
 	cases := []struct {
 		err        error
@@ -39,7 +39,7 @@ func TestEachKindOfFailureHasOneStatus(t *testing.T) {
 		{&failure.Error{Code: "x", Err: errors.New("secret")}, 500, "internal", ""},
 		{context.DeadlineExceeded, 503, "timeout", "1"},
 		{&http.MaxBytesError{Limit: 1}, 413, "body_too_large", ""},
-		{problem.NotFound("gone"), 404, "not_found", ""},
+		{problem.New(404, "", "x"), 404, "not_found", ""},
 	}
 	for _, c := range cases {
 		p := problem.From(fmt.Errorf("read: %w", c.err))
@@ -52,15 +52,15 @@ func TestEachKindOfFailureHasOneStatus(t *testing.T) {
 			t.Fatal(err)
 		}
 		if strings.Contains(string(body), "secret") {
-			t.Errorf("the client is told the cause: %s", body)
+			t.Errorf("the response has the cause: %s", body)
 		}
-		if c.status >= 500 && p.Cause() == nil {
+		if c.status >= 500 && errors.Unwrap(p) == nil {
 			t.Errorf("%d has no cause for the log", c.status)
 		}
 	}
 }
 
-func TestAWrittenProblemHasEveryMember(t *testing.T) {
+func TestWriteWritesEveryMember(t *testing.T) {
 	t.Parallel()
 	ctx := telemetry.WithTraceParent(t.Context(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/stock/7/reserve/9?x=1", nil)
@@ -77,11 +77,11 @@ func TestAWrittenProblemHasEveryMember(t *testing.T) {
 		"traceId": "0af7651916cd43dd8448eb211c80319c", "available": 3.0,
 	}
 	if diff := cmp.Diff(want, got); diff != "" || rec.Code != 409 || rec.Header().Get("Content-Type") != problem.ContentType {
-		t.Errorf("answer %d %s (-want +got):\n%s", rec.Code, rec.Header().Get("Content-Type"), diff)
+		t.Errorf("response %d %s (-want +got):\n%s", rec.Code, rec.Header().Get("Content-Type"), diff)
 	}
 }
 
-func TestHumasMessagesNameFieldLimitAndTypeButNoContent(t *testing.T) {
+func TestValidationErrorsNameFieldRuleAndTypeWithoutValue(t *testing.T) {
 	t.Parallel()
 	err := huma.NewError(422, "validation failed",
 		&huma.ErrorDetail{Location: "body", Message: "expected required property name to be present", Value: map[string]any{"x": "hunter2"}},
@@ -92,7 +92,7 @@ func TestHumasMessagesNameFieldLimitAndTypeButNoContent(t *testing.T) {
 	)
 	var p *problem.Problem
 	if !errors.As(err, &p) {
-		t.Fatalf("huma makes a %T", err)
+		t.Fatalf("huma.NewError returns a %T", err)
 	}
 	want := []problem.FieldError{
 		{Location: "body.bad", Message: "is not a field of this request"},
@@ -105,7 +105,7 @@ func TestHumasMessagesNameFieldLimitAndTypeButNoContent(t *testing.T) {
 	}
 }
 
-func TestALargeRequestMakesNoLargeAnswer(t *testing.T) {
+func TestLargeRequestCausesNoLargeProblem(t *testing.T) {
 	t.Parallel()
 	details := make([]error, 10_000)
 	for i := range details {
@@ -116,6 +116,6 @@ func TestALargeRequestMakesNoLargeAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(body) > 20_000 {
-		t.Errorf("the answer has %d bytes", len(body))
+		t.Errorf("the problem has %d bytes", len(body))
 	}
 }

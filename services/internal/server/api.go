@@ -68,7 +68,7 @@ func (s *Server) completeProblem(ctx huma.Context, _ string, v any) (any, error)
 	}
 	p.Log(ctx.Context(), s.opts.Log)
 	u := ctx.URL()
-	return p.In(ctx.Context(), u.Path), nil
+	return p.ForRequest(ctx.Context(), u.Path), nil
 }
 
 // marshal writes v, or nothing if it cannot be encoded.

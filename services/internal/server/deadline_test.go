@@ -43,7 +43,7 @@ func startObserving(t *testing.T) (fixture, <-chan observed) {
 	return f, seen
 }
 
-func TestRequestIsRefusedOnceItsDeadlineHasPassed(t *testing.T) {
+func TestRequestAfterItsDeadlineIsRejected(t *testing.T) {
 	t.Parallel()
 	f, seen := startObserving(t)
 	for _, path := range []string{"/work", "/stream"} {
@@ -59,7 +59,7 @@ func TestRequestIsRefusedOnceItsDeadlineHasPassed(t *testing.T) {
 	}
 }
 
-func TestMalformedDeadlineIsRefusedByItsName(t *testing.T) {
+func TestMalformedDeadlineIs400(t *testing.T) {
 	t.Parallel()
 	f, seen := startObserving(t)
 	for _, value := range []string{"soon", "-1", "17957709301230"} {
@@ -75,7 +75,7 @@ func TestMalformedDeadlineIsRefusedByItsName(t *testing.T) {
 	}
 }
 
-func TestContextEndsAtTheEarlierOfBothDeadlines(t *testing.T) {
+func TestContextEndsAtEarlierDeadline(t *testing.T) {
 	t.Parallel()
 	f, seen := startObserving(t)
 	early, late := time.Now().Add(time.Minute).UTC().Truncate(time.Millisecond), time.Now().Add(3*time.Hour)
@@ -89,7 +89,7 @@ func TestContextEndsAtTheEarlierOfBothDeadlines(t *testing.T) {
 	}
 }
 
-func TestDeadlineDoesNotEndAStream(t *testing.T) {
+func TestDeadlineDoesNotEndStream(t *testing.T) {
 	t.Parallel()
 	f, seen := startObserving(t)
 	f.do(t, "GET", "/stream", "", deadline.Header, deadline.Format(time.Now().Add(time.Minute)))
@@ -98,7 +98,7 @@ func TestDeadlineDoesNotEndAStream(t *testing.T) {
 	}
 }
 
-func TestWorkThatOutlivesItsDeadlineIsATimeout(t *testing.T) {
+func TestWorkBeyondDeadlineIsTimeout(t *testing.T) {
 	t.Parallel()
 	f := newServer(t, lifecycle.Config{}, health.New())
 	huma.Register(f.srv.API(), server.Slow(authn.Public(huma.Operation{Method: "GET", Path: "/work", OperationID: "work"}), time.Minute),

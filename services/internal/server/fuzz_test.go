@@ -13,11 +13,11 @@ import (
 	"ecommerce-stack.dev/services/internal/lifecycle"
 )
 
-// FuzzRequest sends any body, content type, query and path to operations: whatever
-// a client sends, the answer is never a 5xx.
+// FuzzRequest sends random bodies, content types, queries and paths to operations. The response must
+// not be a 5xx.
 func FuzzRequest(f *testing.F) {
-	of := newServer(f, lifecycle.Config{}, health.New())
-	srv, keys := of.srv, of.keys
+	fixture := newServer(f, lifecycle.Config{}, health.New())
+	srv, keys := fixture.srv, fixture.keys
 	register(srv.API())
 	manager := keys.Bearer(f, 7, authn.Manager)
 	f.Add([]byte(`{"name":"a","price":"1.99","lines":[{"productId":1,"quantity":2}]}`), "application/json", "limit=2", "1")
@@ -33,20 +33,20 @@ func FuzzRequest(f *testing.F) {
 			r.Header.Set("Authorization", manager)
 			r.Header.Set("Content-Type", contentType)
 			r.URL.RawQuery = query
-			if r.URL.Path == "/things/1" && !planned(id) {
+			if r.URL.Path == "/things/1" && !failsIntentionally(id) {
 				r.URL = &url.URL{Path: "/things/" + id}
 			}
 			rec := httptest.NewRecorder()
 			srv.Handler().ServeHTTP(rec, r)
 			if rec.Code >= 500 {
-				t.Fatalf("%s %s answers %d %s", r.Method, r.URL, rec.Code, rec.Body)
+				t.Fatalf("%s %s: response %d %s", r.Method, r.URL, rec.Code, rec.Body)
 			}
 		}
 	})
 }
 
-// planned says whether the test operation fails for an id on purpose.
-func planned(id string) bool {
+// failsIntentionally reports whether the test operation returns a 5xx for an id.
+func failsIntentionally(id string) bool {
 	for _, s := range []string{"500", "503", "504", "999"} {
 		if strings.Contains(id, s) {
 			return true

@@ -127,7 +127,7 @@ func (s *Server) limitBody(next http.Handler) http.Handler {
 }
 
 func notFound(w http.ResponseWriter, r *http.Request) {
-	problem.Write(w, r, problem.NotFound("Path not found."))
+	problem.Write(w, r, problem.New(http.StatusNotFound, "", "Path not found."))
 }
 
 // methodNotAllowed names the methods of the path (RFC 9110, section 15.5.6). chi calls it

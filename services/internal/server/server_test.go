@@ -49,7 +49,7 @@ type thingOut struct {
 	Price money.Amount `json:"price"`
 }
 
-type made struct{ Body thingOut }
+type thingResponse struct{ Body thingOut }
 
 // logs is a buffer that several goroutines may write.
 type logs struct {
@@ -101,21 +101,21 @@ func start(t *testing.T) fixture {
 
 func register(api huma.API) {
 	huma.Register(api, authn.Require(huma.Operation{Method: "POST", Path: "/things", OperationID: "make", DefaultStatus: 201}, authn.Manager),
-		func(_ context.Context, in *struct{ Body thing }) (*made, error) {
-			return &made{Body: thingOut{Name: in.Body.Name, Price: in.Body.Price.Amount}}, nil
+		func(_ context.Context, in *struct{ Body thing }) (*thingResponse, error) {
+			return &thingResponse{Body: thingOut{Name: in.Body.Name, Price: in.Body.Price.Amount}}, nil
 		})
 	huma.Register(api, authn.Public(huma.Operation{Method: "GET", Path: "/things", OperationID: "list"}),
-		func(_ context.Context, in *page.Query) (*struct{ Body page.Of[thingOut] }, error) {
+		func(_ context.Context, in *page.Query) (*struct{ Body page.Page[thingOut] }, error) {
 			if _, _, err := page.Decode[int64]("things", in.Cursor); err != nil {
 				return nil, err
 			}
 			p, err := page.Cut(make([]thingOut, 0), in.Limit, "things", func(thingOut) int64 { return 1 })
-			return &struct{ Body page.Of[thingOut] }{p}, err
+			return &struct{ Body page.Page[thingOut] }{p}, err
 		})
 	huma.Register(api, authn.Require(huma.Operation{Method: "GET", Path: "/things/{id}", OperationID: "get"}),
 		func(ctx context.Context, in *struct {
 			ID int64 `path:"id" minimum:"1"`
-		}) (*made, error) {
+		}) (*thingResponse, error) {
 			caller, ok := authn.FromContext(ctx)
 			if !ok || caller.UserID != 7 {
 				return nil, errors.New("no caller")
@@ -135,7 +135,7 @@ func register(api huma.API) {
 			case 999:
 				panic("secret panic")
 			}
-			return &made{Body: thingOut{Name: "x"}}, nil
+			return &thingResponse{Body: thingOut{Name: "x"}}, nil
 		})
 }
 
@@ -162,7 +162,7 @@ func (f fixture) do(t *testing.T, method, path, body string, headers ...string) 
 	return res, parsed
 }
 
-func TestEveryRefusalIsAProblemThatNamesItsReason(t *testing.T) {
+func TestErrorResponsesAreProblems(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	manager := []string{"Authorization", f.keys.Bearer(t, 7, authn.Manager)}
@@ -205,13 +205,13 @@ func TestEveryRefusalIsAProblemThatNamesItsReason(t *testing.T) {
 		{"id over int64", "GET", "/things/9223372036854775808", ``, client, 422, "invalid_request", fields{"path.id"}},
 		{"not found", "GET", "/things/404", ``, client, 404, "thing_not_found", nil},
 		{"conflict", "GET", "/things/409", ``, client, 409, "thing_busy", nil},
-		{"unforeseen", "GET", "/things/500", ``, client, 500, "internal", nil},
-		{"away", "GET", "/things/503", ``, client, 503, "unavailable", nil},
+		{"unclassified", "GET", "/things/500", ``, client, 500, "internal", nil},
+		{"unavailable", "GET", "/things/503", ``, client, 503, "unavailable", nil},
 		{"too slow", "GET", "/things/504", ``, client, 503, "timeout", nil},
 		{"panic", "GET", "/things/999", ``, client, 500, "internal", nil},
-		{"no route", "GET", "/nothing", ``, nil, 404, "not_found", nil},
-		{"no method", "DELETE", "/things", ``, nil, 405, "method_not_allowed", nil},
-		{"odd method", "BREW", "/things", ``, nil, 405, "method_not_allowed", nil},
+		{"unknown path", "GET", "/nothing", ``, nil, 404, "not_found", nil},
+		{"method of another path", "DELETE", "/things", ``, nil, 405, "method_not_allowed", nil},
+		{"unknown method", "BREW", "/things", ``, nil, 405, "method_not_allowed", nil},
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
@@ -255,13 +255,13 @@ func TestEveryRefusalIsAProblemThatNamesItsReason(t *testing.T) {
 	})
 }
 
-func TestWhatNobodyForesawIsLoggedAndNotTold(t *testing.T) {
+func TestCauseIsLoggedAndNotInResponse(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	for _, path := range []string{"/things/500", "/things/999", "/things/503"} {
 		_, body := f.do(t, "GET", path, "", "Authorization", f.keys.Bearer(t, 7, authn.Client))
 		if raw, err := json.Marshal(body); err != nil || strings.Contains(string(raw), "secret") {
-			t.Errorf("%s tells %s, %v", path, raw, err)
+			t.Errorf("%s: response %s, %v", path, raw, err)
 		}
 		if !strings.Contains(f.log.String(), body["traceId"].(string)) {
 			t.Errorf("%s: the log lacks the trace", path)
@@ -274,7 +274,7 @@ func TestWhatNobodyForesawIsLoggedAndNotTold(t *testing.T) {
 	}
 }
 
-func TestAGoodRequestIsAnsweredWithoutExtras(t *testing.T) {
+func TestResponseOfValidRequest(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	res, body := f.do(t, "POST", "/things", `{"name":"<é>","price":19.9}`,
@@ -298,7 +298,7 @@ func TestAGoodRequestIsAnsweredWithoutExtras(t *testing.T) {
 	}
 }
 
-func TestABodyOfTheExactLimitIsRead(t *testing.T) {
+func TestBodyOfExactLimitIsAccepted(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	pad := strings.Repeat(" ", 1<<20-len(`{"name":"a","price":1}`))
@@ -311,7 +311,7 @@ func TestABodyOfTheExactLimitIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Header.Set("Authorization", f.keys.Bearer(t, 7, authn.Manager))
-	res, err = f.Client().Do(r) // chunked: the length is not told
+	res, err = f.Client().Do(r) // chunked: there is no Content-Length
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -321,7 +321,7 @@ func TestABodyOfTheExactLimitIsRead(t *testing.T) {
 	}
 }
 
-func TestRequestsCarryTheirIds(t *testing.T) {
+func TestResponseHasRequestIDAndTrace(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	const trace = "0af7651916cd43dd8448eb211c80319c"
@@ -335,17 +335,17 @@ func TestRequestsCarryTheirIds(t *testing.T) {
 	}
 	res, _ = f.do(t, "GET", "/nothing", "", "X-Request-Id", "a b", "Traceparent", "00-"+trace)
 	if span := res.Header.Get("Traceparent"); !telemetry.ValidTraceParent(span) || strings.Contains(span, trace) {
-		t.Errorf("an unusable trace became %q", span)
+		t.Errorf("an invalid trace became %q", span)
 	}
 	if id := res.Header.Get("X-Request-Id"); id == "a b" || id == "" {
-		t.Errorf("an unusable id became %q", id)
+		t.Errorf("an invalid id became %q", id)
 	}
 }
 
 func TestRequestsAreCountedByMethodRouteAndStatus(t *testing.T) {
 	t.Parallel()
 	f := start(t)
-	for range 2 { // The second time they are known.
+	for range 2 { // the second time, the observers are cached
 		f.do(t, "GET", "/things", "")
 		f.do(t, "HEAD", "/things", "")
 		f.do(t, "GET", "/nothing", "")
@@ -375,7 +375,7 @@ func TestRequestsAreCountedByMethodRouteAndStatus(t *testing.T) {
 	}
 }
 
-func TestTheDocumentSaysWhoMayDoWhat(t *testing.T) {
+func TestDocumentHasRolesAndProblems(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	res, doc := f.do(t, "GET", "/openapi.json", "")
@@ -398,7 +398,7 @@ func TestTheDocumentSaysWhoMayDoWhat(t *testing.T) {
 	}
 }
 
-func TestAnOperationOpenToNobodyKnowsWhoStopsTheProgram(t *testing.T) {
+func TestOperationWithoutAccessPanics(t *testing.T) {
 	t.Parallel()
 	srv := newServer(t, lifecycle.Config{}, health.New()).srv
 	defer func() {
@@ -407,10 +407,10 @@ func TestAnOperationOpenToNobodyKnowsWhoStopsTheProgram(t *testing.T) {
 		}
 	}()
 	huma.Register(srv.API(), huma.Operation{Method: "GET", Path: "/x", OperationID: "x"},
-		func(context.Context, *struct{}) (*made, error) { return nil, nil })
+		func(context.Context, *struct{}) (*thingResponse, error) { return nil, nil })
 }
 
-func TestAStoppingServerFinishesWhatItBegan(t *testing.T) {
+func TestServerFinishesRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	checks := health.New()
 	srv := newServer(t, lifecycle.Config{
@@ -418,10 +418,10 @@ func TestAStoppingServerFinishesWhatItBegan(t *testing.T) {
 	}, checks).srv
 	entered, release := make(chan struct{}), make(chan struct{})
 	huma.Register(srv.API(), server.Slow(authn.Public(huma.Operation{Method: "GET", Path: "/slow", OperationID: "slow"}), 0),
-		func(context.Context, *struct{}) (*made, error) {
+		func(context.Context, *struct{}) (*thingResponse, error) {
 			close(entered)
 			<-release
-			return &made{}, nil
+			return &thingResponse{}, nil
 		})
 	var order []string
 	srv.OnStop("first", func(context.Context) error { order = append(order, "first"); return nil })
@@ -436,21 +436,21 @@ func TestAStoppingServerFinishesWhatItBegan(t *testing.T) {
 	}
 	client := &http.Client{Transport: &http.Transport{}}
 	defer client.CloseIdleConnections()
-	answered := make(chan int, 1)
+	statuses := make(chan int, 1)
 	go func() {
 		res, err := client.Get("http://" + addr.String() + "/slow")
 		if err != nil {
-			answered <- 0
+			statuses <- 0
 			return
 		}
 		res.Body.Close()
-		answered <- res.StatusCode
+		statuses <- res.StatusCode
 	}()
 	<-entered
 	cancel()
 	<-srv.Draining()
 	if !checks.Draining() {
-		t.Error("the server drains but is ready")
+		t.Error("the server is ready while it drains")
 	}
 	select {
 	case err := <-ended:
@@ -458,8 +458,8 @@ func TestAStoppingServerFinishesWhatItBegan(t *testing.T) {
 	default:
 	}
 	close(release)
-	if status := <-answered; status != 200 {
-		t.Errorf("the request in flight was answered %d", status)
+	if status := <-statuses; status != 200 {
+		t.Errorf("the request in flight: status %d, want 200", status)
 	}
 	if err := <-ended; err == nil || !strings.Contains(err.Error(), "stop second: stuck") {
 		t.Errorf("Run = %v, want the error of the second stop function", err)
@@ -469,7 +469,7 @@ func TestAStoppingServerFinishesWhatItBegan(t *testing.T) {
 	}
 }
 
-func TestAnAddressInUseIsAnError(t *testing.T) {
+func TestAddressInUseIsAnError(t *testing.T) {
 	t.Parallel()
 	taken := httptest.NewServer(http.NotFoundHandler())
 	defer taken.Close()

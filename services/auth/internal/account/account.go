@@ -1,5 +1,5 @@
-// Package account holds who may use the store: users, their passwords, and the
-// refresh tokens that keep them signed in. It knows no HTTP and no SQL.
+// Package account implements the domain of the auth service: users, their passwords, and the
+// refresh tokens of their sessions. It does not depend on HTTP or SQL.
 package account
 
 import (
@@ -15,7 +15,7 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 )
 
-// User is an account. Email is in its normal form.
+// User is an account. Email is in the form of NormalizeEmail.
 type User struct {
 	ID           int64
 	Username     string
@@ -26,28 +26,34 @@ type User struct {
 	PasswordHash []byte
 }
 
-// Limits of a user's text: characters of a username, bytes of an email address (RFC
-// 5321, section 4.5.3.1.3, less the angle brackets).
+// Limits of a username, in characters, and of an email address, in bytes (RFC 5321, section
+// 4.5.3.1.3, without the angle brackets).
 const (
-	maxUsername = 100
-	maxEmail    = 254
+	maxUsernameLength = 100
+	maxEmailLength    = 254
 )
 
-// The failures that callers decide by.
+// Errors of the operations on accounts.
 var (
-	ErrEmailTaken         = failure.Conflict("email_taken", "An account with this email exists already.")
-	ErrInvalidCredentials = failure.Unauthenticated("invalid_credentials", "Email or password is wrong.")
-	ErrInvalidToken       = failure.Unauthenticated("invalid_refresh_token", "The refresh token is not valid. Log in again.")
-	ErrDisabled           = failure.Forbidden("account_disabled", "This account is disabled. Ask a manager.")
-	ErrNotFound           = failure.NotFound("user_not_found", "This user does not exist.")
-	ErrOwnAccount         = failure.Conflict("own_account", "Managers cannot disable their own account.")
+	ErrEmailTaken          = failure.Conflict("email_taken", "An account with this email already exists. Log in, or use another email.")
+	ErrInvalidCredentials  = failure.Unauthenticated("invalid_credentials", "The email or the password is wrong. Check both.")
+	ErrInvalidRefreshToken = failure.Unauthenticated("invalid_refresh_token", "The refresh token is not valid. Log in again.")
+	ErrAccountDisabled     = failure.Forbidden("account_disabled", "The account is disabled. Ask a manager to enable it.")
+	ErrUserNotFound        = failure.NotFound("user_not_found", "User not found.")
+	ErrOwnAccount          = failure.Conflict("own_account", "You cannot disable your own account. Ask another manager.")
 )
 
-// NormalEmail is the form in which addresses are compared and kept: in lower case.
-// Addresses that differ in case only are one account.
-func NormalEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+// TooManyAttempts returns the error of an attempt before the delay after failed ones has passed.
+func TooManyAttempts(retryAfter time.Duration) error {
+	return failure.TooMany("too_many_attempts", retryAfter,
+		"Too many failed attempts. Wait for the seconds in Retry-After before the next one.")
+}
 
-// Registration is what a new account is made of.
+// NormalizeEmail returns the form in which addresses are compared and stored: in lower case,
+// without surrounding space. Addresses that differ only in case belong to one account.
+func NormalizeEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+
+// Registration is the input of Service.Register.
 type Registration struct {
 	Username string
 	Email    string
@@ -55,46 +61,49 @@ type Registration struct {
 	Role     authn.Role
 }
 
-// check gives r with its email in normal form, or all the rules it breaks.
-func (r Registration) check() (Registration, error) {
-	r.Email = NormalEmail(r.Email)
-	var broken []failure.Field
-	for _, rule := range []struct{ field, reason string }{
+// validate returns r with its email normalized, or an error of failure.KindInvalid that names
+// every invalid field.
+func (r Registration) validate() (Registration, error) {
+	r.Email = NormalizeEmail(r.Email)
+	var invalid []failure.Field
+	for _, f := range []struct{ name, violation string }{
 		{"email", checkEmail(r.Email)},
 		{"password", password.Check(r.Password)},
 		{"username", checkUsername(r.Username)},
 	} {
-		if rule.reason != "" {
-			broken = append(broken, failure.Field{Location: "body." + rule.field, Message: rule.reason})
+		if f.violation != "" {
+			invalid = append(invalid, failure.Field{Location: "body." + f.name, Message: f.violation})
 		}
 	}
-	if len(broken) > 0 {
-		return r, failure.InvalidFields(broken...)
+	if len(invalid) > 0 {
+		return r, failure.InvalidFields(invalid...)
 	}
 	return r, nil
 }
 
+// checkEmail returns the rule that an email address violates, or "".
 func checkEmail(email string) string {
-	if len(email) > maxEmail {
-		return fmt.Sprintf("expected at most %d bytes", maxEmail)
+	if len(email) > maxEmailLength {
+		return fmt.Sprintf("expected at most %d bytes", maxEmailLength)
 	}
 	parsed, err := mail.ParseAddress(email)
-	if err != nil || parsed.Address != email || strings.ContainsFunc(email, unprintable) {
+	if err != nil || parsed.Address != email || strings.ContainsFunc(email, isUnprintable) {
 		return "expected an email address such as ada@example.com"
 	}
 	return ""
 }
 
+// checkUsername returns the rule that a username violates, or "".
 func checkUsername(name string) string {
 	switch n := utf8.RuneCountInString(name); {
-	case n < 1 || n > maxUsername:
-		return fmt.Sprintf("expected 1 to %d characters", maxUsername)
+	case n < 1 || n > maxUsernameLength:
+		return fmt.Sprintf("expected 1 to %d characters", maxUsernameLength)
 	case strings.TrimSpace(name) != name:
 		return "expected no space at the beginning or the end"
-	case strings.ContainsFunc(name, unprintable):
+	case strings.ContainsFunc(name, isUnprintable):
 		return "expected printable characters only"
 	}
 	return ""
 }
 
-func unprintable(r rune) bool { return !unicode.IsPrint(r) }
+func isUnprintable(r rune) bool { return !unicode.IsPrint(r) }

@@ -12,9 +12,9 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 )
 
-func TestARegistrationNamesEveryRuleItBreaks(t *testing.T) {
+func TestRegistrationErrorNamesEveryInvalidField(t *testing.T) {
 	t.Parallel()
-	_, err := Registration{Username: " ", Email: "x", Password: "short"}.check()
+	_, err := Registration{Username: " ", Email: "x", Password: "short"}.validate()
 	var f *failure.Error
 	if !errors.As(err, &f) || len(f.Fields) != 3 || f.Fields[0].Location != "body.email" {
 		t.Fatalf("got %v", err)
@@ -24,7 +24,7 @@ func TestARegistrationNamesEveryRuleItBreaks(t *testing.T) {
 		"": false, "ada": false, "ada@": false, "@example.com": false, "Ada <ada@example.com>": false, "a b@example.com": false,
 		`"a b"@example.com`: false, "ada@example.com\x00": false, strings.Repeat("a", 250) + "@b.de": false,
 	} {
-		r, err := Registration{Username: "Ada", Email: email, Password: "correct horse"}.check()
+		r, err := Registration{Username: "Ada", Email: email, Password: "correct horse"}.validate()
 		if (err == nil) != ok {
 			t.Errorf("%q: got %v, want ok %v", email, err, ok)
 		}
@@ -36,64 +36,64 @@ func TestARegistrationNamesEveryRuleItBreaks(t *testing.T) {
 		"A": true, strings.Repeat("é", 100): true, "Ada L.": true,
 		"": false, strings.Repeat("é", 101): false, " a": false, "a\n": false, "a\u200bb": false,
 	} {
-		if _, err := (Registration{Username: name, Email: "a@b.de", Password: "correct horse"}).check(); (err == nil) != ok {
+		if _, err := (Registration{Username: name, Email: "a@b.de", Password: "correct horse"}).validate(); (err == nil) != ok {
 			t.Errorf("username %q: got %v, want ok %v", name, err, ok)
 		}
 	}
 }
 
-func TestFailuresSlowDownButNeverForLong(t *testing.T) {
+func TestDelayDoublesUpToAMinute(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	var c Counter
 	var a Attempts
 	for i, seconds := range []int{0, 0, 0, 0, 1, 2, 4, 8, 16, 32, 60, 60} {
 		want := time.Duration(seconds) * time.Second
-		a = c.Failed(a, now)
-		if got := a.Wait(now); got != want {
-			t.Errorf("after %d failures: wait %s, want %s", i+1, got, want)
+		a = c.AddFailure(a, now)
+		if got := a.Delay(now); got != want {
+			t.Errorf("after %d failures: delay %s, want %s", i+1, got, want)
 		}
 	}
-	if later := now.Add(forgetAfter + time.Second); c.Failed(a, later).Failures != 1 {
-		t.Error("failures of long ago are not forgotten")
+	if later := now.Add(AttemptsTTL + time.Second); c.AddFailure(a, later).Failures != 1 {
+		t.Error("the count is not reset after an hour")
 	}
 }
 
-func TestNoHistoryOfFailuresLocksTheOwnerOut(t *testing.T) {
+func TestDelayIsBoundedAfterAnyNumberOfFailures(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		now := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 		c := Counter{shared: rapid.Bool().Draw(t, "shared")}
 		var a Attempts
 		for range rapid.IntRange(0, 10_000).Draw(t, "failures") {
-			now = now.Add(a.Wait(now))
-			a = c.Failed(a, now)
+			now = now.Add(a.Delay(now))
+			a = c.AddFailure(a, now)
 		}
-		if wait := a.Wait(now); wait > longestWait {
-			t.Fatalf("wait %s", wait)
+		if delay := a.Delay(now); delay > maxDelay {
+			t.Fatalf("delay %s", delay)
 		}
 	})
 }
 
-// attack returns how many passwords an attacker with so many addresses gets checked in a
-// day, and the longest that a client at a fresh address would have had to wait.
+// attack returns how many guesses an attacker with a number of addresses gets in a day, and the
+// longest delay of a client at another address.
 func attack(addresses int) (guesses int, longest time.Duration) {
 	begin := time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC)
 	own, shared := make([]Attempts, addresses), Attempts{}
 	for now := begin; now.Sub(begin) < 24*time.Hour; now = now.Add(time.Second) {
 		for i := range own {
-			for own[i].Wait(now) == 0 && shared.Wait(now) == 0 {
-				own[i] = Counter{}.Failed(own[i], now)
-				shared = Counter{shared: true}.Failed(shared, now)
+			for own[i].Delay(now) == 0 && shared.Delay(now) == 0 {
+				own[i] = Counter{}.AddFailure(own[i], now)
+				shared = Counter{shared: true}.AddFailure(shared, now)
 				guesses++
 			}
 		}
-		longest = max(longest, shared.Wait(now))
+		longest = max(longest, shared.Delay(now))
 	}
 	return guesses, longest
 }
 
-func TestAnAttackerIsBoundedHoweverManyAddressesItHas(t *testing.T) {
+func TestGuessesAreBoundedForAnyNumberOfAddresses(t *testing.T) {
 	t.Parallel()
 	for addresses, want := range map[int]struct {
 		guesses int
@@ -101,18 +101,18 @@ func TestAnAttackerIsBoundedHoweverManyAddressesItHas(t *testing.T) {
 	}{
 		1:   {1449, 0},
 		4:   {4 * 1449, 0},
-		5:   {5860, sharedRefill},
-		100: {5860, sharedRefill},
+		5:   {5860, sharedRefillInterval},
+		100: {5860, sharedRefillInterval},
 	} {
 		guesses, longest := attack(addresses)
 		if guesses > want.guesses || longest > want.longest {
-			t.Errorf("%d addresses: %d guesses a day and a wait of %s for others, want at most %d and %s",
+			t.Errorf("%d addresses: %d guesses a day and a delay of %s for others, want at most %d and %s",
 				addresses, guesses, longest, want.guesses, want.longest)
 		}
 	}
 }
 
-func TestAClientIsAnIPv4AddressOrAnIPv6Subnet(t *testing.T) {
+func TestCounterIsPerIPv4AddressOrIPv6Subnet(t *testing.T) {
 	t.Parallel()
 	key := func(address string) [32]byte { return loginCounters("a@b.de", netip.MustParseAddr(address))[0].Key }
 	for _, c := range []struct {
@@ -131,7 +131,7 @@ func TestAClientIsAnIPv4AddressOrAnIPv6Subnet(t *testing.T) {
 	}
 }
 
-func TestATokenIsJudgedByUseOwnerAndAge(t *testing.T) {
+func TestRefreshActionDependsOnUseOwnerAndAge(t *testing.T) {
 	t.Parallel()
 	now := time.Now()
 	fresh := RefreshToken{ExpiresAt: now.Add(time.Second)}
@@ -139,15 +139,15 @@ func TestATokenIsJudgedByUseOwnerAndAge(t *testing.T) {
 	for name, c := range map[string]struct {
 		token RefreshToken
 		user  User
-		want  Verdict
+		want  RefreshAction
 	}{
-		"fresh":            {fresh, User{}, Rotate},
-		"used":             {used, User{}, Revoke},
-		"used and expired": {RefreshToken{ExpiresAt: now, Used: true}, User{}, Revoke},
-		"expired":          {RefreshToken{ExpiresAt: now}, User{}, Refuse},
-		"owner disabled":   {fresh, User{Disabled: true}, Revoke},
+		"fresh":            {fresh, User{}, RotateToken},
+		"used":             {used, User{}, RevokeFamily},
+		"used and expired": {RefreshToken{ExpiresAt: now, Used: true}, User{}, RevokeFamily},
+		"expired":          {RefreshToken{ExpiresAt: now}, User{}, RejectToken},
+		"owner disabled":   {fresh, User{Disabled: true}, RevokeFamily},
 	} {
-		if got := c.token.Judge(c.user, now); got != c.want {
+		if got := c.token.Action(c.user, now); got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}

@@ -11,48 +11,44 @@ import (
 	"ecommerce-stack.dev/services/internal/clientaddr"
 )
 
-// Failed logins delay the next ones. The counts are such that only the client itself
-// can delay a client that has logged in before, and that no single address can delay the
-// others:
+// Failed logins delay the next ones. The counters are such that nobody else can delay a client
+// that has logged in before, and that no single address can delay others:
 //
-//   - A client with a valid device cookie for the account is counted by the cookie's
-//     device id, and by nothing else (OWASP, "Slow Down Online Guessing Attacks with
-//     Device Cookies").
-//   - Any other client is counted per account and address. After the fifth failure in a
-//     row each further one doubles the delay, from 1 s up to 1 min. An hour without a
-//     failure, or a login, resets the count. One address gets about 1440 guesses a day.
+//   - A client with a valid device cookie for the account is counted only per device id of
+//     the cookie (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").
+//   - Any other client is counted per account and address. The fifth failure in a row causes
+//     a delay of 1 s, and each further one doubles it, up to 1 min. A successful login, or an
+//     hour without a failure, resets the count. One address gets about 1440 guesses a day.
 //   - All clients without a cookie also share an allowance per account: 100 failures,
 //     refilled by one every 15 s. Once it is used up, one attempt per 15 s is checked.
-//     So an account is open to 5760 guesses a day, and 100 once, from however many
-//     addresses. The allowance refills four times as fast as one address can fail. So
-//     up to four addresses never use it up, and five need most of an hour. A larger
-//     refill would need more addresses to delay an owner, and give all of them together
-//     more guesses.
-//   - Changing the password needs a token, so wrong current passwords are counted per
-//     user, apart from logins, with the delays of one address.
+//     All addresses together therefore get 5760 guesses a day, and 100 once. The allowance
+//     refills four times as fast as one address can fail: up to four addresses never use
+//     it up, and five need most of an hour. With a faster refill, an attacker would need
+//     more addresses to delay the owner, but would get more guesses.
+//   - A change of the password requires a token. Wrong current passwords are counted per
+//     user, separately from logins, with the delays of one address.
 //
-// The price: an attack from five or more addresses can delay the owner on a new device,
-// who then competes with the attacker for one attempt per 15 s. An IPv6 client is its
+// The drawback: an attack from five or more addresses can delay the owner on a new device,
+// who then competes with the attacker for one attempt per 15 s. An IPv6 client is counted per
 // /64, so an attacker with a larger prefix has many addresses.
 //
-// Refused attempts neither count nor prolong a delay, and a login never refills the
-// shared allowance, or each login of the owner would give an attacker 100 more guesses.
+// Rejected attempts neither count nor extend a delay. A login does not refill the shared
+// allowance, because each login of the owner would give an attacker 100 more guesses.
 const (
-	freeFailures = 5
-	firstWait    = time.Second
-	longestWait  = time.Minute
-	forgetAfter  = time.Hour
+	firstDelayedFailure = 5
+	minDelay            = time.Second
+	maxDelay            = time.Minute
 
-	sharedFailures = 100
-	sharedRefill   = 15 * time.Second // the allowance is full again well before forgetAfter
+	sharedAllowance      = 100
+	sharedRefillInterval = 15 * time.Second // the allowance is full again well before AttemptsTTL
 )
 
-// AttemptsKeptFor is how long a count can matter. Each failure writes at most two rows
-// and costs one bcrypt comparison, and the gateway limits the logins of an address per
-// minute, so that bounds the rows that exist at a time.
-const AttemptsKeptFor = forgetAfter
+// AttemptsTTL is the time after its last failure for which a count has an effect. Each failure
+// writes at most two rows and costs one bcrypt comparison, and the gateway limits the logins per
+// address, which bounds the number of rows.
+const AttemptsTTL = time.Hour
 
-// Attempts counts failed logins. Emails without an account are counted like others, so
+// Attempts is a count of failed logins. Emails without an account are counted like others, so
 // that responses do not reveal which emails have one.
 type Attempts struct {
 	Failures     int
@@ -60,18 +56,18 @@ type Attempts struct {
 	BlockedUntil time.Time
 }
 
-// Wait returns how long the next attempt has to wait, or 0.
-func (a Attempts) Wait(now time.Time) time.Duration { return max(0, a.BlockedUntil.Sub(now)) }
+// Delay returns the time until the next attempt is checked, or 0.
+func (a Attempts) Delay(now time.Time) time.Duration { return max(0, a.BlockedUntil.Sub(now)) }
 
-// Counter identifies one count.
+// Counter identifies a count of failed logins.
 type Counter struct {
-	// Key is a SHA-256 hash: people mistype their password into the field for the email.
+	// Key is a SHA-256 hash, because users may enter their password as the email.
 	Key    [sha256.Size]byte
 	shared bool
 }
 
-// loginCounters returns the counts that a login without a device cookie is subject to,
-// the client's own first.
+// loginCounters returns the counters of a login without a device cookie: that of the client, and
+// the shared one.
 func loginCounters(email string, client netip.Addr) []Counter {
 	return []Counter{
 		{Key: counterKey("address", clientaddr.Subscriber(client).String(), email)},
@@ -79,22 +75,25 @@ func loginCounters(email string, client netip.Addr) []Counter {
 	}
 }
 
+// deviceCounters returns the counter of a login with a device cookie.
 func deviceCounters(email string, device uuid.UUID) []Counter {
 	return []Counter{{Key: counterKey("device", device.String(), email)}}
 }
 
-func passwordCounters(userID int64) []Counter {
+// passwordChangeCounters returns the counter of changes of a password.
+func passwordChangeCounters(userID int64) []Counter {
 	return []Counter{{Key: counterKey("password", strconv.FormatInt(userID, 10), "")}}
 }
 
-// counterKey is unambiguous because only the email, which comes last, can contain NUL.
+// counterKey returns the key of a counter. It is unambiguous, because only the email, which comes
+// last, can contain NUL.
 func counterKey(kind, client, email string) [sha256.Size]byte {
 	return sha256.Sum256([]byte(kind + "\x00" + client + "\x00" + email))
 }
 
-// Failed returns a after one more failure.
-func (c Counter) Failed(a Attempts, now time.Time) Attempts {
-	if now.Sub(a.LastFailure) > forgetAfter {
+// AddFailure returns a after one more failure.
+func (c Counter) AddFailure(a Attempts, now time.Time) Attempts {
+	if now.Sub(a.LastFailure) > AttemptsTTL {
 		a = Attempts{}
 	}
 	a.Failures++
@@ -103,12 +102,12 @@ func (c Counter) Failed(a Attempts, now time.Time) Attempts {
 	case c.shared:
 		// BlockedUntil advances by one refill per failure and is never further in the past
 		// than the allowance lasts.
-		if full := now.Add((1 - sharedFailures) * sharedRefill); a.BlockedUntil.Before(full) {
+		if full := now.Add((1 - sharedAllowance) * sharedRefillInterval); a.BlockedUntil.Before(full) {
 			a.BlockedUntil = full
 		}
-		a.BlockedUntil = a.BlockedUntil.Add(sharedRefill)
-	case a.Failures >= freeFailures:
-		a.BlockedUntil = now.Add(min(longestWait, firstWait<<min(a.Failures-freeFailures, 6)))
+		a.BlockedUntil = a.BlockedUntil.Add(sharedRefillInterval)
+	case a.Failures >= firstDelayedFailure:
+		a.BlockedUntil = now.Add(min(maxDelay, minDelay<<min(a.Failures-firstDelayedFailure, 6)))
 	}
 	return a
 }

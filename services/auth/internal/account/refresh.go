@@ -9,12 +9,12 @@ import (
 	"github.com/google/uuid"
 )
 
-// refreshBytes of randomness in a refresh token.
-const refreshBytes = 32
+// refreshTokenBytes is the number of random bytes of a refresh token.
+const refreshTokenBytes = 32
 
-// RefreshToken is one link of a family: the tokens that came out of one login, each
-// in exchange for the one before (OAuth 2.0 Security BCP, RFC 9700, section 4.14.2).
-// Only its hash is kept.
+// RefreshToken is a stored refresh token, of which only the hash is known. The tokens of one login
+// are a family: each was issued in exchange for the previous one (OAuth 2.0 Security BCP, RFC
+// 9700, section 4.14.2).
 type RefreshToken struct {
 	Hash      []byte
 	Family    uuid.UUID
@@ -23,40 +23,42 @@ type RefreshToken struct {
 	Used      bool
 }
 
-// newSecret makes a token's text and its hash.
-func newSecret() (text string, hash []byte) {
-	secret := make([]byte, refreshBytes)
+// newRefreshToken returns a new token and its hash.
+func newRefreshToken() (text string, hash []byte) {
+	secret := make([]byte, refreshTokenBytes)
 	_, _ = rand.Read(secret) // never fails (crypto/rand)
 	text = base64.RawURLEncoding.EncodeToString(secret)
-	return text, hashSecret(text)
+	return text, hashRefreshToken(text)
 }
 
-// hashSecret needs no salt and no cost: the secret is random and long.
-func hashSecret(text string) []byte {
+// hashRefreshToken returns the hash of a token. It has no salt and a low cost, because the token is
+// long and random.
+func hashRefreshToken(text string) []byte {
 	sum := sha256.Sum256([]byte(text))
 	return sum[:]
 }
 
-// Verdict on a refresh token that somebody presents.
-type Verdict int
+// RefreshAction is what the store does with a refresh token that a client presents.
+type RefreshAction int
 
-// The verdicts.
+// The actions.
 const (
-	// Refuse changes nothing.
-	Refuse Verdict = iota
-	// Rotate marks the token used and makes the next one of its family.
-	Rotate
-	// Revoke ends the family: a used token came again, so somebody else has it.
-	Revoke
+	// RejectToken changes nothing.
+	RejectToken RefreshAction = iota
+	// RotateToken marks the token as used and adds the next one of its family.
+	RotateToken
+	// RevokeFamily deletes the tokens of the family: a used token was presented again, so it
+	// may have been stolen.
+	RevokeFamily
 )
 
-// Judge decides about t, presented at now for the user it belongs to.
-func (t RefreshToken) Judge(u User, now time.Time) Verdict {
+// Action returns what to do with t, presented at now, of the user u.
+func (t RefreshToken) Action(u User, now time.Time) RefreshAction {
 	switch {
 	case t.Used, u.Disabled:
-		return Revoke
+		return RevokeFamily
 	case !now.Before(t.ExpiresAt):
-		return Refuse
+		return RejectToken
 	}
-	return Rotate
+	return RotateToken
 }

@@ -15,96 +15,104 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 )
 
-// Store keeps accounts. Every method is one transaction; those that touch a user's
-// tokens or password lock the user first, so that they take turns.
+// Store stores accounts. Every method is one transaction. Methods that change the tokens or the
+// password of a user lock the user first. Besides the errors that it names, each method returns
+// those of the database: of failure.KindUnavailable if it may succeed later.
 type Store interface {
-	// Create adds a user, or fails with ErrEmailTaken.
+	// Create adds a user and returns it with its ID. It returns ErrEmailTaken if another user
+	// has the email.
 	Create(ctx context.Context, u User) (User, error)
-	// ByID and ByEmail fail with ErrNotFound. The email is in normal form.
+	// ByID and ByEmail return a user, or ErrUserNotFound. The email is normalized.
 	ByID(ctx context.Context, id int64) (User, error)
 	ByEmail(ctx context.Context, email string) (User, error)
-	// List gives up to limit users whose id is above after, in order of id.
+	// List returns up to limit users whose id is above after, in the order of their ids.
 	List(ctx context.Context, after int64, limit int) ([]User, error)
-	// SetDisabled also ends the user's refresh tokens when it disables.
+	// SetDisabled changes and returns a user, or returns ErrUserNotFound. Disabling also revokes
+	// the refresh tokens of the user.
 	SetDisabled(ctx context.Context, id int64, disabled bool) (User, error)
-	// SetPassword replaces the hash that was seen and ends the user's refresh tokens. It
-	// fails with ErrInvalidCredentials when the hash is another one by now.
-	SetPassword(ctx context.Context, id int64, seen, hash []byte) error
-	// Rehash replaces the hash that was seen by another of the same password. Where the
-	// hash is another one by now, it changes nothing.
-	Rehash(ctx context.Context, id int64, seen, hash []byte) error
+	// SetPassword replaces the hash of a password and revokes the refresh tokens of the user. It
+	// returns ErrInvalidCredentials if the user is disabled or its hash is not previous, and
+	// ErrUserNotFound.
+	SetPassword(ctx context.Context, id int64, previous, hash []byte) error
+	// Rehash replaces the hash of a password by another one of the same password. It changes
+	// nothing if the hash is not previous.
+	Rehash(ctx context.Context, id int64, previous, hash []byte) error
 
-	// Attempts returns a count, Fail adds one failure to each, and Forget resets one.
+	// Attempts returns a count, which is zero if there were no failures.
 	Attempts(ctx context.Context, c Counter) (Attempts, error)
-	Fail(ctx context.Context, counters []Counter, now time.Time) error
-	Forget(ctx context.Context, c Counter) error
+	// AddFailure adds one failure to each counter.
+	AddFailure(ctx context.Context, counters []Counter, now time.Time) error
+	// ResetAttempts sets a count to zero.
+	ResetAttempts(ctx context.Context, c Counter) error
 
-	// AddToken begins a family, unless the user was disabled or got another password
-	// since it was seen: ErrInvalidCredentials.
-	AddToken(ctx context.Context, seen User, t RefreshToken) error
-	// Rotate does what Judge says of the token with the given hash; next takes the place
-	// of a rotated one. It fails with ErrInvalidToken unless it rotated.
+	// AddRefreshToken adds the first token of a family. It returns ErrInvalidCredentials if the
+	// user has been disabled or has another password than u, and ErrUserNotFound.
+	AddRefreshToken(ctx context.Context, u User, t RefreshToken) error
+	// Rotate carries out the RefreshAction for the token with the given hash. If that is
+	// RotateToken, it adds next and returns the user, else it returns ErrInvalidRefreshToken.
 	Rotate(ctx context.Context, hash []byte, next RefreshToken, now time.Time) (User, error)
-	// EndFamily ends the family of the token with the given hash, if there is one.
-	EndFamily(ctx context.Context, hash []byte) error
-	// Sweep deletes what has no effect any more.
-	Sweep(ctx context.Context, now time.Time) error
+	// RevokeFamily deletes the tokens of the family of the token with the given hash, if it exists.
+	RevokeFamily(ctx context.Context, hash []byte) error
+	// DeleteExpired deletes the tokens that have expired and the counts that have no effect.
+	DeleteExpired(ctx context.Context, now time.Time) error
 }
 
 // DeviceTTL is how long a device cookie is valid after the last login with it.
 const DeviceTTL = 180 * 24 * time.Hour
 
-// Signer makes access tokens and device cookies.
+// Signer signs access tokens and device cookies.
 type Signer interface {
-	Sign(u User, now time.Time) (token string, validFor time.Duration, err error)
-	// SignDevice returns a cookie that names a device from which the account with this
-	// email, in normal form, was logged in to.
-	SignDevice(email string, device uuid.UUID, now time.Time) string
-	// Device reports whether cookie is one of SignDevice for this email, not older than
-	// DeviceTTL, and returns its device.
-	Device(cookie, email string, now time.Time) (device uuid.UUID, known bool)
+	// Sign returns an access token for a user, and the time until it expires.
+	Sign(u User, now time.Time) (token string, ttl time.Duration, err error)
+	// SignDeviceCookie returns a cookie for a device from which the account with this normalized
+	// email was logged in to.
+	SignDeviceCookie(email string, device uuid.UUID, now time.Time) string
+	// VerifyDeviceCookie reports whether cookie is a result of SignDeviceCookie for this email
+	// that is not older than DeviceTTL, and returns its device.
+	VerifyDeviceCookie(cookie, email string, now time.Time) (device uuid.UUID, ok bool)
 }
 
-// LoginRequest is what a client sends to log in.
+// LoginRequest is the input of Service.Login.
 type LoginRequest struct {
 	Email    string
 	Password string
 	// Client is the address of the client.
 	Client netip.Addr
-	// DeviceCookie is Session.DeviceCookie of an earlier login, if the client has one.
+	// DeviceCookie is the Session.DeviceCookie of an earlier login, or empty.
 	DeviceCookie string
 }
 
-// Session is what a login gives.
+// Session is the result of a login or a refresh.
 type Session struct {
 	AccessToken  string
 	ExpiresIn    time.Duration
 	RefreshToken string
-	// DeviceCookie is empty unless the session is of a login.
+	// DeviceCookie is empty for a refresh.
 	DeviceCookie string
 }
 
-// Service is the operations on accounts.
+// Service implements the operations on accounts.
 type Service struct {
 	Store      Store
 	Signer     Signer
 	Hasher     *password.Hasher
 	RefreshTTL time.Duration
 	Log        *slog.Logger
-	// Now is the clock.
+	// Now returns the current time.
 	Now func() time.Time
 }
 
-// Register makes an account.
+// Register creates an account. It returns an error of failure.KindInvalid for invalid fields, and
+// ErrEmailTaken.
 func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
-	r, err := r.check()
+	r, err := r.validate()
 	if err != nil {
 		return User{}, err
 	}
-	// The look before the hash spares the hash; the unique key decides.
+	// This only avoids the cost of a hash; the unique key decides.
 	if _, err := s.Store.ByEmail(ctx, r.Email); err == nil {
 		return User{}, ErrEmailTaken
-	} else if !errors.Is(err, ErrNotFound) {
+	} else if !errors.Is(err, ErrUserNotFound) {
 		return User{}, fmt.Errorf("register: %w", err)
 	}
 	hash, err := s.hash(ctx, r.Password)
@@ -117,7 +125,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
 	if err != nil {
 		return User{}, fmt.Errorf("register: %w", err)
 	}
-	s.Log.InfoContext(ctx, "account made", "user", u.ID, "role", u.Role)
+	s.Log.InfoContext(ctx, "account created", "userId", u.ID, "role", u.Role)
 	return u, nil
 }
 
@@ -130,26 +138,27 @@ func (s *Service) hash(ctx context.Context, text string) ([]byte, error) {
 	return slot.Hash(text)
 }
 
-// EnsureManager makes the first Manager when no account has the email. An account
-// that has it stays as it is.
+// EnsureManager creates a Manager unless an account has the email. It does not change an existing
+// account. It returns an error of failure.KindInvalid for an invalid email or password.
 func (s *Service) EnsureManager(ctx context.Context, email, text string) error {
 	_, err := s.Register(ctx, Registration{Username: "manager", Email: email, Password: text, Role: authn.Manager})
 	if !errors.Is(err, ErrEmailTaken) {
 		return err
 	}
-	u, err := s.Store.ByEmail(ctx, NormalEmail(email))
+	u, err := s.Store.ByEmail(ctx, NormalizeEmail(email))
 	if err == nil && u.Role != authn.Manager {
-		s.Log.WarnContext(ctx, "the account of MANAGER_EMAIL is not a Manager's", "user", u.ID)
+		s.Log.WarnContext(ctx, "the account with the email of MANAGER_EMAIL is not a Manager", "userId", u.ID)
 	}
 	return err
 }
 
-// Login returns a session for an email and its password. An unknown email and a wrong
-// password get the same response after the same work.
+// Login returns a session for an email and its password. It returns ErrInvalidCredentials, after
+// the same work for an unknown email as for a wrong password, ErrAccountDisabled, and an error of
+// failure.KindTooMany while attempts are delayed.
 func (s *Service) Login(ctx context.Context, r LoginRequest) (Session, error) {
-	email := NormalEmail(r.Email)
+	email := NormalizeEmail(r.Email)
 	counters := loginCounters(email, r.Client)
-	device, known := s.Signer.Device(r.DeviceCookie, email, s.Now())
+	device, known := s.Signer.VerifyDeviceCookie(r.DeviceCookie, email, s.Now())
 	if known {
 		counters = deviceCounters(email, device)
 	} else {
@@ -159,77 +168,77 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Session, error) {
 	if err != nil {
 		return Session{}, err
 	}
-	refresh, hash := newSecret()
+	refresh, hash := newRefreshToken()
 	token := RefreshToken{Hash: hash, Family: uuid.New(), UserID: u.ID, ExpiresAt: s.Now().Add(s.RefreshTTL)}
-	if err := s.Store.AddToken(ctx, u, token); err != nil {
+	if err := s.Store.AddRefreshToken(ctx, u, token); err != nil {
 		return Session{}, fmt.Errorf("log in: %w", err)
 	}
-	session, err := s.session(u, refresh)
-	session.DeviceCookie = s.Signer.SignDevice(email, device, s.Now())
+	session, err := s.newSession(u, refresh)
+	session.DeviceCookie = s.Signer.SignDeviceCookie(email, device, s.Now())
 	return session, err
 }
 
-// authenticate returns the user of an email, in normal form, and password, unless one
-// of the counters delays it. The first counter is the client's own: a success resets it.
-// The counts are read and written while a slot to hash is held, so that a burst of
-// attempts passes the check no more often than there are slots.
+// authenticate returns the user with a normalized email and a password, unless one of the counters
+// delays the attempt. A success resets the first counter, which is that of the client. The counts
+// are read and written while a slot of the Hasher is held, so that of a burst of attempts no more
+// than there are slots pass the check at once.
 func (s *Service) authenticate(ctx context.Context, email, text string, counters []Counter) (User, error) {
 	slot, err := s.Hasher.Acquire(ctx)
 	if err != nil {
 		return User{}, err
 	}
 	defer slot.Release()
-	own, err := s.checkCounters(ctx, counters)
+	client, err := s.checkCounters(ctx, counters)
 	if err != nil {
 		return User{}, err
 	}
 	u, err := s.Store.ByEmail(ctx, email)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, ErrUserNotFound) {
 		return User{}, fmt.Errorf("log in: %w", err)
 	}
 	if !slot.Matches(u.PasswordHash, text) {
-		if err := s.Store.Fail(ctx, counters, s.Now()); err != nil {
+		if err := s.Store.AddFailure(ctx, counters, s.Now()); err != nil {
 			return User{}, fmt.Errorf("log in: %w", err)
 		}
 		return User{}, ErrInvalidCredentials
 	}
-	if own.Failures > 0 {
-		if err := s.Store.Forget(ctx, counters[0]); err != nil {
+	if client.Failures > 0 {
+		if err := s.Store.ResetAttempts(ctx, counters[0]); err != nil {
 			return User{}, fmt.Errorf("log in: %w", err)
 		}
 	}
 	if u.Disabled {
-		return User{}, ErrDisabled // only who knows the password learns it
+		return User{}, ErrAccountDisabled // not before the password is verified, to reveal it to the owner only
 	}
 	return s.rehash(ctx, slot, u, text), nil
 }
 
-// checkCounters fails while one of the counters delays attempts, and returns the count
-// of the first.
+// checkCounters returns the count of the first counter, or an error of failure.KindTooMany while
+// one of the counters delays attempts.
 func (s *Service) checkCounters(ctx context.Context, counters []Counter) (Attempts, error) {
-	var own Attempts
-	var wait time.Duration
+	var first Attempts
+	var delay time.Duration
 	for i, c := range counters {
 		a, err := s.Store.Attempts(ctx, c)
 		if err != nil {
 			return Attempts{}, fmt.Errorf("log in: %w", err)
 		}
 		if i == 0 {
-			own = a
+			first = a
 		}
-		wait = max(wait, a.Wait(s.Now()))
+		delay = max(delay, a.Delay(s.Now()))
 	}
-	if wait > 0 {
-		return Attempts{}, failure.TooMany("too_many_attempts", wait, "Too many failed attempts. Wait before the next one.")
+	if delay > 0 {
+		return Attempts{}, TooManyAttempts(delay)
 	}
-	return own, nil
+	return first, nil
 }
 
-// rehash moves an account to the cost that is set now, at the only moment at which the
-// password is known. Until then its logins take another time than those of unknown
-// emails. A failure is for the next login to mend.
+// rehash replaces the hash of a user's password if its cost is not the configured one, because only
+// a login has the password. Until then, logins of the user take a different time than those of
+// unknown emails. A failure is logged, and the next login tries again.
 func (s *Service) rehash(ctx context.Context, slot password.Slot, u User, text string) User {
-	if slot.Current(u.PasswordHash) {
+	if slot.IsCurrent(u.PasswordHash) {
 		return u
 	}
 	hash, err := slot.Hash(text)
@@ -237,50 +246,51 @@ func (s *Service) rehash(ctx context.Context, slot password.Slot, u User, text s
 		err = s.Store.Rehash(ctx, u.ID, u.PasswordHash, hash)
 	}
 	if err != nil {
-		s.Log.WarnContext(ctx, "a password keeps its old hash", "user", u.ID, "error", err)
+		s.Log.WarnContext(ctx, "rehashing a password failed", "userId", u.ID, "error", err)
 		return u
 	}
 	u.PasswordHash = hash
 	return u
 }
 
-func (s *Service) session(u User, refresh string) (Session, error) {
-	access, validFor, err := s.Signer.Sign(u, s.Now())
+func (s *Service) newSession(u User, refresh string) (Session, error) {
+	access, ttl, err := s.Signer.Sign(u, s.Now())
 	if err != nil {
 		return Session{}, fmt.Errorf("log in: %w", err)
 	}
-	return Session{AccessToken: access, ExpiresIn: validFor, RefreshToken: refresh}, nil
+	return Session{AccessToken: access, ExpiresIn: ttl, RefreshToken: refresh}, nil
 }
 
-// Refresh exchanges a refresh token for a session. Each token works once: when one
-// comes again, its whole family ends.
+// Refresh exchanges a refresh token for a session. Each token is valid once; its reuse revokes its
+// family. It returns ErrInvalidRefreshToken.
 func (s *Service) Refresh(ctx context.Context, refresh string) (Session, error) {
 	now := s.Now()
-	text, hash := newSecret()
-	u, err := s.Store.Rotate(ctx, hashSecret(refresh), RefreshToken{Hash: hash, ExpiresAt: now.Add(s.RefreshTTL)}, now)
+	text, hash := newRefreshToken()
+	u, err := s.Store.Rotate(ctx, hashRefreshToken(refresh), RefreshToken{Hash: hash, ExpiresAt: now.Add(s.RefreshTTL)}, now)
 	if err != nil {
 		return Session{}, fmt.Errorf("refresh: %w", err)
 	}
-	return s.session(u, text)
+	return s.newSession(u, text)
 }
 
-// Logout ends the family of a refresh token. One that is unknown is no error (RFC
-// 7009, section 2.2).
+// Logout revokes the family of a refresh token. An unknown token is not an error (RFC 7009, section
+// 2.2).
 func (s *Service) Logout(ctx context.Context, refresh string) error {
-	return s.Store.EndFamily(ctx, hashSecret(refresh))
+	return s.Store.RevokeFamily(ctx, hashRefreshToken(refresh))
 }
 
-// ChangePassword replaces a password and ends every refresh token of the user. Wrong
-// current passwords delay the next attempts of this user, and no logins.
+// ChangePassword replaces a password and revokes all refresh tokens of the user. Wrong current
+// passwords delay the next changes of this user, but not logins. It returns an error of
+// failure.KindInvalid for an invalid new password, ErrUserNotFound, and the errors of Login.
 func (s *Service) ChangePassword(ctx context.Context, userID int64, current, next string) error {
-	if reason := password.Check(next); reason != "" {
-		return failure.Invalid("body.newPassword", "%s", reason)
+	if violation := password.Check(next); violation != "" {
+		return failure.Invalid("body.newPassword", "%s", violation)
 	}
 	u, err := s.Store.ByID(ctx, userID)
 	if err != nil {
 		return fmt.Errorf("change the password: %w", err)
 	}
-	if u, err = s.authenticate(ctx, u.Email, current, passwordCounters(userID)); err != nil {
+	if u, err = s.authenticate(ctx, u.Email, current, passwordChangeCounters(userID)); err != nil {
 		return err
 	}
 	hash, err := s.hash(ctx, next)
@@ -290,20 +300,21 @@ func (s *Service) ChangePassword(ctx context.Context, userID int64, current, nex
 	if err := s.Store.SetPassword(ctx, u.ID, u.PasswordHash, hash); err != nil {
 		return fmt.Errorf("change the password: %w", err)
 	}
-	s.Log.InfoContext(ctx, "password changed", "user", u.ID)
+	s.Log.InfoContext(ctx, "password changed", "userId", u.ID)
 	return nil
 }
 
-// SetDisabled lets a manager disable an account or enable it again. A disabled user
-// cannot log in or refresh; an access token made before works until it expires.
-func (s *Service) SetDisabled(ctx context.Context, by, userID int64, disabled bool) (User, error) {
-	if by == userID && disabled {
+// SetDisabled disables or enables an account for a manager. A disabled user cannot log in or
+// refresh; an existing access token is valid until it expires. It returns ErrOwnAccount and
+// ErrUserNotFound.
+func (s *Service) SetDisabled(ctx context.Context, managerID, userID int64, disabled bool) (User, error) {
+	if managerID == userID && disabled {
 		return User{}, ErrOwnAccount
 	}
 	u, err := s.Store.SetDisabled(ctx, userID, disabled)
 	if err != nil {
 		return User{}, fmt.Errorf("change user %d: %w", userID, err)
 	}
-	s.Log.InfoContext(ctx, "account changed", "user", u.ID, "disabled", disabled, "by", by)
+	s.Log.InfoContext(ctx, "account changed", "userId", u.ID, "disabled", disabled, "managerId", managerID)
 	return u, nil
 }

@@ -12,7 +12,7 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-func TestTheDocumentLeavesNothingUnsaid(t *testing.T) {
+func TestDocumentIsComplete(t *testing.T) {
 	t.Parallel()
 	srv := server.New(server.Options{Name: "auth", Log: slog.New(slog.DiscardHandler), Metrics: telemetry.NewRegistry("auth"),
 		Health: health.New(), Verifier: authntest.New(t).Verifier(t)})

@@ -30,7 +30,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// clock is a time that tests move.
+// clock is a time that tests advance.
 type clock struct {
 	mu  sync.Mutex
 	now time.Time
@@ -42,17 +42,17 @@ func (c *clock) Now() time.Time {
 	return c.now
 }
 
-func (c *clock) pass(d time.Duration) {
+func (c *clock) advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.now = c.now.Add(d)
 }
 
-// auth is a whole service on a schema of its own.
+// auth is a service with a separate schema.
 type auth struct {
 	t        testing.TB
 	url      string
-	serves   http.Handler
+	handler  http.Handler
 	db       *gorm.DB
 	accounts *account.Service
 	keys     *authntest.Keys
@@ -61,7 +61,7 @@ type auth struct {
 	manager  string // Authorization of a manager
 }
 
-const managerEmail, goodPassword = "boss@example.com", "correct horse battery"
+const managerEmail, validPassword = "boss@example.com", "correct horse battery"
 
 func start(t testing.TB) *auth {
 	t.Helper()
@@ -71,10 +71,10 @@ func start(t testing.TB) *auth {
 		t.Fatal(err)
 	}
 	a := serve(t, dsn, "")
-	if err := a.accounts.EnsureManager(t.Context(), managerEmail, goodPassword); err != nil {
+	if err := a.accounts.EnsureManager(t.Context(), managerEmail, validPassword); err != nil {
 		t.Fatal(err)
 	}
-	a.manager = "Bearer " + a.login(managerEmail, goodPassword).access
+	a.manager = "Bearer " + a.login(managerEmail, validPassword).access
 	return a
 }
 
@@ -103,17 +103,17 @@ func serve(t testing.TB, dsn, manager string) *auth {
 	(&httpapi.API{Accounts: a.accounts, PublicKeys: verifier.PublicKeys}).Register(srv.API())
 	ts := httptest.NewServer(srv.Handler())
 	t.Cleanup(ts.Close)
-	a.url, a.serves = ts.URL, srv.Handler()
+	a.url, a.handler = ts.URL, srv.Handler()
 	return a
 }
 
-type answer struct {
+type response struct {
 	status int
 	header http.Header
 	body   map[string]any
 }
 
-func (a *auth) do(method, path, authorization, body string, header ...string) answer {
+func (a *auth) do(method, path, authorization, body string, header ...string) response {
 	a.t.Helper()
 	r, err := http.NewRequestWithContext(a.t.Context(), method, a.url+path, strings.NewReader(body))
 	if err != nil {
@@ -134,7 +134,7 @@ func (a *auth) do(method, path, authorization, body string, header ...string) an
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	got := answer{status: res.StatusCode, header: res.Header}
+	got := response{status: res.StatusCode, header: res.Header}
 	if len(raw) > 0 {
 		if err := json.Unmarshal(raw, &got.body); err != nil {
 			a.t.Fatalf("%s %s: %v in %s", method, path, err, raw)
@@ -143,8 +143,8 @@ func (a *auth) do(method, path, authorization, body string, header ...string) an
 	return got
 }
 
-// expect fails unless the answer has the status and, for a problem, the code.
-func (a *auth) expect(got answer, status int, code string) answer {
+// expect fails the test unless the response has the status and, for a problem, the code.
+func (a *auth) expect(got response, status int, code string) response {
 	a.t.Helper()
 	gotCode, _ := got.body["code"].(string)
 	if got.status != status || gotCode != code {
@@ -167,7 +167,7 @@ func object(pairs ...string) string {
 	return string(raw)
 }
 
-func (a *auth) tryLogin(email, text string) answer {
+func (a *auth) tryLogin(email, text string) response {
 	a.t.Helper()
 	return a.do("POST", "/auth/login", "", object("email", email, "password", text))
 }
@@ -177,27 +177,27 @@ func (a *auth) login(email, text string) session {
 	return sessionOf(a.expect(a.tryLogin(email, text), 200, ""))
 }
 
-func (a *auth) refresh(refresh string) answer {
+func (a *auth) refresh(refresh string) response {
 	a.t.Helper()
 	return a.do("POST", "/auth/refresh", "", object("refreshToken", refresh))
 }
 
-func sessionOf(got answer) session {
+func sessionOf(got response) session {
 	access, _ := got.body["accessToken"].(string)
 	refresh, _ := got.body["refreshToken"].(string)
 	return session{access, refresh}
 }
 
-// register makes a client and gives its id.
+// register creates a client account and returns its id.
 func (a *auth) register(email string) int64 {
 	a.t.Helper()
-	got := a.expect(a.do("POST", "/auth/register/user", "", object("username", "Ada", "email", email, "password", goodPassword)), 201, "")
+	got := a.expect(a.do("POST", "/auth/register/user", "", object("username", "Ada", "email", email, "password", validPassword)), 201, "")
 	id, _ := got.body["id"].(float64)
 	return int64(id)
 }
 
-// locations of the invalid values that an answer names.
-func locations(got answer) []string {
+// locations returns the locations of the invalid values in a response.
+func locations(got response) []string {
 	var out []string
 	list, _ := got.body["errors"].([]any)
 	for _, e := range list {
@@ -206,10 +206,10 @@ func locations(got answer) []string {
 	return out
 }
 
-func sameStrings(t *testing.T, what string, want, got []string) {
+func expectStrings(t *testing.T, name string, want, got []string) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", what, diff)
+		t.Errorf("%s (-want +got):\n%s", name, diff)
 	}
 }
 

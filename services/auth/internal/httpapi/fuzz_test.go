@@ -8,5 +8,5 @@ import (
 
 func FuzzOperations(f *testing.F) {
 	a := start(f)
-	servertest.Fuzz(f, a.serves, a.manager)
+	servertest.Fuzz(f, a.handler, a.manager)
 }

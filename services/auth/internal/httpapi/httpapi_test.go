@@ -17,12 +17,12 @@ import (
 	"ecommerce-stack.dev/services/internal/authn"
 )
 
-func TestAnyoneRegistersAsAClient(t *testing.T) {
+func TestRegistrationCreatesClientAccount(t *testing.T) {
 	t.Parallel()
 	a := start(t)
-	got := a.expect(a.do("POST", "/auth/register/user", "", object("username", "Ada", "email", "Ada@Example.com", "password", goodPassword)), 201, "")
-	made, err := time.Parse(time.RFC3339, fmt.Sprint(got.body["createdAt"]))
-	if err != nil || made.Location() != time.UTC {
+	got := a.expect(a.do("POST", "/auth/register/user", "", object("username", "Ada", "email", "Ada@Example.com", "password", validPassword)), 201, "")
+	createdAt, err := time.Parse(time.RFC3339, fmt.Sprint(got.body["createdAt"]))
+	if err != nil || createdAt.Location() != time.UTC {
 		t.Errorf("createdAt %v: %v", got.body["createdAt"], err)
 	}
 	delete(got.body, "createdAt")
@@ -31,11 +31,11 @@ func TestAnyoneRegistersAsAClient(t *testing.T) {
 	if diff := cmp.Diff(want, got.body); diff != "" || id < 1 {
 		t.Errorf("user (-want +got):\n%s", diff)
 	}
-	a.expect(a.do("POST", "/auth/register/user", "", object("username", "B", "email", "ADA@example.COM", "password", goodPassword)), 409, "email_taken")
+	a.expect(a.do("POST", "/auth/register/user", "", object("username", "B", "email", "ADA@example.COM", "password", validPassword)), 409, "email_taken")
 	a.expect(a.do("POST", "/auth/register/user", "", `{`), 400, "malformed_json")
 }
 
-func TestARegistrationThatBreaksRulesNamesThem(t *testing.T) {
+func TestInvalidRegistrationNamesFields(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	for name, c := range map[string]struct {
@@ -47,15 +47,15 @@ func TestARegistrationThatBreaksRulesNamesThem(t *testing.T) {
 		"short password":  {object("username", "a", "email", "a@b.de", "password", "kq8#Zp"), []string{"body.password"}},
 		"73 bytes":        {object("username", "a", "email", "a@b.de", "password", strings.Repeat("é", 36)+"x"), []string{"body.password"}},
 		"common password": {object("username", "a", "email", "a@b.de", "password", "Password123"), []string{"body.password"}},
-		"a role":          {object("username", "a", "email", "a@b.de", "password", goodPassword, "role", "Manager"), []string{"body.role"}},
-		"long username":   {object("username", strings.Repeat("x", 101), "email", "a@b.de", "password", goodPassword), []string{"body.username"}},
+		"a role":          {object("username", "a", "email", "a@b.de", "password", validPassword, "role", "Manager"), []string{"body.role"}},
+		"long username":   {object("username", strings.Repeat("x", 101), "email", "a@b.de", "password", validPassword), []string{"body.username"}},
 	} {
 		got := a.expect(a.do("POST", "/auth/register/user", "", c.body), 422, "invalid_request")
-		sameStrings(t, name, c.want, locations(got))
+		expectStrings(t, name, c.want, locations(got))
 	}
 }
 
-func TestAPasswordOf72BytesIsTakenWhole(t *testing.T) {
+func TestPasswordOf72BytesIsComparedCompletely(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	longest := strings.Repeat("kq8#Zp2!vuWm", 6)
@@ -68,7 +68,7 @@ func TestAPasswordOf72BytesIsTakenWhole(t *testing.T) {
 func TestOnlyManagersRegisterManagers(t *testing.T) {
 	t.Parallel()
 	a := start(t)
-	body := object("username", "M", "email", "m@example.com", "password", goodPassword)
+	body := object("username", "M", "email", "m@example.com", "password", validPassword)
 	a.expect(a.do("POST", "/auth/register/manager", "", body), 401, "unauthenticated")
 	a.expect(a.do("POST", "/auth/register/manager", a.clientToken(1), body), 403, "forbidden")
 	got := a.expect(a.do("POST", "/auth/register/manager", a.manager, body), 201, "")
@@ -78,18 +78,18 @@ func TestOnlyManagersRegisterManagers(t *testing.T) {
 	a.expect(a.do("POST", "/auth/register/manager", a.manager, body), 409, "email_taken")
 }
 
-func TestALoginGivesATokenThatEveryServiceAccepts(t *testing.T) {
+func TestLoginReturnsTokenThatServicesAccept(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	id := a.register("ada@example.com")
-	got := a.expect(a.tryLogin("ADA@example.com", goodPassword), 200, "")
+	got := a.expect(a.tryLogin("ADA@example.com", validPassword), 200, "")
 	if got.body["tokenType"] != "Bearer" || got.body["expiresIn"] != 900.0 || got.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("session %v, Cache-Control %q", got.body, got.header.Get("Cache-Control"))
 	}
 	s := sessionOf(got)
 	want := authn.Principal{UserID: id, Email: "ada@example.com", Role: authn.Client}
 	if p, err := a.keys.Verifier(t).Verify(s.access); err != nil || p != want {
-		t.Errorf("token names %+v, %v, want %+v", p, err, want)
+		t.Errorf("token has %+v, %v, want %+v", p, err, want)
 	}
 	me := a.expect(a.do("GET", "/auth/me", "Bearer "+s.access, ""), 200, "")
 	if me.body["id"] != float64(id) {
@@ -100,7 +100,7 @@ func TestALoginGivesATokenThatEveryServiceAccepts(t *testing.T) {
 	a.expect(a.do("GET", "/auth/me", a.clientToken(1<<40), ""), 404, "user_not_found")
 }
 
-func TestUnknownEmailsAndWrongPasswordsAreNotToldApart(t *testing.T) {
+func TestUnknownEmailAndWrongPasswordHaveSameResponse(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	a.register("ada@example.com")
@@ -116,12 +116,12 @@ func TestUnknownEmailsAndWrongPasswordsAreNotToldApart(t *testing.T) {
 		bodies = append(bodies, got.body)
 	}
 	if !cmp.Equal(bodies[0], bodies[1]) || !cmp.Equal(bodies[0], bodies[2]) {
-		t.Errorf("the answers differ: %v", bodies)
+		t.Errorf("the responses differ: %v", bodies)
 	}
 	a.expect(a.do("POST", "/auth/login", "", `{}`), 422, "invalid_request")
 }
 
-func TestFailedLoginsSlowAnAccountDownAndSuccessForgives(t *testing.T) {
+func TestFailedLoginsDelayNextOnesUntilSuccess(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	a.register("ada@example.com")
@@ -129,24 +129,24 @@ func TestFailedLoginsSlowAnAccountDownAndSuccessForgives(t *testing.T) {
 		for range 5 {
 			a.expect(a.tryLogin(email, "wrong password"), 401, "invalid_credentials")
 		}
-		got := a.expect(a.tryLogin(email, goodPassword), 429, "too_many_attempts")
+		got := a.expect(a.tryLogin(email, validPassword), 429, "too_many_attempts")
 		if retry := got.header.Get("Retry-After"); retry != "1" {
 			t.Errorf("Retry-After %q, want 1", retry)
 		}
 	}
-	a.clock.pass(time.Second)
+	a.clock.advance(time.Second)
 	a.expect(a.tryLogin("ada@example.com", "wrong password"), 401, "invalid_credentials")
-	got := a.expect(a.tryLogin("Ada@Example.com", goodPassword), 429, "too_many_attempts")
+	got := a.expect(a.tryLogin("Ada@Example.com", validPassword), 429, "too_many_attempts")
 	if retry := got.header.Get("Retry-After"); retry != "2" {
-		t.Errorf("Retry-After %q, want 2: the wait grows", retry)
+		t.Errorf("Retry-After %q, want 2: the delay grows", retry)
 	}
-	a.clock.pass(2 * time.Second)
-	a.login("ada@example.com", goodPassword)
+	a.clock.advance(2 * time.Second)
+	a.login("ada@example.com", validPassword)
 	a.expect(a.tryLogin("ada@example.com", "wrong password"), 401, "invalid_credentials")
-	a.login("ada@example.com", goodPassword)
+	a.login("ada@example.com", validPassword)
 }
 
-func TestABurstOfGuessesIsCountedWhole(t *testing.T) {
+func TestConcurrentGuessesAreCounted(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	a.register("ada@example.com")
@@ -161,17 +161,17 @@ func TestABurstOfGuessesIsCountedWhole(t *testing.T) {
 	for s := range statuses {
 		count[s]++
 	}
-	// Two slots hash at once, so one try more than the five may have been on its way.
+	// There are two slots, so one attempt more than the five can be checked concurrently.
 	if count[401] < 5 || count[401] > 6 || count[401]+count[429] != 40 {
-		t.Errorf("answers by status: %v, want 5 or 6 of 401 and the rest 429", count)
+		t.Errorf("responses by status: %v, want 5 or 6 of 401 and the rest 429", count)
 	}
 }
 
-func TestARefreshTokenWorksOnceAndItsReuseEndsTheFamily(t *testing.T) {
+func TestReuseOfRefreshTokenRevokesFamily(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	a.register("ada@example.com")
-	first, other := a.login("ada@example.com", goodPassword), a.login("ada@example.com", goodPassword)
+	first, other := a.login("ada@example.com", validPassword), a.login("ada@example.com", validPassword)
 	second := sessionOf(a.expect(a.refresh(first.refresh), 200, ""))
 	if second.refresh == first.refresh || second.access == "" {
 		t.Errorf("the session was not renewed: %+v", second)
@@ -184,54 +184,54 @@ func TestARefreshTokenWorksOnceAndItsReuseEndsTheFamily(t *testing.T) {
 	a.expect(a.do("POST", "/auth/refresh", "", `{"refreshToken":""}`), 422, "invalid_request")
 }
 
-func TestOfTwoRefreshesAtOnceOneWinsAndTheFamilyEnds(t *testing.T) {
+func TestConcurrentRefreshesSucceedOnceAndRevokeFamily(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	a.register("ada@example.com")
-	s := a.login("ada@example.com", goodPassword)
-	answers := make(chan answer, 8)
+	s := a.login("ada@example.com", validPassword)
+	responses := make(chan response, 8)
 	var wg sync.WaitGroup
-	for range cap(answers) {
-		wg.Go(func() { answers <- a.refresh(s.refresh) })
+	for range cap(responses) {
+		wg.Go(func() { responses <- a.refresh(s.refresh) })
 	}
 	wg.Wait()
-	close(answers)
-	var won []session
-	for got := range answers {
+	close(responses)
+	var sessions []session
+	for got := range responses {
 		switch got.status {
 		case 200:
-			won = append(won, sessionOf(got))
+			sessions = append(sessions, sessionOf(got))
 		case 401:
 		default:
 			t.Errorf("got %d %v", got.status, got.body)
 		}
 	}
-	if len(won) != 1 {
-		t.Fatalf("%d refreshes won, want 1", len(won))
+	if len(sessions) != 1 {
+		t.Fatalf("%d refreshes succeeded, want 1", len(sessions))
 	}
-	a.expect(a.refresh(won[0].refresh), 401, "invalid_refresh_token")
+	a.expect(a.refresh(sessions[0].refresh), 401, "invalid_refresh_token")
 }
 
 func TestRefreshTokensExpire(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	a.register("ada@example.com")
-	s := a.login("ada@example.com", goodPassword)
-	a.clock.pass(24*time.Hour - time.Second)
+	s := a.login("ada@example.com", validPassword)
+	a.clock.advance(24*time.Hour - time.Second)
 	s = sessionOf(a.expect(a.refresh(s.refresh), 200, ""))
-	a.clock.pass(24 * time.Hour)
+	a.clock.advance(24 * time.Hour)
 	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
-	if err := a.accounts.Store.Sweep(t.Context(), a.clock.Now()); err != nil {
-		t.Errorf("Sweep: %v", err)
+	if err := a.accounts.Store.DeleteExpired(t.Context(), a.clock.Now()); err != nil {
+		t.Errorf("DeleteExpired: %v", err)
 	}
 	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
 }
 
-func TestLogoutEndsTheSessionAndMayBeRepeated(t *testing.T) {
+func TestLogoutRevokesSessionAndIsIdempotent(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	a.register("ada@example.com")
-	s, other := a.login("ada@example.com", goodPassword), a.login("ada@example.com", goodPassword)
+	s, other := a.login("ada@example.com", validPassword), a.login("ada@example.com", validPassword)
 	for range 2 {
 		a.expect(a.do("POST", "/auth/logout", "", object("refreshToken", s.refresh)), 204, "")
 	}
@@ -240,36 +240,36 @@ func TestLogoutEndsTheSessionAndMayBeRepeated(t *testing.T) {
 	a.expect(a.do("POST", "/auth/logout", "", `{}`), 422, "invalid_request")
 }
 
-func TestANewPasswordEndsEverySession(t *testing.T) {
+func TestPasswordChangeRevokesAllSessions(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	a.register("ada@example.com")
-	s, other := a.login("ada@example.com", goodPassword), a.login("ada@example.com", goodPassword)
+	s, other := a.login("ada@example.com", validPassword), a.login("ada@example.com", validPassword)
 	bearer := "Bearer " + s.access
 	const next = "staple battery horse"
-	change := func(auth, current, next string) answer {
+	change := func(auth, current, next string) response {
 		return a.do("PUT", "/auth/password", auth, object("currentPassword", current, "newPassword", next))
 	}
-	a.expect(change("", goodPassword, next), 401, "unauthenticated")
+	a.expect(change("", validPassword, next), 401, "unauthenticated")
 	a.expect(change(bearer, "wrong password", next), 401, "invalid_credentials")
-	sameStrings(t, "common", []string{"body.newPassword"}, locations(a.expect(change(bearer, goodPassword, "password1"), 422, "invalid_request")))
-	a.expect(change(bearer, goodPassword, next), 204, "")
+	expectStrings(t, "common", []string{"body.newPassword"}, locations(a.expect(change(bearer, validPassword, "password1"), 422, "invalid_request")))
+	a.expect(change(bearer, validPassword, next), 204, "")
 	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
 	a.expect(a.refresh(other.refresh), 401, "invalid_refresh_token")
-	a.expect(a.tryLogin("ada@example.com", goodPassword), 401, "invalid_credentials")
+	a.expect(a.tryLogin("ada@example.com", validPassword), 401, "invalid_credentials")
 	a.login("ada@example.com", next)
 }
 
-func TestALoginMovesAnAccountToTheCostThatIsSet(t *testing.T) {
+func TestLoginRehashesPasswordAtConfiguredCost(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	a.register("ada@example.com")
-	kept := a.login("ada@example.com", goodPassword)
-	dearer, err := password.NewHasher(password.MinCost+1, 2, prometheus.NewRegistry())
+	s := a.login("ada@example.com", validPassword)
+	costlier, err := password.NewHasher(password.MinCost+1, 2, prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.accounts.Hasher = dearer
+	a.accounts.Hasher = costlier
 	cost := func() int {
 		u, err := a.accounts.Store.ByEmail(t.Context(), "ada@example.com")
 		if err != nil {
@@ -283,17 +283,17 @@ func TestALoginMovesAnAccountToTheCostThatIsSet(t *testing.T) {
 	}
 	a.expect(a.tryLogin("ada@example.com", "wrong password"), 401, "invalid_credentials")
 	if got := cost(); got != password.MinCost {
-		t.Errorf("a wrong password moved the hash to cost %d", got)
+		t.Errorf("a wrong password changed the hash to cost %d", got)
 	}
-	a.login("ada@example.com", goodPassword)
+	a.login("ada@example.com", validPassword)
 	if got := cost(); got != password.MinCost+1 {
 		t.Errorf("the hash has cost %d after a login, want %d", got, password.MinCost+1)
 	}
-	a.login("ada@example.com", goodPassword)
-	a.expect(a.refresh(kept.refresh), 200, "") // nothing but the hash has changed
+	a.login("ada@example.com", validPassword)
+	a.expect(a.refresh(s.refresh), 200, "") // nothing but the hash has changed
 }
 
-func TestGuessingTheCurrentPasswordIsSlowedDown(t *testing.T) {
+func TestWrongCurrentPasswordsDelayPasswordChange(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	id := a.register("ada@example.com")
@@ -309,7 +309,7 @@ func TestManagersReadAndDisableAccounts(t *testing.T) {
 	a := start(t)
 	id := a.register("ada@example.com")
 	path := fmt.Sprintf("/auth/users/%d", id)
-	s := a.login("ada@example.com", goodPassword)
+	s := a.login("ada@example.com", validPassword)
 
 	a.expect(a.do("GET", path, "", ""), 401, "unauthenticated")
 	a.expect(a.do("GET", path, a.clientToken(id), ""), 403, "forbidden")
@@ -326,13 +326,13 @@ func TestManagersReadAndDisableAccounts(t *testing.T) {
 		t.Errorf("user %v", got.body)
 	}
 	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
-	a.expect(a.tryLogin("ada@example.com", goodPassword), 403, "account_disabled")
+	a.expect(a.tryLogin("ada@example.com", validPassword), 403, "account_disabled")
 	a.expect(a.tryLogin("ada@example.com", "wrong password"), 401, "invalid_credentials")
 	a.expect(a.do("PATCH", path, a.manager, `{"disabled":false}`), 200, "")
-	a.login("ada@example.com", goodPassword)
+	a.login("ada@example.com", validPassword)
 }
 
-func TestAManagerCannotLockThemselvesOut(t *testing.T) {
+func TestManagerCannotDisableOwnAccount(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	me := a.expect(a.do("GET", "/auth/me", a.manager, ""), 200, "")
@@ -340,7 +340,7 @@ func TestAManagerCannotLockThemselvesOut(t *testing.T) {
 	a.expect(a.do("PATCH", path, a.manager, `{"disabled":true}`), 409, "own_account")
 }
 
-func TestAccountsAreListedAPageAtATime(t *testing.T) {
+func TestAccountsAreListedInPages(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	for i := range 4 {
@@ -362,20 +362,20 @@ func TestAccountsAreListedAPageAtATime(t *testing.T) {
 		}
 		path = "/auth/users?limit=2&cursor=" + next
 	}
-	sameStrings(t, "users", []string{managerEmail, "user0@example.com", "user1@example.com", "user2@example.com", "user3@example.com"}, seen)
-	sameStrings(t, "cursor", []string{"query.cursor"}, locations(a.expect(a.do("GET", "/auth/users?cursor=x", a.manager, ""), 422, "invalid_request")))
-	sameStrings(t, "limit", []string{"query.limit"}, locations(a.expect(a.do("GET", "/auth/users?limit=0", a.manager, ""), 422, "invalid_request")))
+	expectStrings(t, "users", []string{managerEmail, "user0@example.com", "user1@example.com", "user2@example.com", "user3@example.com"}, seen)
+	expectStrings(t, "cursor", []string{"query.cursor"}, locations(a.expect(a.do("GET", "/auth/users?cursor=x", a.manager, ""), 422, "invalid_request")))
+	expectStrings(t, "limit", []string{"query.limit"}, locations(a.expect(a.do("GET", "/auth/users?limit=0", a.manager, ""), 422, "invalid_request")))
 	a.expect(a.do("GET", "/auth/users", "", ""), 401, "unauthenticated")
 	a.expect(a.do("GET", "/auth/users", a.clientToken(1), ""), 403, "forbidden")
 }
 
-func TestTheFirstManagerIsMadeOnce(t *testing.T) {
+func TestEnsureManagerCreatesOneAccount(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			if err := a.accounts.EnsureManager(t.Context(), "second@example.com", goodPassword); err != nil {
+			if err := a.accounts.EnsureManager(t.Context(), "second@example.com", validPassword); err != nil {
 				t.Errorf("EnsureManager: %v", err)
 			}
 		})
@@ -384,9 +384,9 @@ func TestTheFirstManagerIsMadeOnce(t *testing.T) {
 	if err := a.accounts.EnsureManager(t.Context(), managerEmail, "another password"); err != nil {
 		t.Errorf("EnsureManager: %v", err)
 	}
-	a.login(managerEmail, goodPassword)
+	a.login(managerEmail, validPassword)
 	if err := a.accounts.EnsureManager(t.Context(), "weak@example.com", "password"); err == nil {
-		t.Error("a manager got a common password")
+		t.Error("a common password was accepted")
 	}
 }
 
@@ -406,16 +406,16 @@ func TestPublicKeysHaveNoSecrets(t *testing.T) {
 	}
 }
 
-func TestADatabaseThatIsAwayIs503(t *testing.T) {
+func TestUnavailableDatabaseIs503(t *testing.T) {
 	t.Parallel()
 	a := serve(t, "user:password@tcp(127.0.0.1:1)/schema", "")
 	a.manager = a.keys.Bearer(t, 1, authn.Manager)
-	for _, got := range []answer{
-		a.tryLogin("ada@example.com", goodPassword),
+	for _, got := range []response{
+		a.tryLogin("ada@example.com", validPassword),
 		a.refresh("x"),
 		a.do("POST", "/auth/logout", "", object("refreshToken", "x")),
-		a.do("POST", "/auth/register/user", "", object("username", "a", "email", "a@b.de", "password", goodPassword)),
-		a.do("PUT", "/auth/password", a.manager, object("currentPassword", goodPassword, "newPassword", "staple battery horse")),
+		a.do("POST", "/auth/register/user", "", object("username", "a", "email", "a@b.de", "password", validPassword)),
+		a.do("PUT", "/auth/password", a.manager, object("currentPassword", validPassword, "newPassword", "staple battery horse")),
 		a.do("GET", "/auth/me", a.manager, ""),
 		a.do("GET", "/auth/users", a.manager, ""),
 		a.do("PATCH", "/auth/users/2", a.manager, `{"disabled":true}`),

@@ -1,30 +1,27 @@
 package httpapi
 
 import (
-	_ "embed" // for the text
+	_ "embed" // for manualText
 	"time"
 
 	"ecommerce-stack.dev/services/auth/internal/account"
-	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/openapi"
 )
 
 //go:embed manual.md
 var manualText string
 
-// manual is for the teams that call the operations.
+// manual documents the operations for the developers of clients.
 var manual = openapi.Manual{
 	Text: manualText,
 	Refusals: map[string][]error{
 		"register-user":    {account.ErrEmailTaken},
 		"register-manager": {account.ErrEmailTaken},
-		"log-in":           {account.ErrInvalidCredentials, account.ErrDisabled, tooManyAttempts},
-		"refresh":          {account.ErrInvalidToken},
-		"change-password":  {account.ErrInvalidCredentials, account.ErrDisabled, account.ErrNotFound, tooManyAttempts},
-		"get-me":           {account.ErrNotFound},
-		"get-user":         {account.ErrNotFound},
-		"change-user":      {account.ErrNotFound, account.ErrOwnAccount},
+		"log-in":           {account.ErrInvalidCredentials, account.ErrAccountDisabled, account.TooManyAttempts(time.Second)},
+		"refresh":          {account.ErrInvalidRefreshToken},
+		"change-password":  {account.ErrInvalidCredentials, account.ErrAccountDisabled, account.ErrUserNotFound, account.TooManyAttempts(time.Second)},
+		"get-me":           {account.ErrUserNotFound},
+		"get-user":         {account.ErrUserNotFound},
+		"change-user":      {account.ErrUserNotFound, account.ErrOwnAccount},
 	},
 }
-
-var tooManyAttempts = failure.TooMany("too_many_attempts", time.Second, "Too many failed attempts. Wait before the next one.")

@@ -9,8 +9,8 @@ import (
 	"ecommerce-stack.dev/services/internal/page"
 )
 
-// inserts fill the tables of a service that has run for long: some tokens and counters
-// have expired, and each user has a few sessions.
+// inserts fill the tables as those of a service that has run for a long time: some tokens and
+// counts have expired, and each user has several sessions.
 var inserts = []string{
 	`INSERT INTO users (username, email, password_hash, role, created_at)
 		SELECT 'Ada', CONCAT('ada', n, '@example.org'), REPEAT('x', 60), 'Client', NOW(6) FROM numbers`,
@@ -24,37 +24,37 @@ func TestStatementsDoNotScanGrowingTables(t *testing.T) {
 	t.Parallel()
 	a := start(t)
 	recorder := databasetest.Record(t, a.db, inserts...)
-	recorded := httptest.NewServer(recorder.Handler(t, a.serves))
+	recorded := httptest.NewServer(recorder.Handler(t, a.handler))
 	t.Cleanup(recorded.Close)
 	a.url = recorded.URL
 	a.useSessions()
 	a.administer()
 	recorder.Run(t, "rehash", func() error { return a.accounts.Store.Rehash(t.Context(), 1, []byte("x"), []byte("y")) })
-	recorder.Run(t, "sweep", func() error { return a.accounts.Store.Sweep(t.Context(), a.clock.Now()) })
+	recorder.Run(t, "delete expired", func() error { return a.accounts.Store.DeleteExpired(t.Context(), a.clock.Now()) })
 	recorder.Check(t, []string{"get-keys"})
 }
 
-// useSessions calls the operations of a client, with valid and invalid values.
+// useSessions sends the requests of a client, with and without errors.
 func (a *auth) useSessions() {
 	a.t.Helper()
-	const email, better = "grace@example.com", "staple battery horse"
+	const email, newPassword = "grace@example.com", "staple battery horse"
 	client := a.clientToken(a.register(email))
 	a.expect(a.tryLogin(email, "wrong horse"), 401, "invalid_credentials")
-	s := a.login(email, goodPassword)
+	s := a.login(email, validPassword)
 	next := sessionOf(a.expect(a.refresh(s.refresh), 200, ""))
 	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
 	a.expect(a.refresh(next.refresh), 401, "invalid_refresh_token")
-	a.expect(a.do("POST", "/auth/logout", "", object("refreshToken", a.login(email, goodPassword).refresh)), 204, "")
-	a.expect(a.do("PUT", "/auth/password", client, object("currentPassword", goodPassword, "newPassword", better)), 204, "")
+	a.expect(a.do("POST", "/auth/logout", "", object("refreshToken", a.login(email, validPassword).refresh)), 204, "")
+	a.expect(a.do("PUT", "/auth/password", client, object("currentPassword", validPassword, "newPassword", newPassword)), 204, "")
 	a.expect(a.do("GET", "/auth/me", client, ""), 200, "")
 	a.expect(a.do("GET", "/.well-known/jwks.json", "", ""), 200, "")
 }
 
-// administer calls the operations of a manager.
+// administer sends the requests of a manager.
 func (a *auth) administer() {
 	a.t.Helper()
 	a.expect(a.do("POST", "/auth/register/manager", a.manager,
-		object("username", "Boss", "email", "other@example.com", "password", goodPassword)), 201, "")
+		object("username", "Boss", "email", "other@example.com", "password", validPassword)), 201, "")
 	id := a.register("rowdy@example.com")
 	a.expect(a.do("GET", fmt.Sprintf("/auth/users/%d", id), a.manager, ""), 200, "")
 	a.expect(a.do("PATCH", fmt.Sprintf("/auth/users/%d", id), a.manager, `{"disabled":true}`), 200, "")

@@ -12,14 +12,14 @@ import (
 )
 
 func (a *API) registerUsers(api huma.API) {
-	huma.Register(api, created(anyone(http.MethodPost, "/auth/register/user", "register-user", "Make a client's account",
+	huma.Register(api, created(publicOperation(http.MethodPost, "/auth/register/user", "register-user", "Create a client account",
 		http.StatusConflict)), a.registerAs(authn.Client))
-	huma.Register(api, created(managers(http.MethodPost, "/auth/register/manager", "register-manager", "Make a manager's account",
+	huma.Register(api, created(managerOperation(http.MethodPost, "/auth/register/manager", "register-manager", "Create a manager account",
 		http.StatusConflict)), a.registerAs(authn.Manager))
-	huma.Register(api, holders(http.MethodGet, "/auth/me", "get-me", "The own account", http.StatusNotFound), a.me)
-	huma.Register(api, managers(http.MethodGet, "/auth/users", "list-users", "List accounts"), a.list)
-	huma.Register(api, managers(http.MethodGet, "/auth/users/{id}", "get-user", "Read an account", http.StatusNotFound), a.get)
-	huma.Register(api, managers(http.MethodPatch, "/auth/users/{id}", "change-user", "Disable or enable an account",
+	huma.Register(api, userOperation(http.MethodGet, "/auth/me", "get-me", "Read your account", http.StatusNotFound), a.me)
+	huma.Register(api, managerOperation(http.MethodGet, "/auth/users", "list-users", "List accounts"), a.list)
+	huma.Register(api, managerOperation(http.MethodGet, "/auth/users/{id}", "get-user", "Read an account", http.StatusNotFound), a.get)
+	huma.Register(api, managerOperation(http.MethodPatch, "/auth/users/{id}", "change-user", "Disable or enable an account",
 		http.StatusNotFound, http.StatusConflict), a.change)
 }
 
@@ -28,8 +28,9 @@ func created(op huma.Operation) huma.Operation {
 	return op
 }
 
-// The domain checks what is longer to say than a schema can, and names each rule.
-type registration struct {
+// registrationRequest is validated by the domain, which has rules that a schema cannot express. The
+// limits of the schema only bound the input.
+type registrationRequest struct {
 	Body struct {
 		Username string `json:"username" maxLength:"1024" doc:"1 to 100 characters" example:"Ada"`
 		Email    string `json:"email" maxLength:"1024" doc:"Unique without regard to case" example:"ada@example.com"`
@@ -37,49 +38,50 @@ type registration struct {
 	}
 }
 
-func (a *API) registerAs(role authn.Role) func(context.Context, *registration) (*userAnswer, error) {
-	return func(ctx context.Context, in *registration) (*userAnswer, error) {
-		return one(a.Accounts.Register(ctx, account.Registration{
+func (a *API) registerAs(role authn.Role) func(context.Context, *registrationRequest) (*userResponse, error) {
+	return func(ctx context.Context, in *registrationRequest) (*userResponse, error) {
+		return userResult(a.Accounts.Register(ctx, account.Registration{
 			Username: in.Body.Username, Email: in.Body.Email, Password: in.Body.Password, Role: role,
 		}))
 	}
 }
 
-func one(u account.User, err error) (*userAnswer, error) {
+// userResult returns the response for a user, or err.
+func userResult(u account.User, err error) (*userResponse, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &userAnswer{Body: userOf(u)}, nil
+	return &userResponse{Body: userOf(u)}, nil
 }
 
-func (a *API) me(ctx context.Context, _ *struct{}) (*userAnswer, error) {
-	return one(a.Accounts.Store.ByID(ctx, caller(ctx)))
+func (a *API) me(ctx context.Context, _ *struct{}) (*userResponse, error) {
+	return userResult(a.Accounts.Store.ByID(ctx, callerID(ctx)))
 }
 
-type userID struct {
+type userRequest struct {
 	ID int64 `path:"id" minimum:"1" doc:"Id of the user" example:"7"`
 }
 
-func (a *API) get(ctx context.Context, in *userID) (*userAnswer, error) {
-	return one(a.Accounts.Store.ByID(ctx, in.ID))
+func (a *API) get(ctx context.Context, in *userRequest) (*userResponse, error) {
+	return userResult(a.Accounts.Store.ByID(ctx, in.ID))
 }
 
-type userChange struct {
+type userChangeRequest struct {
 	ID   int64 `path:"id" minimum:"1" doc:"Id of the user" example:"7"`
 	Body struct {
 		Disabled bool `json:"disabled" doc:"A disabled user cannot log in or refresh" example:"true"`
 	}
 }
 
-func (a *API) change(ctx context.Context, in *userChange) (*userAnswer, error) {
-	return one(a.Accounts.SetDisabled(ctx, caller(ctx), in.ID, in.Body.Disabled))
+func (a *API) change(ctx context.Context, in *userChangeRequest) (*userResponse, error) {
+	return userResult(a.Accounts.SetDisabled(ctx, callerID(ctx), in.ID, in.Body.Disabled))
 }
 
 const usersCursor = "users:id"
 
-type usersAnswer struct{ Body page.Of[user] }
+type usersResponse struct{ Body page.Page[user] }
 
-func (a *API) list(ctx context.Context, in *page.Query) (*usersAnswer, error) {
+func (a *API) list(ctx context.Context, in *page.Query) (*usersResponse, error) {
 	after, _, err := page.Decode[int64](usersCursor, in.Cursor)
 	if err != nil {
 		return nil, err
@@ -89,5 +91,5 @@ func (a *API) list(ctx context.Context, in *page.Query) (*usersAnswer, error) {
 		return nil, err
 	}
 	users, err := page.Cut(rows, in.Limit, usersCursor, func(u account.User) int64 { return u.ID })
-	return &usersAnswer{Body: page.Map(users, userOf)}, err
+	return &usersResponse{Body: page.Map(users, userOf)}, err
 }

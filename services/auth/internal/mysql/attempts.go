@@ -13,7 +13,7 @@ import (
 	"ecommerce-stack.dev/services/internal/database"
 )
 
-// attemptsRow has the Key of a Counter in its column email_hash.
+// attemptsRow is a row of login_attempts. Its email_hash is the Key of a Counter.
 type attemptsRow struct {
 	EmailHash     []byte `gorm:"primaryKey"`
 	Failures      int
@@ -27,8 +27,8 @@ func (r attemptsRow) attempts() account.Attempts {
 	return account.Attempts{Failures: r.Failures, LastFailure: r.LastFailureAt, BlockedUntil: r.BlockedUntil}
 }
 
-// never stands for the zero time, which MySQL cannot store.
-var never = time.Unix(0, 0).UTC()
+// minTime is stored in place of the zero time, which MySQL cannot store.
+var minTime = time.Unix(0, 0).UTC()
 
 // Attempts implements account.Store.
 func (s *Store) Attempts(ctx context.Context, c account.Counter) (account.Attempts, error) {
@@ -40,11 +40,11 @@ func (s *Store) Attempts(ctx context.Context, c account.Counter) (account.Attemp
 	return row.attempts(), nil
 }
 
-// Fail implements account.Store.
-func (s *Store) Fail(ctx context.Context, counters []account.Counter, now time.Time) error {
+// AddFailure implements account.Store.
+func (s *Store) AddFailure(ctx context.Context, counters []account.Counter, now time.Time) error {
 	return s.transact(ctx, "count a failed login", func(tx *gorm.DB) error {
 		for _, c := range counters {
-			if err := fail(tx, c, now); err != nil {
+			if err := addFailure(tx, c, now); err != nil {
 				return err
 			}
 		}
@@ -52,11 +52,11 @@ func (s *Store) Fail(ctx context.Context, counters []account.Counter, now time.T
 	})
 }
 
-// fail inserts the row first and then locks it, so that concurrent failures are all
-// counted. ON DUPLICATE KEY UPDATE locks an existing row exclusively. INSERT IGNORE
-// would share the lock, and two transactions that both upgrade theirs are a deadlock.
-func fail(tx *gorm.DB, c account.Counter, now time.Time) error {
-	row := attemptsRow{EmailHash: c.Key[:], LastFailureAt: now, BlockedUntil: never}
+// addFailure inserts the row and then locks it, so that concurrent failures are all counted. ON
+// DUPLICATE KEY UPDATE locks an existing row exclusively. INSERT IGNORE would take a shared lock,
+// and two transactions that upgrade theirs would deadlock.
+func addFailure(tx *gorm.DB, c account.Counter, now time.Time) error {
+	row := attemptsRow{EmailHash: c.Key[:], LastFailureAt: now, BlockedUntil: minTime}
 	if err := tx.Clauses(clause.OnConflict{DoNothing: true}).Create(&row).Error; err != nil {
 		return err
 	}
@@ -64,19 +64,19 @@ func fail(tx *gorm.DB, c account.Counter, now time.Time) error {
 	if err := tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("email_hash = ?", c.Key[:]).Take(&row).Error; err != nil {
 		return err
 	}
-	a := c.Failed(row.attempts(), now)
-	if a.BlockedUntil.Before(never) {
-		a.BlockedUntil = never
+	a := c.AddFailure(row.attempts(), now)
+	if a.BlockedUntil.Before(minTime) {
+		a.BlockedUntil = minTime
 	}
 	return tx.Model(&row).Updates(map[string]any{
 		"failures": a.Failures, "last_failure_at": a.LastFailure, "blocked_until": a.BlockedUntil,
 	}).Error
 }
 
-// Forget implements account.Store.
-func (s *Store) Forget(ctx context.Context, c account.Counter) error {
+// ResetAttempts implements account.Store.
+func (s *Store) ResetAttempts(ctx context.Context, c account.Counter) error {
 	if err := s.db.WithContext(ctx).Where("email_hash = ?", c.Key[:]).Delete(&attemptsRow{}).Error; err != nil {
-		return database.Classify(fmt.Errorf("forget failed logins: %w", err))
+		return database.Classify(fmt.Errorf("reset failed logins: %w", err))
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package mysql keeps accounts in MySQL.
+// Package mysql implements account.Store on MySQL.
 package mysql
 
 import (
@@ -20,7 +20,7 @@ import (
 //go:embed migrations/*.sql
 var files embed.FS
 
-// Migrations of the schema.
+// Migrations returns the migrations of the schema.
 func Migrations() fs.FS {
 	sub, err := fs.Sub(files, "migrations")
 	if err != nil {
@@ -32,7 +32,7 @@ func Migrations() fs.FS {
 // Store implements account.Store.
 type Store struct{ db *gorm.DB }
 
-// NewStore works on a migrated schema.
+// NewStore returns a Store on a migrated schema.
 func NewStore(db *gorm.DB) *Store { return &Store{db} }
 
 var _ account.Store = (*Store)(nil)
@@ -74,19 +74,20 @@ func (s *Store) Create(ctx context.Context, u account.User) (account.User, error
 
 // ByID implements account.Store.
 func (s *Store) ByID(ctx context.Context, id int64) (account.User, error) {
-	return first(s.db.WithContext(ctx).Where("id = ?", id))
+	return takeUser(s.db.WithContext(ctx).Where("id = ?", id))
 }
 
 // ByEmail implements account.Store.
 func (s *Store) ByEmail(ctx context.Context, email string) (account.User, error) {
-	return first(s.db.WithContext(ctx).Where("email = ?", email))
+	return takeUser(s.db.WithContext(ctx).Where("email = ?", email))
 }
 
-func first(query *gorm.DB) (account.User, error) {
+// takeUser returns the user that a query selects, or account.ErrUserNotFound.
+func takeUser(query *gorm.DB) (account.User, error) {
 	var row userRow
 	err := query.Take(&row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return account.User{}, account.ErrNotFound
+		return account.User{}, account.ErrUserNotFound
 	}
 	if err != nil {
 		return account.User{}, database.Classify(fmt.Errorf("read a user: %w", err))
@@ -119,14 +120,14 @@ func (s *Store) SetDisabled(ctx context.Context, id int64, disabled bool) (accou
 		if err := tx.Model(&userRow{ID: id}).Update("disabled", disabled).Error; err != nil || !disabled {
 			return err
 		}
-		return endTokens(tx, id)
+		return revokeTokens(tx, id)
 	})
 	return u, err
 }
 
 // Rehash implements account.Store.
-func (s *Store) Rehash(ctx context.Context, id int64, seen, hash []byte) error {
-	err := s.db.WithContext(ctx).Model(&userRow{}).Where("id = ? AND password_hash = ?", id, seen).Update("password_hash", hash).Error
+func (s *Store) Rehash(ctx context.Context, id int64, previous, hash []byte) error {
+	err := s.db.WithContext(ctx).Model(&userRow{}).Where("id = ? AND password_hash = ?", id, previous).Update("password_hash", hash).Error
 	if err != nil {
 		return database.Classify(fmt.Errorf("rehash a password: %w", err))
 	}
@@ -134,35 +135,37 @@ func (s *Store) Rehash(ctx context.Context, id int64, seen, hash []byte) error {
 }
 
 // SetPassword implements account.Store.
-func (s *Store) SetPassword(ctx context.Context, id int64, seen, hash []byte) error {
+func (s *Store) SetPassword(ctx context.Context, id int64, previous, hash []byte) error {
 	return s.transact(ctx, "change a password", func(tx *gorm.DB) error {
 		u, err := lockUser(tx, id)
 		if err != nil {
 			return err
 		}
-		if string(u.PasswordHash) != string(seen) || u.Disabled {
+		if string(u.PasswordHash) != string(previous) || u.Disabled {
 			return account.ErrInvalidCredentials
 		}
 		if err := tx.Model(&userRow{ID: id}).Update("password_hash", hash).Error; err != nil {
 			return err
 		}
-		return endTokens(tx, id)
+		return revokeTokens(tx, id)
 	})
 }
 
-// lockUser makes those who change a user or its tokens take turns.
+// lockUser returns a user and locks its row, so that changes of a user and its tokens are made one
+// after the other.
 func lockUser(tx *gorm.DB, id int64) (account.User, error) {
-	return first(tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("id = ?", id))
+	return takeUser(tx.Clauses(clause.Locking{Strength: "UPDATE"}).Where("id = ?", id))
 }
 
-func endTokens(tx *gorm.DB, userID int64) error {
+func revokeTokens(tx *gorm.DB, userID int64) error {
 	return tx.Where("user_id = ?", userID).Delete(&tokenRow{}).Error
 }
 
-// transact names what failed and classifies it.
-func (s *Store) transact(ctx context.Context, what string, fn func(tx *gorm.DB) error) error {
+// transact runs fn in a transaction, and returns its error with the name of the operation,
+// classified.
+func (s *Store) transact(ctx context.Context, operation string, fn func(tx *gorm.DB) error) error {
 	if err := database.Transact(ctx, s.db, fn); err != nil {
-		return database.Classify(fmt.Errorf("%s: %w", what, err))
+		return database.Classify(fmt.Errorf("%s: %w", operation, err))
 	}
 	return nil
 }

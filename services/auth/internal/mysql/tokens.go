@@ -28,54 +28,54 @@ func (r tokenRow) token() account.RefreshToken {
 	}
 }
 
-func rowOf(t account.RefreshToken) *tokenRow {
+func tokenRowOf(t account.RefreshToken) *tokenRow {
 	return &tokenRow{Hash: t.Hash, Family: t.Family[:], UserID: t.UserID, ExpiresAt: t.ExpiresAt, Used: t.Used}
 }
 
-// AddToken implements account.Store.
-func (s *Store) AddToken(ctx context.Context, seen account.User, t account.RefreshToken) error {
+// AddRefreshToken implements account.Store.
+func (s *Store) AddRefreshToken(ctx context.Context, u account.User, t account.RefreshToken) error {
 	return s.transact(ctx, "add a refresh token", func(tx *gorm.DB) error {
-		u, err := lockUser(tx, seen.ID)
+		locked, err := lockUser(tx, u.ID)
 		if err != nil {
 			return err
 		}
-		if string(u.PasswordHash) != string(seen.PasswordHash) || u.Disabled {
+		if string(locked.PasswordHash) != string(u.PasswordHash) || locked.Disabled {
 			return account.ErrInvalidCredentials
 		}
-		return tx.Create(rowOf(t)).Error
+		return tx.Create(tokenRowOf(t)).Error
 	})
 }
 
 // Rotate implements account.Store.
 func (s *Store) Rotate(ctx context.Context, hash []byte, next account.RefreshToken, now time.Time) (account.User, error) {
 	var owner account.User
-	var verdict account.Verdict
+	var action account.RefreshAction
 	err := s.transact(ctx, "rotate a refresh token", func(tx *gorm.DB) error {
 		t, u, err := lockToken(tx, hash)
 		if err != nil {
 			return err
 		}
 		owner = u
-		switch verdict = t.Judge(u, now); verdict {
-		case account.Rotate:
-			if err := tx.Model(rowOf(t)).Update("used", true).Error; err != nil {
+		switch action = t.Action(u, now); action {
+		case account.RotateToken:
+			if err := tx.Model(tokenRowOf(t)).Update("used", true).Error; err != nil {
 				return err
 			}
 			next.Family, next.UserID = t.Family, t.UserID
-			return tx.Create(rowOf(next)).Error
-		case account.Revoke:
-			return endFamily(tx, t)
+			return tx.Create(tokenRowOf(next)).Error
+		case account.RevokeFamily:
+			return revokeFamily(tx, t)
 		}
 		return nil
 	})
-	if err == nil && verdict != account.Rotate {
-		err = account.ErrInvalidToken
+	if err == nil && action != account.RotateToken {
+		err = account.ErrInvalidRefreshToken
 	}
 	return owner, err
 }
 
-// lockToken locks the owner of a token and then reads the token again, which may
-// have been used or ended while the lock was awaited.
+// lockToken locks the owner of a token, and then reads the token again, because it may have been
+// used or revoked before the lock was acquired.
 func lockToken(tx *gorm.DB, hash []byte) (account.RefreshToken, account.User, error) {
 	var row tokenRow
 	if err := takeToken(tx, hash, &row); err != nil {
@@ -95,46 +95,47 @@ func lockToken(tx *gorm.DB, hash []byte) (account.RefreshToken, account.User, er
 func takeToken(tx *gorm.DB, hash []byte, row *tokenRow) error {
 	err := tx.Where("hash = ?", hash).Take(row).Error
 	if errors.Is(err, gorm.ErrRecordNotFound) {
-		return account.ErrInvalidToken
+		return account.ErrInvalidRefreshToken
 	}
 	return err
 }
 
-func endFamily(tx *gorm.DB, t account.RefreshToken) error {
+func revokeFamily(tx *gorm.DB, t account.RefreshToken) error {
 	return tx.Where("family = ?", t.Family[:]).Delete(&tokenRow{}).Error
 }
 
-// EndFamily implements account.Store.
-func (s *Store) EndFamily(ctx context.Context, hash []byte) error {
-	return s.transact(ctx, "end a session", func(tx *gorm.DB) error {
+// RevokeFamily implements account.Store.
+func (s *Store) RevokeFamily(ctx context.Context, hash []byte) error {
+	return s.transact(ctx, "revoke the tokens of a session", func(tx *gorm.DB) error {
 		t, _, err := lockToken(tx, hash)
-		if errors.Is(err, account.ErrInvalidToken) {
+		if errors.Is(err, account.ErrInvalidRefreshToken) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		return endFamily(tx, t)
+		return revokeFamily(tx, t)
 	})
 }
 
-// sweepBatch bounds how many rows one statement deletes, and so how long it locks.
-const sweepBatch = 1000
+// deleteBatch is the number of rows that one statement deletes, to bound the time for which it
+// holds locks.
+const deleteBatch = 1000
 
-// Sweep implements account.Store.
-func (s *Store) Sweep(ctx context.Context, now time.Time) error {
+// DeleteExpired implements account.Store.
+func (s *Store) DeleteExpired(ctx context.Context, now time.Time) error {
 	db := s.db.WithContext(ctx)
 	return database.Classify(errors.Join(
 		deleteAll(db.Where("expires_at < ?", now), &tokenRow{}),
-		deleteAll(db.Where("last_failure_at < ?", now.Add(-account.AttemptsKeptFor)), &attemptsRow{}),
+		deleteAll(db.Where("last_failure_at < ?", now.Add(-account.AttemptsTTL)), &attemptsRow{}),
 	))
 }
 
 func deleteAll(query *gorm.DB, row any) error {
 	query = query.Session(&gorm.Session{})
 	for {
-		result := query.Limit(sweepBatch).Delete(row)
-		if result.Error != nil || result.RowsAffected < sweepBatch {
+		result := query.Limit(deleteBatch).Delete(row)
+		if result.Error != nil || result.RowsAffected < deleteBatch {
 			return result.Error
 		}
 	}

@@ -10,7 +10,7 @@ import (
 //go:embed common.txt
 var commonText string
 
-var common = sync.OnceValue(func() map[string]struct{} {
+var commonWords = sync.OnceValue(func() map[string]struct{} {
 	words := map[string]struct{}{}
 	for line := range strings.Lines(commonText) {
 		if word := strings.TrimSpace(line); word != "" && !strings.HasPrefix(word, "#") {
@@ -20,28 +20,29 @@ var common = sync.OnceValue(func() map[string]struct{} {
 	return words
 })
 
-// Common says whether a password is one of those that are guessed first (NIST SP
-// 800-63B, section 5.1.1.2), without regard to case, to digits and marks put at its
-// end, or to letters that were replaced by digits that look like them.
-func Common(password string) bool {
+// IsCommon reports whether a password is among the most common ones (NIST SP 800-63B, section
+// 5.1.1.2), or becomes one without regard to case, without digits and punctuation at its end, or
+// with letters in place of similar digits. Repetitions of up to four characters are common, too.
+func IsCommon(password string) bool {
 	lower := strings.ToLower(password)
 	for _, form := range []string{lower, strings.TrimRight(lower, "0123456789!?.*#$@-_")} {
-		if listed(form) || listed(lookAlike.Replace(form)) {
+		if isCommonWord(form) || isCommonWord(lookAlikes.Replace(form)) {
 			return true
 		}
 	}
-	return repeated(lower)
+	return isRepetition(lower)
 }
 
-var lookAlike = strings.NewReplacer("0", "o", "1", "l", "3", "e", "4", "a", "@", "a", "5", "s", "$", "s", "7", "t")
+// lookAlikes replaces digits and punctuation by similar letters.
+var lookAlikes = strings.NewReplacer("0", "o", "1", "l", "3", "e", "4", "a", "@", "a", "5", "s", "$", "s", "7", "t")
 
-func listed(word string) bool {
-	_, ok := common()[word]
+func isCommonWord(word string) bool {
+	_, ok := commonWords()[word]
 	return ok
 }
 
-// repeated says whether s is one short piece again and again, as "abcabcabc".
-func repeated(s string) bool {
+// isRepetition reports whether s repeats its first one to four bytes, such as "abcabcabc".
+func isRepetition(s string) bool {
 	for n := 1; n <= 4 && n*2 <= len(s); n++ {
 		if strings.Repeat(s[:n], len(s)/n+1)[:len(s)] == s {
 			return true
@@ -50,15 +51,15 @@ func repeated(s string) bool {
 	return false
 }
 
-// Check gives the rule that a new password breaks, or "".
+// Check returns the rule that a new password violates, or "".
 func Check(password string) string {
 	switch {
 	case len(password) < MinBytes:
 		return fmt.Sprintf("expected at least %d bytes", MinBytes)
 	case len(password) > MaxBytes:
 		return fmt.Sprintf("expected at most %d bytes", MaxBytes)
-	case Common(password):
-		return "is among the passwords that are guessed first"
+	case IsCommon(password):
+		return "expected a password that is not among the most common ones"
 	}
 	return ""
 }

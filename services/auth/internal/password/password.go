@@ -1,6 +1,5 @@
-// Package password hashes passwords with bcrypt behind a bound: hashing is made to
-// be slow, so that without one a burst of logins would take every processor from
-// everything else.
+// Package password implements the hashing of passwords with bcrypt, with bounded concurrency:
+// hashing is slow by design, and a burst of logins would otherwise use all processors.
 package password
 
 import (
@@ -17,27 +16,27 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 )
 
-// Limits of a password in bytes. bcrypt reads no more than 72, so a longer one is
-// refused rather than cut.
+// Limits of a password in bytes. bcrypt reads only the first 72 bytes, so a longer password is
+// rejected.
 const (
 	MinBytes = 8
 	MaxBytes = 72
 )
 
-// Limits of the bcrypt cost: each step doubles the work.
+// Limits of the bcrypt cost. Each step doubles the work.
 const (
 	MinCost = bcrypt.MinCost
 	MaxCost = bcrypt.MaxCost
 )
 
-// queuePerSlot is how many callers may wait for each slot; at cost 12 the last of
-// them waits about eight seconds.
+// queuePerSlot is the number of callers that may wait for each slot. At cost 12 the last of them
+// waits about eight seconds.
 const queuePerSlot = 32
 
-// retryAfter is what a caller is told to wait when the queue is full.
+// retryAfter is the time after which to retry if the queue is full.
 const retryAfter = 2 * time.Second
 
-// Hasher hashes and compares within its bound. It is safe for concurrent use.
+// Hasher hashes and compares passwords. It is safe for concurrent use.
 type Hasher struct {
 	cost    int
 	slots   chan struct{}
@@ -46,38 +45,38 @@ type Hasher struct {
 	seconds prometheus.Histogram
 }
 
-// NewHasher works at the given bcrypt cost, on at most concurrency passwords at a
-// time.
+// NewHasher returns a Hasher with a bcrypt cost, for at most concurrency operations at a time, and
+// registers its metrics with reg.
 func NewHasher(cost, concurrency int, reg prometheus.Registerer) (*Hasher, error) {
-	unknown := make([]byte, 32)
-	_, _ = rand.Read(unknown) // never fails (crypto/rand)
-	dummy, err := bcrypt.GenerateFromPassword(unknown, cost)
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails (crypto/rand)
+	dummy, err := bcrypt.GenerateFromPassword(random, cost)
 	if err != nil {
 		return nil, fmt.Errorf("hash at cost %d: %w", cost, err)
 	}
 	h := &Hasher{
 		cost: cost, slots: make(chan struct{}, concurrency), dummy: dummy,
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "auth_password_hash_seconds", Help: "Time of one bcrypt operation, without the wait for a slot.",
+			Name: "auth_password_hash_seconds", Help: "Duration of a bcrypt operation, without the wait for a slot.",
 			Buckets: []float64{.001, .01, .05, .1, .2, .3, .5, 1, 2},
 		}),
 	}
 	waiting := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "auth_password_hash_waiting", Help: "Callers that wait for a slot to hash in.",
+		Name: "auth_password_hash_waiting", Help: "Callers that wait for a slot to hash a password.",
 	}, func() float64 { return float64(h.waiting.Load()) })
 	reg.MustRegister(h.seconds, waiting)
 	return h, nil
 }
 
-// Slot is the right to hash, until Release.
+// Slot permits its holder to hash, until Release.
 type Slot struct{ h *Hasher }
 
-// Acquire waits for a slot. It is a failure of KindUnavailable when too many wait
-// already.
+// Acquire waits for a slot. It returns an error of failure.KindUnavailable if the queue is full, or
+// that of ctx.
 func (h *Hasher) Acquire(ctx context.Context) (Slot, error) {
 	defer h.waiting.Add(-1)
 	if h.waiting.Add(1) > int64(cap(h.slots)*queuePerSlot) {
-		return Slot{}, failure.Unavailable(retryAfter, errors.New("too many wait to hash a password"))
+		return Slot{}, failure.Unavailable(retryAfter, errors.New("too many callers wait to hash a password"))
 	}
 	select {
 	case h.slots <- struct{}{}:
@@ -87,10 +86,10 @@ func (h *Hasher) Acquire(ctx context.Context) (Slot, error) {
 	}
 }
 
-// Release gives the slot back.
+// Release frees the slot.
 func (s Slot) Release() { <-s.h.slots }
 
-// Hash makes the hash to store.
+// Hash returns the hash of a password, or an error if that exceeds MaxBytes.
 func (s Slot) Hash(password string) ([]byte, error) {
 	defer s.h.observe(time.Now())
 	hash, err := bcrypt.GenerateFromPassword([]byte(password), s.h.cost)
@@ -100,20 +99,20 @@ func (s Slot) Hash(password string) ([]byte, error) {
 	return hash, nil
 }
 
-// Matches says whether hash was made of password. A nil hash, of an account that
-// does not exist, matches nothing and takes the same time; so does a password
-// beyond MaxBytes, of which bcrypt would compare the beginning only.
+// Matches reports whether hash is a hash of password. A nil hash, for an account that does not
+// exist, matches nothing and takes the same time; so does a password over MaxBytes, of which bcrypt
+// would compare only the first bytes.
 func (s Slot) Matches(hash []byte, password string) bool {
 	defer s.h.observe(time.Now())
-	possible := hash != nil && len(password) <= MaxBytes
-	if !possible {
+	mayMatch := hash != nil && len(password) <= MaxBytes
+	if !mayMatch {
 		hash = s.h.dummy
 	}
-	return bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && possible
+	return bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && mayMatch
 }
 
-// Current says whether hash has the cost that new ones get.
-func (s Slot) Current(hash []byte) bool {
+// IsCurrent reports whether hash has the cost of new hashes.
+func (s Slot) IsCurrent(hash []byte) bool {
 	cost, err := bcrypt.Cost(hash)
 	return err == nil && cost == s.h.cost
 }

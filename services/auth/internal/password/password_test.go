@@ -23,7 +23,7 @@ func hasher(t *testing.T, concurrency int) *password.Hasher {
 	return h
 }
 
-func TestAHashMatchesItsPasswordAlone(t *testing.T) {
+func TestHashMatchesOnlyItsPassword(t *testing.T) {
 	t.Parallel()
 	h := hasher(t, 1)
 	slot, err := h.Acquire(t.Context())
@@ -36,20 +36,20 @@ func TestAHashMatchesItsPasswordAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for given, want := range map[string]bool{longest: true, longest + "y": false, longest[1:]: false, "": false} {
-		if got := slot.Matches(hash, given); got != want {
-			t.Errorf("%d bytes match = %v, want %v", len(given), got, want)
+	for text, want := range map[string]bool{longest: true, longest + "y": false, longest[1:]: false, "": false} {
+		if got := slot.Matches(hash, text); got != want {
+			t.Errorf("%d bytes match = %v, want %v", len(text), got, want)
 		}
 	}
 	if slot.Matches(nil, longest) {
-		t.Error("an unknown account has a password")
+		t.Error("a nil hash matches")
 	}
 	if _, err := slot.Hash(longest + "y"); err == nil {
 		t.Error("a password over the limit was hashed")
 	}
 }
 
-func TestAFullQueueIsRefusedAtOnce(t *testing.T) {
+func TestFullQueueRejectsImmediately(t *testing.T) {
 	t.Parallel()
 	h := hasher(t, 1)
 	slot, err := h.Acquire(t.Context())
@@ -59,7 +59,7 @@ func TestAFullQueueIsRefusedAtOnce(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	const callers = 64
-	refused := make(chan struct{}, callers)
+	rejected := make(chan struct{}, callers)
 	var wg sync.WaitGroup
 	for range callers {
 		wg.Go(func() {
@@ -71,20 +71,20 @@ func TestAFullQueueIsRefusedAtOnce(t *testing.T) {
 			if failure.KindOf(err) != failure.KindUnavailable {
 				t.Errorf("Acquire = %v", err)
 			}
-			refused <- struct{}{}
+			rejected <- struct{}{}
 		})
 	}
 	for range callers - 32 {
-		<-refused
+		<-rejected
 	}
 	slot.Release()
 	wg.Wait()
-	if len(refused) != 0 {
-		t.Errorf("%d more than needed were refused", len(refused))
+	if len(rejected) != 0 {
+		t.Errorf("%d more than expected were rejected", len(rejected))
 	}
 }
 
-func TestWaitingEndsWithTheContext(t *testing.T) {
+func TestAcquireReturnsWhenContextEnds(t *testing.T) {
 	t.Parallel()
 	h := hasher(t, 1)
 	slot, err := h.Acquire(t.Context())
@@ -99,17 +99,17 @@ func TestWaitingEndsWithTheContext(t *testing.T) {
 	}
 }
 
-func TestNewPasswordsAreBoundedAndNotCommon(t *testing.T) {
+func TestCheckRejectsInvalidAndCommonPasswords(t *testing.T) {
 	t.Parallel()
-	for given, ok := range map[string]bool{
+	for text, ok := range map[string]bool{
 		"correct horse battery": true, "Tr0ub4dor&3x": true, "ünïcödé-wörd": true,
-		strings.Repeat("ab!", 24)[:72]: false, // one piece again and again
+		strings.Repeat("ab!", 24)[:72]: false, // a repetition
 		"kq8#Zp":                       false, strings.Repeat("kq8#Zp2!vu", 8)[:72] + "x": false,
 		"password": false, "Password1!": false, "P@ssw0rd": false, "12345678": false, "QWERTYUIOP": false,
 		"iloveyou2026": false, "aaaaaaaaaa": false, "abcabcabcabc": false, "admin12345": false,
 	} {
-		if reason := password.Check(given); (reason == "") != ok {
-			t.Errorf("Check(%d bytes %.16q) = %q, want ok %v", len(given), given, reason, ok)
+		if reason := password.Check(text); (reason == "") != ok {
+			t.Errorf("Check(%d bytes %.16q) = %q, want ok %v", len(text), text, reason, ok)
 		}
 	}
 }

@@ -16,20 +16,20 @@ import (
 	"ecommerce-stack.dev/services/internal/jwk"
 )
 
-// A device cookie is the base64url form of version, device id, issue time in Unix
-// seconds, and an HMAC-SHA-256 of these and the account's email. The email is not in
-// the cookie: a login has it anyway.
+// A device cookie is the base64url encoding of version, device id, issue time in Unix seconds, and
+// an HMAC-SHA-256 of these and the account's email. The cookie does not contain the email, because
+// a login has it.
 const (
 	deviceVersion  = 1
 	devicePayload  = 1 + len(uuid.UUID{}) + 8
 	deviceHKDFInfo = "ecommerce-stack device cookie 1 "
 )
 
-// deviceLength of a cookie in bytes. Others are not looked at.
-var deviceLength = base64.RawURLEncoding.EncodedLen(devicePayload + sha256.Size)
+// deviceCookieLength is the length of a cookie in bytes.
+var deviceCookieLength = base64.RawURLEncoding.EncodedLen(devicePayload + sha256.Size)
 
-// deviceKey derives the key of cookies from a signing key, for that key itself must
-// sign nothing but tokens.
+// deviceKey derives the key of device cookies from a signing key, which itself must sign only
+// tokens.
 func deviceKey(k jwk.Key) ([]byte, error) {
 	var secret []byte
 	switch signer := k.Signer.(type) {
@@ -47,23 +47,23 @@ func deviceKey(k jwk.Key) ([]byte, error) {
 
 func deviceMAC(key, payload []byte, email string) []byte {
 	mac := hmac.New(sha256.New, key)
-	mac.Write(payload) // of a fixed length, so the two cannot be confused
+	mac.Write(payload) // of fixed length, so the concatenation is unambiguous
 	mac.Write([]byte(email))
 	return mac.Sum(nil)
 }
 
-// SignDevice implements account.Signer.
-func (s *Signer) SignDevice(email string, device uuid.UUID, now time.Time) string {
+// SignDeviceCookie implements account.Signer.
+func (s *Signer) SignDeviceCookie(email string, device uuid.UUID, now time.Time) string {
 	keys := s.keys.Load()
 	payload := append([]byte{deviceVersion}, device[:]...)
 	payload = binary.BigEndian.AppendUint64(payload, uint64(now.Unix()))
 	return base64.RawURLEncoding.EncodeToString(append(payload, deviceMAC(keys.device[keys.active.ID], payload, email)...))
 }
 
-// Device implements account.Signer. A cookie of any key of the signing set is valid;
-// when a key is removed, its devices become unknown.
-func (s *Signer) Device(cookie, email string, now time.Time) (device uuid.UUID, known bool) {
-	if len(cookie) != deviceLength {
+// VerifyDeviceCookie implements account.Signer. A cookie is valid as long as its key is in the
+// signing set.
+func (s *Signer) VerifyDeviceCookie(cookie, email string, now time.Time) (device uuid.UUID, ok bool) {
+	if len(cookie) != deviceCookieLength {
 		return uuid.Nil, false
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(cookie)

@@ -1,4 +1,5 @@
-// Package token signs access tokens and device cookies with the key that is active now.
+// Package token implements account.Signer: it signs access tokens and device cookies with the
+// active key of a JWK Set that can be rotated.
 package token
 
 import (
@@ -21,32 +22,32 @@ import (
 
 // Config of a Signer.
 type Config struct {
-	// SigningFile is a JWK Set with private or symmetric keys, ActiveFile holds the kid
-	// of the one that signs.
+	// SigningFile is a JWK Set with private or symmetric keys. ActiveFile has the kid of the
+	// one that signs.
 	SigningFile string `env:"JWT_SIGNING_FILE,required,notEmpty"`
 	ActiveFile  string `env:"JWT_ACTIVE_FILE,required,notEmpty"`
-	// TTL of a token. It also bounds how long a disabled user's token works.
+	// TTL is the lifetime of an access token, also if its user is disabled meanwhile.
 	TTL time.Duration `env:"ACCESS_TOKEN_TTL" envDefault:"15m"`
 }
 
-// Signer makes tokens and device cookies. It is safe for concurrent use.
+// Signer signs tokens and device cookies. It is safe for concurrent use.
 type Signer struct {
 	config           Config
 	issuer, audience string
 	keys             atomic.Pointer[keys]
 }
 
-// keys of the files: the active one signs tokens, and every kid has a key for device
-// cookies.
+// keys are the contents of the files: the key that signs tokens, and the keys of device cookies by
+// kid.
 type keys struct {
 	active jwk.Key
 	device map[string][]byte
 }
 
-// NewSigner reads the files.
+// NewSigner returns a Signer with the keys of the files in c.
 func NewSigner(c Config, issuer, audience string) (*Signer, error) {
 	s := &Signer{config: c, issuer: issuer, audience: audience}
-	keys, err := s.read()
+	keys, err := s.load()
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func NewSigner(c Config, issuer, audience string) (*Signer, error) {
 	return s, nil
 }
 
-func (s *Signer) read() (*keys, error) {
+func (s *Signer) load() (*keys, error) {
 	body, err := os.ReadFile(s.config.SigningFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the signing keys: %w", err)
@@ -65,12 +66,12 @@ func (s *Signer) read() (*keys, error) {
 	}
 	active, err := os.ReadFile(s.config.ActiveFile)
 	if err != nil {
-		return nil, fmt.Errorf("read which key signs: %w", err)
+		return nil, fmt.Errorf("read the id of the active key: %w", err)
 	}
 	kid := strings.TrimSpace(string(active))
 	key, ok := set[kid]
 	if !ok || key.Signer == nil {
-		return nil, fmt.Errorf("%s names the key %.64q, which %s cannot sign with", s.config.ActiveFile, kid, s.config.SigningFile)
+		return nil, fmt.Errorf("the active key of %s, %.64q, is not a signing key of %s", s.config.ActiveFile, kid, s.config.SigningFile)
 	}
 	out := &keys{active: key, device: map[string][]byte{}}
 	for _, k := range set {
@@ -84,11 +85,11 @@ func (s *Signer) read() (*keys, error) {
 	return out, nil
 }
 
-// Watch changes to another key when the files say so, until ctx ends. Files that
-// cannot be read change nothing.
+// Watch reloads the keys when the files change, until ctx ends. If the files are invalid, it logs
+// that and continues with the current keys.
 func (s *Signer) Watch(ctx context.Context, log *slog.Logger) {
-	reload.Watch(ctx, log, "key that signs tokens", func() (bool, error) {
-		keys, err := s.read()
+	reload.Watch(ctx, log, "signing key", func() (bool, error) {
+		keys, err := s.load()
 		if err != nil {
 			return false, err
 		}

@@ -27,7 +27,7 @@ func signer(t *testing.T, keys *authntest.Keys) *token.Signer {
 
 var ada = account.User{ID: 7, Email: "ada@example.com", Role: authn.Client}
 
-func TestASignedTokenIsAcceptedForItsUser(t *testing.T) {
+func TestSignedTokenIsVerified(t *testing.T) {
 	t.Parallel()
 	for _, key := range []jwk.Key{authntest.EdKey(t, "e"), authntest.SymmetricKey("h")} {
 		keys := authntest.New(t)
@@ -43,7 +43,7 @@ func TestASignedTokenIsAcceptedForItsUser(t *testing.T) {
 	}
 }
 
-func TestSigningMovesToTheKeyThatIsActive(t *testing.T) {
+func TestSignerSwitchesToActiveKey(t *testing.T) {
 	t.Parallel()
 	keys := authntest.New(t)
 	s := signer(t, keys)
@@ -61,18 +61,18 @@ func TestSigningMovesToTheKeyThatIsActive(t *testing.T) {
 		}
 		select {
 		case <-deadline:
-			t.Fatal("the new key does not sign")
+			t.Fatal("the new key is not used")
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }
 
-func TestADeviceCookieIsOfOneAccountAndAKeyThatExists(t *testing.T) {
+func TestDeviceCookieIsBoundToAccountAndKey(t *testing.T) {
 	t.Parallel()
 	keys, now, device := authntest.New(t), time.Now(), uuid.New()
 	old, next := authntest.EdKey(t, "old"), authntest.SymmetricKey("next")
 	keys.Write(t, old)
-	cookie := signer(t, keys).SignDevice(ada.Email, device, now)
+	cookie := signer(t, keys).SignDeviceCookie(ada.Email, device, now)
 	keys.Write(t, next, old)
 	rotated := signer(t, keys)
 	keys.Write(t, next)
@@ -95,7 +95,7 @@ func TestADeviceCookieIsOfOneAccountAndAKeyThatExists(t *testing.T) {
 		"with a forged digest": {rotated, cookie[:70] + flip(cookie[70]) + cookie[71:], ada.Email, now, false},
 		"none":                 {rotated, "", ada.Email, now, false},
 	} {
-		if got, known := c.signer.Device(c.cookie, c.email, c.at); known != c.known || known && got != device {
+		if got, known := c.signer.VerifyDeviceCookie(c.cookie, c.email, c.at); known != c.known || known && got != device {
 			t.Errorf("%s: got %s, %v, want %v", name, got, known, c.known)
 		}
 	}
@@ -109,17 +109,17 @@ func flip(c byte) string {
 	return "A"
 }
 
-func TestASignerNeedsItsActiveKey(t *testing.T) {
+func TestNewSignerRequiresActiveKey(t *testing.T) {
 	t.Parallel()
 	keys := authntest.New(t)
 	c := token.Config{SigningFile: keys.SigningFile, ActiveFile: keys.ActiveFile}
 	if _, err := token.NewSigner(token.Config{SigningFile: keys.File, ActiveFile: keys.ActiveFile}, "i", "a"); err == nil {
-		t.Error("a signer started with public keys")
+		t.Error("NewSigner accepted public keys")
 	}
 	if err := os.WriteFile(keys.ActiveFile, []byte("other"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := token.NewSigner(c, "i", "a"); err == nil {
-		t.Error("a signer started with a key that does not exist")
+		t.Error("NewSigner accepted an active key that does not exist")
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"ecommerce-stack.dev/services/internal/compression"
+	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/openapi"
-	"ecommerce-stack.dev/services/internal/problem"
 )
 
 const (
@@ -77,7 +77,7 @@ func (d *Documents) refresh(ctx context.Context) error {
 	for _, s := range d.sources {
 		doc, ok := d.known[s.Name()]
 		if !ok {
-			return problem.Unavailable(time.Second).Because(errs)
+			return failure.Unavailable(time.Second, errs)
 		}
 		services = append(services, openapi.Service{Name: s.Name(), Document: doc})
 	}

@@ -49,9 +49,8 @@ func TestTheDocumentIsThereOnceEveryServiceHasResponded(t *testing.T) {
 	}}
 	d := docs.New([]docs.Source{auth, stock}, forwarded)
 	var ctx fasthttp.RequestCtx
-	var p *problem.Problem
-	if err := d.Serve(&ctx); !errors.As(err, &p) || p.Status != 503 || p.GetHeaders().Get("Retry-After") == "" {
-		t.Errorf("with a service down: got %v", err)
+	if p := problem.From(d.Serve(&ctx)); p.Status != 503 || p.GetHeaders().Get("Retry-After") == "" {
+		t.Errorf("with a service down: got %v", p)
 	}
 	down.Store(false)
 	if err := d.Serve(&ctx); err != nil || !strings.Contains(string(ctx.Response.Body()), `"/stock"`) {

@@ -36,7 +36,7 @@ func (g *Gateway) findRoute(r *Request) error {
 	r.route, r.allow = m.Route, m.Allow
 	switch {
 	case !known:
-		r.refusal = problem.NotFound("Nothing is at this path.")
+		r.refusal = problem.New(http.StatusNotFound, "", "Path not found.")
 	case m.Route == nil && !r.Request.Header.IsOptions():
 		r.refusal = methodNotAllowed(m.Allow)
 	case r.Request.Header.ContentLength() > MaxBody:
@@ -59,7 +59,7 @@ func (g *Gateway) findClient(r *Request) error {
 		return nil
 	}
 	r.client = r.conn.Peer()
-	if g.Proxies.Trust(r.client) {
+	if g.Proxies.Trusts(r.client) {
 		var hops []string
 		for _, line := range r.Request.Header.PeekAll(forwardedFor) {
 			hops = append(hops, string(line))
@@ -73,7 +73,7 @@ func (g *Gateway) findClient(r *Request) error {
 
 // secure reports whether the client uses HTTPS, here or at a trusted proxy.
 func (g *Gateway) secure(r *Request) bool {
-	return r.IsTLS() || r.conn != nil && g.Proxies.Trust(r.conn.Peer()) &&
+	return r.IsTLS() || r.conn != nil && g.Proxies.Trusts(r.conn.Peer()) &&
 		string(r.Request.Header.Peek(fasthttp.HeaderXForwardedProto)) == "https"
 }
 

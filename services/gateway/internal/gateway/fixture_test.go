@@ -165,7 +165,7 @@ func start(t testing.TB, s setup) *fixture {
 	if s.connections.Max == 0 {
 		s.connections = connection.Limits{Max: 10_000, PerAddress: 10_000, Refusal: gateway.Refusal()}
 	}
-	s.connections.Exempt = s.proxies.Trust
+	s.connections.Exempt = s.proxies.Trusts
 	g.table = connection.NewTable(s.connections, g.metrics)
 	g.server = gateway.NewServer(g.gateway, g.table, s.tls)
 	g.listen(s.tls != nil)

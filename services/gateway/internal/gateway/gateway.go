@@ -167,7 +167,7 @@ func (g *Gateway) respond(r *Request, err error) {
 	for name, values := range p.GetHeaders() {
 		r.Response.Header.Set(name, values[0])
 	}
-	body, err := p.In(r.context(), r.path).MarshalJSON()
+	body, err := p.ForRequest(r.context(), r.path).MarshalJSON()
 	if err != nil {
 		r.Response.SetStatusCode(http.StatusInternalServerError)
 		return

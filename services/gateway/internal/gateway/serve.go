@@ -16,6 +16,7 @@ import (
 	"ecommerce-stack.dev/services/gateway/internal/cache"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
@@ -90,7 +91,7 @@ func (g *Gateway) readBody(r *Request) error {
 	if err == nil && body.Len() > smallBody {
 		if !g.largeBody.TryAcquire(1) {
 			r.closeAfterResponse()
-			return problem.Unavailable(time.Second)
+			return failure.Unavailable(time.Second, errors.New("too many large bodies are buffered"))
 		}
 		defer g.largeBody.Release(1)
 		_, err = body.ReadFrom(io.LimitReader(from, MaxBody+1-smallBody))

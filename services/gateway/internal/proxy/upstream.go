@@ -21,7 +21,7 @@ import (
 	"golang.org/x/sys/cpu"
 
 	"ecommerce-stack.dev/services/internal/connection"
-	"ecommerce-stack.dev/services/internal/problem"
+	"ecommerce-stack.dev/services/internal/failure"
 )
 
 // Connections to one upstream. Idle ones are closed before the upstream closes them
@@ -157,7 +157,7 @@ func (u *Upstream) enter(long bool) (*places, error) {
 	}
 	if !p.take() {
 		u.metrics.failures.WithLabelValues(u.name, "full").Inc()
-		return nil, problem.Unavailable(time.Second)
+		return nil, failure.Unavailable(time.Second, errors.New("too many calls are in flight"))
 	}
 	return p, nil
 }
@@ -170,7 +170,7 @@ func (u *Upstream) send(req *fasthttp.Request, resp *fasthttp.Response, c *call)
 	for attempt := 0; ; attempt++ {
 		if !u.breaker.TryAcquirePermit() {
 			u.metrics.failures.WithLabelValues(u.name, "breaker").Inc()
-			return problem.Unavailable(u.breaker.RemainingDelay())
+			return failure.Unavailable(u.breaker.RemainingDelay(), errors.New("the circuit breaker is open"))
 		}
 		err := u.exchange(req, resp, c)
 		if !errors.Is(err, errNoResponse) {
@@ -202,7 +202,7 @@ func (u *Upstream) explain(err error, c *call) error {
 	}
 	err = fmt.Errorf("call %s: %w", u.name, err)
 	reason := "connection"
-	public := error(problem.Unavailable(time.Second).Because(err))
+	public := error(failure.Unavailable(time.Second, err))
 	switch {
 	case errors.Is(err, errClientLeft):
 		return errors.Join(err, context.Canceled)

@@ -13,8 +13,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// CheckDocument fails the test for everything that a reader of the OpenAPI document
-// at /openapi.json would miss.
+// CheckDocument fails the test for each of the Gaps of the OpenAPI document at /openapi.json.
 func CheckDocument(t testing.TB, h http.Handler) {
 	t.Helper()
 	rec := httptest.NewRecorder()
@@ -31,39 +30,41 @@ func CheckDocument(t testing.TB, h http.Handler) {
 	}
 }
 
-// Gaps names what an OpenAPI document leaves unsaid: descriptions, examples of
-// bodies, parameters, headers and fields; and examples that break their own schema.
+// Gaps returns what an OpenAPI document lacks: descriptions, and examples of bodies, parameters,
+// headers and fields. It also returns the examples that do not match their schema. The error is that
+// of an invalid document.
 func Gaps(document []byte) ([]string, error) {
 	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
 	if err != nil {
-		return nil, fmt.Errorf("read the document: %w", err)
+		return nil, fmt.Errorf("parse the document: %w", err)
 	}
-	r := &reader{compiler: jsonschema.NewCompiler(), root: doc.(object)}
-	r.compiler.AssertFormat()
-	if err := r.compiler.AddResource(location, doc); err != nil {
-		return nil, fmt.Errorf("read the document: %w", err)
+	c := &checker{compiler: jsonschema.NewCompiler(), root: doc.(object)}
+	c.compiler.AssertFormat()
+	if err := c.compiler.AddResource(documentURL, doc); err != nil {
+		return nil, fmt.Errorf("parse the document: %w", err)
 	}
-	r.read()
-	slices.Sort(r.gaps)
-	return slices.Compact(r.gaps), nil
+	c.check()
+	slices.Sort(c.gaps)
+	return slices.Compact(c.gaps), nil
 }
 
 type object = map[string]any
 
-// location of the document, for references within it.
-const location = "memory:///openapi.json"
+// documentURL is the URL of the document, for references within it.
+const documentURL = "memory:///openapi.json"
 
-type reader struct {
+// checker collects the gaps of a document.
+type checker struct {
 	compiler *jsonschema.Compiler
 	root     object
 	gaps     []string
 }
 
-func (r *reader) gap(where pointer, format string, args ...any) {
-	r.gaps = append(r.gaps, where.String()+": "+fmt.Sprintf(format, args...))
+func (c *checker) gap(where pointer, format string, args ...any) {
+	c.gaps = append(c.gaps, where.String()+": "+fmt.Sprintf(format, args...))
 }
 
-// pointer is where something is in the document (RFC 6901).
+// pointer is a location in the document (RFC 6901).
 type pointer []string
 
 func (p pointer) at(names ...string) pointer { return slices.Concat(p, names) }
@@ -77,137 +78,140 @@ func (p pointer) String() string {
 	return b.String()
 }
 
-func (r *reader) read() {
+func (c *checker) check() {
 	tags := map[string]bool{}
-	for i, v := range list(r.root["tags"]) {
+	for i, v := range list(c.root["tags"]) {
 		tag := v.(object)
 		tags[str(tag["name"])] = true
-		r.described(pointer{"tags", fmt.Sprint(i)}, tag)
+		c.described(pointer{"tags", fmt.Sprint(i)}, tag)
 	}
-	for path, item := range r.members(pointer{"paths"}) {
+	for path, item := range c.members(pointer{"paths"}) {
 		for method := range item {
-			r.operation(pointer{"paths", path, method}, item[method].(object), tags)
+			c.operation(pointer{"paths", path, method}, item[method].(object), tags)
 		}
 	}
-	for name, schema := range r.members(pointer{"components", "schemas"}) {
-		r.fields(pointer{"components", "schemas", name}, schema)
+	for name, schema := range c.members(pointer{"components", "schemas"}) {
+		c.fields(pointer{"components", "schemas", name}, schema)
 	}
-	for name, header := range r.members(pointer{"components", "headers"}) {
-		r.value(pointer{"components", "headers", name}, header)
+	for name, header := range c.members(pointer{"components", "headers"}) {
+		c.value(pointer{"components", "headers", name}, header)
 	}
 }
 
-func (r *reader) operation(at pointer, op object, tags map[string]bool) {
-	r.described(at, op)
+func (c *checker) operation(at pointer, op object, tags map[string]bool) {
+	c.described(at, op)
 	if str(op["summary"]) == "" {
-		r.gap(at, "no summary")
+		c.gap(at, "no summary")
 	}
 	for _, tag := range list(op["tags"]) {
 		if !tags[str(tag)] {
-			r.gap(at, "tag %s has no description", tag)
+			c.gap(at, "tag %s has no description", tag)
 		}
 	}
 	for i, p := range list(op["parameters"]) {
-		r.value(at.at("parameters", fmt.Sprint(i)), p.(object))
+		c.value(at.at("parameters", fmt.Sprint(i)), p.(object))
 	}
-	r.content(at.at("requestBody"))
+	c.content(at.at("requestBody"))
 	succeeds := false
-	for status, res := range r.members(at.at("responses")) {
+	for status, res := range c.members(at.at("responses")) {
 		succeeds = succeeds || strings.HasPrefix(status, "2")
 		in := at.at("responses", status)
-		r.described(in, res)
-		r.content(in)
-		for name, h := range r.members(in.at("headers")) {
+		c.described(in, res)
+		c.content(in)
+		for name, h := range c.members(in.at("headers")) {
 			if h["$ref"] == nil {
-				r.value(in.at("headers", name), h)
+				c.value(in.at("headers", name), h)
 			}
 		}
 	}
 	if !succeeds {
-		r.gap(at, "no success")
+		c.gap(at, "no success")
 	}
 }
 
-// value is a parameter or a header.
-func (r *reader) value(at pointer, v object) {
-	r.described(at, v)
+// value checks a parameter or a header.
+func (c *checker) value(at pointer, v object) {
+	c.described(at, v)
 	schema, _ := v["schema"].(object)
 	examples := list(schema["examples"])
 	if v["example"] != nil {
 		examples = append(examples, v["example"])
 	}
 	if len(examples) == 0 && schema["enum"] == nil {
-		r.gap(at, "no example (%v)", v["name"])
+		c.gap(at, "no example (%v)", v["name"])
 	}
 	for _, example := range examples {
-		r.fits(at, at.at("schema"), example)
+		c.matches(at, at.at("schema"), example)
 	}
 }
 
-// content of a request or an answer has an example by media type.
-func (r *reader) content(at pointer) {
-	for contentType, media := range r.members(at.at("content")) {
+// content checks that each media type of a request or a response has an example.
+func (c *checker) content(at pointer) {
+	for contentType, media := range c.members(at.at("content")) {
 		in := at.at("content", contentType)
 		examples := map[string]any{}
 		if media["example"] != nil {
 			examples["example"] = media["example"]
 		}
-		for name, v := range r.members(in.at("examples")) {
+		for name, v := range c.members(in.at("examples")) {
 			examples[name] = v["value"]
 		}
 		if len(examples) == 0 {
-			r.gap(in, "no example")
+			c.gap(in, "no example")
 		}
 		for _, example := range examples {
-			r.fits(in, in.at("schema"), example)
+			c.matches(in, in.at("schema"), example)
 		}
 	}
 }
 
-// fields of a schema are described, and have an example unless theirs can be made.
-func (r *reader) fields(at pointer, schema object) {
+// fields checks that the fields of a schema have descriptions and, unless impliesExample, examples.
+func (c *checker) fields(at pointer, schema object) {
 	for i, example := range list(schema["examples"]) {
-		r.fits(at.at("examples", fmt.Sprint(i)), at, example)
+		c.matches(at.at("examples", fmt.Sprint(i)), at, example)
 	}
-	for name, property := range r.members(at.at("properties")) {
+	for name, property := range c.members(at.at("properties")) {
 		in := at.at("properties", name)
-		r.described(in, property)
-		if !speaksForItself(property) {
-			r.gap(in, "no example")
+		c.described(in, property)
+		if !impliesExample(property) {
+			c.gap(in, "no example")
 		}
-		r.fields(in, property)
+		c.fields(in, property)
 	}
 	if items, ok := schema["items"].(object); ok {
-		r.fields(at.at("items"), items)
+		c.fields(at.at("items"), items)
 	}
 }
 
-func speaksForItself(s object) bool {
+// impliesExample reports whether an example of a field can be derived from its schema.
+func impliesExample(s object) bool {
 	items, _ := s["items"].(object)
 	return s["examples"] != nil || s["$ref"] != nil || s["enum"] != nil || s["properties"] != nil ||
-		s["format"] == "date-time" || items != nil && speaksForItself(items)
+		s["format"] == "date-time" || items != nil && impliesExample(items)
 }
 
-func (r *reader) described(at pointer, o object) {
+// described checks that an object has a description.
+func (c *checker) described(at pointer, o object) {
 	if str(o["description"]) == "" {
-		r.gap(at, "no description (%v)", o["name"])
+		c.gap(at, "no description (%v)", o["name"])
 	}
 }
 
-func (r *reader) fits(at, schema pointer, v any) {
-	s, err := r.compiler.Compile(location + "#" + schema.String())
+// matches checks that an example matches the schema at a location.
+func (c *checker) matches(at, schema pointer, v any) {
+	s, err := c.compiler.Compile(documentURL + "#" + schema.String())
 	if err != nil {
-		r.gap(at, "its schema cannot be read: %v", err)
+		c.gap(at, "the schema is invalid: %v", err)
 		return
 	}
 	if err := s.Validate(v); err != nil {
-		r.gap(at, "the example does not fit: %v", err)
+		c.gap(at, "the example does not match the schema: %v", err)
 	}
 }
 
-// members of the object at a place that are objects themselves.
-func (r *reader) members(at pointer) map[string]object {
-	o := r.root
+// members returns the members of the object at a location that are objects.
+func (c *checker) members(at pointer) map[string]object {
+	o := c.root
 	for _, name := range at {
 		next, ok := o[name].(object)
 		if !ok {

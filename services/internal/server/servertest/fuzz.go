@@ -15,19 +15,19 @@ import (
 	"time"
 )
 
-// Bounds of one request of Fuzz: how long it may hold an answer back, as waits and
-// streams do, and how much memory it may take.
+// Limits of a request of Fuzz: its timeout, which ends long waits and streams, and the memory that it
+// may allocate, in bytes.
 const (
-	fuzzPatience = 250 * time.Millisecond
-	fuzzMemory   = 16 << 20
+	fuzzTimeout = 250 * time.Millisecond
+	fuzzMemory  = 16 << 20
 )
 
-// Fuzz sends the operations of a service's document whatever the fuzzer makes up, as
-// nobody and as each of the bearers. No request may cause a 5xx or an answer that is
-// no JSON, nor take more than 16 MiB.
+// Fuzz is a fuzz test of all operations in the OpenAPI document of h, without a token and with each of
+// bearers. A request fails the test if its response is a 5xx or has invalid JSON, or if it allocates
+// more than 16 MiB.
 func Fuzz(f *testing.F, h http.Handler, bearers ...string) {
 	f.Helper()
-	operations := documented(f, h)
+	operations := documentedOperations(f, h)
 	bearers = append(bearers, "")
 	for i, o := range operations {
 		for j := range bearers {
@@ -38,10 +38,10 @@ func Fuzz(f *testing.F, h http.Handler, bearers ...string) {
 	}
 	f.Fuzz(func(t *testing.T, operation, bearer uint8, path, query, header string, body []byte) {
 		o := operations[int(operation)%len(operations)]
-		ctx, cancel := context.WithTimeout(t.Context(), fuzzPatience)
+		ctx, cancel := context.WithTimeout(t.Context(), fuzzTimeout)
 		defer cancel()
 		r := httptest.NewRequestWithContext(ctx, o.method, "/", bytes.NewReader(body))
-		r.URL = &url.URL{Path: o.at(path), RawQuery: query}
+		r.URL = &url.URL{Path: o.pathWith(path), RawQuery: query}
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", bearers[int(bearer)%len(bearers)])
 		for _, name := range o.headers {
@@ -51,22 +51,22 @@ func Fuzz(f *testing.F, h http.Handler, bearers ...string) {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, r)
 		if took := allocated() - before; took > fuzzMemory {
-			t.Errorf("%s %s takes %d bytes of memory", o.method, r.URL, took)
+			t.Errorf("%s %s allocates %d bytes", o.method, r.URL, took)
 		}
 		if ctx.Err() == nil {
-			check(t, r, rec)
+			checkResponse(t, r, rec)
 		}
 	})
 }
 
-func check(t *testing.T, r *http.Request, rec *httptest.ResponseRecorder) {
+func checkResponse(t *testing.T, r *http.Request, rec *httptest.ResponseRecorder) {
 	t.Helper()
 	if rec.Code >= 500 {
-		t.Errorf("%s %q answers %d %s", r.Method, r.URL, rec.Code, rec.Body)
+		t.Errorf("%s %q: response %d %s", r.Method, r.URL, rec.Code, rec.Body)
 	}
 	kind := rec.Header().Get("Content-Type")
 	if rec.Code != http.StatusNotModified && strings.HasSuffix(kind, "json") && !json.Valid(rec.Body.Bytes()) {
-		t.Errorf("%s %q answers with what is no JSON: %s", r.Method, r.URL, rec.Body)
+		t.Errorf("%s %q: invalid JSON %s", r.Method, r.URL, rec.Body)
 	}
 }
 
@@ -76,15 +76,15 @@ func allocated() uint64 {
 	return sample[0].Value.Uint64()
 }
 
-// operation of a document.
+// operation is an operation in a document.
 type operation struct {
 	method, path string
 	headers      []string
 	example      []byte
 }
 
-// at puts the segments of text in place of the path's parameters.
-func (o operation) at(text string) string {
+// pathWith returns the path with the segments of text in place of its parameters.
+func (o operation) pathWith(text string) string {
 	segments := strings.Split(o.path, "/")
 	for i, s := range segments {
 		if strings.HasPrefix(s, "{") {
@@ -94,7 +94,8 @@ func (o operation) at(text string) string {
 	return strings.Join(segments, "/")
 }
 
-func documented(f *testing.F, h http.Handler) []operation {
+// documentedOperations returns the operations in the OpenAPI document of h.
+func documentedOperations(f *testing.F, h http.Handler) []operation {
 	f.Helper()
 	rec := httptest.NewRecorder()
 	h.ServeHTTP(rec, httptest.NewRequestWithContext(f.Context(), http.MethodGet, "/openapi.json", nil))
@@ -112,9 +113,9 @@ func documented(f *testing.F, h http.Handler) []operation {
 	var all []operation
 	for _, path := range slices.Sorted(maps.Keys(document.Paths)) {
 		for _, method := range slices.Sorted(maps.Keys(document.Paths[path])) {
-			described := document.Paths[path][method]
-			o := operation{method: strings.ToUpper(method), path: path, example: described.RequestBody.Content["application/json"].Example}
-			for _, p := range described.Parameters {
+			op := document.Paths[path][method]
+			o := operation{method: strings.ToUpper(method), path: path, example: op.RequestBody.Content["application/json"].Example}
+			for _, p := range op.Parameters {
 				if p.In == "header" {
 					o.headers = append(o.headers, p.Name)
 				}

@@ -1,4 +1,5 @@
-// Package servertest calls a service's handler in tests and reads its answers.
+// Package servertest implements helpers for tests of HTTP handlers: a client, a check of the OpenAPI
+// document, and a fuzz test of all operations.
 package servertest
 
 import (
@@ -10,12 +11,12 @@ import (
 	"testing"
 )
 
-// Client calls a handler over a real connection.
+// Client sends requests to a handler over a TCP connection.
 type Client struct {
 	server *httptest.Server
 }
 
-// New serves h until the test ends.
+// New returns a Client of h. It serves h until the test ends.
 func New(t testing.TB, h http.Handler) *Client {
 	t.Helper()
 	s := httptest.NewServer(h)
@@ -23,37 +24,37 @@ func New(t testing.TB, h http.Handler) *Client {
 	return &Client{s}
 }
 
-// URL of a path.
+// URL returns the URL of a path.
 func (c *Client) URL(path string) string { return c.server.URL + path }
 
-// Response is a response to Client.Call.
+// Response is the response to a Call.
 type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// JSON decodes the body.
-func (a Response) JSON(t testing.TB) map[string]any {
+// JSON returns the body, which must be a JSON object.
+func (r Response) JSON(t testing.TB) map[string]any {
 	t.Helper()
 	var v map[string]any
-	if err := json.Unmarshal(a.Body, &v); err != nil {
-		t.Fatalf("status %d, body is no JSON object: %v\n%s", a.Status, err, a.Body)
+	if err := json.Unmarshal(r.Body, &v); err != nil {
+		t.Fatalf("status %d, the body is not a JSON object: %v\n%s", r.Status, err, r.Body)
 	}
 	return v
 }
 
-// Code of a problem; "" when the body is none.
-func (a Response) Code() string {
+// Code returns the code of a problem, or "" if the body is not a problem.
+func (r Response) Code() string {
 	var v struct{ Code string }
-	_ = json.Unmarshal(a.Body, &v)
+	_ = json.Unmarshal(r.Body, &v)
 	return v.Code
 }
 
-// Locations of the invalid values that a problem names.
-func (a Response) Locations() string {
+// Locations returns the locations of the invalid values in a problem, separated by spaces.
+func (r Response) Locations() string {
 	var v struct{ Errors []struct{ Location string } }
-	_ = json.Unmarshal(a.Body, &v)
+	_ = json.Unmarshal(r.Body, &v)
 	var all []string
 	for _, e := range v.Errors {
 		all = append(all, e.Location)
@@ -61,8 +62,8 @@ func (a Response) Locations() string {
 	return strings.Join(all, " ")
 }
 
-// Call sends a request. header has pairs of a name and a value; an empty bearer or
-// value sends none.
+// Call sends a request and returns its response. header has pairs of a name and a value. Fields with an
+// empty value, and an empty bearer, are omitted.
 func (c *Client) Call(t testing.TB, method, path, bearer, body string, header ...string) Response {
 	t.Helper()
 	var reader io.Reader

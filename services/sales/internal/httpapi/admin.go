@@ -54,7 +54,7 @@ type listAllSales struct {
 	CustomerID int64  `query:"customerId" minimum:"1" doc:"Only sales of this client" example:"5"`
 }
 
-func (a *API) listAll(ctx context.Context, in *listAllSales) (*response[page.Of[saleBody]], error) {
+func (a *API) listAll(ctx context.Context, in *listAllSales) (*response[page.Page[saleBody]], error) {
 	kind := fmt.Sprintf("admin.sales.%s.%d", in.Status, in.CustomerID)
 	before, _, err := page.Decode[int64](kind, in.Cursor)
 	if err != nil {
@@ -95,7 +95,7 @@ func deadLetterBodyOf(l deadletter.DeadLetter) deadLetterBody {
 
 func printable(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
-func (a *API) listDeadLetters(ctx context.Context, in *page.Query) (*response[page.Of[deadLetterBody]], error) {
+func (a *API) listDeadLetters(ctx context.Context, in *page.Query) (*response[page.Page[deadLetterBody]], error) {
 	const kind = "dead-letters"
 	before, _, err := page.Decode[int64](kind, in.Cursor)
 	if err != nil {
@@ -106,7 +106,7 @@ func (a *API) listDeadLetters(ctx context.Context, in *page.Query) (*response[pa
 		return nil, err
 	}
 	cut, err := page.Cut(deadLetters, in.Limit, kind, func(l deadletter.DeadLetter) int64 { return l.ID })
-	return &response[page.Of[deadLetterBody]]{page.Map(cut, deadLetterBodyOf)}, err
+	return &response[page.Page[deadLetterBody]]{page.Map(cut, deadLetterBodyOf)}, err
 }
 
 // DeadLetterPath is exported because huma ignores embedded types that are not.

@@ -82,7 +82,7 @@ type listSales struct {
 
 type response[T any] struct{ Body T }
 
-func (a *API) list(ctx context.Context, in *listSales) (*response[page.Of[saleBody]], error) {
+func (a *API) list(ctx context.Context, in *listSales) (*response[page.Page[saleBody]], error) {
 	kind := "sales." + in.Status
 	before, _, err := page.Decode[int64](kind, in.Cursor)
 	if err != nil {
@@ -92,7 +92,7 @@ func (a *API) list(ctx context.Context, in *listSales) (*response[page.Of[saleBo
 }
 
 // salesPage returns a page of a list. kind distinguishes the cursors of the list.
-func (a *API) salesPage(ctx context.Context, kind string, f sale.Filter) (*response[page.Of[saleBody]], error) {
+func (a *API) salesPage(ctx context.Context, kind string, f sale.Filter) (*response[page.Page[saleBody]], error) {
 	limit := f.Limit
 	f.Limit++
 	sales, err := a.Store.Sales(ctx, f)
@@ -100,7 +100,7 @@ func (a *API) salesPage(ctx context.Context, kind string, f sale.Filter) (*respo
 		return nil, err
 	}
 	cut, err := page.Cut(sales, limit, kind, func(s sale.Sale) int64 { return s.ID })
-	return &response[page.Of[saleBody]]{page.Map(cut, bodyOf)}, err
+	return &response[page.Page[saleBody]]{page.Map(cut, bodyOf)}, err
 }
 
 func (a *API) read(ctx context.Context, in *SalePath) (*response[saleBody], error) {
@@ -129,7 +129,7 @@ type listTimeline struct {
 	page.Query
 }
 
-func (a *API) timeline(ctx context.Context, in *listTimeline) (*response[page.Of[entryBody]], error) {
+func (a *API) timeline(ctx context.Context, in *listTimeline) (*response[page.Page[entryBody]], error) {
 	const kind = "timeline"
 	after, _, err := page.Decode[int64](kind, in.Cursor)
 	if err != nil {
@@ -140,5 +140,5 @@ func (a *API) timeline(ctx context.Context, in *listTimeline) (*response[page.Of
 		return nil, err
 	}
 	cut, err := page.Cut(entries, in.Limit, kind, func(e sale.Entry) int64 { return e.ID })
-	return &response[page.Of[entryBody]]{page.Map(cut, entryOf)}, err
+	return &response[page.Page[entryBody]]{page.Map(cut, entryOf)}, err
 }

@@ -92,7 +92,7 @@ type listProducts struct {
 type productPageResponse struct {
 	Status int
 	ETag   string `header:"ETag" doc:"Version of the response" example:"\"3\""`
-	Body   *page.Of[product]
+	Body   *page.Page[product]
 }
 
 func (a *API) registerProducts(api huma.API) {

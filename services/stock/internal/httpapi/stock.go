@@ -112,7 +112,7 @@ func (a *API) available(ctx context.Context, in *ProductPath) (*response[availab
 	return &response[available]{available{s.ProductID, s.Available}}, err
 }
 
-func (a *API) movements(ctx context.Context, in *listMovements) (*response[page.Of[movement]], error) {
+func (a *API) movements(ctx context.Context, in *listMovements) (*response[page.Page[movement]], error) {
 	const kind = "movements"
 	after, _, err := page.Decode[int64](kind, in.Cursor)
 	if err != nil {
@@ -123,7 +123,7 @@ func (a *API) movements(ctx context.Context, in *listMovements) (*response[page.
 		return nil, err
 	}
 	cut, err := page.Cut(rows, in.Limit, kind, func(m inventory.Movement) int64 { return m.ID })
-	return &response[page.Of[movement]]{page.Map(cut, func(m inventory.Movement) movement {
+	return &response[page.Page[movement]]{page.Map(cut, func(m inventory.Movement) movement {
 		return movement{ID: m.ID, Kind: string(m.Kind), Quantity: m.Quantity, SaleID: m.SaleID, ActorID: m.ActorID, At: m.At}
 	})}, err
 }

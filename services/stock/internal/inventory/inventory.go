@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/services/internal/failure"
+	"ecommerce-stack.dev/services/stock/internal/catalog"
 )
 
 // MaxQuantity is the maximum quantity of one movement.
@@ -89,5 +90,5 @@ var (
 	ErrInsufficientStock    = failure.Conflict("insufficient_stock", "The quantity exceeds the available stock.")
 	ErrInsufficientReserved = failure.Conflict("insufficient_reserved",
 		"The quantity exceeds the manually reserved stock. Stock that is reserved for sales cannot be released or removed.")
-	ErrUnknownProduct = failure.NotFound("product_not_found", "Product not found.")
+	ErrUnknownProduct = catalog.ErrNotFound
 )

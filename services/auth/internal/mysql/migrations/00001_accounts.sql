@@ -1,5 +1,5 @@
--- Columns compare by bytes: emails are kept in their normal form, and hashes are
--- no text.
+-- Columns are compared by bytes: emails are stored in normalized form, and hashes are
+-- not text.
 
 -- +goose Up
 CREATE TABLE IF NOT EXISTS users (
