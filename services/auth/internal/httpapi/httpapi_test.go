@@ -221,10 +221,16 @@ func TestRefreshTokensExpire(t *testing.T) {
 	s = sessionOf(a.expect(a.refresh(s.refresh), 200, ""))
 	a.clock.advance(24 * time.Hour)
 	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
+	valid := a.login("ada@example.com", validPassword)
 	if err := a.accounts.Store.DeleteExpired(t.Context(), a.clock.Now()); err != nil {
 		t.Errorf("DeleteExpired: %v", err)
 	}
+	var left int64
+	if err := a.db.Table("refresh_tokens").Count(&left).Error; err != nil || left != 1 {
+		t.Errorf("%d tokens are left, error %v; want the valid one alone", left, err)
+	}
 	a.expect(a.refresh(s.refresh), 401, "invalid_refresh_token")
+	a.expect(a.refresh(valid.refresh), 200, "")
 }
 
 func TestLogoutRevokesSessionAndIsIdempotent(t *testing.T) {

@@ -126,7 +126,7 @@ const deleteBatch = 1000
 func (s *Store) DeleteExpired(ctx context.Context, now time.Time) error {
 	db := s.db.WithContext(ctx)
 	return database.Classify(errors.Join(
-		deleteAll(db.Where("expires_at < ?", now), &tokenRow{}),
+		deleteAll(db.Where("expires_at <= ?", now), &tokenRow{}),
 		deleteAll(db.Where("last_failure_at < ?", now.Add(-account.AttemptsTTL)), &attemptsRow{}),
 	))
 }
