@@ -14,10 +14,10 @@ import (
 // faults of a local system.
 type faults struct{ *local.System }
 
-func (f faults) CutDatabase()        { f.MySQLLink.Cut() }
-func (f faults) MendDatabase() error { return f.MySQLLink.Mend() }
-func (f faults) CutBroker()          { f.BrokerLink.Cut() }
-func (f faults) MendBroker() error   { return f.BrokerLink.Mend() }
+func (f faults) CutDatabase()        { f.MySQLLink.Disconnect() }
+func (f faults) MendDatabase() error { return f.MySQLLink.Reconnect() }
+func (f faults) CutBroker()          { f.BrokerLink.Disconnect() }
+func (f faults) MendBroker() error   { return f.BrokerLink.Reconnect() }
 
 func (f faults) StartService(name string) error { return f.Restart(context.Background(), name) }
 

@@ -115,9 +115,9 @@ func (c *Cluster) prepare() (plan, error) {
 	}
 	result, err := c.plan(bin, pause)
 	result.archives = map[string]string{
-		pause:            pauseArchive,
-		mysql.Exact():    mysql.Archive(c.Cache),
-		rabbitmq.Exact(): rabbitmq.Archive(c.Cache),
+		pause:                      pauseArchive,
+		mysql.UniqueReference():    mysql.Archive(c.Cache),
+		rabbitmq.UniqueReference(): rabbitmq.Archive(c.Cache),
 	}
 	return result, err
 }

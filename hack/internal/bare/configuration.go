@@ -81,7 +81,7 @@ func (c *Cluster) writeCertificates() error {
 			return err
 		}
 	}
-	return pki.Key(dir, "service-accounts")
+	return pki.EnsureKeyPair(dir, "service-accounts")
 }
 
 // writeKubeconfigs writes a kubeconfig for each user inside the node, and the
