@@ -14,15 +14,15 @@ import (
 // faults of a local system.
 type faults struct{ *local.System }
 
-func (f faults) CutDatabase()        { f.MySQLLink.Disconnect() }
-func (f faults) MendDatabase() error { return f.MySQLLink.Reconnect() }
-func (f faults) CutBroker()          { f.BrokerLink.Disconnect() }
-func (f faults) MendBroker() error   { return f.BrokerLink.Reconnect() }
+func (f faults) DisconnectDatabase()      { f.MySQLLink.Disconnect() }
+func (f faults) ReconnectDatabase() error { return f.MySQLLink.Reconnect() }
+func (f faults) DisconnectBroker()        { f.BrokerLink.Disconnect() }
+func (f faults) ReconnectBroker() error   { return f.BrokerLink.Reconnect() }
 
 func (f faults) StartService(name string) error { return f.Restart(context.Background(), name) }
 
 // Poison publishes through the broker's management API, as an operator could.
-func (f faults) Poison(ctx context.Context, message string) error {
+func (f faults) PublishInvalid(ctx context.Context, message string) error {
 	client, err := f.RabbitMQ.Info.Management()
 	if err != nil {
 		return err

@@ -66,6 +66,6 @@ func target(t *testing.T) contract.Target {
 	return contract.Target{
 		URL: s.URL, ManagerEmail: s.ManagerEmail, ManagerPassword: s.ManagerPassword,
 		Services: map[string]string{"auth": s.ServiceURL("auth"), "sales": s.ServiceURL("sales"), "stock": s.ServiceURL("stock")},
-		Keys:     keys, Faults: faults{s}, Forwarded: true, HoldTTL: holdTTL, Origin: origin,
+		Keys:     keys, Faults: faults{s}, TrustsForwardedFor: true, HoldTTL: holdTTL, Origin: origin,
 	}
 }
