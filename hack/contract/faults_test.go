@@ -11,7 +11,7 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// faults of a local system.
+// faults implements contract.Faults for a local system.
 type faults struct{ *local.System }
 
 func (f faults) DisconnectDatabase()      { f.MySQLLink.Disconnect() }
@@ -21,7 +21,7 @@ func (f faults) ReconnectBroker() error   { return f.BrokerLink.Reconnect() }
 
 func (f faults) StartService(name string) error { return f.Restart(context.Background(), name) }
 
-// Poison publishes through the broker's management API, as an operator could.
+// PublishInvalid publishes through the broker's management API.
 func (f faults) PublishInvalid(ctx context.Context, message string) error {
 	client, err := f.RabbitMQ.Info.Management()
 	if err != nil {
