@@ -60,7 +60,7 @@ func (b *Database) Accept(ctx context.Context, orders []Order) ([]Message, error
 		if err := insertTimeline(ctx, tx, timeline); err != nil {
 			return err
 		}
-		if _, err := insertInto(ctx, tx, "requests (customer_id, key_hash, body_hash, answer, created_at)", "(?,?,?,?,?)", requests); err != nil {
+		if _, err := insertInto(ctx, tx, "requests (customer_id, key_hash, body_hash, response, created_at)", "(?,?,?,?,?)", requests); err != nil {
 			return err
 		}
 		return insertOutbox(ctx, tx, messages)

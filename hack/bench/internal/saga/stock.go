@@ -40,8 +40,8 @@ func (b *Database) Stock(ctx context.Context, batch []event.Envelope) ([]Message
 
 // stockRow is a row of the table stocks.
 type stockRow struct {
-	available, forSales, removed int64
-	price                        decimal.Decimal
+	available, reservedSales, removed int64
+	price                             decimal.Decimal
 }
 
 // decision contains the changes of a batch.
@@ -133,7 +133,7 @@ func (d *decision) ids() []any {
 }
 
 func (d *decision) lockStocks(ctx context.Context, tx *sql.Tx) error {
-	rows, err := tx.QueryContext(ctx, "SELECT product_id, available, for_sales, removed FROM stocks WHERE product_id IN ("+
+	rows, err := tx.QueryContext(ctx, "SELECT product_id, available, reserved_sales, removed FROM stocks WHERE product_id IN ("+
 		values("?", len(d.products))+") ORDER BY product_id FOR UPDATE", d.ids()...)
 	if err != nil {
 		return fmt.Errorf("lock stocks: %w", err)
@@ -142,7 +142,7 @@ func (d *decision) lockStocks(ctx context.Context, tx *sql.Tx) error {
 	for rows.Next() {
 		var id int64
 		var s stockRow
-		if err := rows.Scan(&id, &s.available, &s.forSales, &s.removed); err != nil {
+		if err := rows.Scan(&id, &s.available, &s.reservedSales, &s.removed); err != nil {
 			return err
 		}
 		d.stocks[id] = &s
@@ -180,7 +180,7 @@ func (d *decision) decide() error {
 				return fmt.Errorf("the stock of product %d is too low", it.ProductID)
 			}
 			s.available -= it.Quantity
-			s.forSales += it.Quantity
+			s.reservedSales += it.Quantity
 			d.movements = append(d.movements, it.ProductID, "reserved", it.Quantity, c.SaleID, d.at)
 			priced[i] = event.PricedItem{ProductID: it.ProductID, Quantity: it.Quantity, Price: s.price}
 		}
@@ -192,7 +192,7 @@ func (d *decision) decide() error {
 	for _, c := range d.confirmed {
 		for _, it := range c.Items {
 			s := d.stocks[it.ProductID]
-			s.forSales -= it.Quantity
+			s.reservedSales -= it.Quantity
 			s.removed += it.Quantity
 			d.movements = append(d.movements, it.ProductID, "removed", it.Quantity, c.SaleID, d.at)
 		}
@@ -242,10 +242,10 @@ func (d *decision) writeStocks(ctx context.Context, tx *sql.Tx) error {
 	arguments := make([]any, 0, 5*len(d.products))
 	for _, id := range d.products {
 		s := d.stocks[id]
-		arguments = append(arguments, id, s.available, s.forSales, s.removed, d.at)
+		arguments = append(arguments, id, s.available, s.reservedSales, s.removed, d.at)
 	}
-	_, err := tx.ExecContext(ctx, "INSERT INTO stocks (product_id, available, for_sales, by_hand, removed, updated_at) VALUES "+
-		values("(?,?,?,0,?,?)", len(d.products))+" ON DUPLICATE KEY UPDATE available = VALUES(available), for_sales = VALUES(for_sales), "+
+	_, err := tx.ExecContext(ctx, "INSERT INTO stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at) VALUES "+
+		values("(?,?,?,0,?,?)", len(d.products))+" ON DUPLICATE KEY UPDATE available = VALUES(available), reserved_sales = VALUES(reserved_sales), "+
 		"removed = VALUES(removed), updated_at = VALUES(updated_at)", arguments...)
 	return err
 }
