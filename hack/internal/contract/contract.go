@@ -37,10 +37,16 @@ type Target struct {
 
 // Faults interrupts and restores the dependencies of the services.
 type Faults interface {
+	// DisconnectDatabase and ReconnectDatabase interrupt and restore the connections to
+	// the database.
 	DisconnectDatabase()
 	ReconnectDatabase() error
+	// DisconnectBroker and ReconnectBroker interrupt and restore the connections to the
+	// broker.
 	DisconnectBroker()
 	ReconnectBroker() error
+	// StopService and StartService stop a service, and start it and wait until it is
+	// ready.
 	StopService(name string) error
 	StartService(name string) error
 	// PublishInvalid publishes a message that no service can handle.
