@@ -82,11 +82,11 @@ func productCases() []testCase {
 			}),
 		),
 	)
-	return slices.Concat(cases, productForms())
+	return slices.Concat(cases, productLimitCases())
 }
 
-// productForms returns the cases of the limits of a product's values.
-func productForms() []testCase {
+// productLimitCases returns the cases of the limits of a product's values.
+func productLimitCases() []testCase {
 	var cases []testCase
 	add := func(op string, r testCase) { cases = append(cases, operation(op, r)...) }
 	for _, q := range []string{"limit=many", "sort=size", "inStock=maybe", "minPrice=cheap", "maxPrice=1.001", "minPrice=10000000"} {
