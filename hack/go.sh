@@ -1,8 +1,8 @@
 #!/bin/sh
-# Prints the path of a Go toolchain that builds this repository, and nothing
-# else: the one on PATH when it is new enough; otherwise, on Debian and as root,
-# a pinned toolchain that Debian's own (older) Go fetches as a module into the
-# cache. Messages go to standard error.
+# Prints the path of a Go toolchain that can build this repository: the one on PATH
+# if it is new enough; otherwise, on Debian as root, a pinned toolchain that Debian's
+# older Go downloads as a module into the cache. Messages are written to standard
+# error.
 #
 #   GO := $(shell hack/go.sh)
 set -eu
@@ -11,9 +11,9 @@ minimum=26            # of Go 1.x
 pinned=go1.26.8
 cache="${XDG_CACHE_HOME:-${HOME:-/root}/.cache}/ecommerce-stack"
 
-say() { echo "go.sh: $*" >&2; }
+log() { echo "go.sh: $*" >&2; }
 
-# new_enough PROGRAM: is it a Go of version 1.$minimum or later?
+# new_enough PROGRAM reports whether it is Go 1.$minimum or later.
 new_enough() {
 	version=$(GOTOOLCHAIN=local "$1" env GOVERSION 2>/dev/null) || return 1
 	minor=$(echo "$version" | sed -n 's/^go1\.\([0-9][0-9]*\).*/\1/p')
@@ -30,7 +30,7 @@ done
 case "$(uname -s)-$(uname -m)" in
 Linux-x86_64) platform=linux-amd64 ;;
 Linux-aarch64) platform=linux-arm64 ;;
-*) say "Go 1.$minimum or later is needed: install it, then run this again"; exit 1 ;;
+*) log "Go 1.$minimum or later is required: install it, then run this command again"; exit 1 ;;
 esac
 
 toolchain="$cache/go/$pinned"
@@ -41,27 +41,27 @@ fi
 
 if ! command -v go >/dev/null 2>&1; then
 	if ! command -v apt-get >/dev/null 2>&1 || [ "$(id -u)" != 0 ]; then
-		say "Go 1.$minimum or later is needed: install it (on Debian, as root, this script does), then run this again"
+		log "Go 1.$minimum or later is required: install it, or run this command as root on Debian"
 		exit 1
 	fi
-	say "no Go here: installing Debian's golang-go to fetch $pinned with"
+	log "Go is not installed: installing Debian's golang-go to download $pinned"
 	apt-get install -y --no-install-recommends golang-go ca-certificates >&2 ||
 		{ apt-get update >&2 && apt-get install -y --no-install-recommends golang-go ca-certificates >&2; }
 fi
 
 module="golang.org/toolchain@v0.0.1-$pinned.$platform"
-say "fetching $module"
+log "downloading $module"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 (cd "$work" && echo 'module fetch' >go.mod && GOFLAGS=-modcacherw GOTOOLCHAIN=local GOMODCACHE="$work/mod" go mod download "$module" >&2)
 source="$work/mod/$module"
-[ -d "$source" ] || { say "$module could not be fetched: install Go 1.$minimum or later by hand"; exit 1; }
+[ -d "$source" ] || { log "cannot download $module: install Go 1.$minimum or later manually"; exit 1; }
 
-# Modules carry no execute bits.
+# Files in modules have no execute permission.
 chmod +x "$source"/bin/* "$source"/pkg/tool/*/*
 mkdir -p "$cache/go"
 rm -rf "$toolchain"
 cp -R "$source" "$toolchain.new.$$"
 mv "$toolchain.new.$$" "$toolchain"
-new_enough "$toolchain/bin/go" || { say "$toolchain/bin/go does not run"; exit 1; }
+new_enough "$toolchain/bin/go" || { log "cannot run $toolchain/bin/go"; exit 1; }
 echo "$toolchain/bin/go"

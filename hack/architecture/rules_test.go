@@ -13,7 +13,7 @@ import (
 	"ecommerce-stack.dev/hack/architecture"
 )
 
-// modules of the workspace, each of which builds alone.
+// modules returns the folders of the modules of the workspace.
 func modules(t *testing.T) []string {
 	t.Helper()
 	out, err := exec.Command("go", "work", "edit", "-json", "../../go.work").Output()
@@ -31,7 +31,7 @@ func modules(t *testing.T) []string {
 	return folders
 }
 
-// list reads the packages of a module as it is without go.work.
+// list returns the packages of a module without go.work.
 func list(t *testing.T, folder string) []architecture.Package {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-mod=readonly", "-json=ImportPath,Name,Imports", "./...")
@@ -57,7 +57,7 @@ func list(t *testing.T, folder string) []architecture.Package {
 	}
 }
 
-func TestTheHouseKeepsItsRules(t *testing.T) {
+func TestImportsFollowTheRules(t *testing.T) {
 	t.Parallel()
 	total := 0
 	for _, folder := range modules(t) {
@@ -70,11 +70,11 @@ func TestTheHouseKeepsItsRules(t *testing.T) {
 		})
 	}
 	if total < 20 {
-		t.Errorf("read %d packages, which cannot be all", total)
+		t.Errorf("read %d packages, which are not all", total)
 	}
 }
 
-func TestABrokenRuleIsFound(t *testing.T) {
+func TestViolationsAreFound(t *testing.T) {
 	t.Parallel()
 	const root = architecture.Root
 	for name, p := range map[string]architecture.Package{
@@ -102,6 +102,6 @@ func TestABrokenRuleIsFound(t *testing.T) {
 		{ImportPath: root + "operator/internal/rabbitmq", Name: "rabbitmq", Imports: []string{root + "services/event"}},
 	}
 	if got := architecture.Violations(fine); len(got) != 0 {
-		t.Errorf("allowed imports are refused: %v", got)
+		t.Errorf("allowed imports are rejected: %v", got)
 	}
 }

@@ -14,14 +14,14 @@ import (
 	"ecommerce-stack.dev/hack/internal/local"
 )
 
-// past is an earlier revision with the system that is built from it.
-type past struct {
+// earlierSystem is an earlier revision and the system that is built from it.
+type earlierSystem struct {
 	revision.Revision
 	store
 }
 
-// resolve finds the revisions of --against, before anything is started.
-func (b *bench) resolve(ctx context.Context) error {
+// resolveRevisions resolves the revisions of --against.
+func (b *bench) resolveRevisions(ctx context.Context) error {
 	if len(b.options.Against) == 0 {
 		return nil
 	}
@@ -33,7 +33,7 @@ func (b *bench) resolve(ctx context.Context) error {
 		return err
 	}
 	for _, r := range found {
-		b.against = append(b.against, &past{Revision: r})
+		b.against = append(b.against, &earlierSystem{Revision: r})
 	}
 	return nil
 }
@@ -46,8 +46,8 @@ func (b *bench) revisions() []*revision.Revision {
 	return all
 }
 
-// withTwins puts the twins of a measurement right behind it, so that little time is
-// between what is compared.
+// withTwins inserts the twins of each measurement directly after it, so that compared
+// measurements run at nearly the same time.
 func (b *bench) withTwins(selected []measure.Measurement) []measure.Measurement {
 	var all []measure.Measurement
 	for _, m := range selected {
@@ -61,9 +61,9 @@ func (b *bench) withTwins(selected []measure.Measurement) []measure.Measurement 
 	return all
 }
 
-// twin is the measurement of an earlier revision, nil if it does not measure what is built
-// from the source tree under load.
-func (b *bench) twin(m measure.Measurement, p *past) measure.Measurement {
+// twin returns the measurement of an earlier revision, or nil if the measurement does not
+// depend on the source tree.
+func (b *bench) twin(m measure.Measurement, p *earlierSystem) measure.Measurement {
 	switch m := m.(type) {
 	case edge.Target:
 		if twin, ok := m.Twin(&p.Revision); ok {
@@ -75,7 +75,7 @@ func (b *bench) twin(m measure.Measurement, p *past) measure.Measurement {
 	return nil
 }
 
-// hasTwins says whether a group has one.
+// hasTwins reports whether a twin of the group is selected.
 func hasTwins(selected []measure.Measurement, group string) bool {
 	return slices.ContainsFunc(selected, func(m measure.Measurement) bool {
 		_, commit := measure.Present(m.Name())
@@ -83,16 +83,17 @@ func hasTwins(selected []measure.Measurement, group string) bool {
 	})
 }
 
-// compared fails when nothing is measured that --against could compare.
-func (b *bench) compared(selected []measure.Measurement) error {
+// checkAgainst returns an error if --against is set but no selected measurement has a
+// twin.
+func (b *bench) checkAgainst(selected []measure.Measurement) error {
 	if len(b.against) == 0 || hasTwins(selected, "http") || hasTwins(selected, "shop") {
 		return nil
 	}
-	return errors.New("--against compares the gateway and the scenarios, and nothing of them is measured: name one with --only, such as http/gateway-token or shop/uniform")
+	return errors.New("--against compares the gateway and the scenarios, but none of them is selected: select one with --only, such as http/gateway-token or shop/uniform")
 }
 
-// extract brings the files of the earlier revisions.
-func (b *bench) extract(ctx context.Context) error {
+// extractRevisions extracts the files of the earlier revisions.
+func (b *bench) extractRevisions(ctx context.Context) error {
 	for _, r := range b.revisions() {
 		if err := r.Extract(ctx, b.root); err != nil {
 			return err
@@ -101,10 +102,10 @@ func (b *bench) extract(ctx context.Context) error {
 	return nil
 }
 
-// startPast starts a complete system of each earlier revision.
-func (b *bench) startPast(ctx context.Context) error {
+// startEarlierSystems starts a complete system of each earlier revision.
+func (b *bench) startEarlierSystems(ctx context.Context) error {
 	for _, p := range b.against {
-		what := fmt.Sprintf("Start MariaDB, RabbitMQ and the services of %s, and stock them", p.Commit)
+		what := fmt.Sprintf("Start MariaDB, RabbitMQ and the services of %s, and add products", p.Commit)
 		err := b.show.Run(what, func(detail func(string)) error {
 			if err := p.open(ctx, local.Options{Root: p.Root, Env: b.env(), Log: details(detail)}); err != nil {
 				return err
@@ -112,7 +113,7 @@ func (b *bench) startPast(ctx context.Context) error {
 			return p.stock(ctx, b.taker)
 		})
 		if err != nil {
-			return p.Old(err)
+			return p.Incompatible(err)
 		}
 	}
 	return nil

@@ -9,13 +9,13 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/revision"
 )
 
-// besides is a bench beside two earlier revisions.
-func besides() *bench {
-	return &bench{against: []*past{{Revision: revision.Revision{Commit: "aaaaaaa"}}, {Revision: revision.Revision{Commit: "bbbbbbb"}}}}
+// benchWithRevisions returns a bench with two earlier revisions.
+func benchWithRevisions() *bench {
+	return &bench{against: []*earlierSystem{{Revision: revision.Revision{Commit: "aaaaaaa"}}, {Revision: revision.Revision{Commit: "bbbbbbb"}}}}
 }
 
-func TestTwinsFollowWhatIsMeasuredNow(t *testing.T) {
-	b := besides()
+func TestTwinsFollowPresentMeasurements(t *testing.T) {
+	b := benchWithRevisions()
 	for only, want := range map[string][]string{
 		"http/gateway-token": {"http/gateway-token", "http/gateway-token@aaaaaaa", "http/gateway-token@bbbbbbb"},
 		"cached": {"http/nginx-cached", "http/varnish-cached",
@@ -33,15 +33,15 @@ func TestTwinsFollowWhatIsMeasuredNow(t *testing.T) {
 	}
 }
 
-func TestARunThatComparesNothingIsRefused(t *testing.T) {
-	b := besides()
-	for only, refused := range map[string]bool{"http/nginx": true, "saga": true, "http/gateway": false, "shop/holds": false} {
+func TestAgainstWithoutComparisonIsRejected(t *testing.T) {
+	b := benchWithRevisions()
+	for only, rejected := range map[string]bool{"http/nginx": true, "saga": true, "http/gateway": false, "shop/holds": false} {
 		selected, err := measure.Select(b.measurements(), []string{only})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.compared(b.withTwins(selected)); (err != nil) != refused || refused && !strings.Contains(err.Error(), "--only") {
-			t.Errorf("--against with --only %s: %v; want it refused, with what to do: %t", only, err, refused)
+		if err := b.checkAgainst(b.withTwins(selected)); (err != nil) != rejected || rejected && !strings.Contains(err.Error(), "--only") {
+			t.Errorf("--against with --only %s: %v; want an error with the fix: %t", only, err, rejected)
 		}
 	}
 }

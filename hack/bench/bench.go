@@ -25,45 +25,46 @@ import (
 	"ecommerce-stack.dev/hack/internal/progress"
 )
 
-// serviceEnv switches off what would refuse the load, which comes from one address.
+// serviceEnv disables the rate limits, because the load comes from one address.
 var serviceEnv = []string{"RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0"}
 
-// baseline are the schemas of the raw sagas.
+// baseline are the schemas of the baselines B1 and B4.
 var baseline = fill.Schemas{Sales: "bench_sales", Stock: "bench_stock"}
 
-// bench is a run with what it has started.
+// bench is a run and what it has started.
 type bench struct {
 	options options
 	root    string
 	show    *progress.Printer
 
 	store
-	// against are the earlier revisions beside it.
-	against []*past
-	place   saga.Place
-	edge    edge.Edge
-	// profiles is the folder that services write profiles to, "" without --profile.
+	// against are the earlier revisions of --against.
+	against     []*earlierSystem
+	environment saga.Environment
+	edge        edge.Edge
+	// profiles is the folder that the services write profiles to, or "" without
+	// --profile.
 	profiles string
 	taker    *profile.Taker
 }
 
-// measurements are all there are, in the order of a round. What they work with is
-// started later.
+// measurements returns all measurements in the order of a round. The systems that they
+// measure are started later.
 func (b *bench) measurements() []measure.Measurement {
 	all := []measure.Measurement{disk.Sync{}}
 	for _, n := range []int{1, 16, 64, 256} {
-		all = append(all, later{saga.SQL{Batch: n}, func() measure.Measurement { return saga.SQL{Place: b.place, Batch: n} }})
+		all = append(all, deferred{saga.SQL{Batch: n}, func() measure.Measurement { return saga.SQL{Environment: b.environment, Batch: n} }})
 	}
 	for _, n := range []int{1, 200, 1000} {
-		all = append(all, later{saga.Broker{InFlight: n}, func() measure.Measurement { return saga.Broker{Place: b.place, InFlight: n} }})
+		all = append(all, deferred{saga.Broker{InFlight: n}, func() measure.Measurement { return saga.Broker{Environment: b.environment, InFlight: n} }})
 	}
 	for _, together := range []bool{false, true} {
-		for _, of := range []struct {
+		for _, orders := range []struct {
 			label string
 			mix   mix.Mix
 		}{{"uniform", mix.Uniform}, {"hot", mix.Hot}} {
-			p := saga.Pipeline{Label: of.label, Mix: of.mix, Together: together}
-			all = append(all, later{p, func() measure.Measurement { p := p; p.Place = b.place; return p }})
+			p := saga.Pipeline{Label: orders.label, Mix: orders.mix, Together: together}
+			all = append(all, deferred{p, func() measure.Measurement { p := p; p.Environment = b.environment; return p }})
 		}
 	}
 	for _, t := range edge.Targets() {
@@ -87,7 +88,7 @@ func inGroup(selected []measure.Measurement, groups ...string) bool {
 	return false
 }
 
-// targets returns the measurements of proxies.
+// targets returns the selected measurements of proxies.
 func targets(selected []measure.Measurement) []edge.Target {
 	var found []edge.Target
 	for _, m := range selected {
@@ -104,9 +105,9 @@ func needsServers(selected []measure.Measurement) bool {
 
 func needsPeers(selected []measure.Measurement) bool { return inGroup(selected, "http") }
 
-// start starts what the selected measurements need.
+// start starts the systems that the selected measurements need.
 func (b *bench) start(ctx context.Context, selected []measure.Measurement) error {
-	if err := b.extract(ctx); err != nil {
+	if err := b.extractRevisions(ctx); err != nil {
 		return err
 	}
 	if err := b.prepareProfiles(); err != nil {
@@ -129,10 +130,10 @@ func (b *bench) start(ctx context.Context, selected []measure.Measurement) error
 	if err := b.startSystem(ctx); err != nil || !hasTwins(selected, "shop") {
 		return err
 	}
-	return b.startPast(ctx)
+	return b.startEarlierSystems(ctx)
 }
 
-// prepareProfiles lets everything that is built from now on take profiles of itself.
+// prepareProfiles makes all later builds of the services support profiles.
 func (b *bench) prepareProfiles() (err error) {
 	if !b.options.Profile {
 		return nil
@@ -160,15 +161,15 @@ func (b *bench) startSystem(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return b.show.Run(fmt.Sprintf("Stock %d products", mix.Products), func(func(string)) error {
+	return b.show.Run(fmt.Sprintf("Add %d products", mix.Products), func(func(string)) error {
 		if err := b.stock(ctx, b.taker); err != nil {
 			return err
 		}
-		return b.furnish(ctx)
+		return b.prepareBaselines(ctx)
 	})
 }
 
-// env of every service that is measured.
+// env returns the environment of every measured service.
 func (b *bench) env() []string {
 	env := append(slices.Clone(serviceEnv), b.options.Env...)
 	if b.profiles != "" {
@@ -177,7 +178,7 @@ func (b *bench) env() []string {
 	return env
 }
 
-// details passes lines on as what a step does now.
+// details is a writer that shows each line as the progress of a step.
 type details func(string)
 
 func (d details) Write(line []byte) (int, error) {
@@ -185,14 +186,14 @@ func (d details) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// furnish makes the place of the raw baselines: schemas by the services' own
-// migrations, and a virtual host.
-func (b *bench) furnish(ctx context.Context) error {
+// prepareBaselines creates the schemas of B1 and B4, with the services' migrations, and
+// a virtual host.
+func (b *bench) prepareBaselines(ctx context.Context) error {
 	for service, schema := range map[string]string{"sales": baseline.Sales, "stock": baseline.Stock} {
 		if _, err := b.db.ExecContext(ctx, "CREATE DATABASE "+schema+" CHARACTER SET utf8mb4"); err != nil {
 			return err
 		}
-		dsn, err := within(b.system.MySQL.DSN, schema)
+		dsn, err := dsnWithSchema(b.system.MySQL.DSN, schema)
 		if err != nil {
 			return err
 		}
@@ -207,7 +208,7 @@ func (b *bench) furnish(ctx context.Context) error {
 	}
 	info := b.system.RabbitMQ.Info
 	info.VHost = "bench"
-	b.place = saga.Place{DSN: b.system.MySQL.DSN, Sales: baseline.Sales, Stock: baseline.Stock, AMQP: info.URL(),
+	b.environment = saga.Environment{DSN: b.system.MySQL.DSN, Sales: baseline.Sales, Stock: baseline.Stock, AMQP: info.URL(),
 		Servers: map[string]int{"MariaDB": b.system.MySQL.PID, "RabbitMQ": b.system.RabbitMQ.PID}}
 	client, err := info.Management()
 	if err != nil {
@@ -215,17 +216,17 @@ func (b *bench) furnish(ctx context.Context) error {
 	}
 	res, err := client.PutVhost(info.VHost, rabbithole.VhostSettings{})
 	if err != nil {
-		return fmt.Errorf("make a virtual host: %w", err)
+		return fmt.Errorf("create a virtual host: %w", err)
 	}
 	_ = res.Body.Close()
 	if res, err = client.UpdatePermissionsIn(info.VHost, info.Username, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}); err != nil {
-		return fmt.Errorf("permit the virtual host: %w", err)
+		return fmt.Errorf("set the permissions of the virtual host: %w", err)
 	}
 	_ = res.Body.Close()
-	return saga.Declare(b.place.AMQP)
+	return saga.Declare(b.environment.AMQP)
 }
 
-// stop ends all that was started and removes its data.
+// stop stops everything that was started and removes its data.
 func (b *bench) stop() error {
 	errs := []error{b.close()}
 	for _, p := range b.against {

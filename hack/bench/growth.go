@@ -16,34 +16,34 @@ import (
 )
 
 // growth measures the same figures at growing sizes: first more past sales, then more
-// products, and at last more replicas of the consumers. Sizes only grow, so one system
-// serves for all.
+// products, then more replicas of the consumers. All points use one system, because
+// sizes only grow.
 type growth struct {
 	*bench
 	now       report.Point
-	firstSale int64 // that was filled in
+	firstSale int64 // the ID of the first sale of the last fill
 	lastSale  int64
 	curves    *report.Curves
 }
 
-// sizes of a growth run; the first of each is where the others start from.
+// checkSizes checks the sizes of a growth run.
 func (o *options) checkSizes() error {
 	for name, sizes := range map[string][]int64{"--products": o.Products, "--sales": o.Sales, "--replicas": o.Replicas} {
 		if len(sizes) == 0 || !slices.IsSorted(sizes) || sizes[0] < 1 {
-			return fmt.Errorf("%s must be sizes from 1 up, each above the one before", name)
+			return fmt.Errorf("%s must be increasing sizes of at least 1", name)
 		}
 	}
 	if o.Products[0] < mix.Products {
-		return fmt.Errorf("--products must begin with %d at least, which are ordered from", mix.Products)
+		return fmt.Errorf("--products must begin with at least %d, because orders use that many products", mix.Products)
 	}
 	return nil
 }
 
-// bytesPerSale and bytesPerProduct are what the rows take on the disk with indexes,
-// doubled for logs.
+// bytesPerSale and bytesPerProduct are the disk space of the rows and indexes, doubled
+// for logs.
 const bytesPerSale, bytesPerProduct = 4 << 10, 2 << 10
 
-func (o *options) growthRoom() uint64 {
+func (o *options) growthSpace() uint64 {
 	return 4<<30 + uint64(o.Sales[len(o.Sales)-1])*bytesPerSale + uint64(o.Products[len(o.Products)-1])*bytesPerProduct
 }
 
@@ -75,7 +75,7 @@ func (g *growth) run(ctx context.Context) error {
 			return err
 		}
 	}
-	// Where the sales have grown to is where the products begin.
+	// The curve of products begins at the last point of the curve of sales.
 	g.curves.Continue("products")
 	for _, n := range o.Products[1:] {
 		if err := g.products(ctx, n); err != nil {
@@ -96,35 +96,35 @@ func (g *growth) run(ctx context.Context) error {
 	return nil
 }
 
-// products fills up to n.
+// products adds products until there are n.
 func (g *growth) products(ctx context.Context, n int64) error {
 	if n <= g.now.Products {
 		return nil
 	}
-	err := g.show.Run(fmt.Sprintf("Fill up to %s products", report.Number(float64(n))), func(detail func(string)) error {
-		tell := func(done int64) { detail(report.Number(float64(done))) }
-		if err := fill.Products(ctx, g.db, fill.Shop, g.now.Products+1, n, tell); err != nil {
+	err := g.show.Run(fmt.Sprintf("Add products up to %s", report.Number(float64(n))), func(detail func(string)) error {
+		progress := func(done int64) { detail(report.Number(float64(done))) }
+		if err := fill.Products(ctx, g.db, fill.Shop, g.now.Products+1, n, progress); err != nil {
 			return err
 		}
-		return fill.Analyse(ctx, g.db, fill.Shop)
+		return fill.Analyze(ctx, g.db, fill.Shop)
 	})
 	g.now.Products = n
 	return err
 }
 
-// sales fills up to n past ones.
+// sales adds past sales until there are n.
 func (g *growth) sales(ctx context.Context, n int64) error {
-	err := g.show.Run(fmt.Sprintf("Fill up to %s past sales", report.Number(float64(n))), func(detail func(string)) error {
-		tell := func(done int64) { detail(report.Number(float64(g.now.Sales + done))) }
-		if err := fill.Sales(ctx, g.db, fill.Shop, n-g.now.Sales, shop.Customers, mix.Products, tell); err != nil {
+	err := g.show.Run(fmt.Sprintf("Add past sales up to %s", report.Number(float64(n))), func(detail func(string)) error {
+		progress := func(done int64) { detail(report.Number(float64(g.now.Sales + done))) }
+		if err := fill.Sales(ctx, g.db, fill.Shop, n-g.now.Sales, shop.Customers, mix.Products, progress); err != nil {
 			return err
 		}
-		return fill.Analyse(ctx, g.db, fill.Shop)
+		return fill.Analyze(ctx, g.db, fill.Shop)
 	})
 	if err != nil {
 		return err
 	}
-	// Reads draw from the sales that were filled in last: their ids follow each other.
+	// Reads use the sales of the last fill, which have consecutive IDs.
 	if err := g.db.QueryRowContext(ctx, "SELECT MAX(id) FROM "+fill.Shop.Sales+".sales").Scan(&g.lastSale); err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (g *growth) sales(ctx context.Context, n int64) error {
 	return nil
 }
 
-// replicas starts consumers until there are n of each.
+// replicas starts replicas of the consumers until there are n of each.
 func (g *growth) replicas(ctx context.Context, n int64) error {
 	for ; g.now.Replicas < n; g.now.Replicas++ {
 		for _, service := range []string{"sales", "stock"} {
@@ -144,17 +144,17 @@ func (g *growth) replicas(ctx context.Context, n int64) error {
 	return nil
 }
 
-// auditMost is up to where the system's own audit, whose time grows with the ledger,
-// checks what was filled in and what was sold.
-const auditMost = 200_000
+// maxAuditSize is the largest number of sales and products at which the system's audit
+// runs, because its time grows with the ledger.
+const maxAuditSize = 200_000
 
-// point measures at the size that is reached.
+// point measures at the current size.
 func (g *growth) point(ctx context.Context, curve string) error {
 	selected := []measure.Measurement{shop.Measurement{Shop: &g.shop, Scenario: shop.Over(g.now.Products)}}
 	if curve != "replicas" {
 		selected = append(selected, shop.Reads(&g.shop, g.now.Products, g.firstSale, g.lastSale)...)
 	}
-	g.shop.NoAudit = g.now.Sales > auditMost || g.now.Products > auditMost
+	g.shop.NoAudit = g.now.Sales > maxAuditSize || g.now.Products > maxAuditSize
 	samples, err := g.rounds(ctx, g.now.String(), selected)
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/preflight"
 )
 
-func TestGrowthReachesTenMillionSalesAndSaysWhatNeedsLess(t *testing.T) {
+func TestGrowthDefaultsAndSpaceError(t *testing.T) {
 	var o options
 	parser, err := kong.New(&o)
 	if err != nil {
@@ -18,11 +18,11 @@ func TestGrowthReachesTenMillionSalesAndSaysWhatNeedsLess(t *testing.T) {
 	if _, err := parser.Parse([]string{"--growth"}); err != nil {
 		t.Fatal(err)
 	}
-	bytes, less := room(o, 1, 1)
+	bytes, less := requiredSpace(o, 1, 1)
 	if last := o.Sales[len(o.Sales)-1]; last != 10_000_000 || bytes < 40<<30 {
-		t.Errorf("up to %d sales in %d MiB, want 10,000,000 in 40 GiB at least", last, bytes>>20)
+		t.Errorf("up to %d sales in %d MiB, want 10,000,000 in at least 40 GiB", last, bytes>>20)
 	}
 	if err := preflight.Space(t.TempDir(), 1<<60, less); err == nil || !strings.Contains(err.Error(), "--sales 10000,1000000") {
-		t.Errorf("%v, want an error with smaller sizes to take", err)
+		t.Errorf("%v, want an error that names smaller sizes", err)
 	}
 }

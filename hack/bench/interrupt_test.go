@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// TestAnInterruptedRunLeavesNothingBehind stops a run while its servers start, and
-// while it measures: by Ctrl-C, and as an init system would.
-func TestAnInterruptedRunLeavesNothingBehind(t *testing.T) {
+// TestInterruptedRunCleansUp interrupts runs during start and measurement, with SIGINT and
+// SIGTERM.
+func TestInterruptedRunCleansUp(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs servers; not part of a -short run")
 	}
@@ -23,22 +23,22 @@ func TestAnInterruptedRunLeavesNothingBehind(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		signal os.Signal
-		// process is in the command line of one that runs, and said was printed, when
-		// it is time.
-		process, said string
-		only          string
-		against       string
+		// The signal is sent when a process with this text in its command line runs
+		// and the run has printed the output.
+		process, output string
+		only            string
+		against         string
 	}{
 		"while MariaDB starts":        {os.Interrupt, "/data", "", "sql/batch-1", ""},
-		"while orders are placed":     {syscall.SIGTERM, "/bin/gateway", "✓ Stock", "shop/uniform", ""},
+		"while orders are placed":     {syscall.SIGTERM, "/bin/gateway", "✓ Add", "shop/uniform", ""},
 		"while proxies are measured":  {os.Interrupt, "script.lua", "", "http/nginx", ""},
-		"while the raw saga goes on":  {os.Interrupt, "/bin/gateway", "✓ Stock", "saga/together-uniform", ""},
-		"while messages are consumed": {syscall.SIGTERM, "/bin/gateway", "✓ Stock", "broker/in-flight-200", ""},
+		"while the raw saga runs":     {os.Interrupt, "/bin/gateway", "✓ Add", "saga/together-uniform", ""},
+		"while messages are consumed": {syscall.SIGTERM, "/bin/gateway", "✓ Add", "broker/in-flight-200", ""},
 		"while a revision is built":   {os.Interrupt, "/gateway@", "", "http/gateway-token", "HEAD"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			// The name of a socket must be short, and those of t.TempDir are not.
+			// Paths of sockets are limited, and t.TempDir is too long.
 			dir, err := os.MkdirTemp("", "bench-")
 			if err != nil {
 				t.Fatal(err)
@@ -49,8 +49,8 @@ func TestAnInterruptedRunLeavesNothingBehind(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer log.Close()
-			said := func() string {
-				text, _ := os.ReadFile(log.Name()) // Without it the test fails as it should.
+			output := func() string {
+				text, _ := os.ReadFile(log.Name()) // The test fails if it cannot be read.
 				return string(text)
 			}
 			cmd := exec.Command(program, "--seconds", "30", "--only", c.only, "--out", t.TempDir())
@@ -63,37 +63,37 @@ func TestAnInterruptedRunLeavesNothingBehind(t *testing.T) {
 			}
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
-			for len(of(dir, c.process)) == 0 || !strings.Contains(said(), c.said) {
+			for len(processesOf(dir, c.process)) == 0 || !strings.Contains(output(), c.output) {
 				select {
 				case err := <-ended:
-					t.Fatalf("it ended before it was interrupted: %v\n%s", err, said())
+					t.Fatalf("the run ended before the interrupt: %v\n%s", err, output())
 				case <-time.After(20 * time.Millisecond):
 				}
 			}
-			_ = cmd.Process.Signal(c.signal) // It has just been seen to run.
+			_ = cmd.Process.Signal(c.signal) // It was running just before.
 			select {
 			case err := <-ended:
 				if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != 130 {
-					t.Errorf("%v, want exit code 130\n%s", err, said())
+					t.Errorf("%v, want exit code 130\n%s", err, output())
 				}
 			case <-time.After(time.Minute):
 				_ = cmd.Process.Kill()
-				t.Fatalf("it did not end within a minute\n%s", said())
+				t.Fatalf("the run did not end within a minute\n%s", output())
 			}
-			for deadline := time.Now().Add(10 * time.Second); len(of(dir, "")) > 0; time.Sleep(20 * time.Millisecond) {
+			for deadline := time.Now().Add(10 * time.Second); len(processesOf(dir, "")) > 0; time.Sleep(20 * time.Millisecond) {
 				if time.Now().After(deadline) {
-					t.Fatalf("processes are left: %v", of(dir, ""))
+					t.Fatalf("processes still run: %v", processesOf(dir, ""))
 				}
 			}
-			if left, _ := filepath.Glob(filepath.Join(dir, "ecommerce-*")); len(left) > 0 {
-				t.Errorf("folders are left: %v", left)
+			if remaining, _ := filepath.Glob(filepath.Join(dir, "ecommerce-*")); len(remaining) > 0 {
+				t.Errorf("folders remain: %v", remaining)
 			}
 		})
 	}
 }
 
-// of lists the processes that have to do with a folder, by their command line.
-func of(dir, with string) []string {
+// processesOf returns the command lines that contain the folder and the text.
+func processesOf(dir, with string) []string {
 	var found []string
 	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
 	for _, file := range lines {

@@ -1,16 +1,16 @@
-// Command bench measures what an order and a request cost, beside what the disk, the
-// database, the broker and other proxies do on the same machine in the same run.
+// Command bench measures the cost of orders and requests, and baselines of the disk, the
+// database, the broker and other proxies on the same machine in the same run.
 //
-//	make bench                      # everything, about 20 minutes
-//	go run ./hack/bench --quick     # everything once, shortly: does it work?
+//	make bench                      # all measurements, about 20 minutes
+//	go run ./hack/bench --quick     # a short check that everything works
 //	go run ./hack/bench --list
 //	go run ./hack/bench --only shop/uniform,saga
 //	go run ./hack/bench --against HEAD~3 --only http/gateway,shop/uniform
 //
-// Baselines and scenarios are short and follow each other in every round, so that what
-// the machine does meanwhile hits all alike. Earlier revisions of the gateway and the
-// services are measured in the same rounds, too, because figures of two runs do not
-// compare. The tables are printed; the same with all samples is written as JSON and plots.
+// Every round runs all measurements briefly, one after the other, so that other load on
+// the machine affects all of them. Earlier revisions of the gateway and the services are
+// measured in the same rounds, because figures of different runs are not comparable. The
+// command prints tables, and writes all samples as JSON and plots.
 package main
 
 import (
@@ -37,23 +37,23 @@ import (
 )
 
 type options struct {
-	Rounds  int      `help:"How often everything is measured." default:"5"`
-	Seconds float64  `help:"How long each measurement takes." default:"5"`
-	Only    []string `help:"Names, parts of names or patterns of what to measure; see --list." sep:","`
-	Quick   bool     `help:"One round of one second each: a check that everything works. Traefik, which takes minutes to build, is measured only if --only names it."`
-	List    bool     `help:"List what is measured, and end."`
-	Addr    string   `help:"Where the system's gateway listens; a free port of loopback if left out."`
-	Env     []string `help:"KEY=VALUE for the environment of the services." sep:"none"`
+	Rounds  int      `help:"Number of rounds." default:"5"`
+	Seconds float64  `help:"Duration of each measurement, in seconds." default:"5"`
+	Only    []string `help:"Names, parts of names or patterns of the measurements to run; see --list." sep:","`
+	Quick   bool     `help:"One round of one second for each measurement, to check that everything works. Traefik, which takes minutes to build, is measured only if --only names it."`
+	List    bool     `help:"List the measurements and exit."`
+	Addr    string   `help:"Address that the gateway listens on; the default is a free loopback port."`
+	Env     []string `help:"Environment variable of the services, as KEY=VALUE." sep:"none"`
 	Out     string   `help:"Folder of the results." default:"_out/bench"`
 
-	Against []string `help:"Earlier revisions, as git names them, whose gateway and services are measured beside the present ones; HEAD shows what is not committed yet." placeholder:"REV" sep:","`
+	Against []string `help:"Earlier git revisions whose gateway and services are measured, too; HEAD compares uncommitted changes." placeholder:"REV" sep:","`
 
-	Profile bool `help:"Take CPU profiles of the services while they are measured, in the folder of the results. They cost a little."`
+	Profile bool `help:"Write CPU profiles of the measured services to the folder of the results. This adds a small overhead."`
 
-	Growth   bool    `help:"Measure at growing sizes instead: the first of each, then more past sales, then more products, then more replicas."`
-	Products []int64 `help:"Products, with --growth." default:"1000,100000,1000000" sep:","`
-	Sales    []int64 `help:"Past sales, with --growth; 10000000 need about 40 GiB free in the temporary folder and a quarter of an hour to fill in, --sales 10000,1000000 do without." default:"10000,1000000,10000000" sep:","`
-	Replicas []int64 `help:"Replicas of each consumer, with --growth." default:"1,2,4" sep:","`
+	Growth   bool    `help:"Measure at growing sizes instead: first more past sales, then more products, then more replicas."`
+	Products []int64 `help:"Numbers of products, with --growth." default:"1000,100000,1000000" sep:","`
+	Sales    []int64 `help:"Numbers of past sales, with --growth; 10000000 need about 40 GiB in the temporary folder and 15 minutes to insert; --sales 10000,1000000 is a smaller alternative." default:"10000,1000000,10000000" sep:","`
+	Replicas []int64 `help:"Numbers of replicas of each consumer, with --growth." default:"1,2,4" sep:","`
 }
 
 // Validate implements kong's interface.
@@ -70,17 +70,17 @@ func (o *options) Validate() error {
 		}
 	}
 	if slices.Contains(o.Against, "") {
-		return errors.New("--against names no revision: give it what git knows, such as HEAD~3, a tag or a commit")
+		return errors.New("--against needs a git revision, such as HEAD~3, a tag or a commit")
 	}
 	if o.Growth && len(o.Against) > 0 {
-		return errors.New("--against and --growth are two different runs: one compares revisions, the other sizes")
+		return errors.New("--against and --growth cannot be combined: run them separately")
 	}
 	return o.checkSizes()
 }
 
 func main() {
 	var o options
-	kong.Parse(&o, kong.Description("Measure the store against what the machine can do."))
+	kong.Parse(&o, kong.Description("Benchmark the system against hardware and peer baselines."))
 	if o.Quick {
 		o.Rounds, o.Seconds = 1, min(o.Seconds, 1)
 	}
@@ -90,7 +90,7 @@ func main() {
 	stop()
 	switch {
 	case interrupted:
-		fmt.Fprintln(os.Stderr, "bench: interrupted; the servers are stopped and their data is removed")
+		fmt.Fprintln(os.Stderr, "bench: interrupted; servers stopped and data removed")
 		os.Exit(130)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -104,7 +104,7 @@ func run(ctx context.Context, o options) (err error) {
 		return err
 	}
 	b := &bench{options: o, root: root, show: progress.New(os.Stderr)}
-	if err := b.resolve(ctx); err != nil {
+	if err := b.resolveRevisions(ctx); err != nil {
 		return err
 	}
 	selected, err := b.selection()
@@ -133,7 +133,7 @@ func run(ctx context.Context, o options) (err error) {
 	return b.measure(ctx, selected)
 }
 
-// selection returns what the options ask for, with its twins. A quick run measures a peer
+// selection returns the selected measurements with their twins. A quick run includes a peer
 // that takes minutes to build only if --only names it.
 func (b *bench) selection() ([]measure.Measurement, error) {
 	selected, err := measure.Select(b.measurements(), b.options.Only)
@@ -149,17 +149,17 @@ func (b *bench) selection() ([]measure.Measurement, error) {
 	return b.withTwins(selected), nil
 }
 
-// room on the disk that a run of this many measurements of this many systems takes at
-// most, mostly for the binary log, and what would need less.
-func room(o options, measurements, systems int) (bytes uint64, less string) {
+// requiredSpace returns the maximum disk space of a run, in bytes, most of which is the
+// binary log, and how to reduce it.
+func requiredSpace(o options, measurements, systems int) (bytes uint64, less string) {
 	if o.Growth {
-		return o.growthRoom(), "end --sales and --products with less, such as --sales 10000,1000000"
+		return o.growthSpace(), "use smaller --sales and --products, such as --sales 10000,1000000"
 	}
 	return uint64(systems)<<31 + uint64(float64(measurements*o.Rounds)*o.Seconds*8*(1<<20)), "measure less with --only, --rounds or --seconds"
 }
 
 func (b *bench) preflight(selected []measure.Measurement) error {
-	if err := b.compared(selected); err != nil {
+	if err := b.checkAgainst(selected); err != nil {
 		return err
 	}
 	if err := preflight.RaiseFiles(); err != nil {
@@ -169,7 +169,7 @@ func (b *bench) preflight(selected []measure.Measurement) error {
 	if hasTwins(selected, "shop") {
 		systems += len(b.against)
 	}
-	bytes, less := room(b.options, len(selected), systems)
+	bytes, less := requiredSpace(b.options, len(selected), systems)
 	if err := preflight.Space(os.TempDir(), bytes, less); err != nil {
 		return err
 	}
@@ -188,7 +188,7 @@ func (b *bench) preflight(selected []measure.Measurement) error {
 	return preflight.Installed(needed)
 }
 
-// measure runs all rounds and reports, also of a run that failed on the way.
+// measure runs all rounds and writes the report, also if a round fails.
 func (b *bench) measure(ctx context.Context, selected []measure.Measurement) error {
 	r := &report.Report{Began: time.Now(), Rounds: b.options.Rounds, Seconds: b.options.Seconds, Quick: b.options.Quick,
 		Settings: b.settings(ctx), About: map[string]string{}}
@@ -203,7 +203,8 @@ func (b *bench) measure(ctx context.Context, selected []measure.Measurement) err
 	return errors.Join(err, b.report(r))
 }
 
-// rounds measures with a line for each; where, if any, says at what size.
+// rounds runs all rounds and prints a line for each measurement. where describes the
+// size, or is "".
 func (b *bench) rounds(ctx context.Context, where string, selected []measure.Measurement) ([]measure.Sample, error) {
 	total, began := len(selected)*b.options.Rounds, time.Now()
 	if where != "" {
@@ -212,7 +213,7 @@ func (b *bench) rounds(ctx context.Context, where string, selected []measure.Mea
 	return measure.Run(ctx, b.options.Rounds, time.Duration(b.options.Seconds*float64(time.Second)), selected,
 		func(number int, m measure.Measurement, round int, do func() ([]measure.Figure, error)) error {
 			var figures []measure.Figure
-			what := fmt.Sprintf("%d/%d round %d %s%s", number, total, round, m.Name(), left(began, number-1, total))
+			what := fmt.Sprintf("%d/%d round %d %s%s", number, total, round, m.Name(), remaining(began, number-1, total))
 			err := b.show.Run(what, func(func(string)) (err error) {
 				figures, err = do()
 				return err
@@ -224,8 +225,8 @@ func (b *bench) rounds(ctx context.Context, where string, selected []measure.Mea
 		})
 }
 
-// left estimates how long the rest takes.
-func left(began time.Time, done, total int) string {
+// remaining returns the estimated time of the remaining measurements as text.
+func remaining(began time.Time, done, total int) string {
 	if done < 3 {
 		return ""
 	}
@@ -251,7 +252,7 @@ func (b *bench) report(r *report.Report) error {
 	return nil
 }
 
-// out is the folder of the results.
+// out returns the path of the folder of the results.
 func (b *bench) out() string {
 	if filepath.IsAbs(b.options.Out) {
 		return b.options.Out

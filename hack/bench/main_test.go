@@ -7,7 +7,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 )
 
-func TestQuickRunLeavesOutWhatIsSlowToBuild(t *testing.T) {
+func TestQuickRunSkipsSlowBuilds(t *testing.T) {
 	const slow = "http/traefik"
 	for what, c := range map[string]struct {
 		options options

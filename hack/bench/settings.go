@@ -11,12 +11,13 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/report"
 )
 
-// durability are the variables of MariaDB that say what a commit costs, and what else
-// makes figures differ.
+// durability are the variables of MariaDB that affect the cost of a commit and the
+// other figures.
 var durability = []string{"version", "innodb_flush_log_at_trx_commit", "sync_binlog", "log_bin", "binlog_format", "innodb_doublewrite",
 	"innodb_flush_method", "innodb_buffer_pool_size", "innodb_log_file_size", "tx_isolation"}
 
-// settings are read back from what runs.
+// settings returns the settings of the machine, the servers and the services, as read
+// from the running system.
 func (b *bench) settings(ctx context.Context) []report.Setting {
 	all := []report.Setting{
 		{Name: "machine", Value: fmt.Sprintf("%d processors, %s, %s, %s, load %s", runtime.NumCPU(), field("/proc/cpuinfo", "model name"),
@@ -25,13 +26,13 @@ func (b *bench) settings(ctx context.Context) []report.Setting {
 		{Name: "program", Value: fmt.Sprintf("%s, commit %s", runtime.Version(), b.commit(ctx))},
 	}
 	for _, r := range b.revisions() {
-		all = append(all, report.Setting{Name: "against", Value: fmt.Sprintf("%s (%s), %s", r.Commit, r.Asked, r.About)})
+		all = append(all, report.Setting{Name: "against", Value: fmt.Sprintf("%s (%s), %s", r.Commit, r.Name, r.About)})
 	}
 	if b.system == nil {
 		return all
 	}
 	return append(all, report.Setting{Name: "MariaDB", Value: b.mariadb(ctx)}, report.Setting{Name: "RabbitMQ", Value: b.rabbitmq()},
-		report.Setting{Name: "services", Value: strings.Join(append(serviceEnv, b.options.Env...), " ") + ", else as delivered (requests are logged)"})
+		report.Setting{Name: "services", Value: strings.Join(append(serviceEnv, b.options.Env...), " ") + ", otherwise defaults (requests are logged)"})
 }
 
 func (b *bench) mariadb(ctx context.Context) string {
@@ -72,8 +73,8 @@ func (b *bench) rabbitmq() string {
 
 func (b *bench) commit(ctx context.Context) string {
 	git := func(arguments ...string) string {
-		// Without the locks that status may do without: it is killed when the run is
-		// interrupted, and would leave one in the checkout.
+		// Without optional locks, because an interrupted git would leave its lock in
+		// the checkout.
 		out, err := exec.CommandContext(ctx, "git", append([]string{"--no-optional-locks", "-C", b.root}, arguments...)...).Output()
 		if err != nil {
 			return "unknown"
@@ -87,8 +88,8 @@ func (b *bench) commit(ctx context.Context) string {
 	return commit
 }
 
-// fileSystem says which file system of a table of mounts (proc(5)) holds a folder. One in
-// memory has no syncs to wait for.
+// fileSystem describes the file system of a folder according to a table of mounts
+// (proc(5)). In-memory file systems are marked, because syncs cost nothing there.
 func fileSystem(dir, mounts string) string {
 	found, longest := "unknown", -1
 	for line := range strings.Lines(mounts) {
@@ -116,7 +117,7 @@ func text(file string) string {
 	return string(raw)
 }
 
-// field is the first value of a name in a file of "name: value" lines.
+// field returns the first value of a name in a file of "name: value" lines.
 func field(file, name string) string {
 	for line := range strings.Lines(text(file)) {
 		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {

@@ -15,23 +15,22 @@ import (
 	"ecommerce-stack.dev/hack/internal/local"
 )
 
-// mysqlFlags are the durability of production (charts/mysql/files/my.cnf), with the
-// binary log, and a buffer pool that holds what is ordered in a run.
+// mysqlFlags are the durability settings of production (charts/mysql/files/my.cnf), with
+// the binary log, and a buffer pool that holds the data of a run.
 var mysqlFlags = []string{
 	"--innodb-flush-log-at-trx-commit=1", "--innodb-doublewrite=ON", "--sync-binlog=1", "--log-bin=binlog", "--server-id=1",
 	"--binlog-format=ROW", "--transaction-isolation=READ-COMMITTED", "--default-time-zone=+00:00",
 	"--innodb-buffer-pool-size=1G", "--innodb-log-file-size=512M", "--performance-schema=OFF",
 }
 
-// store is a system that is measured.
+// store is a measured system.
 type store struct {
 	system *local.System
 	db     *sql.DB
 	shop   shop.Shop
 }
 
-// open starts a system with servers that are set as in production, and nothing between
-// them and the services.
+// open starts a system with production settings of the servers and without links to them.
 func (s *store) open(ctx context.Context, o local.Options) (err error) {
 	o.MySQLFlags, o.Direct = mysqlFlags, true
 	if s.system, err = local.Start(ctx, o); err != nil {
@@ -41,7 +40,7 @@ func (s *store) open(ctx context.Context, o local.Options) (err error) {
 	return err
 }
 
-// stock puts in the products that are ordered, and opens the shop.
+// stock adds the products and opens the shop.
 func (s *store) stock(ctx context.Context, taker *profile.Taker) error {
 	if err := fill.Products(ctx, s.db, fill.Shop, 1, mix.Products, nil); err != nil {
 		return err
@@ -55,7 +54,7 @@ func (s *store) stock(ctx context.Context, taker *profile.Taker) error {
 	return nil
 }
 
-// close ends the system, if it was started, and removes its data.
+// close stops the system, if it was started, and removes its data.
 func (s *store) close() error {
 	var errs []error
 	if s.db != nil {
@@ -67,18 +66,18 @@ func (s *store) close() error {
 	return errors.Join(errs...)
 }
 
-// within is an administrator's DSN with a schema.
-func within(dsn, schema string) (string, error) {
+// dsnWithSchema returns the administrator's DSN with a schema.
+func dsnWithSchema(dsn, schema string) (string, error) {
 	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
-		return "", fmt.Errorf("read the address of the database: %w", err)
+		return "", fmt.Errorf("parse the DSN of the database: %w", err)
 	}
 	config.DBName = schema
 	return config.FormatDSN(), nil
 }
 
 func connect(dsn, schema string) (*sql.DB, error) {
-	dsn, err := within(dsn, schema)
+	dsn, err := dsnWithSchema(dsn, schema)
 	if err != nil {
 		return nil, err
 	}

@@ -1,3 +1,3 @@
-// Package browser opens the gateway's page for developers in a real browser and uses
-// it as they do. Its tests start the whole system.
+// Package browser contains the tests of the gateway's API documentation page in a
+// browser. They start the whole system.
 package browser

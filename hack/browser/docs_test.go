@@ -14,7 +14,7 @@ import (
 	"ecommerce-stack.dev/hack/internal/local"
 )
 
-func start(t *testing.T) *local.System {
+func startSystem(t *testing.T) *local.System {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs servers and a browser; not part of a -short run")
@@ -31,8 +31,8 @@ func start(t *testing.T) *local.System {
 	return s
 }
 
-// operations of the document at the gateway.
-func operations(ctx context.Context, t *testing.T, gateway string) int {
+// countOperations returns the number of operations in the gateway's document.
+func countOperations(ctx context.Context, t *testing.T, gateway string) int {
 	t.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, gateway+"/openapi.json", nil)
 	if err != nil {
@@ -57,7 +57,7 @@ func operations(ctx context.Context, t *testing.T, gateway string) int {
 	return n
 }
 
-// operation is the selector of one on the page.
+// operation returns the CSS selector of an element in an operation of the page.
 func operation(tag, id, inside string) string {
 	return fmt.Sprintf("#operations-%s-%s %s", tag, strings.ReplaceAll(id, "-", "\\-"), inside)
 }
@@ -70,13 +70,13 @@ func click(selector string) chromedp.Action[chromedp.Void] {
 	return chromedp.Click(chromedp.CSS(selector))
 }
 
-// try opens an operation for a request.
-func (b *tab) try(tag, id string) {
+// openRequestForm opens the request form of an operation.
+func (b *tab) openRequestForm(tag, id string) {
 	b.t.Helper()
-	b.do("try "+id, click(operation(tag, id, ".opblock-summary-control")), click(operation(tag, id, ".try-out__btn")))
+	b.do("open the request form of "+id, click(operation(tag, id, ".opblock-summary-control")), click(operation(tag, id, ".try-out__btn")))
 }
 
-// replace types over all that is in a field.
+// replace replaces the text of a field.
 func (b *tab) replace(field, text string) {
 	b.t.Helper()
 	b.do("fill in", chromedp.Focus(chromedp.CSS(field)),
@@ -84,31 +84,31 @@ func (b *tab) replace(field, text string) {
 		chromedp.SendKeys(chromedp.CSS(field), text))
 }
 
-// execute sends the request and gives the status and the body that the page shows.
+// execute sends the request and returns the status and the body that the page shows.
 func (b *tab) execute(tag, id string) (status, body string) {
 	b.t.Helper()
-	answer := operation(tag, id, ".live-responses-table .response")
-	b.do("execute "+id, click(operation(tag, id, ".execute")), visible(answer))
-	return b.text(answer + " .response-col_status"), b.text(answer + " .response-col_description .highlight-code code")
+	response := operation(tag, id, ".live-responses-table .response")
+	b.do("execute "+id, click(operation(tag, id, ".execute")), visible(response))
+	return b.text(response + " .response-col_status"), b.text(response + " .response-col_description .highlight-code code")
 }
 
-func TestADeveloperCanWorkWithThePage(t *testing.T) {
-	s := start(t)
-	b := open(t)
+func TestDocumentationPageSendsRequests(t *testing.T) {
+	s := startSystem(t)
+	b := openTab(t)
 	gateway, err := url.Parse(s.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	b.do("open the page", chromedp.Navigate(s.URL+"/docs"), visible(operation("auth", "log-in", "")))
-	if got, want := b.count(".opblock"), operations(t.Context(), t, s.URL); got != want {
+	if got, want := b.count(".opblock"), countOperations(t.Context(), t, s.URL); got != want {
 		t.Errorf("the page shows %d operations, want %d", got, want)
 	}
 	if n := b.count(".errors-wrapper"); n != 0 {
-		t.Errorf("the page could not read the document: %s", b.text(".errors-wrapper"))
+		t.Errorf("the page shows an error: %s", b.text(".errors-wrapper"))
 	}
 
-	b.try("auth", "log-in")
+	b.openRequestForm("auth", "log-in")
 	credentials, err := json.Marshal(map[string]string{"email": s.ManagerEmail, "password": s.ManagerPassword})
 	if err != nil {
 		t.Fatal(err)
@@ -123,14 +123,14 @@ func TestADeveloperCanWorkWithThePage(t *testing.T) {
 	token := chromedp.CSS(".auth-container input[type=text]")
 	b.do("authorize", click(".auth-wrapper .authorize"), chromedp.SendKeys(token, session.AccessToken),
 		click(".auth-btn-wrapper .authorize"), click(".auth-btn-wrapper .btn-done"))
-	b.try("auth", "get-me")
+	b.openRequestForm("auth", "get-me")
 	if status, body := b.execute("auth", "get-me"); !strings.HasPrefix(status, "200") || !strings.Contains(body, s.ManagerEmail) {
 		t.Errorf("get me: the page shows %q %q", status, body)
 	}
-	if !b.asked("/auth/me") {
-		t.Error("the page asked for nothing: the recording is broken")
+	if !b.hasRequested("/auth/me") {
+		t.Error("no request was recorded")
 	}
-	for _, complaint := range b.complaints(gateway.Host) {
-		t.Errorf("the browser complains: %s", complaint)
+	for _, problem := range b.problems(gateway.Host) {
+		t.Errorf("message of the browser: %s", problem)
 	}
 }

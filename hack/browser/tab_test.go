@@ -18,56 +18,56 @@ import (
 	"github.com/chromedp/chromedp"
 )
 
-// patience bounds a browser's life, and stepPatience one thing that is done in it.
+// browserTimeout is the time limit of a browser, stepTimeout of one step in it.
 const (
-	patience     = 4 * time.Minute
-	stepPatience = 30 * time.Second
+	browserTimeout = 4 * time.Minute
+	stepTimeout    = 30 * time.Second
 )
 
-// tab of a browser of its own, which ends with the test. It keeps what the page asked
-// for and complained about.
+// tab is a tab of a separate browser, which ends with the test. It records the requests,
+// errors and warnings of the page.
 type tab struct {
 	t   *testing.T
 	ctx context.Context
 
-	mu        sync.Mutex
-	requests  []string
-	complains []string
+	mu       sync.Mutex
+	requests []string
+	messages []string
 }
 
-// open starts a headless Chromium with an empty profile.
-func open(t *testing.T) *tab {
+// openTab starts a headless Chromium with an empty profile.
+func openTab(t *testing.T) *tab {
 	t.Helper()
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		t.Fatal("there is no chromium: run `go run ./hack/deps integration` as root, or install Debian's package chromium")
+		t.Fatal("chromium is not installed: run `go run ./hack/deps integration` as root, or install Debian's package chromium")
 	}
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]),
 		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("no-pings", true),
-		// Whatever the browser itself would ask for has no address.
+		// Prevents the browser's requests to other hosts.
 		chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 		chromedp.WSURLReadTimeout(time.Minute),
 	)
 	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // which root cannot have
+		options = append(options, chromedp.NoSandbox) // Chromium has no sandbox for root
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), browserTimeout)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx, chromedp.WithErrorf(t.Logf))
 	t.Cleanup(cancel)
 	b := &tab{t: t, ctx: ctx}
-	if err := chromedp.Listen(ctx, b.hear); err != nil {
+	if err := chromedp.Listen(ctx, b.record); err != nil {
 		t.Fatalf("start chromium: %v", err)
 	}
 	return b
 }
 
-// hear keeps requests, what the console says, and what a script did not catch. A
-// broken Content-Security-Policy is an error of the log.
-func (b *tab) hear(ev any) {
+// record records requests, errors and warnings of the log and the console, and uncaught
+// exceptions. The log contains violations of the Content-Security-Policy.
+func (b *tab) record(ev any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch ev := ev.(type) {
@@ -75,24 +75,24 @@ func (b *tab) hear(ev any) {
 		b.requests = append(b.requests, ev.Request.URL)
 	case *log.EventEntryAdded:
 		if ev.Entry.Level == log.EntryLevelError || ev.Entry.Level == log.EntryLevelWarning {
-			b.complains = append(b.complains, fmt.Sprintf("%s: %s (%s)", ev.Entry.Source, ev.Entry.Text, ev.Entry.URL))
+			b.messages = append(b.messages, fmt.Sprintf("%s: %s (%s)", ev.Entry.Source, ev.Entry.Text, ev.Entry.URL))
 		}
 	case *runtime.EventConsoleAPICalled:
 		if ev.Type == runtime.ConsoleAPICalledTypeError || ev.Type == runtime.ConsoleAPICalledTypeWarning {
 			for _, arg := range ev.Args {
-				b.complains = append(b.complains, fmt.Sprintf("console: %s %s", arg.Value, arg.Description))
+				b.messages = append(b.messages, fmt.Sprintf("console: %s %s", arg.Value, arg.Description))
 			}
 		}
 	case *runtime.EventExceptionThrown:
-		b.complains = append(b.complains, "exception: "+ev.ExceptionDetails.Text)
+		b.messages = append(b.messages, "exception: "+ev.ExceptionDetails.Text)
 	}
 }
 
-// complaints so far, and requests to another host than the given one.
-func (b *tab) complaints(host string) []string {
+// problems returns the recorded errors and warnings, and requests to other hosts.
+func (b *tab) problems(host string) []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	all := slices.Clone(b.complains)
+	all := slices.Clone(b.messages)
 	for _, r := range b.requests {
 		u, err := url.Parse(r)
 		if err != nil || (u.Host != host && u.Scheme != "data" && u.Scheme != "blob") {
@@ -102,29 +102,29 @@ func (b *tab) complaints(host string) []string {
 	return all
 }
 
-// asked says whether the page asked for a path.
-func (b *tab) asked(path string) bool {
+// hasRequested reports whether the page has requested a path.
+func (b *tab) hasRequested(path string) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.ContainsFunc(b.requests, func(r string) bool { return strings.HasSuffix(r, path) })
 }
 
-// do takes steps, each within its time.
+// do runs steps, each with a time limit of stepTimeout.
 func (b *tab) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	for _, step := range steps {
-		ctx, cancel := context.WithTimeout(b.ctx, stepPatience)
+		ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
 		err := chromedp.Do(ctx, step)
 		cancel()
 		if err != nil {
-			b.t.Fatalf("%s: %v\nthe page: %s\ncomplaints: %q", what, err, b.text("body"), b.complaints(""))
+			b.t.Fatalf("%s: %v\nthe page: %s\nproblems: %q", what, err, b.text("body"), b.problems(""))
 		}
 	}
 }
 
-// text that a person reads in an element, or why there is none.
+// text returns the visible text of an element, or the error as text.
 func (b *tab) text(selector string) string {
-	ctx, cancel := context.WithTimeout(b.ctx, stepPatience)
+	ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf("(document.querySelector(%q)||{innerText:''}).innerText", selector)))
 	if err != nil {
@@ -133,10 +133,10 @@ func (b *tab) text(selector string) string {
 	return text
 }
 
-// count of the elements that match.
+// count returns the number of elements that match.
 func (b *tab) count(selector string) int {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, stepPatience)
+	ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
 	defer cancel()
 	n, err := chromedp.Run(ctx, chromedp.Evaluate[int](fmt.Sprintf("document.querySelectorAll(%q).length", selector)))
 	if err != nil {

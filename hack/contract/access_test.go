@@ -6,14 +6,14 @@ import (
 	"ecommerce-stack.dev/hack/internal/contract"
 )
 
-// TestTheDocumentGivesAccessAsTheContractDoes is where a new operation has to be
-// decided about: it is for managers unless the contract says otherwise.
-func TestTheDocumentGivesAccessAsTheContractDoes(t *testing.T) {
+// TestDocumentHasAccessOfContract fails for a new operation until its access is
+// decided: operations are for managers unless the contract lists them.
+func TestDocumentHasAccessOfContract(t *testing.T) {
 	contract.Access(t, target(t))
 }
 
-// TestEveryOperationKnowsItsCallers tries each operation with each kind of caller, at
-// the gateway and past it.
-func TestEveryOperationKnowsItsCallers(t *testing.T) {
+// TestEveryOperationChecksCallers calls each operation as each kind of caller, through
+// the gateway and directly.
+func TestEveryOperationChecksCallers(t *testing.T) {
 	contract.Matrix(t, target(t))
 }

@@ -1,4 +1,4 @@
-// Package contract holds the tests that prove the REST contract against the whole
-// system, run as processes: every row and rule, who may do what, and how soon a
-// change is seen everywhere.
+// Package contract contains the tests of the REST contract against the whole system,
+// which runs as local processes: all cases and rules, access control, and the delay
+// until an update is visible at every gateway.
 package contract

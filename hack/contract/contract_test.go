@@ -6,14 +6,14 @@ import (
 	"ecommerce-stack.dev/hack/internal/contract"
 )
 
-// TestContract proves every row and rule, and that the document says nothing that no
-// case saw.
+// TestContract runs all cases and rules, and checks that a case returned every
+// documented response.
 func TestContract(t *testing.T) {
 	coverage := contract.Run(t, target(t))
-	t.Run("every documented answer", func(t *testing.T) {
+	t.Run("every documented response", func(t *testing.T) {
 		for _, missing := range coverage.Missing() {
-			t.Errorf("no case got %s", missing)
+			t.Errorf("no case returned %s", missing)
 		}
-		t.Logf("%d operations, %d documented answers, %d cases", coverage.Operations(), coverage.Documented(), coverage.Cases())
+		t.Logf("%d operations, %d documented responses, %d cases", coverage.Operations(), coverage.Documented(), coverage.Cases())
 	})
 }

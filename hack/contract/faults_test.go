@@ -11,18 +11,18 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// faults of a local system.
+// faults implements contract.Faults for a local system.
 type faults struct{ *local.System }
 
-func (f faults) CutDatabase()        { f.MySQLLink.Cut() }
-func (f faults) MendDatabase() error { return f.MySQLLink.Mend() }
-func (f faults) CutBroker()          { f.BrokerLink.Cut() }
-func (f faults) MendBroker() error   { return f.BrokerLink.Mend() }
+func (f faults) DisconnectDatabase()      { f.MySQLLink.Disconnect() }
+func (f faults) ReconnectDatabase() error { return f.MySQLLink.Reconnect() }
+func (f faults) DisconnectBroker()        { f.BrokerLink.Disconnect() }
+func (f faults) ReconnectBroker() error   { return f.BrokerLink.Reconnect() }
 
 func (f faults) StartService(name string) error { return f.Restart(context.Background(), name) }
 
-// Poison publishes through the broker's management API, as an operator could.
-func (f faults) Poison(ctx context.Context, message string) error {
+// PublishInvalid publishes through the broker's management API.
+func (f faults) PublishInvalid(ctx context.Context, message string) error {
 	client, err := f.RabbitMQ.Info.Management()
 	if err != nil {
 		return err

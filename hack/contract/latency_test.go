@@ -15,10 +15,10 @@ import (
 
 const rounds = 100
 
-// TestAPriceIsSeenAtEveryGatewaySoon changes a price that two gateways have in their
-// caches and measures until both show it.
-func TestAPriceIsSeenAtEveryGatewaySoon(t *testing.T) {
-	s := run(t)
+// TestPriceUpdateReachesEveryGateway updates a price that two gateways have cached, and
+// measures the delay until both return the new price.
+func TestPriceUpdateReachesEveryGateway(t *testing.T) {
+	s := startSystem(t)
 	second, err := s.Replica(t.Context(), "gateway")
 	if err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestAPriceIsSeenAtEveryGatewaySoon(t *testing.T) {
 	var took []time.Duration
 	for round := range rounds {
 		for _, url := range gateways {
-			watch(t, url, "an answer from the cache", func(a seen) bool { return strings.Contains(a.cache, "hit") })
+			waitForResponse(t, url, "cached response", func(a cachedResponse) bool { return strings.Contains(a.cache, "hit") })
 		}
 		price := fmt.Sprintf("%d.50", round+1)
 		began := time.Now()
@@ -50,25 +50,25 @@ func TestAPriceIsSeenAtEveryGatewaySoon(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, url := range gateways {
-			watch(t, url, "the price "+price, func(a seen) bool { return strings.Contains(a.body, `"`+price+`"`) })
+			waitForResponse(t, url, "response with the price "+price, func(a cachedResponse) bool { return strings.Contains(a.body, `"`+price+`"`) })
 		}
 		took = append(took, time.Since(began))
 	}
 	slices.Sort(took)
-	median, most := took[len(took)/2], took[len(took)-1]
-	t.Logf("from a new price to its sight at two gateways: median %s, maximum %s of %d rounds", median, most, rounds)
+	median, longest := took[len(took)/2], took[len(took)-1]
+	t.Logf("delay until two gateways return a new price: median %s, maximum %s of %d rounds", median, longest, rounds)
 }
 
-// seen is what a gateway answers.
-type seen struct{ body, cache string }
+// cachedResponse is the body and the Cache-Status of a response.
+type cachedResponse struct{ body, cache string }
 
-// watch reads until the answer is as wanted, each time from another address so that
-// no limit holds it up.
-func watch(t *testing.T, url, what string, is func(seen) bool) {
+// waitForResponse sends requests until is returns true for a response. Each request has
+// another client address, so that it is not rate limited.
+func waitForResponse(t *testing.T, url, what string, is func(cachedResponse) bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	var last seen
+	var last cachedResponse
 	for n := 0; ; n++ {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
@@ -80,11 +80,11 @@ func watch(t *testing.T, url, what string, is func(seen) bool) {
 			t.Fatalf("%s: no %s: %v; last %+v", url, what, err, last)
 		}
 		body, err := io.ReadAll(res.Body)
-		_ = res.Body.Close() // read to its end
+		_ = res.Body.Close() // it was read to its end
 		if err != nil {
 			t.Fatal(err)
 		}
-		if last = (seen{string(body), res.Header.Get("Cache-Status")}); is(last) {
+		if last = (cachedResponse{string(body), res.Header.Get("Cache-Status")}); is(last) {
 			return
 		}
 	}

@@ -11,10 +11,10 @@ import (
 	"ecommerce-stack.dev/hack/internal/store"
 )
 
-// TestRequestIDAndTraceAreInEveryLog follows one request through the gateway and the
-// service behind it.
-func TestRequestIDAndTraceAreInEveryLog(t *testing.T) {
-	s := run(t)
+// TestLogsContainRequestIDAndTrace checks the logs of the gateway and of a service for
+// one request.
+func TestLogsContainRequestIDAndTrace(t *testing.T) {
+	s := startSystem(t)
 	at := &store.Store{URL: s.URL}
 	manager, err := at.Login(t.Context(), s.ManagerEmail, s.ManagerPassword)
 	if err != nil {
@@ -33,7 +33,7 @@ func TestRequestIDAndTraceAreInEveryLog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tells(log, id, trace) {
+			if hasLine(log, id, trace) {
 				break
 			}
 			if time.Now().After(deadline) {
@@ -43,8 +43,8 @@ func TestRequestIDAndTraceAreInEveryLog(t *testing.T) {
 	}
 }
 
-// tells says whether one line has both.
-func tells(log []byte, id, trace string) bool {
+// hasLine reports whether one line contains both.
+func hasLine(log []byte, id, trace string) bool {
 	for line := range bytes.Lines(log) {
 		if bytes.Contains(line, []byte(id)) && bytes.Contains(line, []byte(trace)) {
 			return true

@@ -12,14 +12,13 @@ import (
 	"ecommerce-stack.dev/hack/internal/local"
 )
 
-// Settings of the system: the limits are those that everybody gets, and what is slow
-// on purpose is fast.
+// Settings of the system. Limits have their defaults; bcrypt and holds are faster.
 const (
 	holdTTL = 10 * time.Second
 	origin  = "https://shop.example.com"
 )
 
-// system is started for the first test that needs it.
+// system starts the system for the first test that needs it.
 var system = sync.OnceValues(func() (*local.System, error) {
 	return local.Start(context.Background(), local.Options{Root: "../..", Env: []string{
 		"BCRYPT_COST=4", "HOLD_TTL=" + holdTTL.String(), "CORS_ORIGINS=" + origin, "TRUSTED_PROXIES=127.0.0.0/8",
@@ -41,8 +40,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// run gives the system.
-func run(t *testing.T) *local.System {
+// startSystem returns the system.
+func startSystem(t *testing.T) *local.System {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs servers; not part of a -short run")
@@ -55,10 +54,10 @@ func run(t *testing.T) *local.System {
 	return s
 }
 
-// target is the system with everything that a test can ask of one.
+// target returns the system with all optional parts.
 func target(t *testing.T) contract.Target {
 	t.Helper()
-	s := run(t)
+	s := startSystem(t)
 	keys, err := contract.ReadKeys(s.KeysFile, local.Issuer, local.Audience)
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +65,6 @@ func target(t *testing.T) contract.Target {
 	return contract.Target{
 		URL: s.URL, ManagerEmail: s.ManagerEmail, ManagerPassword: s.ManagerPassword,
 		Services: map[string]string{"auth": s.ServiceURL("auth"), "sales": s.ServiceURL("sales"), "stock": s.ServiceURL("stock")},
-		Keys:     keys, Faults: faults{s}, Forwarded: true, HoldTTL: holdTTL, Origin: origin,
+		Keys:     keys, Faults: faults{s}, TrustsForwardedFor: true, HoldTTL: holdTTL, Origin: origin,
 	}
 }

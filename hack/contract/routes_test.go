@@ -11,31 +11,31 @@ import (
 	"ecommerce-stack.dev/hack/internal/contract"
 )
 
-// TestRoutesAndDocumentsAreOneSet compares what the gateway passes on and for whom,
-// what its document says, and what the services say of themselves.
-func TestRoutesAndDocumentsAreOneSet(t *testing.T) {
+// TestRoutesMatchDocuments compares the gateway's routes, its document and the services'
+// documents.
+func TestRoutesMatchDocuments(t *testing.T) {
 	at := target(t)
 	merged := document(t, at.URL)
 	documented := map[string]any{}
 	for name, op := range merged.Operations {
-		documented[name] = access(op)
+		documented[name] = accessOf(op)
 	}
-	if diff := cmp.Diff(routed(t), documented); diff != "" {
-		t.Errorf("operations of the gateway's document, and for whom (-routes +document):\n%s", diff)
+	if diff := cmp.Diff(routeTable(t), documented); diff != "" {
+		t.Errorf("operations and access (-routes +document):\n%s", diff)
 	}
 	var own []string
 	for name, url := range at.Services {
 		d := document(t, url)
 		for _, op := range d.Names() {
 			if got := d.Operations[op].Service(); got != name {
-				t.Errorf("%s is documented by %s, and belongs to %s", op, name, got)
+				t.Errorf("%s is documented by %s, but belongs to %s", op, name, got)
 			}
 		}
 		own = append(own, d.Names()...)
 	}
 	slices.Sort(own)
 	if diff := cmp.Diff(own, merged.Names()); diff != "" {
-		t.Errorf("operations of the gateway's document (-services +document):\n%s", diff)
+		t.Errorf("operations (-services +gateway):\n%s", diff)
 	}
 }
 
@@ -48,8 +48,8 @@ func document(t *testing.T, url string) *contract.Document {
 	return d
 }
 
-// access as the table of the gateway has it.
-func access(op *contract.Operation) any {
+// accessOf returns the access of an operation in the form of the gateway's route table.
+func accessOf(op *contract.Operation) any {
 	switch {
 	case op.Public():
 		return "public"
@@ -63,8 +63,8 @@ func access(op *contract.Operation) any {
 	return roles
 }
 
-// routed are the operations of the gateway's table, and for whom they are.
-func routed(t *testing.T) map[string]any {
+// routeTable returns the access of the operations in the gateway's route table.
+func routeTable(t *testing.T) map[string]any {
 	t.Helper()
 	body, err := os.ReadFile("../../services/gateway/internal/route/routes.yaml")
 	if err != nil {

@@ -19,11 +19,11 @@ func chartFolder(t *testing.T, name string) string {
 	return folder
 }
 
-// TestAServiceChartInstallsAlone installs each service with plain Helm, against
-// servers and Secrets that are there already: those of the stack.
-func TestAServiceChartInstallsAlone(t *testing.T) {
-	open(t)
-	version := must(t, "-n", namespace, "get", "estack", stack, "-o", "jsonpath={.status.version}")
+// TestServiceChartsInstallWithHelm installs each service with Helm, with the servers and
+// Secrets of the stack.
+func TestServiceChartsInstallWithHelm(t *testing.T) {
+	newShop(t)
+	version := mustKubectl(t, "-n", namespace, "get", "estack", stack, "-o", "jsonpath={.status.version}")
 	const release = "alone"
 	for _, c := range []struct {
 		name, port, path string
@@ -51,26 +51,26 @@ func TestAServiceChartInstallsAlone(t *testing.T) {
 			})
 			out, err := exec.CommandContext(t.Context(), "helm", arguments...).CombinedOutput()
 			if err != nil {
-				t.Fatalf("install: %v\n%s\n%s", err, out, must(t, "-n", namespace, "get", "pods,events"))
+				t.Fatalf("install: %v\n%s\n%s", err, out, mustKubectl(t, "-n", namespace, "get", "pods,events"))
 			}
 			if !strings.Contains(string(out), "NOTES") {
 				t.Errorf("helm install prints no notes:\n%s", out)
 			}
-			must(t, "get", "--raw", "/api/v1/namespaces/"+namespace+"/services/"+release+"-"+c.name+"-"+c.name+":"+c.port+"/proxy/"+c.path)
+			mustKubectl(t, "get", "--raw", "/api/v1/namespaces/"+namespace+"/services/"+release+"-"+c.name+"-"+c.name+":"+c.port+"/proxy/"+c.path)
 		})
 	}
 }
 
-// TestRoutesOfAReleaseAreChangedWithoutARestart overrides the gateway's routes file by
-// the chart, and changes it while the pod runs.
-func TestRoutesOfAReleaseAreChangedWithoutARestart(t *testing.T) {
-	open(t)
-	version := must(t, "-n", namespace, "get", "estack", stack, "-o", "jsonpath={.status.version}")
+// TestRoutesChangeWithoutRestart sets the gateway's routes in the chart and changes them
+// while the pod runs.
+func TestRoutesChangeWithoutRestart(t *testing.T) {
+	newShop(t)
+	version := mustKubectl(t, "-n", namespace, "get", "estack", stack, "-o", "jsonpath={.status.version}")
 	const release = "routed"
 	helm := func(arguments ...string) {
 		t.Helper()
 		if out, err := exec.Command("helm", append([]string{"--namespace", namespace}, arguments...)...).CombinedOutput(); err != nil {
-			t.Fatalf("helm %v: %v\n%s\n%s", arguments, err, out, must(t, "-n", namespace, "get", "pods,events"))
+			t.Fatalf("helm %v: %v\n%s\n%s", arguments, err, out, mustKubectl(t, "-n", namespace, "get", "pods,events"))
 		}
 	}
 	folder := chartFolder(t, "gateway")
@@ -84,22 +84,22 @@ func TestRoutesOfAReleaseAreChangedWithoutARestart(t *testing.T) {
 			"--set", "image.tag="+version, "--set", "jwt.secretName=demo-jwt", "--set", "rabbitmq.secretName=demo-gateway-rabbitmq")
 	}
 	pod := func() string {
-		return must(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/instance="+release, "-o",
+		return mustKubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/instance="+release, "-o",
 			"jsonpath={range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount}{end}")
 	}
-	// What has no route is 404, what has one and wants a token is 401.
+	// The response is 404 without a route, and 401 with a route that requires a token.
 	me := func() string {
 		out, _ := kubectl(t, "", "get", "--raw", "/api/v1/namespaces/"+namespace+"/services/"+release+"-gateway:5001/proxy/auth/me")
 		return out
 	}
 	t.Cleanup(func() { helm("uninstall", release, "--wait") })
-	const catalogue = "  - {path: /products, methods: [GET], upstream: stock, access: public}\n"
-	with(catalogue)
+	const productsRoute = "  - {path: /products, methods: [GET], upstream: stock, access: public}\n"
+	with(productsRoute)
 	if got := me(); !strings.Contains(got, "NotFound") && !strings.Contains(got, "could not find") {
-		t.Fatalf("a path without a route: %s, want that there is nothing", got)
+		t.Fatalf("a path without a route: %s, want 404", got)
 	}
 	before := pod()
-	with(catalogue + "  - {path: /auth/me, methods: [GET], upstream: auth, access: any}\n")
+	with(productsRoute + "  - {path: /auth/me, methods: [GET], upstream: auth, access: any}\n")
 	eventually(t, 4*time.Minute, func() (bool, any) {
 		got := me()
 		return strings.Contains(got, "nauthorized") || strings.Contains(got, "logged in"), got
@@ -109,14 +109,14 @@ func TestRoutesOfAReleaseAreChangedWithoutARestart(t *testing.T) {
 	}
 }
 
-func TestEveryServiceHasMetricsOnAPortOfItsOwn(t *testing.T) {
-	open(t)
+func TestServicesExposeMetrics(t *testing.T) {
+	newShop(t)
 	for _, name := range []string{"gateway", "auth", "sales", "stock"} {
-		pod := must(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/instance="+stack+",app.kubernetes.io/name="+name,
+		pod := mustKubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/instance="+stack+",app.kubernetes.io/name="+name,
 			"--field-selector=status.phase=Running", "-o", "jsonpath={.items[0].metadata.name}")
-		metrics := must(t, "get", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+":9090/proxy/metrics")
+		metrics := mustKubectl(t, "get", "--raw", "/api/v1/namespaces/"+namespace+"/pods/"+pod+":9090/proxy/metrics")
 		if !strings.Contains(metrics, "go_goroutines") || !strings.Contains(metrics, `service="`+name+`"`) {
-			t.Errorf("metrics of %s do not name it:\n%.500s", name, metrics)
+			t.Errorf("metrics of %s lack the service label:\n%.500s", name, metrics)
 		}
 	}
 }

@@ -15,14 +15,14 @@ import (
 	"ecommerce-stack.dev/hack/internal/store"
 )
 
-// Where `make up` puts the sample.
+// Where `make up` installs the sample stack.
 const (
 	gatewayURL = "http://localhost:5001"
 	namespace  = "shop"
 	stack      = "demo"
 )
 
-// kubectl runs it against the cluster of KUBECONFIG.
+// kubectl runs kubectl with the cluster of KUBECONFIG.
 func kubectl(t *testing.T, stdin string, arguments ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "kubectl", arguments...)
@@ -33,7 +33,7 @@ func kubectl(t *testing.T, stdin string, arguments ...string) (string, error) {
 	return string(out), err
 }
 
-func must(t *testing.T, arguments ...string) string {
+func mustKubectl(t *testing.T, arguments ...string) string {
 	t.Helper()
 	out, err := kubectl(t, "", arguments...)
 	if err != nil {
@@ -42,15 +42,15 @@ func must(t *testing.T, arguments ...string) string {
 	return out
 }
 
-// shop is the store as a manager and a client of its own see it.
+// shop is a client of the system with a manager and a new client.
 type shop struct {
 	*store.Store
 	manager, client store.User
 }
 
-func open(t *testing.T) shop {
+func newShop(t *testing.T) shop {
 	t.Helper()
-	email, password := managerOf(t)
+	email, password := managerCredentials(t)
 	s := shop{Store: &store.Store{URL: gatewayURL}}
 	var err error
 	if s.manager, err = s.Login(t.Context(), email, password); err != nil {
@@ -63,14 +63,14 @@ func open(t *testing.T) shop {
 	return s
 }
 
-// managerOf the stack, as its Secret has it.
-func managerOf(t *testing.T) (email, password string) {
+// managerCredentials returns the credentials in the stack's Secret of the manager.
+func managerCredentials(t *testing.T) (email, password string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a cluster; not part of a -short run")
 	}
 	var secret struct{ Data map[string]string }
-	if err := json.Unmarshal([]byte(must(t, "-n", namespace, "get", "secret", stack+"-manager", "-o", "json")), &secret); err != nil {
+	if err := json.Unmarshal([]byte(mustKubectl(t, "-n", namespace, "get", "secret", stack+"-manager", "-o", "json")), &secret); err != nil {
 		t.Fatal(err)
 	}
 	read := func(key string) string {
@@ -92,7 +92,8 @@ func (s shop) product(t *testing.T, quantity int64) int64 {
 	return p.ID
 }
 
-// place repeats an order, with its key, until it is acknowledged.
+// place creates a sale and repeats the request with the same idempotency key until it is
+// acknowledged. It returns the ID.
 func (s shop) place(t *testing.T, product, quantity int64) int64 {
 	t.Helper()
 	key := rand.Text()
@@ -107,7 +108,7 @@ func (s shop) place(t *testing.T, product, quantity int64) int64 {
 	}
 }
 
-func (s shop) decided(t *testing.T, id int64, want string) {
+func (s shop) awaitStatus(t *testing.T, id int64, want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
@@ -116,19 +117,19 @@ func (s shop) decided(t *testing.T, id int64, want string) {
 	}
 }
 
-// left waits until the stock of a product is as wanted, and audits the ledger.
-func (s shop) left(t *testing.T, product int64, want store.Stock) {
+// awaitStock waits until the stock of a product equals want, and audits the ledger.
+func (s shop) awaitStock(t *testing.T, product int64, want store.Stock) {
 	t.Helper()
 	want.ProductID = product
 	eventually(t, 2*time.Minute, func() (bool, any) {
 		now, err := s.Stock(t.Context(), s.manager, product)
 		return err == nil && now == want, now
 	})
-	// A pod that was killed may have answered until here, and be gone before the next is ready.
+	// A killed pod may still have handled the requests above and end before the next one is ready.
 	var violations []string
 	eventually(t, 2*time.Minute, func() (bool, any) {
 		var err error
-		if violations, err = s.Audit(t.Context(), s.manager); err != nil && !away(err) {
+		if violations, err = s.Audit(t.Context(), s.manager); err != nil && !isUnavailable(err) {
 			t.Fatalf("audit: %v", err)
 		}
 		return err == nil, err
@@ -138,13 +139,13 @@ func (s shop) left(t *testing.T, product int64, want store.Stock) {
 	}
 }
 
-// away says that a call was answered with 503, and with when to try again.
-func away(err error) bool {
+// isUnavailable reports whether the response was 503 with Retry-After.
+func isUnavailable(err error) bool {
 	p, ok := errors.AsType[*store.Problem](err)
 	return ok && p.Status == http.StatusServiceUnavailable && p.RetryAfter != ""
 }
 
-// eventually waits for a condition; last is shown when it never holds.
+// eventually waits until holds returns true. The error contains last.
 func eventually(t *testing.T, limit time.Duration, holds func() (ok bool, last any)) {
 	t.Helper()
 	deadline := time.Now().Add(limit)
@@ -154,7 +155,7 @@ func eventually(t *testing.T, limit time.Duration, holds func() (ok bool, last a
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %s; last: %v", limit, last)
+			t.Fatalf("timeout after %s; last: %v", limit, last)
 		}
 		select {
 		case <-t.Context().Done():
@@ -164,8 +165,8 @@ func eventually(t *testing.T, limit time.Duration, holds func() (ok bool, last a
 	}
 }
 
-// stackReady waits until the stack says so.
-func stackReady(t *testing.T) {
+// waitUntilReady waits until the condition Ready of the stack is true.
+func waitUntilReady(t *testing.T) {
 	t.Helper()
-	must(t, "-n", namespace, "wait", "--for=condition=Ready", "estack/"+stack, "--timeout=4m")
+	mustKubectl(t, "-n", namespace, "wait", "--for=condition=Ready", "estack/"+stack, "--timeout=4m")
 }

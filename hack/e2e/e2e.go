@@ -1,4 +1,3 @@
-// Package e2e holds the end-to-end tests: they drive a stack on a real cluster
-// through its gateway, as a client would, and break it as the world does. `make e2e`
-// brings the cluster up and runs them.
+// Package e2e contains the end-to-end tests, which use a stack in a cluster through its
+// gateway and inject faults. `make e2e` starts the cluster and runs them.
 package e2e

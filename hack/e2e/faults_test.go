@@ -9,30 +9,30 @@ import (
 	"ecommerce-stack.dev/hack/internal/store"
 )
 
-func TestKilledPodsLoseNoOrder(t *testing.T) {
-	s := open(t)
+func TestKilledPodsLoseNoOrders(t *testing.T) {
+	s := newShop(t)
 	id := s.product(t, 30)
 	var placed []int64
 	for i := range 30 {
 		if i%10 == 5 {
-			must(t, "-n", namespace, "delete", "pod", "-l", "app.kubernetes.io/name in (stock, sales)", "--grace-period=0", "--force", "--wait=false")
+			mustKubectl(t, "-n", namespace, "delete", "pod", "-l", "app.kubernetes.io/name in (stock, sales)", "--grace-period=0", "--force", "--wait=false")
 		}
 		placed = append(placed, s.place(t, id, 1))
 	}
 	for _, sale := range placed {
-		s.decided(t, sale, "Confirmed")
+		s.awaitStatus(t, sale, "Confirmed")
 	}
-	s.left(t, id, store.Stock{Removed: 30})
-	stackReady(t)
+	s.awaitStock(t, id, store.Stock{Removed: 30})
+	waitUntilReady(t)
 }
 
 func TestOrdersAreAcceptedWithoutABroker(t *testing.T) {
-	s := open(t)
+	s := newShop(t)
 	id := s.product(t, 10)
 	// Pause the stack, so that the operator does not start the broker again.
-	must(t, "-n", namespace, "patch", "estack", stack, "--type=merge", "-p", `{"spec":{"paused":true}}`)
+	mustKubectl(t, "-n", namespace, "patch", "estack", stack, "--type=merge", "-p", `{"spec":{"paused":true}}`)
 	unpause := func() {
-		must(t, "-n", namespace, "patch", "estack", stack, "--type=merge", "-p", `{"spec":{"paused":false}}`)
+		mustKubectl(t, "-n", namespace, "patch", "estack", stack, "--type=merge", "-p", `{"spec":{"paused":false}}`)
 	}
 	resume := true
 	defer func() {
@@ -40,8 +40,8 @@ func TestOrdersAreAcceptedWithoutABroker(t *testing.T) {
 			unpause()
 		}
 	}()
-	must(t, "-n", namespace, "scale", "statefulset/demo-rabbitmq", "--replicas=0")
-	must(t, "-n", namespace, "wait", "--for=delete", "pod/demo-rabbitmq-0", "--timeout=2m")
+	mustKubectl(t, "-n", namespace, "scale", "statefulset/demo-rabbitmq", "--replicas=0")
+	mustKubectl(t, "-n", namespace, "wait", "--for=delete", "pod/demo-rabbitmq-0", "--timeout=2m")
 	var placed []int64
 	for range 5 {
 		sale, err := s.Place(t.Context(), s.client, false, "", store.Item{ProductID: id, Quantity: 1})
@@ -53,46 +53,46 @@ func TestOrdersAreAcceptedWithoutABroker(t *testing.T) {
 	unpause()
 	resume = false
 	for _, sale := range placed {
-		s.decided(t, sale, "Confirmed")
+		s.awaitStatus(t, sale, "Confirmed")
 	}
-	s.left(t, id, store.Stock{Available: 5, Removed: 5})
-	stackReady(t)
+	s.awaitStock(t, id, store.Stock{Available: 5, Removed: 5})
+	waitUntilReady(t)
 }
 
-func TestADatabaseThatRestartsAnswers503Meanwhile(t *testing.T) {
-	s := open(t)
+func TestDatabaseRestartReturns503(t *testing.T) {
+	s := newShop(t)
 	id := s.product(t, 10)
-	must(t, "-n", namespace, "delete", "pod/demo-mysql-0", "--wait=false")
+	mustKubectl(t, "-n", namespace, "delete", "pod/demo-mysql-0", "--wait=false")
 	saw503 := false
 	eventually(t, 3*time.Minute, func() (bool, any) {
 		err := s.Do(t.Context(), s.client, http.MethodGet, "/sales", nil, nil)
 		switch {
-		case away(err):
+		case isUnavailable(err):
 			saw503 = true
 		case err != nil:
-			t.Fatalf("while the database restarts: %v, want 503 with Retry-After", err)
+			t.Fatalf("during the restart of the database: %v, want 503 with Retry-After", err)
 		}
 		return err == nil && saw503, err
 	})
-	s.decided(t, s.place(t, id, 1), "Confirmed")
-	s.left(t, id, store.Stock{Available: 9, Removed: 1})
-	stackReady(t)
+	s.awaitStatus(t, s.place(t, id, 1), "Confirmed")
+	s.awaitStock(t, id, store.Stock{Available: 9, Removed: 1})
+	waitUntilReady(t)
 }
 
 func TestDriftIsCorrected(t *testing.T) {
-	open(t)
+	newShop(t)
 	const queue = "sales.stock-events.dead"
 	rabbitmqctl := func(arguments ...string) string {
-		return must(t, append([]string{"-n", namespace, "exec", "demo-rabbitmq-0", "-c", "rabbitmq", "--", "rabbitmqctl", "--quiet"}, arguments...)...)
+		return mustKubectl(t, append([]string{"-n", namespace, "exec", "demo-rabbitmq-0", "-c", "rabbitmq", "--", "rabbitmqctl", "--quiet"}, arguments...)...)
 	}
 	rabbitmqctl("delete_queue", "--vhost", "shop.demo", queue)
-	must(t, "-n", namespace, "delete", "service", "demo-stock")
+	mustKubectl(t, "-n", namespace, "delete", "service", "demo-stock")
 	eventually(t, 3*time.Minute, func() (bool, any) {
 		queues := rabbitmqctl("list_queues", "--vhost", "shop.demo", "name")
 		_, err := kubectl(t, "", "-n", namespace, "get", "service", "demo-stock")
 		return err == nil && strings.Contains(queues, queue), queues
 	})
-	stackReady(t)
-	s := open(t)
-	s.decided(t, s.place(t, s.product(t, 1), 1), "Confirmed")
+	waitUntilReady(t)
+	s := newShop(t)
+	s.awaitStatus(t, s.place(t, s.product(t, 1), 1), "Confirmed")
 }

@@ -9,10 +9,10 @@ import (
 	"testing"
 )
 
-// TestUpCanBeKilledAndRunAgain ends everything that `make up` started, at several of
-// its steps, as a closed laptop would, and runs it again.
-func TestUpCanBeKilledAndRunAgain(t *testing.T) {
-	s := open(t)
+// TestUpCanBeInterrupted kills all processes of `make up` at several of its steps and runs
+// it again.
+func TestUpCanBeInterrupted(t *testing.T) {
+	s := newShop(t)
 	before := s.place(t, s.product(t, 1), 1)
 	for _, step := range []string{"Build sales", "find cluster", "wait until stack"} {
 		killAt(t, step)
@@ -20,9 +20,9 @@ func TestUpCanBeKilledAndRunAgain(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), "make", "up")
 	cmd.Dir = "../.."
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("make up, after it was killed: %v\n%s", err, out)
+		t.Fatalf("make up after an interruption: %v\n%s", err, out)
 	}
-	s.decided(t, before, "Confirmed")
+	s.awaitStatus(t, before, "Confirmed")
 }
 
 // killAt starts `make up` and kills its whole process group once it prints step.
@@ -39,7 +39,7 @@ func killAt(t *testing.T, step string) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	_ = in.Close() // The children hold their own copies.
+	_ = in.Close() // The children have inherited it.
 	var printed []string
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		printed = append(printed, lines.Text())

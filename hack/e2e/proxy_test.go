@@ -18,18 +18,18 @@ import (
 func patchGateway(t *testing.T, patch string) {
 	t.Helper()
 	generation := func() string {
-		return must(t, "-n", namespace, "get", "deploy", stack+"-gateway", "-o", "jsonpath={.metadata.generation}")
+		return mustKubectl(t, "-n", namespace, "get", "deploy", stack+"-gateway", "-o", "jsonpath={.metadata.generation}")
 	}
 	before := generation()
-	must(t, "-n", namespace, "patch", "estack", stack, "--type=merge", "-p", `{"spec":{"gateway":`+patch+`}}`)
+	mustKubectl(t, "-n", namespace, "patch", "estack", stack, "--type=merge", "-p", `{"spec":{"gateway":`+patch+`}}`)
 	eventually(t, time.Minute, func() (bool, any) { now := generation(); return now != before, now })
-	must(t, "-n", namespace, "rollout", "status", "deploy/"+stack+"-gateway", "--timeout=3m")
+	mustKubectl(t, "-n", namespace, "rollout", "status", "deploy/"+stack+"-gateway", "--timeout=3m")
 }
 
-// TestClientsBehindAProxyHaveLimitsOfTheirOwn puts a reverse proxy in front of the gateway,
-// which appends the address of each client to X-Forwarded-For, as an Ingress does.
-func TestClientsBehindAProxyHaveLimitsOfTheirOwn(t *testing.T) {
-	open(t)
+// TestRateLimitOfClientsBehindProxy sends requests through a reverse proxy that appends
+// the address of each client to X-Forwarded-For, as an Ingress does.
+func TestRateLimitOfClientsBehindProxy(t *testing.T) {
+	newShop(t)
 	// The private ranges contain the address from which this machine reaches the gateway.
 	patchGateway(t, `{"trustedProxies":["10.0.0.0/8","172.16.0.0/12","192.168.0.0/16"],"rateLimit":{"requestsPerSecond":1,"burst":5}}`)
 	defer patchGateway(t, `{"trustedProxies":null,"rateLimit":null}`)
@@ -62,21 +62,21 @@ func TestClientsBehindAProxyHaveLimitsOfTheirOwn(t *testing.T) {
 		_, _ = io.Copy(io.Discard, res.Body) // only the status matters
 		return res.StatusCode
 	}
-	const greedy, modest = "127.0.0.2", "127.0.0.3"
-	eventually(t, time.Minute, func() (bool, any) { status := get(greedy, ""); return status == http.StatusTooManyRequests, status })
-	if status := get(modest, ""); status != http.StatusOK {
+	const frequent, occasional = "127.0.0.2", "127.0.0.3"
+	eventually(t, time.Minute, func() (bool, any) { status := get(frequent, ""); return status == http.StatusTooManyRequests, status })
+	if status := get(occasional, ""); status != http.StatusOK {
 		t.Errorf("another client behind the proxy gets %d, want 200", status)
 	}
 	began, passed := time.Now(), 0
 	for i := range 30 {
-		if get(greedy, fmt.Sprintf("198.51.100.%d", i+1)) == http.StatusOK {
+		if get(frequent, fmt.Sprintf("198.51.100.%d", i+1)) == http.StatusOK {
 			passed++
 		}
 	}
-	if most := 2 + int(time.Since(began).Seconds()); passed > most {
-		t.Errorf("%d of 30 requests with forged addresses passed, want at most %d, one a second", passed, most)
+	if limit := 2 + int(time.Since(began).Seconds()); passed > limit {
+		t.Errorf("%d of 30 requests with forged addresses passed, want at most %d, one a second", passed, limit)
 	}
-	if status := get(modest, greedy); status != http.StatusOK {
+	if status := get(occasional, frequent); status != http.StatusOK {
 		t.Errorf("a client that claims the address of another gets %d, want 200", status)
 	}
 }

@@ -6,7 +6,7 @@ import (
 )
 
 func TestInvalidStackIsRejected(t *testing.T) {
-	open(t)
+	newShop(t)
 	for rule, c := range map[string]struct{ spec, field string }{
 		"two databases":    {`{"mysql":{"embedded":{},"external":{"host":"db","adminSecretRef":{"name":"x"}}}}`, "mysql"},
 		"two brokers":      {`{"rabbitmq":{"embedded":{"replicas":2}}}`, "replicas"},
@@ -24,21 +24,21 @@ func TestInvalidStackIsRejected(t *testing.T) {
 }
 
 func TestStackReportsItsStatus(t *testing.T) {
-	open(t)
-	stackReady(t)
-	table := must(t, "-n", namespace, "get", "estack", stack)
+	newShop(t)
+	waitUntilReady(t)
+	table := mustKubectl(t, "-n", namespace, "get", "estack", stack)
 	for _, column := range []string{"READY", "STATUS", "ENDPOINT", "VERSION", "AGE", "True"} {
 		if !strings.Contains(table, column) {
 			t.Errorf("kubectl get estack has no column %s:\n%s", column, table)
 		}
 	}
 	for _, condition := range []string{"Ready", "DatabaseReady", "BrokerReady", "KeysReady", "WorkloadsReady"} {
-		got := must(t, "-n", namespace, "get", "estack", stack, "-o", `jsonpath={.status.conditions[?(@.type=="`+condition+`")].status}`)
+		got := mustKubectl(t, "-n", namespace, "get", "estack", stack, "-o", `jsonpath={.status.conditions[?(@.type=="`+condition+`")].status}`)
 		if got != "True" {
 			t.Errorf("condition %s is %q, want True", condition, got)
 		}
 	}
-	if doc := must(t, "explain", "estack.spec.deletionPolicy"); !strings.Contains(doc, "Retain") {
+	if doc := mustKubectl(t, "explain", "estack.spec.deletionPolicy"); !strings.Contains(doc, "Retain") {
 		t.Errorf("kubectl explain does not describe deletionPolicy:\n%s", doc)
 	}
 }
@@ -46,11 +46,11 @@ func TestStackReportsItsStatus(t *testing.T) {
 // TestPodsRunRestricted checks that the namespace enforces the Pod Security level and
 // that every pod of the stack runs in it.
 func TestPodsRunRestricted(t *testing.T) {
-	open(t)
-	if got := must(t, "get", "namespace", namespace, "-o", `jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}`); got != "restricted" {
+	newShop(t)
+	if got := mustKubectl(t, "get", "namespace", namespace, "-o", `jsonpath={.metadata.labels.pod-security\.kubernetes\.io/enforce}`); got != "restricted" {
 		t.Errorf("namespace %s enforces %q, want restricted", namespace, got)
 	}
-	pods := must(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/instance="+stack, "-o",
+	pods := mustKubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/instance="+stack, "-o",
 		`jsonpath={range .items[*]}{.metadata.labels.app\.kubernetes\.io/name}{" "}{end}`)
 	for _, name := range []string{"gateway", "auth", "sales", "stock", "mysql", "rabbitmq"} {
 		if !strings.Contains(pods, name) {

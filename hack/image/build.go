@@ -98,7 +98,7 @@ const passwd = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/
 
 func (c component) write(path, reference string, binary, certificates []byte, stamp stamp) error {
 	directory := fs.ModeDir | 0o755
-	layer, err := archive.Files([]archive.Entry{
+	layer, err := archive.NewLayer([]archive.Entry{
 		{Name: "etc", Mode: directory},
 		{Name: "etc/passwd", Mode: 0o644, Data: []byte(passwd)},
 		{Name: "etc/ssl", Mode: directory},

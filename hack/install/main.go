@@ -222,7 +222,7 @@ func (i *installer) gateway(ctx context.Context, _ func(string)) error {
 	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
 	defer cancel()
 	for {
-		err := store.Answers(ctx, i.URL+"/readyz")
+		err := store.CheckReady(ctx, i.URL+"/readyz")
 		if err == nil {
 			return nil
 		}

@@ -16,19 +16,19 @@ import (
 
 // MySQLServer is a private MariaDB on a loopback port with its own data directory.
 type MySQLServer struct {
-	// DSN of the root account, without a schema.
+	// DSN is the data source name of the root account, without a schema.
 	DSN string
-	// Address is host and port.
+	// Address is the host and port of the server.
 	Address string
-	// PID of the server's process.
+	// PID is the process ID of the server.
 	PID int
 
 	dir     string
 	process *process
 }
 
-// StartMySQL starts a MariaDB with flags added to its command line. Without flags
-// it waits for no disk: a test loses nothing that matters when the machine dies.
+// StartMySQL starts a MariaDB server with additional flags. Without flags it does
+// not sync to disk, because tests do not need durability.
 func StartMySQL(ctx context.Context, flags ...string) (*MySQLServer, error) {
 	mariadbd, err := find("mariadb-server-core", "mariadbd", "mysqld")
 	if err != nil {
@@ -57,17 +57,17 @@ func (s *MySQLServer) start(ctx context.Context, mariadbd, install string, flags
 	if os.Geteuid() == 0 {
 		common = append(common, "--user=root")
 	}
-	// A server that starts removes other servers' temporary tables from a shared
-	// folder.
+	// On start a server removes temporary tables from its temporary folder, even those
+	// of other servers.
 	tmp := filepath.Join(s.dir, "tmp")
 	if err := os.Mkdir(tmp, 0o700); err != nil {
 		return err
 	}
 	env := append(os.Environ(), "TMPDIR="+tmp)
-	initialise := exec.CommandContext(ctx, install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
-	initialise.Env = env
-	if out, err := initialise.CombinedOutput(); err != nil {
-		return fmt.Errorf("initialise the data directory: %w\n%s", err, out)
+	initialize := exec.CommandContext(ctx, install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
+	initialize.Env = env
+	if out, err := initialize.CombinedOutput(); err != nil {
+		return fmt.Errorf("initialize the data directory: %w\n%s", err, out)
 	}
 	sql := "ALTER USER root@localhost IDENTIFIED BY '" + password + "';\n" +
 		"CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY '" + password + "';\n" +
@@ -96,7 +96,7 @@ func (s *MySQLServer) start(ctx context.Context, mariadbd, install string, flags
 	return s.process.waitUntil(ctx, func(ctx context.Context) error { return pingMySQL(ctx, s.DSN) })
 }
 
-// Stop ends the server and removes its directory.
+// Stop stops the server and removes its directory.
 func (s *MySQLServer) Stop() {
 	if s.process != nil {
 		s.process.stop()

@@ -17,16 +17,15 @@ import (
 	"time"
 )
 
-// dirPrefix of the temporary directories; the pid of the process that made one
-// follows, so that a later process can sweep what a killed one left.
+// dirPrefix is the prefix of temporary directories. The process ID follows, so that
+// later processes can remove the directories of killed ones.
 const dirPrefix = "ecommerce-testenv-"
 
-// startDeadline bounds the start of a server, on a machine that is busy with
-// other things.
-const startDeadline = 3 * time.Minute
+// startTimeout is the time limit for the start of a server on a busy machine.
+const startTimeout = 3 * time.Minute
 
-// process is a server's program with its log; it dies with the process that
-// started it, however that one ends.
+// process is a running server. The kernel kills it when the process that started it
+// ends.
 type process struct {
 	cmd  *exec.Cmd
 	log  string
@@ -34,7 +33,7 @@ type process struct {
 	err  error
 }
 
-// spawn starts a program with its output in logPath.
+// spawn starts a program and appends its output to logPath.
 func spawn(logPath string, env []string, name string, args ...string) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
@@ -47,8 +46,8 @@ func spawn(logPath string, env []string, name string, args ...string) (*process,
 	p := &process{cmd: cmd, log: logPath, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The death signal is sent when the thread that started the child ends, so
-		// this one is kept until the child is gone.
+		// The kernel sends Pdeathsig when the thread that started the child ends, so
+		// the goroutine keeps its thread until the child has ended.
 		runtime.LockOSThread()
 		defer log.Close()
 		err := cmd.Start()
@@ -65,7 +64,7 @@ func spawn(logPath string, env []string, name string, args ...string) (*process,
 	return p, nil
 }
 
-// stop ends the program: politely, then by force after ten seconds.
+// stop sends SIGTERM to the program, and SIGKILL to its group after ten seconds.
 func (p *process) stop() {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
@@ -76,10 +75,10 @@ func (p *process) stop() {
 	}
 }
 
-// waitUntil polls ready until it succeeds, the program ends, or the deadline
-// passes; then the error ends with the tail of the log.
+// waitUntil polls ready until it succeeds. It returns an error with the last lines of
+// the log if the program ends or startTimeout expires.
 func (p *process) waitUntil(ctx context.Context, ready func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, startDeadline)
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -92,7 +91,7 @@ func (p *process) waitUntil(ctx context.Context, ready func(context.Context) err
 		case <-p.done:
 			return fmt.Errorf("%s ended while starting: %w\n%s", p.cmd.Path, errors.Join(p.err, err), tail(p.log))
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready after %s: %w\n%s", p.cmd.Path, startDeadline, err, tail(p.log))
+			return fmt.Errorf("%s is not ready after %s: %w\n%s", p.cmd.Path, startTimeout, err, tail(p.log))
 		case <-tick.C:
 		}
 	}
@@ -106,7 +105,7 @@ func tail(path string) string {
 	return string(content[max(0, len(content)-4096):])
 }
 
-// find looks a program up on PATH and where Debian keeps servers.
+// find returns the path of a program on PATH or in Debian's folders of servers.
 func find(debianPackage string, names ...string) (string, error) {
 	for _, name := range names {
 		for _, candidate := range []string{name, "/usr/sbin/" + name, "/usr/lib/rabbitmq/bin/" + name} {
@@ -119,22 +118,22 @@ func find(debianPackage string, names ...string) (string, error) {
 		strings.Join(names, " or "), debianPackage)
 }
 
-// Ports that FreePort gives are below those that the kernel gives to whoever asks for
-// any (net.ipv4.ip_local_port_range begins at 32768): until its new owner listens on it,
-// nobody gets one by chance.
+// The range of FreePort is below the ephemeral ports (net.ipv4.ip_local_port_range
+// begins at 32768), so that the kernel does not assign a returned port to another
+// process.
 const (
 	firstPort = 15000
-	ports     = 17000
+	portCount = 17000
 )
 
-// handedOut are the ports that this process has given, so that none is given twice.
-var handedOut sync.Map
+// returnedPorts are the ports that FreePort has returned in this process.
+var returnedPorts sync.Map
 
-// FreePort is a loopback port that nobody listens on.
+// FreePort returns a free loopback port that it has not returned before.
 func FreePort() (int, error) {
 	for range 100 {
-		port := firstPort + rand.IntN(ports)
-		if _, taken := handedOut.LoadOrStore(port, true); taken {
+		port := firstPort + rand.IntN(portCount)
+		if _, taken := returnedPorts.LoadOrStore(port, true); taken {
 			continue
 		}
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
@@ -147,7 +146,7 @@ func FreePort() (int, error) {
 	return 0, errors.New("find a free port: none after 100 tries")
 }
 
-// newDir makes a temporary directory and sweeps those of processes that are gone.
+// newDir creates a temporary directory and removes those of processes that have ended.
 func newDir(what string) (string, error) {
 	entries, _ := filepath.Glob(filepath.Join(os.TempDir(), dirPrefix+"*"))
 	for _, dir := range entries {
@@ -159,7 +158,7 @@ func newDir(what string) (string, error) {
 	}
 	dir, err := os.MkdirTemp("", fmt.Sprintf("%s%d-%s-", dirPrefix, os.Getpid(), what))
 	if err != nil {
-		return "", fmt.Errorf("make a directory for %s: %w", what, err)
+		return "", fmt.Errorf("create a directory for %s: %w", what, err)
 	}
 	return dir, nil
 }

@@ -12,7 +12,8 @@ import (
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 )
 
-// BrokerInfo says how to reach a virtual host of a RabbitMQ as its administrator.
+// BrokerInfo contains the addresses and the administrator's credentials of a virtual
+// host.
 type BrokerInfo struct {
 	Host          string
 	Port          int
@@ -22,7 +23,7 @@ type BrokerInfo struct {
 	VHost         string
 }
 
-// URL is the amqp:// address of the virtual host.
+// URL returns the amqp:// URL of the virtual host.
 func (b BrokerInfo) URL() string {
 	return (&url.URL{
 		Scheme: "amqp", User: url.UserPassword(b.Username, b.Password),
@@ -30,17 +31,17 @@ func (b BrokerInfo) URL() string {
 	}).String()
 }
 
-// Management is a client of the management API.
+// Management returns a client of the management API.
 func (b BrokerInfo) Management() (*rabbithole.Client, error) {
 	return rabbithole.NewClient(b.ManagementURL, b.Username, b.Password)
 }
 
-// RabbitMQServer is a private broker on loopback ports with its own node name,
-// data directory and port mapper.
+// RabbitMQServer is a private broker on loopback ports with a separate node name, data
+// directory and port mapper.
 type RabbitMQServer struct {
-	// Info of the default virtual host.
+	// Info is the default virtual host.
 	Info BrokerInfo
-	// PID of the broker's process.
+	// PID is the process ID of the broker.
 	PID int
 
 	dir          string
@@ -62,7 +63,7 @@ func StartRabbitMQ(ctx context.Context) (*RabbitMQServer, error) {
 }
 
 func (s *RabbitMQServer) start(ctx context.Context) error {
-	// The script itself: the one on PATH wants to become another user when root.
+	// Not the wrapper on PATH, which changes the user if it runs as root.
 	server, err := find("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
 	if err != nil {
 		return err
@@ -81,7 +82,7 @@ func (s *RabbitMQServer) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// epmd is started here, because the one that Erlang starts by itself never ends.
+	// Start epmd explicitly, because one that Erlang starts never ends.
 	if s.epmd, err = spawn(filepath.Join(s.dir, "epmd.log"), env, epmd, "-address", "127.0.0.1",
 		"-port", strconv.Itoa(ports[3])); err != nil {
 		return err
@@ -134,12 +135,12 @@ collect_statistics_interval = 1000
 		"RABBITMQ_CONF_ENV_FILE=" + in("none"), "RABBITMQ_DIST_PORT=" + strconv.Itoa(ports[2]),
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none",
 		"ERL_EPMD_PORT=" + strconv.Itoa(ports[3]), "ERL_EPMD_ADDRESS=127.0.0.1",
-		// Without it the script stays as a parent that a death signal would orphan from.
+		// Makes the script exec the server, so that Pdeathsig reaches the server.
 		"RUNNING_UNDER_SYSTEMD=true",
 	}, nil
 }
 
-// Stop ends the broker and its port mapper and removes its directory.
+// Stop stops the broker and its port mapper and removes its directory.
 func (s *RabbitMQServer) Stop() {
 	for _, p := range []*process{s.broker, s.epmd} {
 		if p != nil {

@@ -1,12 +1,12 @@
-// Package testenv gives tests, `make dev` and the bench real servers: a private
+// Package testenv starts servers for tests, `make dev` and the benchmarks: a private
 // MariaDB and a private RabbitMQ from the installed packages, in temporary
 // directories on free loopback ports.
 //
-// A test process starts each server once, when first asked, and every test gets a
-// schema or a virtual host of its own, so tests run in parallel. The servers die
-// with the process. MYSQL_DSN (an administrator's, without a schema), and
-// AMQP_URL with AMQP_MANAGEMENT_URL, point to servers that run already;
-// cmd/with-servers starts both for a whole command.
+// A test process starts each server once, when a test needs it, and every test has
+// a separate schema or virtual host, so that tests can run in parallel. The servers
+// end with the process. MYSQL_DSN (of an administrator, without a schema), and
+// AMQP_URL with AMQP_MANAGEMENT_URL, select existing servers; cmd/with-servers starts
+// both for a whole command.
 package testenv
 
 import (
@@ -25,7 +25,7 @@ import (
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 )
 
-// Variables that point to servers that run already.
+// Environment variables that select existing servers.
 const (
 	MySQLVariable      = "MYSQL_DSN"
 	AMQPVariable       = "AMQP_URL"
@@ -57,13 +57,13 @@ var rabbitServer = sync.OnceValues(func() (BrokerInfo, error) {
 func parseBroker(address, management string) (BrokerInfo, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.User == nil || management == "" {
-		return BrokerInfo{}, fmt.Errorf("%s must be amqp://user:password@host:port/, and %s the address of its management API",
+		return BrokerInfo{}, fmt.Errorf("parse %s: it must be amqp://user:password@host:port/, and %s must be the URL of the management API",
 			AMQPVariable, ManagementVariable)
 	}
 	port := 5672
 	if u.Port() != "" {
 		if port, err = strconv.Atoi(u.Port()); err != nil {
-			return BrokerInfo{}, fmt.Errorf("port in %s: %w", AMQPVariable, err)
+			return BrokerInfo{}, fmt.Errorf("parse the parse the port in %s: %w", AMQPVariable, err)
 		}
 	}
 	password, _ := u.User.Password()
@@ -71,11 +71,11 @@ func parseBroker(address, management string) (BrokerInfo, error) {
 		Username: u.User.Username(), Password: password, VHost: "/"}, nil
 }
 
-// MySQL returns the administrator's DSN of a server, without a schema. Tests of
-// one process share the server.
+// MySQL returns the administrator's DSN of the server that the tests of this process
+// share, without a schema.
 func MySQL(t testing.TB) string {
 	t.Helper()
-	needServers(t)
+	skipIfShort(t)
 	dsn, err := mysqlServer()
 	if err != nil {
 		t.Fatal(err)
@@ -83,7 +83,8 @@ func MySQL(t testing.TB) string {
 	return dsn
 }
 
-// Schema returns the DSN of a fresh, empty schema, dropped when the test ends.
+// Schema creates an empty schema and returns its DSN. The schema is dropped when the
+// test ends.
 func Schema(t testing.TB) string {
 	t.Helper()
 	config, err := mysql.ParseDSN(MySQL(t))
@@ -108,10 +109,11 @@ func Schema(t testing.TB) string {
 	return with.FormatDSN()
 }
 
-// Broker returns a fresh, empty virtual host, deleted when the test ends.
+// Broker creates an empty virtual host and returns it. It is deleted when the test
+// ends.
 func Broker(t testing.TB) BrokerInfo {
 	t.Helper()
-	needServers(t)
+	skipIfShort(t)
 	info, err := rabbitServer()
 	if err != nil {
 		t.Fatal(err)
@@ -126,14 +128,14 @@ func Broker(t testing.TB) BrokerInfo {
 			t.Errorf("%s virtual host %s: %v", what, info.VHost, err)
 		}
 	}
-	call("make", func() error {
+	call("create", func() error {
 		res, err := client.PutVhost(info.VHost, rabbithole.VhostSettings{})
 		if err == nil {
 			err = res.Body.Close()
 		}
 		return err
 	})
-	call("permit", func() error {
+	call("set the permissions of", func() error {
 		res, err := client.UpdatePermissionsIn(info.VHost, info.Username,
 			rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"})
 		if err == nil {
@@ -153,8 +155,8 @@ func Broker(t testing.TB) BrokerInfo {
 	return info
 }
 
-// needServers skips a test of a quick run (`go test -short`), which starts none.
-func needServers(t testing.TB) {
+// skipIfShort skips the test in a run with -short, which starts no servers.
+func skipIfShort(t testing.TB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a server; not part of a -short run")

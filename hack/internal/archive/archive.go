@@ -1,4 +1,4 @@
-// Package archive writes container images of one layer as docker-archives: the
+// Package archive writes container images of one layer as docker-archives, the
 // files that `docker load`, `ctr images import` and `kind load image-archive`
 // read.
 package archive
@@ -22,20 +22,20 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// epoch is the time of everything in an image, so that the same content makes
-// the same image.
+// epoch is the timestamp of an image and its files, so that equal content
+// produces equal images.
 var epoch = time.Unix(0, 0).UTC()
 
-// Image is one layer and how to run it.
+// Image describes an image: its names, its configuration and its only layer.
 type Image struct {
 	References []string // such as localhost/ecommerce-stack/auth:1.2.3
 	Config     v1.Config
-	// Layer opens the layer, an uncompressed tar. It is read more than once.
+	// Layer opens the layer, an uncompressed tar. Write calls it more than once.
 	Layer func() (io.ReadCloser, error)
 }
 
-// Write makes the docker-archive, whole or not at all. Layers are not
-// compressed: the archives stay on this machine.
+// Write writes the docker-archive of the image to path, atomically. Layers are
+// not compressed, because the archives stay on this machine.
 func Write(path string, image Image) error {
 	layer, err := tarball.LayerFromOpener(image.Layer, tarball.WithCompressionLevel(gzip.NoCompression))
 	if err != nil {
@@ -79,15 +79,15 @@ func write(path string, images map[name.Tag]v1.Image) error {
 	return os.Rename(temporary, path)
 }
 
-// Entry is a file or, when its mode says so, a folder of a layer made here.
+// Entry is a file of a layer, or a folder if its mode has fs.ModeDir.
 type Entry struct {
 	Name string // without a leading slash
 	Mode fs.FileMode
 	Data []byte
 }
 
-// Files makes a layer of the entries, owned by root.
-func Files(entries []Entry) (func() (io.ReadCloser, error), error) {
+// NewLayer returns a function that opens a layer with the entries, owned by root.
+func NewLayer(entries []Entry) (func() (io.ReadCloser, error), error) {
 	var layer bytes.Buffer
 	out := tar.NewWriter(&layer)
 	for _, entry := range entries {
@@ -111,11 +111,11 @@ func Files(entries []Entry) (func() (io.ReadCloser, error), error) {
 	return func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(layer.Bytes())), nil }, nil
 }
 
-// References lists what a docker-archive's images are called.
+// References returns the references of the images in a docker-archive.
 func References(path string) ([]string, error) {
 	manifest, err := tarball.LoadManifest(func() (io.ReadCloser, error) { return os.Open(path) })
 	if err != nil {
-		return nil, fmt.Errorf("%s is no docker-archive: %w", path, err)
+		return nil, fmt.Errorf("read %s as a docker-archive: %w", path, err)
 	}
 	var references []string
 	for _, image := range manifest {

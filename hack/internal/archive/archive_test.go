@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-func TestTheSameContentMakesTheSameArchive(t *testing.T) {
+func TestEqualContentProducesEqualArchives(t *testing.T) {
 	dir := t.TempDir()
 	var archives [2][]byte
 	for i := range archives {
@@ -31,7 +31,7 @@ func TestTheSameContentMakesTheSameArchive(t *testing.T) {
 	}
 }
 
-func TestAnArchiveHoldsItsNamesAndConfiguration(t *testing.T) {
+func TestArchiveContainsReferencesAndConfiguration(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	want := sample(t)
 	if err := Write(path, want); err != nil {
@@ -57,7 +57,7 @@ func TestAnArchiveHoldsItsNamesAndConfiguration(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoArchiveIsTold(t *testing.T) {
+func TestReferencesRejectsOtherFiles(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
 	if err := os.WriteFile(path, []byte("no archive"), 0o600); err != nil {
 		t.Fatal(err)
@@ -69,7 +69,7 @@ func TestWhatIsNoArchiveIsTold(t *testing.T) {
 
 func sample(t *testing.T) Image {
 	t.Helper()
-	layer, err := Files([]Entry{
+	layer, err := NewLayer([]Entry{
 		{Name: "tmp", Mode: fs.ModeDir | fs.ModeSticky | 0o777},
 		{Name: "sample", Mode: 0o755, Data: []byte("program")},
 	})

@@ -14,20 +14,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cgroupName is of the control group that holds the cluster's pods; the folder
-// of the cluster is in it, so that it can be no other cluster's.
+// cgroupName returns the name of the control group of the cluster's pods. It
+// contains a hash of the cluster's folder, so that clusters do not share it.
 func (c *Cluster) cgroupName() string {
 	return fmt.Sprintf("ecommerce-stack-%x", sha256.Sum256([]byte(c.Dir)))[:len("ecommerce-stack-")+8]
 }
 
-// hierarchy is a mounted tree of control groups.
+// hierarchy is a mounted control group hierarchy (cgroups(7)).
 type hierarchy struct {
 	path    string
 	unified bool // version 2
 }
 
-// hierarchies lists the mounted trees. Where those of version 1 are mounted the
-// kubelet uses them, and the unified one beside them is only runc's.
+// hierarchies returns all mounted hierarchies, and those that the kubelet uses:
+// the ones of version 1 if there are any, otherwise the unified one.
 func hierarchies(mountinfo string) (all []hierarchy, kubelets []hierarchy) {
 	for line := range strings.Lines(mountinfo) {
 		before, after, ok := strings.Cut(line, " - ")
@@ -61,22 +61,22 @@ func mountedHierarchies() (all []hierarchy, kubelets []hierarchy, err error) {
 	return all, kubelets, nil
 }
 
-// makeCgroups makes the cluster's group in each hierarchy, with the controllers
-// that the kubelet looks for.
-func (c *Cluster) makeCgroups() error {
+// createCgroups creates the cluster's group in each hierarchy, with the
+// controllers that the kubelet requires.
+func (c *Cluster) createCgroups() error {
 	_, kubelets, err := mountedHierarchies()
 	if err != nil {
 		return err
 	}
 	for _, h := range kubelets {
 		if h.unified {
-			if err := delegate(h.path); err != nil {
+			if err := enableControllers(h.path); err != nil {
 				return err
 			}
 		}
 		group := filepath.Join(h.path, c.cgroupName())
 		if err := os.Mkdir(group, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("make the control group of the pods: %w", err)
+			return fmt.Errorf("create the control group of the pods: %w", err)
 		}
 		if err := inheritCPUs(h.path, group); err != nil {
 			return err
@@ -85,22 +85,23 @@ func (c *Cluster) makeCgroups() error {
 	return nil
 }
 
-// delegate passes the controllers of a unified root on to the groups below.
-func delegate(root string) error {
+// enableControllers enables every available controller of a unified hierarchy
+// for the groups below its root.
+func enableControllers(root string) error {
 	available, err := os.ReadFile(filepath.Join(root, "cgroup.controllers"))
 	if err != nil {
 		return err
 	}
 	for controller := range strings.FieldsSeq(string(available)) {
 		if err := os.WriteFile(filepath.Join(root, "cgroup.subtree_control"), []byte("+"+controller), 0o644); err != nil {
-			return fmt.Errorf("pass the controller %s on to pods: %w", controller, err)
+			return fmt.Errorf("enable the controller %s for pods: %w", controller, err)
 		}
 	}
 	return nil
 }
 
-// inheritCPUs gives a cpuset group of version 1, which begins with none, the
-// processors and memory nodes of its parent.
+// inheritCPUs copies the processors and memory nodes of the parent to a cpuset
+// group of version 1, which has none when it is created.
 func inheritCPUs(parent, group string) error {
 	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 		value, err := os.ReadFile(filepath.Join(parent, name))
@@ -111,14 +112,14 @@ func inheritCPUs(parent, group string) error {
 			return err
 		}
 		if err := os.WriteFile(filepath.Join(group, name), value, 0o644); err != nil {
-			return fmt.Errorf("give the pods their processors: %w", err)
+			return fmt.Errorf("set the processors of the pods: %w", err)
 		}
 	}
 	return nil
 }
 
-// removeCgroups removes the cluster's groups, which are empty once its
-// supervisor is gone.
+// removeCgroups removes the cluster's groups, which are empty after its
+// supervisor has ended.
 func (c *Cluster) removeCgroups() error {
 	all, _, err := mountedHierarchies()
 	if err != nil {
@@ -131,7 +132,8 @@ func (c *Cluster) removeCgroups() error {
 	return errors.Join(errs...)
 }
 
-// removeGroup removes a group and those below it, the deepest first.
+// removeGroup removes a group and the groups below it, deepest first. It
+// returns nil if the group does not exist.
 func removeGroup(group string) error {
 	var groups []string
 	err := filepath.WalkDir(group, func(path string, entry fs.DirEntry, err error) error {
@@ -151,15 +153,16 @@ func removeGroup(group string) error {
 	}
 	slices.Reverse(groups)
 	for _, path := range groups {
-		if err := removeWhenEmpty(path); err != nil {
+		if err := removeEmptyGroup(path); err != nil {
 			return fmt.Errorf("remove the control group %s: %w", path, err)
 		}
 	}
 	return nil
 }
 
-// removeWhenEmpty gives the kernel a moment to take the last process out.
-func removeWhenEmpty(path string) error {
+// removeEmptyGroup removes a group without subgroups. It retries for 5 seconds
+// while the kernel reports it as busy, because ended processes leave it late.
+func removeEmptyGroup(path string) error {
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 		err := unix.Rmdir(path)
 		if err == nil || errors.Is(err, unix.ENOENT) {

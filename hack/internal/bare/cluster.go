@@ -1,9 +1,9 @@
-// Package bare runs a single-node Kubernetes cluster on a Debian machine that
-// has neither Docker nor a way to a registry: its programs are built from Go
-// modules, its server images from Debian packages, and it lives in namespaces
-// of its own (package node), so that it leaves no trace when it goes.
+// Package bare runs a single-node Kubernetes cluster on a Debian machine without
+// Docker and without access to a registry. It builds the programs from Go
+// modules and the server images from Debian packages, and runs them in separate
+// Linux namespaces (package node), which the kernel removes with the cluster.
 //
-// Everything may be killed at any point and run again.
+// Every operation can be interrupted at any point and repeated.
 package bare
 
 import (
@@ -24,24 +24,24 @@ import (
 	"ecommerce-stack.dev/hack/internal/state"
 )
 
-// Cluster is a bare cluster: the one whose state is in Dir.
+// Cluster is a bare cluster, identified by the folder of its state, Dir.
 type Cluster struct {
 	Root     string // of the checkout
-	Cache    string // what outlives clusters
+	Cache    string // the folder of what remains after Down
 	Dir      node.Dir
 	Progress *progress.Printer
 }
 
-// plan is what a cluster is to be.
+// plan is the desired state of a cluster.
 type plan struct {
-	bin      string // the programs
+	bin      string // the folder of the programs
 	files    map[string]string
 	config   node.Config
-	archives map[string]string // images to have, by reference
+	archives map[string]string // paths of the archives of required images, by reference
 }
 
-// Up brings the cluster to what this checkout describes, from whatever state it
-// is in, and returns when it is ready for use. Preflight comes before it.
+// Up creates or updates the cluster to the configuration of this checkout and
+// returns when it is ready for use. Call Preflight first.
 func (c *Cluster) Up() error {
 	lock, err := c.lock()
 	if err != nil {
@@ -57,15 +57,16 @@ func (c *Cluster) Up() error {
 	} else if _, running := node.Running(c.Dir); running {
 		return err
 	}
-	c.Progress.Printf("  ! The supervisor was ended meanwhile: starting the cluster again")
+	c.Progress.Printf("  ! The supervisor ended during the start: starting the cluster again")
 	return c.converge(plan)
 }
 
-// converge makes the running cluster the planned one.
+// converge starts the planned cluster, or restarts it if it runs with another
+// configuration, and waits until it is ready.
 func (c *Cluster) converge(plan plan) error {
 	record, running := node.Running(c.Dir)
 	if running && record.Fingerprint != plan.config.Fingerprint {
-		if err := c.Progress.Run("Stop the cluster, which runs an older configuration", func(func(string)) error { return node.Stop(c.Dir) }); err != nil {
+		if err := c.Progress.Run("Stop the cluster to change its configuration", func(func(string)) error { return node.Stop(c.Dir) }); err != nil {
 			return err
 		}
 		running = false
@@ -75,18 +76,18 @@ func (c *Cluster) converge(plan plan) error {
 			return err
 		}
 	}
-	return c.finish(plan)
+	return c.completeStart(plan)
 }
 
-// lock keeps a second `up` or `down` waiting.
+// lock acquires the lock that serializes `up` and `down`.
 func (c *Cluster) lock() (*state.Lock, error) {
 	return state.Acquire(filepath.Join(c.Cache, "cluster.lock"), func() {
-		c.Progress.Printf("  … another program is at work on the cluster: waiting for it")
+		c.Progress.Printf("  … waiting for another program that is changing the cluster")
 	})
 }
 
-// prepare gets everything that takes long and plans the cluster. Nothing of a
-// running one is touched.
+// prepare installs packages, builds programs and images, and returns the plan.
+// It does not change a running cluster.
 func (c *Cluster) prepare() (plan, error) {
 	if missing := debian.Missing(Packages); len(missing) > 0 {
 		err := c.Progress.Run("Install "+strings.Join(missing, ", "), func(detail func(string)) error {
@@ -114,15 +115,15 @@ func (c *Cluster) prepare() (plan, error) {
 	}
 	result, err := c.plan(bin, pause)
 	result.archives = map[string]string{
-		pause:            pauseArchive,
-		mysql.Exact():    mysql.Archive(c.Cache),
-		rabbitmq.Exact(): rabbitmq.Archive(c.Cache),
+		pause:                      pauseArchive,
+		mysql.UniqueReference():    mysql.Archive(c.Cache),
+		rabbitmq.UniqueReference(): rabbitmq.Archive(c.Cache),
 	}
 	return result, err
 }
 
-// plan renders the configuration and takes its fingerprint. The certificates
-// are part of it: programs read theirs when they start.
+// plan renders the configuration and computes its fingerprint, which includes
+// the certificates, because the programs read them only when they start.
 func (c *Cluster) plan(bin, pause string) (plan, error) {
 	if err := c.writeCertificates(); err != nil {
 		return plan{}, err
@@ -153,32 +154,32 @@ func (c *Cluster) plan(bin, pause string) (plan, error) {
 		Forwards:          []string{net.JoinHostPort(node.Address, strconv.Itoa(gatewayNodePort)), net.JoinHostPort(node.Address, "6443")},
 		VolumesKubeconfig: c.kubeconfigOf("volumes"),
 		Binds:             []node.Bind{{From: c.Dir.Path("kubelet"), To: kubeletRoot}, {From: c.Dir.Path("log", "containers"), To: containerLogs}},
-		Files:             c.shadows(),
+		Files:             c.sysctlBinds(),
 	}}, nil
 }
 
-func (c *Cluster) shadows() []node.Bind {
+func (c *Cluster) sysctlBinds() []node.Bind {
 	var files []node.Bind
 	for name := range sysctls {
-		files = append(files, node.Bind{From: c.Dir.Path("config", shadow(name)), To: filepath.Join("/proc/sys", name)})
+		files = append(files, node.Bind{From: c.Dir.Path("config", sysctlFile(name)), To: filepath.Join("/proc/sys", name)})
 	}
 	return files
 }
 
-// start starts the supervisor of a cluster that does not run, after clearing
-// what an earlier one may have left.
+// start starts the supervisor of a cluster that does not run, after it has
+// removed what an earlier cluster left behind.
 func (c *Cluster) start(plan plan) error {
 	return c.Progress.Run("Start the cluster's supervisor", func(func(string)) error {
-		if err := node.Stop(c.Dir); err != nil { // one that has only just begun
+		if err := node.Stop(c.Dir); err != nil { // a supervisor that has not written its record yet
 			return err
 		}
 		if err := c.removeCgroups(); err != nil {
 			return err
 		}
-		if err := c.dropHalfDatabase(); err != nil {
+		if err := c.removeIncompleteDatabase(); err != nil {
 			return err
 		}
-		if err := c.makeFolders(); err != nil {
+		if err := c.createFolders(); err != nil {
 			return err
 		}
 		for name, text := range plan.files {
@@ -186,7 +187,7 @@ func (c *Cluster) start(plan plan) error {
 				return err
 			}
 		}
-		if err := c.makeCgroups(); err != nil {
+		if err := c.createCgroups(); err != nil {
 			return err
 		}
 		gateway, api, err := c.listen()
@@ -198,7 +199,7 @@ func (c *Cluster) start(plan plan) error {
 		if err := c.writeKubeconfigs(api.Addr().(*net.TCPAddr).Port); err != nil {
 			return err
 		}
-		program, err := c.keepProgram()
+		program, err := c.copyProgram()
 		if err != nil {
 			return err
 		}
@@ -209,18 +210,18 @@ func (c *Cluster) start(plan plan) error {
 	})
 }
 
-// listen opens the host's ends of what is forwarded: the gateway's port, and
-// for the API server its usual port, the one it had before, or any.
+// listen opens the host's sockets that the supervisor forwards: the gateway's
+// port, and for the API server its previous port, or 6443, or any free port.
 func (c *Cluster) listen() (gateway, api *net.TCPListener, err error) {
-	if gateway, err = listen(gatewayPort); err != nil {
+	if gateway, err = listenLoopback(gatewayPort); err != nil {
 		return nil, nil, checkPort(gatewayPort)
 	}
 	var port int
 	if err := state.ReadJSON(c.Dir.Path("api-port"), &port); err != nil {
 		port = 6443
 	}
-	if api, err = listen(port); err != nil {
-		api, err = listen(0)
+	if api, err = listenLoopback(port); err != nil {
+		api, err = listenLoopback(0)
 	}
 	if err != nil {
 		gateway.Close()
@@ -229,28 +230,28 @@ func (c *Cluster) listen() (gateway, api *net.TCPListener, err error) {
 	return gateway, api, state.WriteJSON(c.Dir.Path("api-port"), api.Addr().(*net.TCPAddr).Port)
 }
 
-func listen(port int) (*net.TCPListener, error) {
+func listenLoopback(port int) (*net.TCPListener, error) {
 	return net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 }
 
-// dropHalfDatabase removes a database that was killed while it was made: etcd
-// does not recover from that, and there is nothing in it yet.
-func (c *Cluster) dropHalfDatabase() error {
-	if _, err := os.Stat(c.applied()); err == nil {
+// removeIncompleteDatabase removes etcd's database if no manifests have been
+// applied. etcd cannot recover if it is killed while it creates its database.
+func (c *Cluster) removeIncompleteDatabase() error {
+	if _, err := os.Stat(c.appliedMarker()); err == nil {
 		return nil
 	}
 	return os.RemoveAll(c.Dir.Path("etcd"))
 }
 
-// makeFolders makes the cluster's folders, and remembers those it makes
-// elsewhere: the places that the node's own folders cover, inside.
-func (c *Cluster) makeFolders() error {
+// createFolders creates the cluster's folders. It records in made.json which
+// mount points it creates outside the cluster's folder, so that Down removes them.
+func (c *Cluster) createFolders() error {
 	for _, name := range []string{"etcd", "containerd", "kubelet", "log/containers", "volumes", "config/cni"} {
 		if err := os.MkdirAll(c.Dir.Path(name), 0o700); err != nil {
 			return err
 		}
 	}
-	made, err := c.madeFolders()
+	created, err := c.createdFolders()
 	if err != nil {
 		return err
 	}
@@ -258,8 +259,8 @@ func (c *Cluster) makeFolders() error {
 		if _, err := os.Stat(path); err == nil {
 			continue
 		}
-		made = append(made, path)
-		if err := state.WriteJSON(c.Dir.Path("made.json"), made); err != nil {
+		created = append(created, path)
+		if err := state.WriteJSON(c.Dir.Path("made.json"), created); err != nil {
 			return err
 		}
 		if err := os.MkdirAll(path, 0o755); err != nil {
@@ -269,17 +270,18 @@ func (c *Cluster) makeFolders() error {
 	return nil
 }
 
-func (c *Cluster) madeFolders() ([]string, error) {
-	var made []string
-	err := state.ReadJSON(c.Dir.Path("made.json"), &made)
+func (c *Cluster) createdFolders() ([]string, error) {
+	var created []string
+	err := state.ReadJSON(c.Dir.Path("made.json"), &created)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return made, err
+	return created, err
 }
 
-// keepProgram copies this program to where it stays: `go run` deletes it.
-func (c *Cluster) keepProgram() (string, error) {
+// copyProgram copies this executable into the cluster's folder and returns the
+// path, because `go run` deletes the executable that it runs.
+func (c *Cluster) copyProgram() (string, error) {
 	data, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		return "", err
@@ -288,7 +290,8 @@ func (c *Cluster) keepProgram() (string, error) {
 	return path, state.Write(path, data, 0o700)
 }
 
-// Down ends the cluster and removes all that it made, but for the caches.
+// Down stops the cluster and removes everything that it created except the
+// caches. It does nothing if no cluster exists.
 func (c *Cluster) Down() error {
 	lock, err := c.lock()
 	if err != nil {
@@ -296,30 +299,30 @@ func (c *Cluster) Down() error {
 	}
 	defer lock.Close()
 	if _, err := os.Stat(string(c.Dir)); errors.Is(err, fs.ErrNotExist) {
-		c.Progress.Printf("There is no cluster.")
+		c.Progress.Printf("No cluster exists.")
 		return nil
 	}
 	if os.Geteuid() != 0 {
-		return errors.New("root made the cluster: run this with `sudo -E`")
+		return errors.New("the cluster belongs to root: run this command with `sudo -E`")
 	}
 	if err := c.Progress.Run("Stop the cluster", func(func(string)) error { return node.Stop(c.Dir) }); err != nil {
 		return err
 	}
-	return c.Progress.Run("Remove what it made", func(func(string)) error { return c.remove() })
+	return c.Progress.Run("Remove the cluster's files", func(func(string)) error { return c.remove() })
 }
 
 func (c *Cluster) remove() error {
 	if err := c.removeCgroups(); err != nil {
 		return err
 	}
-	made, err := c.madeFolders()
+	created, err := c.createdFolders()
 	if err != nil {
 		return err
 	}
-	for _, path := range made {
-		// Not if somebody has put something there since.
+	for _, path := range created {
+		// Remove fails if the folder is not empty: then something else uses it.
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			c.Progress.Printf("  ! %s is in use by something else and stays", path)
+			c.Progress.Printf("  ! %s is not empty: it is not removed", path)
 		}
 	}
 	mountinfo, err := os.ReadFile("/proc/self/mountinfo")
@@ -327,12 +330,12 @@ func (c *Cluster) remove() error {
 		return err
 	}
 	if foreign := mountsBelow(string(mountinfo), string(c.Dir)); len(foreign) > 0 {
-		return fmt.Errorf("something that the cluster did not mount is mounted at %s: unmount it, then run this again", strings.Join(foreign, ", "))
+		return fmt.Errorf("remove the cluster's files: mounts that the cluster did not create exist at %s: unmount them, then run this again", strings.Join(foreign, ", "))
 	}
 	return os.RemoveAll(string(c.Dir))
 }
 
-// mountsBelow lists the mount points below a folder.
+// mountsBelow returns the mount points below a folder.
 func mountsBelow(mountinfo, folder string) []string {
 	var found []string
 	for line := range strings.Lines(mountinfo) {

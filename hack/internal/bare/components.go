@@ -8,8 +8,8 @@ import (
 	"ecommerce-stack.dev/hack/internal/node"
 )
 
-// components lists what runs on the node, in the order it starts. bin holds the
-// programs of the Kubernetes release; containerd is the machine's.
+// components returns the programs that run on the node, in the order of their
+// start. bin is the folder of the built programs; containerd is the machine's.
 func (c *Cluster) components(bin string) ([]node.Component, error) {
 	containerd, err := exec.LookPath("containerd")
 	if err != nil {
@@ -20,7 +20,7 @@ func (c *Cluster) components(bin string) ([]node.Component, error) {
 	components := []node.Component{
 		{
 			Name: "etcd", Probe: "http://127.0.0.1:2379/health",
-			// Plain HTTP on a loopback interface that only the node's processes have.
+			// Plain HTTP is safe on the loopback interface of the node's network namespace.
 			Args: []string{program("etcd"), "--data-dir=" + c.Dir.Path("etcd"), "--name=" + node.Name,
 				"--listen-client-urls=http://127.0.0.1:2379", "--advertise-client-urls=http://127.0.0.1:2379",
 				"--listen-peer-urls=http://127.0.0.1:2380", "--initial-advertise-peer-urls=http://127.0.0.1:2380",
@@ -61,8 +61,9 @@ func (c *Cluster) components(bin string) ([]node.Component, error) {
 	return components, nil
 }
 
-// kubeletRoot is the kubelet's usual folder; some of its parts look for sockets
-// there whatever its --root-dir says. Inside the node it is the cluster's own.
+// kubeletRoot is the kubelet's default folder. Parts of the kubelet look for
+// sockets there even if --root-dir differs, so the cluster's folder is mounted
+// there inside the node.
 const (
 	kubeletRoot   = "/var/lib/kubelet"
 	containerLogs = "/var/log/containers"
@@ -103,7 +104,7 @@ func (c *Cluster) controllerManagerFlags() []string {
 		"--root-ca-file=" + c.Dir.Path("pki", "ca.crt"),
 		"--cluster-signing-cert-file=" + c.Dir.Path("pki", "ca.crt"),
 		"--cluster-signing-key-file=" + c.Dir.Path("pki", "ca.key"),
-		"--allocate-node-cidrs=false", // the network plugin hands out the addresses of the only node
+		"--allocate-node-cidrs=false", // the network plugin assigns the addresses of the only node
 		"--profiling=false",
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"ecommerce-stack.dev/hack/internal/state"
 )
 
-// The configuration files of components, as templates over configValues.
+// Templates of the components' configuration files; their data is configValues.
 var (
 	//go:embed containerd.toml
 	containerdTOML string
@@ -46,7 +46,8 @@ type configValues struct {
 	PauseImage string
 }
 
-// users call the API server; each has its certificate and kubeconfig.
+// users are the clients of the API server, each with a certificate and a
+// kubeconfig.
 var users = []pki.Certificate{
 	{Name: "kube-controller-manager", User: "system:kube-controller-manager"},
 	{Name: "kube-scheduler", User: "system:kube-scheduler"},
@@ -58,7 +59,8 @@ var users = []pki.Certificate{
 
 const administrator = "administrator"
 
-// writeCertificates keeps the cluster's certificates good.
+// writeCertificates creates the cluster's certificates and keys, and renews
+// certificates that have changed or expire soon.
 func (c *Cluster) writeCertificates() error {
 	dir := c.Dir.Path("pki")
 	authority, err := pki.Open(dir)
@@ -79,11 +81,11 @@ func (c *Cluster) writeCertificates() error {
 			return err
 		}
 	}
-	return pki.Key(dir, "service-accounts")
+	return pki.EnsureKeyPair(dir, "service-accounts")
 }
 
-// writeKubeconfigs writes one for each user inside, and the administrator's for
-// the host, where the API server answers at another port.
+// writeKubeconfigs writes a kubeconfig for each user inside the node, and the
+// administrator's for the host, where apiPort is forwarded to the API server.
 func (c *Cluster) writeKubeconfigs(apiPort int) error {
 	inside := fmt.Sprintf("https://%s:6443", node.Address)
 	for _, user := range users {
@@ -123,13 +125,13 @@ func (c *Cluster) writeKubeconfig(path, server, user string) error {
 	return state.Write(path, data, 0o600)
 }
 
-// renderConfiguration returns the components' files by name.
+// renderConfiguration returns the components' configuration files by name.
 func (c *Cluster) renderConfiguration(pause string) (map[string]string, error) {
 	values := configValues{
 		Dir: c.Dir, Address: node.Address, PodNetwork: node.PodNetwork, DNSService: node.DNSService,
 		NodeName: node.Name, CNIPlugins: cniPlugins, Cgroup: c.cgroupName(), PauseImage: pause,
 	}
-	files := map[string]string{"resolv.conf": ""} // no resolver beside the cluster's own
+	files := map[string]string{"resolv.conf": ""} // only the cluster's DNS server resolves names
 	for name, text := range map[string]string{
 		"containerd.toml": containerdTOML, "kubelet.yaml": kubeletYAML, "kube-proxy.yaml": kubeProxyYAML,
 		"Corefile": corefile, "cni/network.conflist": networkConflist,
@@ -145,14 +147,14 @@ func (c *Cluster) renderConfiguration(pause string) (map[string]string, error) {
 		files[name] = file.String()
 	}
 	for name, value := range sysctls {
-		files[shadow(name)] = value
+		files[sysctlFile(name)] = value
 	}
 	return files, nil
 }
 
-// sysctls are what the kubelet wants of the whole machine. It is shown files of
-// these contents in their place: a cluster for development does not decide that
-// the machine reboots when its kernel panics.
+// sysctls are the kernel settings that the kubelet requires. Files with these
+// contents are mounted over the settings inside the node, because a development
+// cluster must not change how the whole machine behaves on a kernel panic.
 var sysctls = map[string]string{
 	"kernel/keys/root_maxbytes": "25000000",
 	"kernel/keys/root_maxkeys":  "1000000",
@@ -162,9 +164,10 @@ var sysctls = map[string]string{
 	"vm/panic_on_oom":           "0",
 }
 
-func shadow(sysctl string) string { return "sysctl/" + strings.ReplaceAll(sysctl, "/", ".") }
+func sysctlFile(sysctl string) string { return "sysctl/" + strings.ReplaceAll(sysctl, "/", ".") }
 
-// fingerprint is of all that decides how the cluster runs.
+// fingerprint returns a hash of everything that requires a restart when it
+// changes.
 func fingerprint(files map[string]string, components []node.Component, programs, certificates string) (string, error) {
 	digest := sha256.New()
 	// Maps are encoded in the order of their keys.
@@ -172,7 +175,7 @@ func fingerprint(files map[string]string, components []node.Component, programs,
 	return hex.EncodeToString(digest.Sum(nil)), err
 }
 
-// certificatesDigest is of everything in the folder of certificates.
+// certificatesDigest returns a hash of the cluster's certificates.
 func (c *Cluster) certificatesDigest() (string, error) {
 	digest := sha256.New()
 	paths, err := filepath.Glob(c.Dir.Path("pki", "*.crt"))

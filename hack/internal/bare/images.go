@@ -17,8 +17,9 @@ import (
 	"ecommerce-stack.dev/hack/internal/rootfs"
 )
 
-// pauseImage makes the archive of the image that holds a pod's namespaces, from
-// the program in bin.
+// pauseImage builds the archive of the pause image, which holds the namespaces
+// of a pod, from the program in bin. It returns the image's reference and the
+// path of the archive.
 func (c *Cluster) pauseImage(bin string) (reference, path string, err error) {
 	program, err := os.ReadFile(filepath.Join(bin, "pause"))
 	if err != nil {
@@ -30,7 +31,7 @@ func (c *Cluster) pauseImage(bin string) (reference, path string, err error) {
 	if _, err := os.Stat(path); err == nil {
 		return reference, path, nil
 	}
-	layer, err := archive.Files([]archive.Entry{{Name: "pause", Mode: 0o755, Data: program}})
+	layer, err := archive.NewLayer([]archive.Entry{{Name: "pause", Mode: 0o755, Data: program}})
 	if err != nil {
 		return "", "", err
 	}
@@ -41,24 +42,24 @@ func (c *Cluster) pauseImage(bin string) (reference, path string, err error) {
 	})
 }
 
-// importMissing imports those of the archives whose image, which must be named
-// by its content, is not there.
+// importMissing imports the archives whose reference containerd does not have.
+// The tags of the references must be derived from the content.
 func (c *Cluster) importMissing(archives map[string]string, detail func(string)) (failed error) {
 	out, err := c.ctr("images", "list", "--quiet")
 	if err != nil {
 		return err
 	}
-	there := strings.Fields(out)
-	var loading sync.WaitGroup
+	present := strings.Fields(out)
+	var imports sync.WaitGroup
 	errs := make(chan error, len(archives))
 	for reference, path := range archives {
-		if slices.Contains(there, reference) {
+		if slices.Contains(present, reference) {
 			continue
 		}
 		detail(reference)
-		loading.Go(func() { errs <- c.load(path) })
+		imports.Go(func() { errs <- c.load(path) })
 	}
-	loading.Wait()
+	imports.Wait()
 	close(errs)
 	for err := range errs {
 		failed = errors.Join(failed, err)
@@ -80,8 +81,9 @@ func (c *Cluster) ctr(args ...string) (string, error) {
 	return string(out), nil
 }
 
-// ServerImages are what a stack sets its mysql.embedded.image and
-// rabbitmq.embedded.image to in a cluster that reaches no registry.
+// ServerImages returns the images that a stack must use in
+// mysql.embedded.image and rabbitmq.embedded.image, by name of the server, in a
+// cluster without access to a registry.
 func ServerImages() map[string]string {
 	return map[string]string{"mysql": rootfs.MySQL[0].Reference(), "rabbitmq": rootfs.RabbitMQ[0].Reference()}
 }

@@ -13,9 +13,9 @@ import (
 	"ecommerce-stack.dev/hack/internal/node"
 )
 
-// Load imports docker-archives. Older images of the same names that no pod
-// refers to any more are removed: nothing else would, and a day of development
-// loads gigabytes.
+// Load imports docker-archives. It then removes older images of the same
+// repositories that no pod uses, because the kubelet collects none (see
+// kubelet.yaml). It returns ErrDown if no cluster runs.
 func (c *Cluster) Load(archives []string) error {
 	if _, running := node.Running(c.Dir); !running {
 		return ErrDown
@@ -47,7 +47,7 @@ func (c *Cluster) prune(loaded []string) error {
 	defer cancel()
 	pods, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return fmt.Errorf("ask which images are in use: %w", err)
+		return fmt.Errorf("list the pods to find images in use: %w", err)
 	}
 	stale := superseded(parseImages(out), loaded, pods.Items)
 	if len(stale) == 0 {
@@ -57,8 +57,8 @@ func (c *Cluster) prune(loaded []string) error {
 	return err
 }
 
-// image is an entry of containerd's: content under a name. Each content has a
-// second entry, named by its id, which would keep it by itself.
+// image is an entry of containerd's image store. Every content has a second
+// entry, named by its ID, which must be removed too.
 type image struct{ reference, digest string }
 
 // parseImages reads the table that `ctr images list` prints: its first column
@@ -73,8 +73,8 @@ func parseImages(table string) []image {
 	return images
 }
 
-// superseded returns the entries of images that have the name of a loaded one,
-// another tag, and no pod.
+// superseded returns the references of images that have the repository of a
+// loaded image, another tag, and no pod that uses them.
 func superseded(images []image, loaded []string, pods []corev1.Pod) []string {
 	names, keep := map[string]bool{}, map[string]bool{}
 	for _, reference := range loaded {
@@ -86,13 +86,13 @@ func superseded(images []image, loaded []string, pods []corev1.Pod) []string {
 		}
 	}
 	var stale []string
-	contents := map[string]bool{} // by digest: whether it goes
+	contents := map[string]bool{} // by digest: whether all its references are removed
 	for _, i := range images {
 		switch {
 		case strings.HasPrefix(i.reference, "sha256:"):
 		case names[repository(i.reference)] && !keep[i.reference]:
 			stale = append(stale, i.reference)
-			if _, kept := contents[i.digest]; !kept {
+			if _, known := contents[i.digest]; !known {
 				contents[i.digest] = true
 			}
 		default:
@@ -107,7 +107,7 @@ func superseded(images []image, loaded []string, pods []corev1.Pod) []string {
 	return stale
 }
 
-// repository is the reference without its tag.
+// repository returns the reference without its tag.
 func repository(reference string) string {
 	if at := strings.LastIndexByte(reference, ':'); at > strings.LastIndexByte(reference, '/') {
 		return reference[:at]

@@ -7,7 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-func TestOnlyImagesThatWereReplacedAndHaveNoPodAreRemoved(t *testing.T) {
+func TestSupersededKeepsImagesInUse(t *testing.T) {
 	pod := corev1.Pod{Spec: corev1.PodSpec{
 		InitContainers: []corev1.Container{{Image: "localhost/shop/sales:2"}},
 		Containers:     []corev1.Container{{Image: "localhost/shop/sales:3"}},
@@ -28,7 +28,7 @@ sha256:c3               v1   sha256:a3 1MiB linux/amd64 -
 	}
 }
 
-func TestARegistrysPortIsNoTag(t *testing.T) {
+func TestRepositoryKeepsRegistryPort(t *testing.T) {
 	for reference, want := range map[string]string{"localhost:5000/shop": "localhost:5000/shop", "localhost:5000/shop:1": "localhost:5000/shop", "shop": "shop"} {
 		if got := repository(reference); got != want {
 			t.Errorf("repository(%q) = %q, want %q", reference, got, want)

@@ -5,8 +5,9 @@ import (
 	"ecommerce-stack.dev/hack/internal/release"
 )
 
-// Packages are Debian's that the cluster needs. Docker's containerd.io serves
-// as containerd, too: it runs with a configuration and sockets of the cluster's.
+// Packages are the Debian packages that the cluster requires. The containerd of
+// Docker's containerd.io package works too, because the cluster runs it with a
+// separate configuration and separate sockets.
 var Packages = []debian.Package{
 	{Name: "containerd", Has: []string{"containerd", "ctr", "containerd-shim-runc-v2"}},
 	{Name: "runc", Has: []string{"runc"}},

@@ -17,24 +17,24 @@ import (
 	"ecommerce-stack.dev/hack/internal/release"
 )
 
-// gatewayPort is where the store answers on this machine; gatewayNodePort is
-// the sample stack's port inside. kind.yaml maps them alike.
+// gatewayPort is the port of the gateway on this machine; gatewayNodePort is
+// the node port of the sample stack. kind.yaml maps the same ports.
 const (
 	gatewayPort     = 5001
 	gatewayNodePort = 30501
 )
 
-// Free disk space that a cluster needs, with the builds still to be made and
-// without.
+// Free disk space that a cluster requires, in bytes: with the build of the
+// programs and images, and without.
 const (
-	spaceToBuild = 8 << 30
-	spaceToRun   = 2 << 30
+	buildSpace = 8 << 30
+	runSpace   = 2 << 30
 )
 
-// Preflight says, before anything has been done, all that is in the way of Up
-// and what to do about each.
+// Preflight checks the requirements of Up without changing anything. Its error
+// lists every requirement that is not met, with the fix.
 func (c *Cluster) Preflight() error {
-	if err := suits(runtime.GOOS, os.Geteuid()); err != nil {
+	if err := checkHost(runtime.GOOS, os.Geteuid()); err != nil {
 		return err
 	}
 	var errs []error
@@ -48,13 +48,14 @@ func (c *Cluster) Preflight() error {
 	return errors.Join(errs...)
 }
 
-// suits says whether a bare cluster can run at all on this system for this user.
-func suits(system string, uid int) error {
+// checkHost returns an error if a bare cluster cannot run on this operating
+// system or as this user.
+func checkHost(system string, uid int) error {
 	if system != "linux" {
 		return errors.New("a bare cluster runs on Linux only: start Docker, install kind, and set PROVIDER=kind")
 	}
 	if uid != 0 {
-		return errors.New("a bare cluster is made of namespaces and mounts, which takes root: run it with `sudo -E`, or start Docker, install kind, and set PROVIDER=kind")
+		return errors.New("a bare cluster needs root to create namespaces and mounts: run it with `sudo -E`, or start Docker, install kind, and set PROVIDER=kind")
 	}
 	return nil
 }
@@ -67,25 +68,26 @@ func (c *Cluster) checkSpace() error {
 	if err := unix.Statfs(c.Cache, &fs); err != nil {
 		return fmt.Errorf("measure the free space of %s: %w", c.Cache, err)
 	}
-	need := uint64(spaceToBuild)
+	need := uint64(buildSpace)
 	if release.Built(c.Cache) {
-		need = spaceToRun
+		need = runSpace
 	}
-	return enough(c.Cache, fs.Bavail*uint64(fs.Bsize), need)
+	return checkFreeSpace(c.Cache, fs.Bavail*uint64(fs.Bsize), need)
 }
 
-// enough compares the free space of a folder with what is needed, in bytes.
-func enough(folder string, free, need uint64) error {
+// checkFreeSpace returns an error if free is less than need, in bytes.
+func checkFreeSpace(folder string, free, need uint64) error {
 	if free >= need {
 		return nil
 	}
-	return fmt.Errorf("%s has %.1f GB free and %d GB are needed: free some, or set XDG_CACHE_HOME to a roomier place", folder, float64(free)/(1<<30), need>>30)
+	return fmt.Errorf("%s has %.1f GiB free and %d GiB are required: delete files, or set XDG_CACHE_HOME to a folder on a larger disk", folder, float64(free)/(1<<30), need>>30)
 }
 
-// checkSocketPath: the kernel takes socket paths of at most 107 characters.
+// checkSocketPath returns an error if containerd's sockets exceed the kernel's
+// limit of 107 bytes for socket paths (unix(7)).
 func (c *Cluster) checkSocketPath() error {
 	if path := c.Dir.Containerd() + ".ttrpc"; len(path) > 107 {
-		return fmt.Errorf("%s is too long a path for a socket: set XDG_CACHE_HOME to a shorter one", path)
+		return fmt.Errorf("the socket path %s exceeds 107 bytes: set XDG_CACHE_HOME to a shorter path", path)
 	}
 	return nil
 }
@@ -95,20 +97,21 @@ func checkPort(port int) error {
 	if err == nil {
 		return listener.Close()
 	}
-	return fmt.Errorf("port %d of the loopback interface, where the store is to answer, is taken%s: stop what holds it", port, holder(port))
+	return fmt.Errorf("port %d of the loopback interface, which the gateway requires, is in use%s: stop that process", port, portOwner(port))
 }
 
-// holder says who listens on the port, where `ss` knows.
-func holder(port int) string {
+// portOwner returns the process that listens on the port, formatted for an
+// error message, or "" if `ss` does not show it.
+func portOwner(port int) string {
 	out, err := exec.Command("ss", "-Hltnp", "sport", "=", fmt.Sprintf(":%d", port)).Output()
 	if err != nil {
 		return ""
 	}
-	return parseHolder(string(out))
+	return parsePortOwner(string(out))
 }
 
-// parseHolder reads the last column of `ss -p`: users:(("name",pid=1,fd=2)).
-func parseHolder(line string) string {
+// parsePortOwner parses the last column of `ss -p`: users:(("name",pid=1,fd=2)).
+func parsePortOwner(line string) string {
 	_, users, ok := strings.Cut(line, `users:(("`)
 	if !ok {
 		return ""

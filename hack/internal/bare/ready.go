@@ -26,21 +26,22 @@ import (
 //go:embed manifests.yaml
 var manifests []byte
 
-// How long a slow machine under load may take.
+// Timeouts, which allow for a slow machine under load.
 const (
-	componentsPatience = 3 * time.Minute
-	nodePatience       = 2 * time.Minute
+	componentsTimeout = 3 * time.Minute
+	nodeTimeout       = 2 * time.Minute
 )
 
-// finish waits for a started cluster and gives it what every cluster has.
-func (c *Cluster) finish(plan plan) error {
+// completeStart applies the manifests and loads the images of a started cluster,
+// and returns when its node is ready.
+func (c *Cluster) completeStart(plan plan) error {
 	wait := func(what string, names []string) error {
-		return c.Progress.Run("Wait for "+what, func(detail func(string)) error { return c.awaitComponents(names, detail) })
+		return c.Progress.Run("Wait for "+what, func(detail func(string)) error { return c.waitForComponents(names, detail) })
 	}
 	if err := wait("the API server", []string{"etcd", "kube-apiserver"}); err != nil {
 		return err
 	}
-	// Before the others are ready: some of them are allowed what they do by this.
+	// Some of the other components become ready only with these RBAC rules.
 	if err := c.apply(plan.bin); err != nil {
 		return err
 	}
@@ -56,11 +57,11 @@ func (c *Cluster) finish(plan plan) error {
 	}); err != nil {
 		return err
 	}
-	return c.Progress.Run("Wait for the node", func(func(string)) error { return c.awaitNode() })
+	return c.Progress.Run("Wait for the node", func(func(string)) error { return c.waitForNode() })
 }
 
-func (c *Cluster) awaitComponents(names []string, detail func(string)) error {
-	for deadline := time.Now().Add(componentsPatience); ; time.Sleep(100 * time.Millisecond) {
+func (c *Cluster) waitForComponents(names []string, detail func(string)) error {
+	for deadline := time.Now().Add(componentsTimeout); ; time.Sleep(100 * time.Millisecond) {
 		if _, running := node.Running(c.Dir); !running {
 			return fmt.Errorf("the supervisor ended\n%s", c.tail("supervisor"))
 		}
@@ -74,7 +75,7 @@ func (c *Cluster) awaitComponents(names []string, detail func(string)) error {
 		}
 		detail(strings.Join(waiting, ", "))
 		if time.Now().After(deadline) {
-			return fmt.Errorf("%s not ready after %s\n%s", strings.Join(waiting, ", "), componentsPatience, c.tail(waiting[0]))
+			return fmt.Errorf("%s not ready after %s\n%s", strings.Join(waiting, ", "), componentsTimeout, c.tail(waiting[0]))
 		}
 	}
 }
@@ -93,7 +94,7 @@ func notReady(names []string, statuses []node.Status) []string {
 	return waiting
 }
 
-// tail returns the end of a component's log, for an error message.
+// tail returns the last lines of a component's log, for an error message.
 func (c *Cluster) tail(component string) string {
 	const lines = 15
 	path := c.Dir.Log(component)
@@ -103,60 +104,60 @@ func (c *Cluster) tail(component string) string {
 	}
 	all := bytes.Split(bytes.TrimSpace(data), []byte("\n"))
 	end := bytes.Join(all[max(0, len(all)-lines):], []byte("\n"))
-	return fmt.Sprintf("The end of %s:\n%s", path, end)
+	return fmt.Sprintf("The last lines of %s:\n%s", path, end)
 }
 
-// apply applies the manifests, unless these very ones have been.
+// apply applies the manifests unless the same manifests were applied before.
 func (c *Cluster) apply(bin string) error {
-	marker, sum := c.applied(), sha256.Sum256(manifests)
+	marker, sum := c.appliedMarker(), sha256.Sum256(manifests)
 	digest := []byte(hex.EncodeToString(sum[:]))
 	if applied, err := os.ReadFile(marker); err == nil && bytes.Equal(applied, digest) {
 		return nil
 	}
-	return c.Progress.Run("Apply the cluster's own objects", func(func(string)) error {
+	return c.Progress.Run("Apply the cluster's base manifests", func(func(string)) error {
 		cmd := exec.Command(filepath.Join(bin, "kubectl"), "--kubeconfig", c.Dir.Kubeconfig(),
 			"apply", "--server-side", "--force-conflicts", "--field-manager=ecommerce-cluster", "--filename=-")
 		cmd.Stdin = bytes.NewReader(manifests)
 		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("kubectl apply: %w\n%s\nIf a field cannot be changed in a cluster that runs, start a new one: make down up", err, bytes.TrimSpace(out))
+			return fmt.Errorf("kubectl apply: %w\n%s\nIf a field is immutable, create a new cluster: make down up", err, bytes.TrimSpace(out))
 		}
 		return state.Write(marker, digest, 0o600)
 	})
 }
 
-// applied is the file that holds the digest of the applied manifests. It is
-// there once the cluster's database holds anything.
-func (c *Cluster) applied() string { return c.Dir.Path("applied") }
+// appliedMarker returns the path of the file with the digest of the applied
+// manifests.
+func (c *Cluster) appliedMarker() string { return c.Dir.Path("applied") }
 
-// awaitNode waits until pods can be made: the node is ready and the default
-// service account is there.
-func (c *Cluster) awaitNode() error {
+// waitForNode waits until pods can be created: the node is ready and the
+// default service account exists.
+func (c *Cluster) waitForNode() error {
 	client, err := c.client()
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), nodePatience)
+	ctx, cancel := context.WithTimeout(context.Background(), nodeTimeout)
 	defer cancel()
 	for {
-		err := usable(ctx, client)
+		err := checkNode(ctx, client)
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("the node is not ready after %s: %w\n%s", nodePatience, err, c.tail("kubelet"))
+			return fmt.Errorf("the node is not ready after %s: %w\n%s", nodeTimeout, err, c.tail("kubelet"))
 		}
 	}
 }
 
-func usable(ctx context.Context, client kubernetes.Interface) error {
+func checkNode(ctx context.Context, client kubernetes.Interface) error {
 	machine, err := client.CoreV1().Nodes().Get(ctx, node.Name, metav1.GetOptions{})
 	if err != nil {
 		return err
 	}
 	if !nodeReady(machine) {
-		return errors.New("its kubelet does not say that it is")
+		return errors.New("the kubelet does not report the condition Ready")
 	}
 	_, err = client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
 	return err

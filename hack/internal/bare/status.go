@@ -18,10 +18,11 @@ import (
 	"ecommerce-stack.dev/hack/internal/progress"
 )
 
-// ErrDown says that no cluster runs.
-var ErrDown = errors.New("the cluster is down: start it with `make up`")
+// ErrDown is returned when no cluster runs.
+var ErrDown = errors.New("the cluster does not run: start it with `make up`")
 
-// Status writes how the cluster fares. It is an error when it is not well.
+// Status writes the state of the components, the node and the pods to out. It
+// returns ErrDown if no cluster runs, and an error if a component is not ready.
 func (c *Cluster) Status(out io.Writer) error {
 	record, running := node.Running(c.Dir)
 	if !running {
@@ -35,12 +36,12 @@ func (c *Cluster) Status(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "A bare cluster, for %s, under process %d\n\n", progress.Short(time.Since(record.Started)), record.PID)
+	fmt.Fprintf(out, "Bare cluster, running for %s, supervisor process %d\n\n", progress.Short(time.Since(record.Started)), record.PID)
 	if err := c.table(out, statuses, children); err != nil {
 		return err
 	}
 	if waiting := notReady(names(statuses), statuses); len(waiting) > 0 {
-		return fmt.Errorf("not ready: %s; look with `go run ./hack/cluster logs %s`", strings.Join(waiting, ", "), waiting[0])
+		return fmt.Errorf("not ready: %s; read the logs with `go run ./hack/cluster logs %s`", strings.Join(waiting, ", "), waiting[0])
 	}
 	return c.summary(out)
 }
@@ -81,11 +82,11 @@ func (c *Cluster) summary(out io.Writer) error {
 	defer cancel()
 	machine, err := client.CoreV1().Nodes().Get(ctx, node.Name, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("ask for the node: %w", err)
+		return fmt.Errorf("get the node: %w", err)
 	}
 	pods, err := client.CoreV1().Pods(metav1.NamespaceAll).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return fmt.Errorf("ask for the pods: %w", err)
+		return fmt.Errorf("list the pods: %w", err)
 	}
 	phases := map[string]int{}
 	for _, pod := range pods.Items {
@@ -115,7 +116,8 @@ func names(statuses []node.Status) []string {
 	return names
 }
 
-// Logs returns the files that the component, or all of them, write to.
+// Logs returns the log files of the component, or of all components if
+// component is "". It returns ErrDown if no cluster runs.
 func (c *Cluster) Logs(component string) ([]string, error) {
 	statuses, err := node.Statuses(c.Dir)
 	if err != nil {
@@ -133,7 +135,7 @@ func (c *Cluster) Logs(component string) ([]string, error) {
 		return paths, nil
 	}
 	if !slices.Contains(known, component) {
-		return nil, fmt.Errorf("there is no component %q: there are %s; for a pod use kubectl logs", component, strings.Join(known, ", "))
+		return nil, fmt.Errorf("unknown component %q: use one of %s; for a pod use kubectl logs", component, strings.Join(known, ", "))
 	}
 	return []string{c.Dir.Log(component)}, nil
 }

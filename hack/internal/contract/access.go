@@ -6,8 +6,7 @@ import (
 	"testing"
 )
 
-// public are the operations that the contract gives to anyone. No other may go
-// without a token.
+// public are the operations that require no token.
 var public = []string{
 	"GET /.well-known/jwks.json",
 	"GET /products",
@@ -18,12 +17,12 @@ var public = []string{
 	"POST /auth/register/user",
 }
 
-// anyRole are the operations for whoever has a token.
+// anyRole are the operations for every authenticated user.
 var anyRole = []string{"GET /auth/me", "PUT /auth/password"}
 
-// rolesOf an operation by the contract, and whether it is for anyone. What the
-// contract does not give away is for managers.
-func rolesOf(op *Operation) (roles []string, anyone bool) {
+// rolesOf returns the roles that may call an operation, and whether it is public.
+// Operations that are not listed are for managers.
+func rolesOf(op *Operation) (roles []string, isPublic bool) {
 	switch {
 	case slices.Contains(public, op.Name):
 		return nil, true
@@ -35,8 +34,8 @@ func rolesOf(op *Operation) (roles []string, anyone bool) {
 	return []string{"Manager"}, false
 }
 
-// Access proves that the document gives every operation to those the contract gives
-// it to.
+// Access checks that the roles of every operation in the document are those of the
+// contract.
 func Access(t *testing.T, target Target) {
 	t.Helper()
 	d := fetchDocument(t, target.URL+"/openapi.json")
@@ -47,9 +46,9 @@ func Access(t *testing.T, target Target) {
 	}
 	for _, name := range d.Names() {
 		op := d.Operations[name]
-		roles, anyone := rolesOf(op)
-		if op.Public() != anyone {
-			t.Errorf("%s: for anyone is %v in the document, %v in the contract", name, op.Public(), anyone)
+		roles, isPublic := rolesOf(op)
+		if op.Public() != isPublic {
+			t.Errorf("%s: public is %v in the document, %v in the contract", name, op.Public(), isPublic)
 		}
 		if !slices.Equal(op.Roles, roles) {
 			t.Errorf("%s: roles are %v in the document, %v in the contract", name, op.Roles, roles)

@@ -10,45 +10,49 @@ import (
 	"testing"
 )
 
-// row is a case of a row of the contract: a call that gets a status.
-type row struct {
+// testCase is a request and the status that it must return.
+type testCase struct {
 	op      string // such as "POST /auth/login"
 	status  int
 	variant string
-	needs   []need
-	call    func(w *world) call
+	needs   []requirement
+	call    func(w *testContext) call
 	checks  []check
 }
 
-func (r row) name() string {
+func (r testCase) name() string {
 	return strings.TrimSpace(r.op + "/" + strconv.Itoa(r.status) + " " + r.variant)
 }
 
-// need is something that not every target has.
-type need func(Target) string
+// requirement returns why a target does not support a case, or "".
+type requirement func(Target) string
 
-// has says whether a case can be tried at a target. One that cannot is left out: it is
-// proved at the target of hack/contract, which has everything.
-func (s *suite) has(t *testing.T, what string, needs ...need) bool {
+// supports reports whether the target meets the requirements of a case. The target of
+// hack/contract meets all.
+func (s *suite) supports(t *testing.T, what string, needs ...requirement) bool {
 	t.Helper()
 	for _, n := range needs {
 		if lack := n(s.Target); lack != "" {
-			t.Logf("left out: %s: %s", what, lack)
+			t.Logf("skipped: %s: %s", what, lack)
 			return false
 		}
 	}
 	return true
 }
 
-func addresses(t Target) string {
-	return unless(t.Forwarded, "the rate limit of this address is shared")
+func ownAddress(t Target) string {
+	return reasonUnless(t.TrustsForwardedFor, "requests share one address and its rate limit")
 }
-func keys(t Target) string      { return unless(t.Keys != nil, "no key to sign tokens with") }
-func breakable(t Target) string { return unless(t.Faults != nil, "nothing can be taken away here") }
-func shortHold(t Target) string { return unless(t.HoldTTL > 0, "held sales last too long to wait for") }
-func scripts(t Target) string   { return unless(t.Origin != "", "no web origin is allowed") }
+func signingKeys(t Target) string { return reasonUnless(t.Keys != nil, "no key to sign tokens") }
+func faultInjection(t Target) string {
+	return reasonUnless(t.Faults != nil, "faults cannot be injected")
+}
+func shortHold(t Target) string {
+	return reasonUnless(t.HoldTTL > 0, "holds expire too late to wait for")
+}
+func webOrigin(t Target) string { return reasonUnless(t.Origin != "", "no allowed web origin") }
 
-func unless(ok bool, lack string) string {
+func reasonUnless(ok bool, lack string) string {
 	if ok {
 		return ""
 	}
@@ -57,82 +61,83 @@ func unless(ok bool, lack string) string {
 
 // call is a request.
 type call struct {
-	as *session // nil is anyone
-	// args are for the braces of the path.
+	as *session // nil sends no token
+	// args are the values of the path parameters.
 	args   []any
 	query  string
 	body   any      // sent as JSON
-	raw    string   // sent as it is in place of body
+	raw    string   // the body if body is nil
 	header []string // pairs of a name and a value
 }
 
-// check of an answer, beside the conventions and the document.
-type check func(w *world, a *answer)
+// check is a check of a response, in addition to the conventions and the document.
+type check func(w *testContext, a *response)
 
-// on puts the rows of one operation together.
-func on(op string, rows ...row) []row {
-	for i := range rows {
-		rows[i].op = op
+// operation sets the operation of the cases and returns them.
+func operation(op string, cases ...testCase) []testCase {
+	for i := range cases {
+		cases[i].op = op
 	}
-	return rows
+	return cases
 }
 
-// gets is a row of which on fills in the operation.
-func gets(status int, variant string, call func(w *world) call, checks ...check) row {
-	return row{status: status, variant: variant, call: call, checks: checks}
+// expect returns a case whose operation is set by operation.
+func expect(status int, variant string, call func(w *testContext) call, checks ...check) testCase {
+	return testCase{status: status, variant: variant, call: call, checks: checks}
 }
 
-// needing is a row for targets that have something.
-func (r row) needing(n ...need) row {
+// requiring returns the case with additional requirements.
+func (r testCase) requiring(n ...requirement) testCase {
 	r.needs = append(slices.Clone(r.needs), n...)
 	return r
 }
 
-// run proves a row.
-func (s *suite) run(t *testing.T, r row) {
-	w := s.world(t)
-	w.judge(r, w.send(r.op, r.call(w)))
+// run runs a case.
+func (s *suite) run(t *testing.T, r testCase) {
+	w := s.newContext(t)
+	w.checkResponse(r, w.send(r.op, r.call(w)))
 }
 
-// judge compares an answer with its row.
-func (w *world) judge(r row, a *answer) {
+// checkResponse compares a response with its case.
+func (w *testContext) checkResponse(r testCase, a *response) {
 	w.t.Helper()
 	if a.status != r.status {
-		w.t.Fatalf("%s: %d, want %d\n%s", r.name(), a.status, r.status, shorten(a.body))
+		w.t.Fatalf("%s: %d, want %d\n%s", r.name(), a.status, r.status, truncate(a.body))
 	}
 	for _, c := range r.checks {
 		c(w, a)
 	}
 	if !w.t.Failed() {
-		w.coverage.saw(r.op, r.status)
+		w.coverage.record(r.op, r.status)
 	}
 }
 
-// answer to a call.
-type answer struct {
+// response is the response to a call.
+type response struct {
 	status int
 	header http.Header
 	body   []byte
 }
 
-// into decodes the body.
-func (a *answer) into(w *world, v any) {
+// into decodes the JSON body into v.
+func (a *response) into(w *testContext, v any) {
 	w.t.Helper()
 	if err := json.Unmarshal(a.body, v); err != nil {
-		w.t.Fatalf("decode %s: %v", shorten(a.body), err)
+		w.t.Fatalf("decode %s: %v", truncate(a.body), err)
 	}
 }
 
-// field gives a member of a JSON object as it prints, "" when it is absent.
-func (a *answer) field(w *world, name string) string {
+// field returns a member of the JSON object in the body as text, or "" if it is absent.
+func (a *response) field(w *testContext, name string) string {
 	w.t.Helper()
 	var object map[string]json.RawMessage
 	a.into(w, &object)
 	return strings.Trim(string(object[name]), `"`)
 }
 
-// path fills the braces of an operation's path.
-func path(op string, args []any) (method, filled string) {
+// resolvePath returns the method of an operation, and its path with args as the path
+// parameters.
+func resolvePath(op string, args []any) (method, filled string) {
 	method, template, _ := strings.Cut(op, " ")
 	segments := strings.Split(template, "/")
 	for i, s := range segments {

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// checker passes requests on and checks every answer: by the document, and by the
-// conventions. What is wrong fails the test in the request's context.
+// checker is a round tripper that checks every response against the document and the
+// conventions. Violations fail the test in the request's context.
 type checker struct {
 	gateway  string
 	document *Document
@@ -21,19 +21,19 @@ type checker struct {
 }
 
 type (
-	testKey      struct{}
-	impoliteness struct{}
+	testKey    struct{}
+	noRetryKey struct{}
 )
 
-// within gives requests the test that their answers may fail.
-func within(ctx context.Context, t *testing.T) context.Context {
+// withTest returns a context with the test that invalid responses fail.
+func withTest(ctx context.Context, t *testing.T) context.Context {
 	return context.WithValue(ctx, testKey{}, t)
 }
 
-// impolitely lets requests see that they were too many. Others wait as they are told
-// and come again.
-func impolitely(ctx context.Context) context.Context {
-	return context.WithValue(ctx, impoliteness{}, true)
+// withoutRetry returns a context for requests that are not repeated after 429. Others
+// are repeated after Retry-After.
+func withoutRetry(ctx context.Context) context.Context {
+	return context.WithValue(ctx, noRetryKey{}, true)
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -45,13 +45,13 @@ func (c *checker) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		if wrong := c.check(req, res, body); len(wrong) > 0 {
-			t.Errorf("%s %s: %d\n  %s\n  %s", req.Method, req.URL.Path, res.StatusCode, strings.Join(wrong, "\n  "), shorten(body))
+			t.Errorf("%s %s: %d\n  %s\n  %s", req.Method, req.URL.Path, res.StatusCode, strings.Join(wrong, "\n  "), truncate(body))
 		}
-		wait, tooMany := refusal(res, body)
-		if !tooMany || req.Context().Value(impoliteness{}) != nil {
+		wait, tooMany := rateLimited(res, body)
+		if !tooMany || req.Context().Value(noRetryKey{}) != nil {
 			return res, nil
 		}
-		if err := pause(req.Context(), wait); err != nil {
+		if err := sleep(req.Context(), wait); err != nil {
 			return nil, err
 		}
 		if req.GetBody != nil {
@@ -62,10 +62,10 @@ func (c *checker) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
-// send reads the whole answer, unless it is a stream.
+// send sends a request and reads the whole response, unless it is a stream.
 func (c *checker) send(req *http.Request) (*http.Response, []byte, error) {
 	res, err := c.next.RoundTrip(req)
-	if err != nil || streams(res) {
+	if err != nil || isStream(res) {
 		return res, nil, err
 	}
 	body, err := io.ReadAll(res.Body)
@@ -73,18 +73,19 @@ func (c *checker) send(req *http.Request) (*http.Response, []byte, error) {
 		err = res.Body.Close()
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the answer to %s %s: %w", req.Method, req.URL.Path, err)
+		return nil, nil, fmt.Errorf("read the response to %s %s: %w", req.Method, req.URL.Path, err)
 	}
 	res.Body = io.NopCloser(bytes.NewReader(body))
 	return res, body, nil
 }
 
-func streams(res *http.Response) bool {
+func isStream(res *http.Response) bool {
 	return strings.HasPrefix(res.Header.Get("Content-Type"), "text/event-stream")
 }
 
-// refusal is how long to wait when there were too many requests.
-func refusal(res *http.Response, body []byte) (time.Duration, bool) {
+// rateLimited reports whether the response is that of the rate limit, and returns its
+// Retry-After.
+func rateLimited(res *http.Response, body []byte) (time.Duration, bool) {
 	if res.StatusCode != http.StatusTooManyRequests || !bytes.Contains(body, []byte(`"rate_limited"`)) {
 		return 0, false
 	}
@@ -92,7 +93,7 @@ func refusal(res *http.Response, body []byte) (time.Duration, bool) {
 	return time.Duration(seconds) * time.Second, err == nil
 }
 
-func pause(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
@@ -103,34 +104,34 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// check gives everything that is wrong with an answer.
+// check returns the violations in a response.
 func (c *checker) check(req *http.Request, res *http.Response, body []byte) []string {
-	wrong := conventions(req, res, body)
-	if strings.HasPrefix(req.URL.String(), c.gateway) && !probe(req.URL.Path) {
-		wrong = append(wrong, limitHeaders(res.Header)...)
+	wrong := checkConventions(req, res, body)
+	if strings.HasPrefix(req.URL.String(), c.gateway) && !isProbe(req.URL.Path) {
+		wrong = append(wrong, checkLimitHeaders(res.Header)...)
 	}
 	if op := c.document.find(req.Method, req.URL.Path); op != nil {
-		wrong = append(wrong, c.byDocument(op, req, res, body)...)
+		wrong = append(wrong, c.checkDocumented(op, req, res, body)...)
 	}
 	return wrong
 }
 
-// byDocument checks status, content type and body.
-func (c *checker) byDocument(op *Operation, req *http.Request, res *http.Response, body []byte) []string {
+// checkDocumented checks status, content type and body against the document.
+func (c *checker) checkDocumented(op *Operation, req *http.Request, res *http.Response, body []byte) []string {
 	if !op.documents(res.StatusCode) {
 		return []string{fmt.Sprintf("%s does not document %d", op.Name, res.StatusCode)}
 	}
-	if streams(res) || req.Method == http.MethodHead {
+	if isStream(res) || req.Method == http.MethodHead {
 		return nil
 	}
-	answer := &http.Response{StatusCode: res.StatusCode, Header: res.Header, Body: io.NopCloser(bytes.NewReader(body))}
-	ok, errs := c.document.validator.ValidateHttpResponse(req, answer)
+	response := &http.Response{StatusCode: res.StatusCode, Header: res.Header, Body: io.NopCloser(bytes.NewReader(body))}
+	ok, errs := c.document.validator.ValidateHttpResponse(req, response)
 	if ok {
 		return nil
 	}
 	var wrong []string
 	for _, e := range errs {
-		wrong = append(wrong, "not as documented: "+e.Message+": "+e.Reason)
+		wrong = append(wrong, "differs from the document: "+e.Message+": "+e.Reason)
 		for _, s := range e.SchemaValidationErrors {
 			wrong = append(wrong, "  "+s.FieldPath+": "+s.Reason)
 		}
@@ -138,13 +139,13 @@ func (c *checker) byDocument(op *Operation, req *http.Request, res *http.Respons
 	return wrong
 }
 
-func probe(path string) bool { return path == "/health" || path == "/livez" || path == "/readyz" }
+func isProbe(path string) bool { return path == "/health" || path == "/livez" || path == "/readyz" }
 
-// shorten keeps what is shown of an answer readable.
-func shorten(body []byte) string {
-	const most = 600
-	if len(body) > most {
-		return string(body[:most]) + "…"
+// truncate returns the beginning of a body, for messages.
+func truncate(body []byte) string {
+	const limit = 600
+	if len(body) > limit {
+		return string(body[:limit]) + "…"
 	}
 	return string(body)
 }

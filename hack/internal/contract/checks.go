@@ -5,19 +5,19 @@ import (
 	"strconv"
 )
 
-// code demands the code of a problem.
-func code(want string) check {
-	return func(w *world, a *answer) {
+// hasCode checks the code of a problem.
+func hasCode(want string) check {
+	return func(w *testContext, a *response) {
 		w.t.Helper()
 		if got := a.field(w, "code"); got != want {
-			w.t.Errorf("code %q, want %q\n%s", got, want, shorten(a.body))
+			w.t.Errorf("code %q, want %q\n%s", got, want, truncate(a.body))
 		}
 	}
 }
 
-// at demands a problem with an invalid value at each location.
-func at(locations ...string) check {
-	return func(w *world, a *answer) {
+// hasErrorsAt checks that a problem has an error at each location.
+func hasErrorsAt(locations ...string) check {
+	return func(w *testContext, a *response) {
 		w.t.Helper()
 		var p problem
 		a.into(w, &p)
@@ -27,37 +27,37 @@ func at(locations ...string) check {
 		}
 		for _, want := range locations {
 			if !slices.Contains(got, want) {
-				w.t.Errorf("errors are at %v, want one at %s", got, want)
+				w.t.Errorf("errors at %v, want one at %s", got, want)
 			}
 		}
 	}
 }
 
-// has demands a member with a value, as it prints.
-func has(name, want string) check {
-	return func(w *world, a *answer) {
+// hasField checks the value of a member as text.
+func hasField(name, want string) check {
+	return func(w *testContext, a *response) {
 		w.t.Helper()
 		if got := a.field(w, name); got != want {
-			w.t.Errorf("%s is %q, want %q\n%s", name, got, want, shorten(a.body))
+			w.t.Errorf("%s is %q, want %q\n%s", name, got, want, truncate(a.body))
 		}
 	}
 }
 
-// filled demands members that are there.
-func filled(names ...string) check {
-	return func(w *world, a *answer) {
+// hasFields checks that members are present and not empty.
+func hasFields(names ...string) check {
+	return func(w *testContext, a *response) {
 		w.t.Helper()
 		for _, name := range names {
 			if a.field(w, name) == "" {
-				w.t.Errorf("%s is missing\n%s", name, shorten(a.body))
+				w.t.Errorf("%s is missing\n%s", name, truncate(a.body))
 			}
 		}
 	}
 }
 
-// header demands a header; with an empty value, that it is absent.
-func header(name, want string) check {
-	return func(w *world, a *answer) {
+// hasHeader checks the value of a header; "" means that it is absent.
+func hasHeader(name, want string) check {
+	return func(w *testContext, a *response) {
 		w.t.Helper()
 		if got := a.header.Get(name); got != want {
 			w.t.Errorf("%s is %q, want %q", name, got, want)
@@ -65,9 +65,9 @@ func header(name, want string) check {
 	}
 }
 
-// sends demands headers with any value.
-func sends(names ...string) check {
-	return func(w *world, a *answer) {
+// hasHeaders checks that headers are present.
+func hasHeaders(names ...string) check {
+	return func(w *testContext, a *response) {
 		w.t.Helper()
 		for _, name := range names {
 			if a.header.Get(name) == "" {
@@ -77,13 +77,13 @@ func sends(names ...string) check {
 	}
 }
 
-// mustField gives a member of an answer.
-func mustField(w *world, a *answer, name string) any {
+// mustField returns a member of the response and fails the test if it is absent.
+func mustField(w *testContext, a *response, name string) any {
 	w.t.Helper()
 	var object map[string]any
 	a.into(w, &object)
 	if object[name] == nil {
-		w.t.Fatalf("%s is missing\n%s", name, shorten(a.body))
+		w.t.Fatalf("%s is missing\n%s", name, truncate(a.body))
 	}
 	return object[name]
 }

@@ -1,10 +1,9 @@
-// Package contract proves the REST contract of the store from outside: each row of
-// it with a case for every status, the rules that hold for all rows, and who may do
-// what.
+// Package contract tests the REST contract of a running system over HTTP: a case for
+// every status of every operation, rules across operations, and access control.
 //
-// Whatever a case sends, the answer is checked by the store's own OpenAPI document
-// and by the conventions of all answers. What the document says and no case saw is
-// told by Coverage, so that document, code and cases stay one set.
+// Every response is checked against the system's OpenAPI document and the conventions
+// for all responses. Coverage lists the documented responses that no case returned, so
+// that document, code and cases agree.
 package contract
 
 import (
@@ -14,81 +13,86 @@ import (
 	"time"
 )
 
-// Target is a running store. What it lacks of the optional parts, the cases that
-// need them are left out.
+// Target is the system under test. Cases that require an optional field that is not
+// set are skipped.
 type Target struct {
-	// URL of the gateway.
+	// URL is the base URL of the gateway.
 	URL string
-	// Services are the URLs of auth, sales and stock past the gateway; optional.
+	// Services are the base URLs of auth, sales and stock by name; optional.
 	Services map[string]string
-	// ManagerEmail and ManagerPassword of a manager.
+	// ManagerEmail and ManagerPassword are the credentials of a manager.
 	ManagerEmail, ManagerPassword string
-	// Keys sign tokens that the store believes; optional.
+	// Keys sign access tokens that the system accepts; optional.
 	Keys *Keys
-	// Faults break the store; optional.
+	// Faults inject faults; optional.
 	Faults Faults
-	// Forwarded says that the gateway believes an X-Forwarded-For from here: each case
-	// then has an address of its own, and rate limits can be exhausted.
-	Forwarded bool
-	// HoldTTL is how long a held sale keeps its stock, if that is short enough to wait
-	// for; optional.
+	// TrustsForwardedFor reports whether the gateway trusts X-Forwarded-For from this
+	// process. Then each case has a different address and can exhaust rate limits.
+	TrustsForwardedFor bool
+	// HoldTTL is the lifetime of a hold, if it is short enough to wait for; optional.
 	HoldTTL time.Duration
-	// Origin is a web origin whose scripts may call; optional.
+	// Origin is an allowed web origin; optional.
 	Origin string
 }
 
-// Faults take away what the services need, and give it back.
+// Faults interrupts and restores the dependencies of the services.
 type Faults interface {
-	CutDatabase()
-	MendDatabase() error
-	CutBroker()
-	MendBroker() error
+	// DisconnectDatabase and ReconnectDatabase interrupt and restore the connections to
+	// the database.
+	DisconnectDatabase()
+	ReconnectDatabase() error
+	// DisconnectBroker and ReconnectBroker interrupt and restore the connections to the
+	// broker.
+	DisconnectBroker()
+	ReconnectBroker() error
+	// StopService and StartService stop a service, and start it and wait until it is
+	// ready.
 	StopService(name string) error
 	StartService(name string) error
-	// Poison sends the services a message that none can handle.
-	Poison(ctx context.Context, message string) error
+	// PublishInvalid publishes a message that no service can handle.
+	PublishInvalid(ctx context.Context, message string) error
 }
 
-// suite is what all cases of a run share.
+// suite is the state that all cases of a run share.
 type suite struct {
 	Target
 	http     *http.Client
 	document *Document
 	coverage *Coverage
-	// manager, ann and bob have accounts. A case that changes an account makes its own.
+	// manager, ann and bob are users. A case that changes an account creates its own.
 	manager, ann, bob *session
 }
 
-// Run proves the contract of a store, and returns which documented answers it saw.
+// Run tests the contract of a target and returns the coverage of its document.
 func Run(t *testing.T, target Target) *Coverage {
 	t.Helper()
 	s := newSuite(t, target)
-	slow := s.slow(t)
-	t.Run("rows", func(t *testing.T) {
-		for _, c := range s.rows() {
-			if s.has(t, c.name(), c.needs...) {
+	slow := s.startSlowRequests(t)
+	t.Run("cases", func(t *testing.T) {
+		for _, c := range s.cases() {
+			if s.supports(t, c.name(), c.needs...) {
 				t.Run(c.name(), func(t *testing.T) { t.Parallel(); s.run(t, c) })
 			}
 		}
 	})
 	t.Run("rules", func(t *testing.T) {
 		for _, r := range rules() {
-			if s.has(t, r.name, r.needs...) {
-				t.Run(r.name, func(t *testing.T) { t.Parallel(); r.prove(s.world(t)) })
+			if s.supports(t, r.name, r.needs...) {
+				t.Run(r.name, func(t *testing.T) { t.Parallel(); r.test(s.newContext(t)) })
 			}
 		}
 	})
-	if s.has(t, "limits", addresses, keys) {
-		t.Run("limits", s.limits)
+	if s.supports(t, "limits", ownAddress, signingKeys) {
+		t.Run("limits", s.checkLimits)
 	}
 	t.Run("slow bodies", slow)
-	if s.has(t, "faults", breakable) {
-		t.Run("faults", s.faults)
+	if s.supports(t, "faults", faultInjection) {
+		t.Run("faults", s.checkFaults)
 	}
 	return s.coverage
 }
 
-// newSuite reads the document and makes the accounts.
+// newSuite reads the document and creates the users.
 func newSuite(t *testing.T, target Target) *suite {
 	t.Helper()
 	s := &suite{Target: target}
@@ -96,7 +100,7 @@ func newSuite(t *testing.T, target Target) *suite {
 	s.coverage = newCoverage(s.document)
 	s.http = &http.Client{Timeout: time.Minute, Transport: &checker{gateway: target.URL, document: s.document, next: http.DefaultTransport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	w := s.world(t)
+	w := s.newContext(t)
 	s.manager = w.login(account{email: target.ManagerEmail, password: target.ManagerPassword})
 	for name, to := range map[string]**session{"ann": &s.ann, "bob": &s.bob} {
 		a := newAccount(name)

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// problem is an answer that tells a failure (RFC 9457), as the contract has it.
+// problem is the body of an error response (RFC 9457) with the fields of the contract.
 type problem struct {
 	Type, Title, Detail, Instance, Code, TraceID string
 	Status                                       int
@@ -23,8 +23,8 @@ var (
 	traceParentForm = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 )
 
-// conventions gives what an answer breaks of what every answer keeps.
-func conventions(req *http.Request, res *http.Response, body []byte) []string {
+// checkConventions returns the violations of the conventions for all responses.
+func checkConventions(req *http.Request, res *http.Response, body []byte) []string {
 	var wrong []string
 	check := func(ok bool, format string, args ...any) {
 		if !ok {
@@ -33,27 +33,27 @@ func conventions(req *http.Request, res *http.Response, body []byte) []string {
 	}
 	check(res.Header.Get("X-Request-Id") != "", "no X-Request-Id")
 	check(traceParentForm.MatchString(res.Header.Get("Traceparent")), "Traceparent %q", res.Header.Get("Traceparent"))
-	check(res.StatusCode < 500 || res.StatusCode == http.StatusServiceUnavailable, "a 5xx that no client should see")
+	check(res.StatusCode < 500 || res.StatusCode == http.StatusServiceUnavailable, "a 5xx status other than 503")
 	switch res.StatusCode {
 	case http.StatusUnauthorized:
 		check(strings.HasPrefix(res.Header.Get("WWW-Authenticate"), "Bearer"), "401 with WWW-Authenticate %q", res.Header.Get("WWW-Authenticate"))
 	case http.StatusMethodNotAllowed:
 		check(res.Header.Get("Allow") != "", "405 without Allow")
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		if !probe(req.URL.Path) {
-			check(positive(res.Header.Get("Retry-After")), "%d with Retry-After %q", res.StatusCode, res.Header.Get("Retry-After"))
+		if !isProbe(req.URL.Path) {
+			check(isPositive(res.Header.Get("Retry-After")), "%d with Retry-After %q", res.StatusCode, res.Header.Get("Retry-After"))
 		}
 	case http.StatusNoContent, http.StatusNotModified:
 		check(len(body) == 0, "%d with a body", res.StatusCode)
 	}
-	if res.StatusCode >= 400 && req.Method != http.MethodHead && !probe(req.URL.Path) {
-		wrong = append(wrong, problemForm(req, res, body)...)
+	if res.StatusCode >= 400 && req.Method != http.MethodHead && !isProbe(req.URL.Path) {
+		wrong = append(wrong, checkProblem(req, res, body)...)
 	}
 	return wrong
 }
 
-// problemForm gives what is wrong with the form of a problem.
-func problemForm(req *http.Request, res *http.Response, body []byte) []string {
+// checkProblem returns the violations in a problem.
+func checkProblem(req *http.Request, res *http.Response, body []byte) []string {
 	if got := res.Header.Get("Content-Type"); got != "application/problem+json" {
 		return []string{fmt.Sprintf("a problem with Content-Type %q", got)}
 	}
@@ -63,15 +63,15 @@ func problemForm(req *http.Request, res *http.Response, body []byte) []string {
 	}
 	var wrong []string
 	for what, ok := range map[string]bool{
-		"type is missing":                   p.Type != "",
-		"title is missing":                  p.Title != "",
-		"detail is missing":                 p.Detail != "",
-		"status is not the answer's":        p.Status == res.StatusCode,
-		"instance is not the path":          p.Instance == req.URL.Path,
-		"code is not in snake_case":         codeForm.MatchString(p.Code),
-		"traceId is no trace id":            traceForm.MatchString(p.TraceID),
-		"invalid values without errors[]":   p.Status != http.StatusUnprocessableEntity || len(p.Errors) > 0,
-		"an error has location and message": complete(p),
+		"type is missing":                      p.Type != "",
+		"title is missing":                     p.Title != "",
+		"detail is missing":                    p.Detail != "",
+		"status differs from the response":     p.Status == res.StatusCode,
+		"instance is not the path":             p.Instance == req.URL.Path,
+		"code is not in snake_case":            codeForm.MatchString(p.Code),
+		"traceId is not a trace ID":            traceForm.MatchString(p.TraceID),
+		"invalid values without errors[]":      p.Status != http.StatusUnprocessableEntity || len(p.Errors) > 0,
+		"an error without location or message": errorsComplete(p),
 	} {
 		if !ok {
 			wrong = append(wrong, "problem: "+what)
@@ -80,7 +80,7 @@ func problemForm(req *http.Request, res *http.Response, body []byte) []string {
 	return wrong
 }
 
-func complete(p problem) bool {
+func errorsComplete(p problem) bool {
 	for _, e := range p.Errors {
 		if e.Location == "" || e.Message == "" {
 			return false
@@ -89,8 +89,8 @@ func complete(p problem) bool {
 	return true
 }
 
-// limitHeaders gives what is wrong with the headers that tell the rate limit.
-func limitHeaders(h http.Header) []string {
+// checkLimitHeaders returns the violations in the headers of the rate limit.
+func checkLimitHeaders(h http.Header) []string {
 	var wrong []string
 	for _, name := range []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"} {
 		if n, err := strconv.Atoi(h.Get(name)); err != nil || n < 0 {
@@ -100,7 +100,7 @@ func limitHeaders(h http.Header) []string {
 	return wrong
 }
 
-func positive(text string) bool {
+func isPositive(text string) bool {
 	n, err := strconv.Atoi(text)
 	return err == nil && n > 0
 }

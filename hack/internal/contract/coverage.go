@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// unforeseen is the status of what nobody foresaw. It is documented, and no case can
+// internalError is the status of unexpected errors. It is documented, but no case can
 // cause it.
-const unforeseen = "500"
+const internalError = "500"
 
-// Coverage is what the cases saw of a document.
+// Coverage records which documented responses the cases returned.
 type Coverage struct {
 	document *Document
 	mu       sync.Mutex
@@ -21,27 +21,27 @@ type Coverage struct {
 
 func newCoverage(d *Document) *Coverage { return &Coverage{document: d, seen: map[string]bool{}} }
 
-// saw notes that a case got the answer that it is about.
-func (c *Coverage) saw(op string, status int) {
+// record records that a case returned its expected status.
+func (c *Coverage) record(op string, status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.cases++
 	c.seen[op+"/"+strconv.Itoa(status)] = true
 }
 
-// Cases is how many cases got the answer that they are about.
+// Cases returns the number of cases that returned their expected status.
 func (c *Coverage) Cases() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.cases
 }
 
-// Documented is how many answers the document has, other than the unforeseen.
+// Documented returns the number of documented responses other than internalError.
 func (c *Coverage) Documented() int {
 	n := 0
 	for _, op := range c.document.Operations {
 		for status := range op.Responses {
-			if status != unforeseen {
+			if status != internalError {
 				n++
 			}
 		}
@@ -49,17 +49,18 @@ func (c *Coverage) Documented() int {
 	return n
 }
 
-// Missing are the documented answers, such as "GET /products/304", that no case saw.
+// Missing returns the documented responses that no case returned, such as
+// "GET /products/304".
 func (c *Coverage) Missing() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var missing []string
 	for name, op := range c.document.Operations {
 		if len(op.Responses) == 0 {
-			missing = append(missing, name+": no answer is documented")
+			missing = append(missing, name+": no response is documented")
 		}
 		for status := range op.Responses {
-			if at := fmt.Sprintf("%s/%s", name, status); status != unforeseen && !c.seen[at] {
+			if at := fmt.Sprintf("%s/%s", name, status); status != internalError && !c.seen[at] {
 				missing = append(missing, at)
 			}
 		}
@@ -68,5 +69,5 @@ func (c *Coverage) Missing() []string {
 	return missing
 }
 
-// Operations is how many there are.
+// Operations returns the number of documented operations.
 func (c *Coverage) Operations() int { return len(c.document.Operations) }

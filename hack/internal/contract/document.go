@@ -17,46 +17,46 @@ import (
 	"github.com/pb33f/libopenapi-validator/config"
 )
 
-// Document is an OpenAPI document, as far as the contract needs to know it.
+// Document is the part of an OpenAPI document that the tests use.
 type Document struct {
-	// Operations by their name, such as "GET /products/{productId}".
+	// Operations are the operations by name, such as "GET /products/{productId}".
 	Operations map[string]*Operation
 	validator  validator.Validator
 }
 
-// Operation of a document.
+// Operation is an operation of a document.
 type Operation struct {
 	// Name is the method and the path.
 	Name, Method, Path string
 	// ID is the operationId.
 	ID string `json:"operationId"`
-	// Summary and Tags are for people.
+	// Summary and Tags are descriptions.
 	Summary string   `json:"summary"`
 	Tags    []string `json:"tags"`
-	// Security is empty for an operation that is for anyone.
+	// Security is empty for a public operation.
 	Security []map[string][]string `json:"security"`
-	// Roles are those who may call; none are all who have a token.
+	// Roles are the roles that may call; if it is empty, every authenticated user may.
 	Roles []string `json:"x-roles"`
-	// Parameters of path, query and header.
+	// Parameters are those of path, query and header.
 	Parameters []Parameter `json:"parameters"`
-	// RequestBody is nil when there is none.
+	// RequestBody is nil if the operation has no body.
 	RequestBody *struct {
 		Required bool `json:"required"`
 	} `json:"requestBody"`
-	// Responses by status.
+	// Responses are the responses by status.
 	Responses map[string]struct {
 		Content map[string]any `json:"content"`
 		Headers map[string]any `json:"headers"`
 	} `json:"responses"`
 }
 
-// Parameter of an operation.
+// Parameter is a parameter of an operation.
 type Parameter struct {
 	Name string `json:"name"`
 	In   string `json:"in"`
 }
 
-// headers of all answers.
+// headers returns the names of the headers of all responses.
 func (d *Document) headers() map[string]bool {
 	headers := map[string]bool{}
 	for _, op := range d.Operations {
@@ -69,13 +69,13 @@ func (d *Document) headers() map[string]bool {
 	return headers
 }
 
-// Read makes a Document of an OpenAPI document in JSON.
+// Read parses an OpenAPI document in JSON.
 func Read(body []byte) (*Document, error) {
 	var raw struct {
 		Paths map[string]map[string]*Operation `json:"paths"`
 	}
 	if err := json.Unmarshal(body, &raw); err != nil {
-		return nil, fmt.Errorf("read the document: %w", err)
+		return nil, fmt.Errorf("parse the document: %w", err)
 	}
 	d := &Document{Operations: map[string]*Operation{}}
 	for path, methods := range raw.Paths {
@@ -87,17 +87,17 @@ func Read(body []byte) (*Document, error) {
 	}
 	parsed, err := libopenapi.NewDocument(body)
 	if err != nil {
-		return nil, fmt.Errorf("read the document: %w", err)
+		return nil, fmt.Errorf("parse the document: %w", err)
 	}
 	v, errs := validator.NewValidator(parsed, config.WithFormatAssertions())
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("read the document: %w", errs[0])
+		return nil, fmt.Errorf("parse the document: %w", errs[0])
 	}
 	d.validator = v
 	return d, nil
 }
 
-// Fetch reads the document at a URL.
+// Fetch reads and parses the document at a URL.
 func Fetch(ctx context.Context, url string) (*Document, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -127,25 +127,25 @@ func fetchDocument(t *testing.T, url string) *Document {
 	return d
 }
 
-// Names of the operations, in order.
+// Names returns the names of the operations, sorted.
 func (d *Document) Names() []string { return slices.Sorted(maps.Keys(d.Operations)) }
 
-// find gives the operation that a request is for, or nil. A segment that is written
-// out goes before one in braces. HEAD is the operation of GET.
+// find returns the operation of a request, or nil. A literal path segment has
+// precedence over a parameter. HEAD has the operation of GET.
 func (d *Document) find(method, path string) *Operation {
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
 	var found *Operation
 	for _, op := range d.Operations {
-		if op.Method == method && op.takes(path) && (found == nil || !strings.Contains(op.Path, "{")) {
+		if op.Method == method && op.matches(path) && (found == nil || !strings.Contains(op.Path, "{")) {
 			found = op
 		}
 	}
 	return found
 }
 
-func (o *Operation) takes(path string) bool {
+func (o *Operation) matches(path string) bool {
 	mine, theirs := strings.Split(o.Path, "/"), strings.Split(path, "/")
 	if len(mine) != len(theirs) {
 		return false
@@ -158,10 +158,10 @@ func (o *Operation) takes(path string) bool {
 	return true
 }
 
-// Public says whether anyone may call.
+// Public reports whether the operation requires no token.
 func (o *Operation) Public() bool { return len(o.Security) == 0 }
 
-// Service that answers.
+// Service returns the name of the service that handles the operation.
 func (o *Operation) Service() string {
 	switch first, _, _ := strings.Cut(o.Path[1:], "/"); first {
 	case "auth", ".well-known":
@@ -172,18 +172,18 @@ func (o *Operation) Service() string {
 	return "sales"
 }
 
-// documents says whether a status is among the responses.
+// documents reports whether the status is among the responses.
 func (o *Operation) documents(status int) bool {
 	_, ok := o.Responses[strconv.Itoa(status)]
 	return ok
 }
 
-// inPath are the parameters of the path.
-func (o *Operation) inPath() []Parameter {
+// pathParameters returns the parameters of the path.
+func (o *Operation) pathParameters() []Parameter {
 	return slices.DeleteFunc(slices.Clone(o.Parameters), func(p Parameter) bool { return p.In != "path" })
 }
 
-// lists says whether the operation gives a list.
-func (o *Operation) lists() bool {
+// isList reports whether the operation returns a list.
+func (o *Operation) isList() bool {
 	return slices.ContainsFunc(o.Parameters, func(p Parameter) bool { return p.In == "query" && p.Name == "limit" })
 }

@@ -6,66 +6,66 @@ import (
 	"strconv"
 )
 
-// Limits that a caller has unless they are configured.
+// Default limits of the gateway.
 const (
-	burst       = 200
-	loginBurst  = 60
-	mostStreams = 8
+	burst      = 200
+	loginBurst = 60
+	maxStreams = 8
 )
 
-// limitRules hold for how often one may call.
+// limitRules returns the rules of rate and concurrency limits.
 func limitRules() []rule {
 	return []rule{
-		{"limits/every answer tells what is left", []need{addresses}, func(w *world) {
+		{"limits/every response has the remaining requests", []requirement{ownAddress}, func(w *testContext) {
 			first, second := w.send("GET /products", call{}), w.send("GET /products", call{})
-			header("RateLimit-Limit", strconv.Itoa(burst))(w, first)
-			left := func(a *answer) int { n, _ := strconv.Atoi(a.header.Get("RateLimit-Remaining")); return n }
+			hasHeader("RateLimit-Limit", strconv.Itoa(burst))(w, first)
+			left := func(a *response) int { n, _ := strconv.Atoi(a.header.Get("RateLimit-Remaining")); return n }
 			if left(first) != burst-1 || left(second) > burst-1 {
-				w.t.Errorf("%d are left after one call, and %d after two", left(first), left(second))
+				w.t.Errorf("%d remaining after one request, and %d after two", left(first), left(second))
 			}
-			header("RateLimit-Limit", strconv.Itoa(loginBurst))(w, w.elsewhere().send("POST /auth/refresh", call{raw: "{}"}))
+			hasHeader("RateLimit-Limit", strconv.Itoa(loginBurst))(w, w.withOtherAddress().send("POST /auth/refresh", call{raw: "{}"}))
 		}},
-		{"limits/logins of an address", []need{addresses}, func(w *world) {
-			w.ctx = impolitely(w.ctx)
+		{"limits/logins of an address", []requirement{ownAddress}, func(w *testContext) {
+			w.ctx = withoutRetry(w.ctx)
 			for range loginBurst {
 				w.must("POST /auth/refresh", http.StatusUnprocessableEntity, call{raw: "{}"})
 			}
 			for _, op := range []string{"POST /auth/refresh", "POST /auth/login", "POST /auth/register/user"} {
-				w.until(op+" is refused", func() bool {
+				w.waitUntil(op+" is limited", func() bool {
 					return w.send(op, call{raw: "{}"}).status == http.StatusTooManyRequests
 				})
 			}
 			w.must("GET /products", http.StatusOK, call{query: "limit=1"})
-			w.elsewhere().must("POST /auth/login", http.StatusOK, call{body: w.ann.credentials()})
+			w.withOtherAddress().must("POST /auth/login", http.StatusOK, call{body: w.ann.credentials()})
 		}},
-		{"limits/a user's calls are counted wherever they come from", []need{addresses, keys}, func(w *world) {
-			as := w.minted(nowhere+3, "Client")
-			// A call comes back within milliseconds: the two have to be close together.
-			w.until("a user has fewer calls left at another address", func() bool {
+		{"limits/requests of a user are counted across addresses", []requirement{ownAddress, signingKeys}, func(w *testContext) {
+			as := w.signedSession(unknownID+3, "Client")
+			// Tokens are refilled within milliseconds, so two requests may be too far apart.
+			w.waitUntil("a user has fewer remaining requests at another address", func() bool {
 				w.send("GET /sales", call{as: as})
-				a := w.elsewhere().send("GET /sales", call{as: as})
+				a := w.withOtherAddress().send("GET /sales", call{as: as})
 				return a.header.Get("RateLimit-Remaining") != strconv.Itoa(burst-1)
 			})
 		}},
-		{"limits/long calls at once", []need{addresses}, longCalls},
+		{"limits/concurrent streams", []requirement{ownAddress}, concurrentStreams},
 	}
 }
 
-// longCalls holds as many streams as one may, and asks for one more.
-func longCalls(w *world) {
-	as := w.newcomer()
-	made := w.place(as, held(line{ProductID: w.product(5).ID, Quantity: 1}))
+// concurrentStreams opens as many streams as allowed, and one more.
+func concurrentStreams(w *testContext) {
+	as := w.newUser()
+	created := w.place(as, holdBody(line{ProductID: w.newProduct(5).ID, Quantity: 1}))
 	ctx, cancel := context.WithCancel(w.ctx)
 	defer cancel()
-	path := "/sales/" + itoa(made.ID) + "/stream"
-	for range mostStreams {
+	path := "/sales/" + itoa(created.ID) + "/stream"
+	for range maxStreams {
 		res := w.open(ctx, w.URL, http.MethodGet, path, call{as: as})
 		defer res.Body.Close()
 		if res.StatusCode != http.StatusOK {
-			w.t.Fatalf("a stream: %s, want %d at once", res.Status, mostStreams)
+			w.t.Fatalf("open a stream: %s, want %d concurrent streams", res.Status, maxStreams)
 		}
 	}
-	a := w.must("GET /sales/{id}/stream", http.StatusTooManyRequests, call{as: as, args: []any{made.ID}})
-	code("too_many_streams")(w, a)
-	w.must("GET /sales/{id}", http.StatusOK, call{as: as, args: []any{made.ID}})
+	a := w.must("GET /sales/{id}/stream", http.StatusTooManyRequests, call{as: as, args: []any{created.ID}})
+	hasCode("too_many_streams")(w, a)
+	w.must("GET /sales/{id}", http.StatusOK, call{as: as, args: []any{created.ID}})
 }

@@ -7,28 +7,28 @@ import (
 	"testing"
 )
 
-// limits proves for every operation that too many calls get 429. Each class of the
-// rate limit is kept exhausted while the operations that it holds are called.
-func (s *suite) limits(t *testing.T) {
-	w := s.world(t)
-	w.ctx = impolitely(w.ctx)
+// checkLimits checks for every operation that too many requests return 429. It keeps
+// each class of the rate limit exhausted while it calls the operations of the class.
+func (s *suite) checkLimits(t *testing.T) {
+	w := s.newContext(t)
+	w.ctx = withoutRetry(w.ctx)
 	ctx, stop := context.WithCancel(w.ctx)
 	var floods sync.WaitGroup
-	client, manager := w.minted(nowhere+1, "Client"), w.minted(nowhere+2, "Manager")
+	client, manager := w.signedSession(unknownID+1, "Client"), w.signedSession(unknownID+2, "Manager")
 	for _, as := range []*session{nil, client, manager} {
 		for range 2 {
-			floods.Go(func() { w.flood(ctx, as) })
+			floods.Go(func() { w.exhaustLimit(ctx, as) })
 		}
 	}
 	defer floods.Wait()
 	defer stop()
 	for _, name := range s.document.Names() {
 		op := s.document.Operations[name]
-		r := on(name, gets(http.StatusTooManyRequests, "rate_limited", nil, code("rate_limited"), header("RateLimit-Remaining", "0")))[0]
+		r := operation(name, expect(http.StatusTooManyRequests, "rate_limited", nil, hasCode("rate_limited"), hasHeader("RateLimit-Remaining", "0")))[0]
 		t.Run(r.name(), func(t *testing.T) {
-			w := &world{suite: s, t: t, ctx: impolitely(within(t.Context(), t)), address: w.address}
-			c := call{as: client, args: placeholders(op, nowhere)}
-			switch s.fitting(op) {
+			w := &testContext{suite: s, t: t, ctx: withoutRetry(withTest(t.Context(), t)), address: w.address}
+			c := call{as: client, args: placeholders(op, unknownID)}
+			switch s.permittedUser(op) {
 			case nil:
 				c.as = nil
 			case s.manager:
@@ -37,16 +37,16 @@ func (s *suite) limits(t *testing.T) {
 			if op.RequestBody != nil && op.RequestBody.Required {
 				c.raw = "{}"
 			}
-			w.judge(r, w.refused(op, c))
+			w.checkResponse(r, w.waitUntilLimited(op, c))
 		})
 	}
 }
 
-// refused calls until a call is one too many.
-func (w *world) refused(op *Operation, c call) *answer {
+// waitUntilLimited repeats a call until it returns 429.
+func (w *testContext) waitUntilLimited(op *Operation, c call) *response {
 	w.t.Helper()
-	var last *answer
-	w.until("a call is refused", func() bool {
+	var last *response
+	w.waitUntil("a request is limited", func() bool {
 		for range 100 {
 			if last = w.send(op.Name, c); last.status == http.StatusTooManyRequests {
 				return true
@@ -57,8 +57,8 @@ func (w *world) refused(op *Operation, c call) *answer {
 	return last
 }
 
-// flood keeps a caller at its limit, with calls that cost the store nothing.
-func (w *world) flood(ctx context.Context, as *session) {
+// exhaustLimit sends inexpensive requests of a user until ctx is canceled.
+func (w *testContext) exhaustLimit(ctx context.Context, as *session) {
 	for ctx.Err() == nil {
 		path := "/nothing"
 		if as != nil {
@@ -69,7 +69,7 @@ func (w *world) flood(ctx context.Context, as *session) {
 			return
 		}
 		if res, err := w.http.Transport.(*checker).next.RoundTrip(req); err == nil {
-			_ = res.Body.Close() // only the count matters
+			_ = res.Body.Close() // only the number of requests matters
 		}
 	}
 }

@@ -1,21 +1,21 @@
 package contract
 
-// page of a list.
+// page is a page of a list.
 type page struct {
 	Items      []map[string]any
 	NextCursor string
-	// Ended says that there is no nextCursor at all.
-	Ended bool `json:"-"`
+	// IsLast reports whether the member nextCursor is absent.
+	IsLast bool `json:"-"`
 }
 
-// list reads an answer as a page.
-func (a *answer) list(w *world) page {
+// list decodes the body as a page.
+func (a *response) list(w *testContext) page {
 	w.t.Helper()
 	var p page
 	a.into(w, &p)
 	var members map[string]any
 	a.into(w, &members)
 	_, more := members["nextCursor"]
-	p.Ended = !more
+	p.IsLast = !more
 	return p
 }

@@ -8,54 +8,54 @@ import (
 	"testing"
 )
 
-// attempt to call an operation.
+// attempt is a kind of caller and the expected response.
 type attempt struct {
 	name   string
-	header string // of Authorization; none when empty
-	// status that it gets; 0 is what the operation gives to whoever may call.
+	header string // Authorization; "" sends none
+	// status is the expected status; 0 is the status for a permitted caller.
 	status int
 	code   string
 }
 
-// Matrix tries every operation of the document with every kind of caller, through
-// the gateway and past it. It needs Keys, and Services for the second.
+// Matrix calls every operation of the document as every kind of caller, through the
+// gateway and, if Services is set, directly. It requires Keys.
 func Matrix(t *testing.T, target Target) {
 	t.Helper()
 	s := newSuite(t, target)
-	if !s.has(t, "the matrix", keys) {
-		t.Fatal("nothing can be tried")
+	if !s.supports(t, "the matrix", signingKeys) {
+		t.Fatal("Target.Keys is required")
 	}
-	doors := map[string]func(op *Operation) string{"gateway": func(*Operation) string { return target.URL }}
+	baseURLs := map[string]func(op *Operation) string{"gateway": func(*Operation) string { return target.URL }}
 	if target.Services != nil {
-		doors["service"] = func(op *Operation) string { return target.Services[op.Service()] }
+		baseURLs["service"] = func(op *Operation) string { return target.Services[op.Service()] }
 	}
 	attempts := 0
 	for _, name := range s.document.Names() {
 		op := s.document.Operations[name]
-		for _, door := range slices.Sorted(maps.Keys(doors)) {
-			t.Run(name+" at the "+door, func(t *testing.T) { attempts += s.try(t, op, doors[door](op)) })
+		for _, via := range slices.Sorted(maps.Keys(baseURLs)) {
+			t.Run(name+" via the "+via, func(t *testing.T) { attempts += s.tryAll(t, op, baseURLs[via](op)) })
 		}
 	}
 	t.Logf("matrix: %d operations, %d attempts", len(s.document.Operations), attempts)
 }
 
-// try makes every attempt at one operation, and says how many.
-func (s *suite) try(t *testing.T, op *Operation, base string) int {
-	w := s.world(t)
+// tryAll makes every attempt at one operation and returns their number.
+func (s *suite) tryAll(t *testing.T, op *Operation, base string) int {
+	w := s.newContext(t)
 	all := s.attempts(w, op)
 	for _, a := range all {
-		// Each from another address: refused calls are counted, too.
-		s.attempt(w.elsewhere(), op, base, a, placeholders(op, nowhere))
+		// Different addresses, because rejected requests count for the rate limit.
+		s.attempt(w.withOtherAddress(), op, base, a, placeholders(op, unknownID))
 	}
-	if !owned(op) {
+	if !isOwned(op) {
 		return len(all)
 	}
-	theirs := s.annsSale(w)
-	s.attempt(w, op, base, attempt{"another's", "Bearer " + s.bob.access, http.StatusNotFound, "sale_not_found"}, []any{theirs})
+	theirs := s.newSaleOfAnn(w)
+	s.attempt(w, op, base, attempt{"another user", "Bearer " + s.bob.access, http.StatusNotFound, "sale_not_found"}, []any{theirs})
 	return len(all) + 1
 }
 
-func (s *suite) attempt(w *world, op *Operation, base string, a attempt, args []any) {
+func (s *suite) attempt(w *testContext, op *Operation, base string, a attempt, args []any) {
 	w.t.Helper()
 	c := call{args: args}
 	if a.header != "" {
@@ -63,25 +63,25 @@ func (s *suite) attempt(w *world, op *Operation, base string, a attempt, args []
 	}
 	want := a.status
 	if want == 0 {
-		want = reaches(op)
+		want = permittedStatus(op)
 	}
 	if op.RequestBody != nil && op.RequestBody.Required {
 		c.raw = "{}"
 	}
-	method, filled := path(op.Name, args)
+	method, filled := resolvePath(op.Name, args)
 	got := w.fetch(base, method, filled, c)
 	if got.status != want {
-		w.t.Errorf("%s with %s: %d, want %d\n%s", op.Name, a.name, got.status, want, shorten(got.body))
+		w.t.Errorf("%s with %s: %d, want %d\n%s", op.Name, a.name, got.status, want, truncate(got.body))
 		return
 	}
 	if a.code != "" {
-		code(a.code)(w, got)
+		hasCode(a.code)(w, got)
 	}
 }
 
-// attempts are all kinds of callers. Whoever may not call learns that before
-// anything else is looked at.
-func (s *suite) attempts(w *world, op *Operation) []attempt {
+// attempts returns all kinds of callers. Access is checked before anything else in a
+// request.
+func (s *suite) attempts(w *testContext, op *Operation) []attempt {
 	right, user := op.Roles, map[string]*session{"Client": s.ann, "Manager": s.manager}
 	if len(right) == 0 {
 		right = []string{"Client", "Manager"}
@@ -89,17 +89,17 @@ func (s *suite) attempts(w *world, op *Operation) []attempt {
 	holder := user[right[0]]
 	none, bad := http.StatusUnauthorized, "invalid_token"
 	if op.Public() {
-		none, bad = 0, "" // a token is not looked at
+		none, bad = 0, "" // tokens are ignored
 	}
 	first := ""
 	if !op.Public() {
 		first = "unauthenticated"
 	}
 	all := []attempt{{"no token", "", none, first}}
-	for what, token := range s.Keys.bad(holder.id, right[0]) {
+	for what, token := range s.Keys.invalidTokens(holder.id, right[0]) {
 		all = append(all, attempt{what, "Bearer " + token, none, bad})
 	}
-	good := w.minted(holder.id, right[0]).access
+	good := w.signedSession(holder.id, right[0]).access
 	for what, header := range map[string]string{"Basic": "Basic " + good, "no scheme": good, "an empty token": "Bearer "} {
 		all = append(all, attempt{what, header, none, bad})
 	}
@@ -108,30 +108,30 @@ func (s *suite) attempts(w *world, op *Operation) []attempt {
 		if !op.Public() && !slices.Contains(right, role) {
 			a.status, a.code = http.StatusForbidden, "forbidden"
 		}
-		all = append(all, a, attempt{"minted role " + role, "Bearer " + w.minted(as.id, role).access, a.status, a.code})
+		all = append(all, a, attempt{"signed token with role " + role, "Bearer " + w.signedSession(as.id, role).access, a.status, a.code})
 	}
 	return all
 }
 
-// reaches is what an operation answers to whoever may call, of a thing that does not
-// exist and with an empty body.
-func reaches(op *Operation) int {
+// permittedStatus returns the status of an operation for a permitted caller, an object
+// that does not exist, and an empty body.
+func permittedStatus(op *Operation) int {
 	switch {
 	case op.RequestBody != nil && op.RequestBody.Required:
 		return http.StatusUnprocessableEntity
-	case slices.ContainsFunc(op.inPath(), func(p Parameter) bool { return p.Name == "quantity" }):
-		return http.StatusUnprocessableEntity // so many do not exist, either
-	case len(op.inPath()) > 0:
+	case slices.ContainsFunc(op.pathParameters(), func(p Parameter) bool { return p.Name == "quantity" }):
+		return http.StatusUnprocessableEntity // the placeholder exceeds the maximum quantity
+	case len(op.pathParameters()) > 0:
 		return http.StatusNotFound
 	}
 	return http.StatusOK
 }
 
-// owned says whether the path names a thing that belongs to a user.
-func owned(op *Operation) bool { return strings.HasPrefix(op.Path, "/sales/{id}") }
+// isOwned reports whether the path identifies an object that belongs to a user.
+func isOwned(op *Operation) bool { return strings.HasPrefix(op.Path, "/sales/{id}") }
 
-// annsSale is one that nobody else may see.
-func (s *suite) annsSale(w *world) int64 {
+// newSaleOfAnn creates a sale of ann and returns its ID.
+func (s *suite) newSaleOfAnn(w *testContext) int64 {
 	w.t.Helper()
-	return w.place(s.ann, order(line{ProductID: nowhere, Quantity: 1})).ID
+	return w.place(s.ann, orderBody(line{ProductID: unknownID, Quantity: 1})).ID
 }

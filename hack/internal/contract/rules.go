@@ -4,13 +4,13 @@ import (
 	"slices"
 )
 
-// rule of the contract that takes more than one call to prove.
+// rule is a rule of the contract that needs more than one request to test.
 type rule struct {
 	name  string
-	needs []need
-	prove func(w *world)
+	needs []requirement
+	test  func(w *testContext)
 }
 
 func rules() []rule {
-	return slices.Concat(wireRules(), limitRules(), listRules(), sessionRules(), productRules(), saleRules())
+	return slices.Concat(httpRules(), limitRules(), listRules(), sessionRules(), productRules(), saleRules())
 }

@@ -7,55 +7,55 @@ import (
 	"strings"
 )
 
-// sessionRules hold for accounts and sessions.
+// sessionRules returns the rules of accounts and sessions.
 func sessionRules() []rule {
 	return []rule{
-		{"sessions/a token says who it is for", nil, claimed},
-		{"sessions/logout ends the session", nil, func(w *world) {
+		{"sessions/a token has its claims", nil, tokenClaims},
+		{"sessions/logout ends the session", nil, func(w *testContext) {
 			s := w.login(w.bob.account)
-			w.must("POST /auth/logout", http.StatusNoContent, call{body: s.refreshing()})
-			w.must("POST /auth/logout", http.StatusNoContent, call{body: s.refreshing()})
-			w.must("POST /auth/refresh", http.StatusUnauthorized, call{body: s.refreshing()})
+			w.must("POST /auth/logout", http.StatusNoContent, call{body: s.refreshRequest()})
+			w.must("POST /auth/logout", http.StatusNoContent, call{body: s.refreshRequest()})
+			w.must("POST /auth/refresh", http.StatusUnauthorized, call{body: s.refreshRequest()})
 		}},
-		{"sessions/a new password ends all sessions", nil, func(w *world) {
-			s := w.newcomer()
+		{"sessions/a password change ends all sessions", nil, func(w *testContext) {
+			s := w.newUser()
 			other := w.login(s.account)
 			next := "another Passphrase " + unique()
-			w.must("PUT /auth/password", http.StatusNoContent, call{as: s, body: change(s, next)})
+			w.must("PUT /auth/password", http.StatusNoContent, call{as: s, body: passwordChange(s, next)})
 			for _, ended := range []*session{s, other} {
-				w.must("POST /auth/refresh", http.StatusUnauthorized, call{body: ended.refreshing()})
+				w.must("POST /auth/refresh", http.StatusUnauthorized, call{body: ended.refreshRequest()})
 			}
 			w.must("POST /auth/login", http.StatusUnauthorized, call{body: s.credentials()})
 			s.password = next
 			w.must("POST /auth/login", http.StatusOK, call{body: s.credentials()})
 		}},
-		{"sessions/a disabled user cannot go on", nil, func(w *world) {
-			s := w.disabled()
-			w.must("POST /auth/refresh", http.StatusUnauthorized, call{body: s.refreshing()})
+		{"sessions/a disabled user cannot refresh", nil, func(w *testContext) {
+			s := w.disabledUser()
+			w.must("POST /auth/refresh", http.StatusUnauthorized, call{body: s.refreshRequest()})
 			w.must("PATCH /auth/users/{id}", http.StatusOK, call{as: w.manager, args: []any{s.id}, body: map[string]any{"disabled": false}})
 			w.must("POST /auth/login", http.StatusOK, call{body: s.credentials()})
 		}},
-		{"sessions/unknown email and wrong password are answered alike", nil, func(w *world) {
-			unknown := w.must("POST /auth/login", http.StatusUnauthorized, call{body: newAccount("nobody").credentials()})
+		{"sessions/unknown email and wrong password return the same problem", nil, func(w *testContext) {
+			unknown := w.must("POST /auth/login", http.StatusUnauthorized, call{body: newAccount("unknown").credentials()})
 			wrong := w.must("POST /auth/login", http.StatusUnauthorized,
 				call{body: account{email: w.bob.email, password: "not the password"}.credentials()})
 			var first, second problem
 			unknown.into(w, &first)
 			wrong.into(w, &second)
 			if first.Code != second.Code || first.Detail != second.Detail || first.Title != second.Title {
-				w.t.Errorf("an unknown email gets %+v, a wrong password %+v", first, second)
+				w.t.Errorf("an unknown email returns %+v, a wrong password %+v", first, second)
 			}
 		}},
-		{"sessions/a refreshed token works", nil, func(w *world) {
+		{"sessions/a refreshed token works", nil, func(w *testContext) {
 			s := w.login(w.bob.account)
-			w.keep(s, w.must("POST /auth/refresh", http.StatusOK, call{body: s.refreshing()}))
+			w.storeTokens(s, w.must("POST /auth/refresh", http.StatusOK, call{body: s.refreshRequest()}))
 			w.must("GET /auth/me", http.StatusOK, call{as: s})
-			w.must("POST /auth/refresh", http.StatusOK, call{body: s.refreshing()})
+			w.must("POST /auth/refresh", http.StatusOK, call{body: s.refreshRequest()})
 		}},
 	}
 }
 
-func claimed(w *world) {
+func tokenClaims(w *testContext) {
 	parts := strings.Split(w.ann.access, ".")
 	if len(parts) != 3 {
 		w.t.Fatalf("the token has %d parts", len(parts))
@@ -72,7 +72,7 @@ func claimed(w *world) {
 		return out
 	}
 	if part(parts[0])["kid"] == nil {
-		w.t.Error("the token names no key")
+		w.t.Error("the token has no kid")
 	}
 	claims := part(parts[1])
 	for _, name := range []string{"iss", "aud", "sub", "email", "role", "iat", "nbf", "exp", "jti"} {

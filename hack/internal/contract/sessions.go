@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// account of a user of the store.
+// account is the account of a user.
 type account struct{ name, email, password string }
 
 func newAccount(name string) account {
@@ -20,46 +20,46 @@ func (a account) credentials() map[string]any {
 	return map[string]any{"email": a.email, "password": a.password}
 }
 
-// session of somebody who logged in.
+// session is a user with tokens.
 type session struct {
 	account
 	id              int64
 	access, refresh string
 }
 
-func (s *session) refreshing() map[string]any { return map[string]any{"refreshToken": s.refresh} }
+func (s *session) refreshRequest() map[string]any { return map[string]any{"refreshToken": s.refresh} }
 
-// register makes a client's account.
-func (w *world) register(a account) int64 {
+// register creates an account with the role client and returns its ID.
+func (w *testContext) register(a account) int64 {
 	w.t.Helper()
-	var made struct{ ID int64 }
-	w.must("POST /auth/register/user", http.StatusCreated, call{body: a.registration()}).into(w, &made)
-	return made.ID
+	var created struct{ ID int64 }
+	w.must("POST /auth/register/user", http.StatusCreated, call{body: a.registration()}).into(w, &created)
+	return created.ID
 }
 
-// login begins a session.
-func (w *world) login(a account) *session {
+// login logs in and returns the session.
+func (w *testContext) login(a account) *session {
 	w.t.Helper()
 	s := &session{account: a}
-	w.keep(s, w.must("POST /auth/login", http.StatusOK, call{body: a.credentials()}))
+	w.storeTokens(s, w.must("POST /auth/login", http.StatusOK, call{body: a.credentials()}))
 	var me struct{ ID int64 }
 	w.must("GET /auth/me", http.StatusOK, call{as: s}).into(w, &me)
 	s.id = me.ID
 	return s
 }
 
-// keep takes the tokens of an answer into a session.
-func (w *world) keep(s *session, a *answer) {
+// storeTokens stores the tokens of a response in a session.
+func (w *testContext) storeTokens(s *session, a *response) {
 	w.t.Helper()
 	var tokens struct{ AccessToken, RefreshToken string }
 	a.into(w, &tokens)
 	s.access, s.refresh = tokens.AccessToken, tokens.RefreshToken
 }
 
-// newcomer is a client who nobody else uses.
-func (w *world) newcomer() *session {
+// newUser registers a client and logs in.
+func (w *testContext) newUser() *session {
 	w.t.Helper()
-	a := newAccount("newcomer")
+	a := newAccount("new")
 	w.register(a)
 	return w.login(a)
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// product of the catalogue.
+// product is a product of the catalog.
 type product struct {
 	ID                                 int64
 	Name, Description, Price, Currency string
@@ -14,42 +14,42 @@ type product struct {
 	etag                               string
 }
 
-func desk(quantity int64) map[string]any {
+func deskBody(quantity int64) map[string]any {
 	return map[string]any{"name": "Desk " + unique(), "description": "Oiled.", "price": "19.99", "initialQuantity": quantity}
 }
 
-// product adds one to the catalogue.
-func (w *world) product(quantity int64) product {
+// newProduct creates a product with a quantity in stock.
+func (w *testContext) newProduct(quantity int64) product {
 	w.t.Helper()
-	return w.productOf(desk(quantity))
+	return w.newProductOf(deskBody(quantity))
 }
 
-func (w *world) productOf(body map[string]any) product {
+func (w *testContext) newProductOf(body map[string]any) product {
 	w.t.Helper()
 	a := w.must("POST /products", http.StatusCreated, call{as: w.manager, body: body})
-	var made product
-	a.into(w, &made)
-	made.etag = a.header.Get("ETag")
-	return made
+	var created product
+	a.into(w, &created)
+	created.etag = a.header.Get("ETag")
+	return created
 }
 
-// removed is a product that left the catalogue.
-func (w *world) removed() product {
+// newDeletedProduct creates and deletes a product.
+func (w *testContext) newDeletedProduct() product {
 	w.t.Helper()
-	p := w.product(1)
+	p := w.newProduct(1)
 	w.must("DELETE /products/{productId}", http.StatusNoContent, call{as: w.manager, args: []any{p.ID}})
 	return p
 }
 
-// reserved is a product with manually reserved goods.
-func (w *world) reserved(quantity, held int64) product {
+// newReservedProduct creates a product and reserves a part of its stock manually.
+func (w *testContext) newReservedProduct(quantity, held int64) product {
 	w.t.Helper()
-	p := w.product(quantity)
+	p := w.newProduct(quantity)
 	w.must("POST /stock/{productId}/reserve/{quantity}", http.StatusOK, call{as: w.manager, args: []any{p.ID, held}})
 	return p
 }
 
-// sale is an order.
+// sale is a sale.
 type sale struct {
 	ID, CustomerID           int64
 	Status, Reason, Currency string
@@ -66,78 +66,78 @@ type line struct {
 	UnitPrice string `json:"unitPrice,omitempty"`
 }
 
-func order(lines ...line) map[string]any { return map[string]any{"items": lines} }
+func orderBody(lines ...line) map[string]any { return map[string]any{"items": lines} }
 
-func held(lines ...line) map[string]any { return map[string]any{"items": lines, "hold": true} }
+func holdBody(lines ...line) map[string]any { return map[string]any{"items": lines, "hold": true} }
 
-// place orders.
-func (w *world) place(as *session, body map[string]any, header ...string) sale {
+// place creates a sale.
+func (w *testContext) place(as *session, body map[string]any, header ...string) sale {
 	w.t.Helper()
 	a := w.must("POST /sales", http.StatusAccepted, call{as: as, body: body, header: header})
-	var made sale
-	a.into(w, &made)
-	return made
+	var created sale
+	a.into(w, &created)
+	return created
 }
 
-// sale reads an order.
-func (w *world) sale(as *session, id int64) sale {
+// getSale returns a sale.
+func (w *testContext) getSale(as *session, id int64) sale {
 	w.t.Helper()
 	var now sale
 	w.must("GET /sales/{id}", http.StatusOK, call{as: as, args: []any{id}}).into(w, &now)
 	return now
 }
 
-// becomes waits for an order's status.
-func (w *world) becomes(as *session, id int64, status string) sale {
+// awaitStatus waits until a sale has the status, and returns it.
+func (w *testContext) awaitStatus(as *session, id int64, status string) sale {
 	w.t.Helper()
 	var now sale
-	w.until(fmt.Sprintf("sale %d is %s", id, status), func() bool {
-		now = w.sale(as, id)
+	w.waitUntil(fmt.Sprintf("sale %d is %s", id, status), func() bool {
+		now = w.getSale(as, id)
 		return now.Status == status
 	})
 	return now
 }
 
-// confirmed is an order of ann's that is decided.
-func (w *world) confirmed() sale {
+// newConfirmedSale creates a sale of ann and waits until it is confirmed.
+func (w *testContext) newConfirmedSale() sale {
 	w.t.Helper()
-	made := w.place(w.ann, order(line{ProductID: w.product(5).ID, Quantity: 2}))
-	return w.becomes(w.ann, made.ID, "Confirmed")
+	created := w.place(w.ann, orderBody(line{ProductID: w.newProduct(5).ID, Quantity: 2}))
+	return w.awaitStatus(w.ann, created.ID, "Confirmed")
 }
 
-// onHold is an order of ann's that is held, with its stock reserved.
-func (w *world) onHold() sale {
+// newHold creates a hold of ann and waits until its stock is reserved.
+func (w *testContext) newHold() sale {
 	w.t.Helper()
-	return w.onHoldOf(w.product(5).ID)
+	return w.newHoldOf(w.newProduct(5).ID)
 }
 
-func (w *world) onHoldOf(productID int64) sale {
+func (w *testContext) newHoldOf(productID int64) sale {
 	w.t.Helper()
-	made := w.place(w.ann, held(line{ProductID: productID, Quantity: 2}))
+	created := w.place(w.ann, holdBody(line{ProductID: productID, Quantity: 2}))
 	var now sale
-	w.until("the stock is reserved", func() bool {
-		now = w.sale(w.ann, made.ID)
+	w.waitUntil("the stock is reserved", func() bool {
+		now = w.getSale(w.ann, created.ID)
 		return now.TotalAmount != ""
 	})
 	return now
 }
 
-// stockOf a product.
-func (w *world) stockOf(id int64) stock {
+// getStock returns the stock of a product.
+func (w *testContext) getStock(id int64) stock {
 	w.t.Helper()
 	var now stock
 	w.must("GET /stock/{productId}", http.StatusOK, call{as: w.manager, args: []any{id}}).into(w, &now)
 	return now
 }
 
-// stock of a product.
+// stock is the stock of a product.
 type stock struct {
 	ProductID                                            int64
 	QuantityAvailable, QuantityReserved, QuantityRemoved int64
 }
 
-// salesOf are a client's orders of a product, among the newest.
-func (w *world) salesOf(as *session, productID int64) []sale {
+// salesOf returns the sales of a product among the newest 200 of a client.
+func (w *testContext) salesOf(as *session, productID int64) []sale {
 	w.t.Helper()
 	var list struct{ Items []sale }
 	w.must("GET /sales", http.StatusOK, call{as: as, query: "limit=200"}).into(w, &list)

@@ -13,14 +13,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Keys sign access tokens as the auth service does.
+// Keys signs access tokens as the auth service does.
 type Keys struct {
 	Issuer, Audience string
 	kid              string
 	secret           []byte
 }
 
-// ReadKeys takes the first symmetric key of a JWK Set.
+// ReadKeys reads the first symmetric key of the JWK Set in a file.
 func ReadKeys(file, issuer, audience string) (*Keys, error) {
 	body, err := os.ReadFile(file)
 	if err != nil {
@@ -42,13 +42,13 @@ func ReadKeys(file, issuer, audience string) (*Keys, error) {
 	return nil, fmt.Errorf("no symmetric key in %s", file)
 }
 
-// minted is a session of a user who need not have an account.
-func (w *world) minted(id int64, role string) *session {
+// signedSession returns a session with a signed access token. The user need not exist.
+func (w *testContext) signedSession(id int64, role string) *session {
 	w.t.Helper()
-	return &session{id: id, access: w.Keys.forge(w.Keys.claims(id, role), nil)}
+	return &session{id: id, access: w.Keys.sign(w.Keys.claims(id, role), nil)}
 }
 
-// claims of a good token.
+// claims returns the claims of a valid token.
 func (k *Keys) claims(id int64, role string) jwt.MapClaims {
 	now := time.Now()
 	return jwt.MapClaims{
@@ -57,8 +57,8 @@ func (k *Keys) claims(id int64, role string) jwt.MapClaims {
 	}
 }
 
-// forge signs claims, after change had its way with the token.
-func (k *Keys) forge(claims jwt.MapClaims, change func(t *jwt.Token)) string {
+// sign signs the claims. change, if it is not nil, can change the token before.
+func (k *Keys) sign(claims jwt.MapClaims, change func(t *jwt.Token)) string {
 	token := jwt.NewWithClaims(jwt.SigningMethodHS256, claims)
 	token.Header["kid"] = k.kid
 	var key any = k.secret
@@ -70,49 +70,49 @@ func (k *Keys) forge(claims jwt.MapClaims, change func(t *jwt.Token)) string {
 	}
 	text, err := token.SignedString(key)
 	if err != nil {
-		panic(err) // a key of ours that does not sign is a mistake here
+		panic(err) // the key and the claims are constant
 	}
 	return text
 }
 
-// bad are the tokens that nobody may believe, by what is wrong with them; each would
-// otherwise be one of the user in the role.
-func (k *Keys) bad(id int64, role string) map[string]string {
+// invalidTokens returns invalid tokens by their defect. Otherwise each is a token of
+// the user with the role.
+func (k *Keys) invalidTokens(id int64, role string) map[string]string {
 	with := func(name string, value any) string {
 		claims := k.claims(id, role)
 		claims[name] = value
-		return k.forge(claims, nil)
+		return k.sign(claims, nil)
 	}
-	headed := func(change func(*jwt.Token)) string { return k.forge(k.claims(id, role), change) }
-	stranger := &Keys{Issuer: k.Issuer, Audience: k.Audience, kid: k.kid, secret: []byte(rand.Text() + rand.Text())}
-	good := k.forge(k.claims(id, role), nil)
+	headed := func(change func(*jwt.Token)) string { return k.sign(k.claims(id, role), change) }
+	otherKeys := &Keys{Issuer: k.Issuer, Audience: k.Audience, kid: k.kid, secret: []byte(rand.Text() + rand.Text())}
+	good := k.sign(k.claims(id, role), nil)
 	parts := strings.Split(good, ".")
 	return map[string]string{
 		"garbage":            "garbage",
 		"expired":            with("exp", time.Now().Add(-time.Minute).Unix()),
 		"without expiry":     with("exp", nil),
 		"not yet valid":      with("nbf", time.Now().Add(time.Hour).Unix()),
-		"wrong issuer":       with("iss", "urn:somebody-else"),
-		"wrong audience":     with("aud", "urn:somebody-else"),
+		"wrong issuer":       with("iss", "urn:other"),
+		"wrong audience":     with("aud", "urn:other"),
 		"without subject":    with("sub", nil),
-		"subject of nobody":  with("sub", "0"),
+		"subject 0":          with("sub", "0"),
 		"unknown role":       with("role", "Admin"),
 		"unknown kid":        headed(func(t *jwt.Token) { t.Header["kid"] = "other" }),
 		"without kid":        headed(func(t *jwt.Token) { delete(t.Header, "kid") }),
 		"alg none":           headed(func(t *jwt.Token) { t.Method = jwt.SigningMethodNone; t.Header["alg"] = "none" }),
 		"alg HS512":          headed(func(t *jwt.Token) { t.Method = jwt.SigningMethodHS512; t.Header["alg"] = "HS512" }),
-		"another key":        stranger.forge(stranger.claims(id, role), nil),
-		"tampered claims":    parts[0] + "." + tampered(k.claims(id+1, role)) + "." + parts[2],
+		"another key":        otherKeys.sign(otherKeys.claims(id, role), nil),
+		"tampered claims":    parts[0] + "." + encodeClaims(k.claims(id+1, role)) + "." + parts[2],
 		"tampered signature": parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2])),
 		"no signature":       parts[0] + "." + parts[1] + ".",
 		"too long":           strings.Repeat("x", 5<<10),
 	}
 }
 
-func tampered(claims jwt.MapClaims) string {
+func encodeClaims(claims jwt.MapClaims) string {
 	raw, err := json.Marshal(claims)
 	if err != nil {
-		panic(err) // claims of ours that are no JSON are a mistake here
+		panic(err) // the claims can always be encoded
 	}
 	return base64.RawURLEncoding.EncodeToString(raw)
 }

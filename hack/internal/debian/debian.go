@@ -1,5 +1,5 @@
-// Package debian installs Debian packages that are missing, and only those,
-// without letting them start daemons on the machine.
+// Package debian installs missing Debian packages and prevents them from starting
+// daemons.
 package debian
 
 import (
@@ -11,15 +11,15 @@ import (
 	"strings"
 )
 
-// Package is something to have, from Debian when it is not there already.
+// Package is a required Debian package.
 type Package struct {
 	Name string
-	// Has lists commands and absolute paths that show the thing is there,
-	// whoever installed it. Without any, Debian's package itself must be.
+	// Has lists commands and absolute paths. If all of them exist, the package
+	// is not needed. If Has is empty, dpkg must report it as installed.
 	Has []string
 }
 
-// Packages names plain Debian packages.
+// Packages returns packages with the names and without Has.
 func Packages(names ...string) []Package {
 	packages := make([]Package, 0, len(names))
 	for _, name := range names {
@@ -28,18 +28,18 @@ func Packages(names ...string) []Package {
 	return packages
 }
 
-// Missing returns the names of the packages that are not there.
+// Missing returns the names of the packages that are not installed.
 func Missing(packages []Package) []string {
 	var missing []string
 	for _, p := range packages {
-		if !p.there() {
+		if !p.installed() {
 			missing = append(missing, p.Name)
 		}
 	}
 	return missing
 }
 
-func (p Package) there() bool {
+func (p Package) installed() bool {
 	if len(p.Has) == 0 {
 		out, err := exec.Command("dpkg-query", "-W", "-f", "${db:Status-Status}", p.Name).Output()
 		return err == nil && string(out) == "installed"
@@ -56,24 +56,25 @@ func (p Package) there() bool {
 	return true
 }
 
-// Command is what a person would type to install the packages.
+// Command returns the command line that installs the packages.
 func Command(names []string) string {
 	return "apt-get install -y --no-install-recommends " + strings.Join(names, " ")
 }
 
-// CanInstall says why packages cannot be installed here, and what to do then.
+// CanInstall returns an error, with the fix, if this process cannot install
+// packages: apt-get does not exist or the user is not root.
 func CanInstall(names []string) error {
 	if _, err := exec.LookPath("apt-get"); err != nil {
-		return fmt.Errorf("missing %s, and this is no Debian to install them on: install what they hold by your system's means, then run this again", strings.Join(names, ", "))
+		return fmt.Errorf("missing %s, and this machine has no apt-get: install the same programs with your package manager, then run this command again", strings.Join(names, ", "))
 	}
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("missing %s: run\n\n  sudo %s\n\nthen run this again", strings.Join(names, ", "), Command(names))
+		return fmt.Errorf("missing %s: run\n\n  sudo %s\n\nthen run this command again", strings.Join(names, ", "), Command(names))
 	}
 	return nil
 }
 
-// Install installs the packages that are missing. The package lists are
-// fetched anew only when the install fails without.
+// Install installs the packages that are missing. It updates the package lists
+// only if the installation fails without. It calls detail with the progress.
 func Install(packages []Package, detail func(string)) error {
 	missing := Missing(packages)
 	if len(missing) == 0 {
@@ -82,9 +83,9 @@ func Install(packages []Package, detail func(string)) error {
 	if err := CanInstall(missing); err != nil {
 		return err
 	}
-	allow, err := denyDaemons(policyFile)
+	allow, err := denyDaemonStarts(policyFile)
 	if err != nil {
-		return fmt.Errorf("keep new packages from starting daemons: %w", err)
+		return fmt.Errorf("prevent packages from starting daemons: %w", err)
 	}
 	defer allow()
 

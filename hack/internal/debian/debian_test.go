@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestOnlyWhatIsAbsentIsMissing(t *testing.T) {
+func TestMissingListsAbsentPackages(t *testing.T) {
 	got := Missing([]Package{
 		{Name: "shell", Has: []string{"sh", "/bin/sh"}},
 		{Name: "half", Has: []string{"sh", "/no/such/file"}},
@@ -18,13 +18,13 @@ func TestOnlyWhatIsAbsentIsMissing(t *testing.T) {
 	}
 }
 
-func TestThePolicyFileIsOursOnlyForTheInstall(t *testing.T) {
+func TestPolicyFileExistsOnlyDuringInstall(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy-rc.d")
 	for _, leftBehind := range []bool{false, true} {
 		if leftBehind {
 			write(t, path, string(policy))
 		}
-		allow, err := denyDaemons(path)
+		allow, err := denyDaemonStarts(path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,25 +33,25 @@ func TestThePolicyFileIsOursOnlyForTheInstall(t *testing.T) {
 		}
 		allow()
 		if _, err := os.Stat(path); err == nil {
-			t.Errorf("the policy file stays (left behind before: %v)", leftBehind)
+			t.Errorf("the policy file still exists (left behind before: %v)", leftBehind)
 		}
 	}
 }
 
-func TestAForeignPolicyFileIsLeftAlone(t *testing.T) {
+func TestExistingPolicyFileIsNotChanged(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "policy-rc.d")
 	write(t, path, "#!/bin/sh\nexit 0\n")
-	allow, err := denyDaemons(path)
+	allow, err := denyDaemonStarts(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	allow()
 	if got, _ := os.ReadFile(path); string(got) != "#!/bin/sh\nexit 0\n" {
-		t.Errorf("it now holds %q", got)
+		t.Errorf("it now contains %q", got)
 	}
 }
 
-func TestTheMirrorIsDebiansOwn(t *testing.T) {
+func TestParseMirrorReturnsDebianMirror(t *testing.T) {
 	targets := "Node Source|Node|https://one.example/node/\nDebian|Debian-Security|http://two.example/security/\nDebian|Debian|http://three.example/debian/\n"
 	if got, want := parseMirror(targets), "http://three.example/debian/"; got != want {
 		t.Errorf("mirror %q, want %q", got, want)

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// Mirror returns the address that this machine's apt fetches Debian from.
+// Mirror returns the URL of the Debian mirror in this machine's apt sources.
 func Mirror() (string, error) {
 	list := func() (string, error) {
 		out, err := exec.Command("apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)", "Created-By: Packages").Output()
@@ -23,7 +23,7 @@ func Mirror() (string, error) {
 	if mirror := parseMirror(targets); mirror != "" {
 		return mirror, nil
 	}
-	if err := apt("update"); err != nil { // without lists apt knows no origin
+	if err := apt("update"); err != nil { // apt reads the origin from the package lists
 		return "", err
 	}
 	if targets, err = list(); err != nil {
@@ -32,7 +32,7 @@ func Mirror() (string, error) {
 	if mirror := parseMirror(targets); mirror != "" {
 		return mirror, nil
 	}
-	return "", errors.New("apt has no source that says its origin is Debian: add one to /etc/apt/sources.list")
+	return "", errors.New("find a Debian mirror: apt has no source with the origin Debian: add one to /etc/apt/sources.list")
 }
 
 func parseMirror(targets string) string {

@@ -7,16 +7,16 @@ import (
 	"os"
 )
 
-// policyFile is asked by Debian's packages whether they may start a daemon
-// (invoke-rc.d(8)); 101 means no.
+// policyFile is the script that decides whether a package may start a daemon
+// (invoke-rc.d(8)); the exit status 101 forbids it.
 const policyFile = "/usr/sbin/policy-rc.d"
 
 var policy = []byte("#!/bin/sh\n# Made by ecommerce-stack while it installs packages.\nexit 101\n")
 
-// denyDaemons puts the policy file there and returns the function that takes
-// it away. Somebody else's is left alone; one of ours that a killed run left
-// behind is used and then removed.
-func denyDaemons(path string) (allow func(), err error) {
+// denyDaemonStarts writes the policy file and returns a function that removes it.
+// It does not change a file of another program. A file that an interrupted run
+// left behind is used and then removed.
+func denyDaemonStarts(path string) (allow func(), err error) {
 	existing, err := os.ReadFile(path)
 	switch {
 	case err == nil && !bytes.Equal(existing, policy):

@@ -1,4 +1,4 @@
-// Package kind runs the development cluster in Docker, by way of kind.
+// Package kind runs the development cluster in Docker with kind.
 package kind
 
 import (
@@ -15,19 +15,21 @@ import (
 	"ecommerce-stack.dev/hack/internal/progress"
 )
 
-// Name is of the cluster and, after "kind-", of its kubeconfig's context.
+// Name is the name of the cluster. The context in its kubeconfig is "kind-" and
+// the name.
 const Name = "ecommerce-stack"
 
-// Cluster is the kind cluster of that name.
+// Cluster is the kind cluster that is called Name.
 type Cluster struct {
 	Root       string // of the checkout, which has kind.yaml
 	Kubeconfig string
 	Progress   *progress.Printer
-	// Run runs a command and returns what it prints; tests replace it.
+	// Run runs a command and returns its standard output; tests replace it.
 	Run func(name string, args ...string) (string, error)
 }
 
-// Command runs a command of the machine.
+// Command runs a command and returns its standard output. The error contains its
+// standard error.
 func Command(name string, args ...string) (string, error) {
 	var out, messages bytes.Buffer
 	cmd := exec.Command(name, args...)
@@ -38,7 +40,7 @@ func Command(name string, args ...string) (string, error) {
 	return out.String(), nil
 }
 
-// Available says why kind cannot be used here, if it cannot.
+// Available returns an error, with the fix, if kind or Docker cannot be used.
 func Available() error {
 	for _, name := range []string{"kind", "docker"} {
 		if _, err := exec.LookPath(name); err != nil {
@@ -46,18 +48,18 @@ func Available() error {
 		}
 	}
 	if _, err := Command("docker", "version", "--format", "{{.Server.Version}}"); err != nil {
-		return errors.New("the Docker engine does not answer: start it, or set PROVIDER=bare")
+		return errors.New("the Docker engine does not respond: start it, or set PROVIDER=bare")
 	}
 	return nil
 }
 
-// Up creates the cluster unless it is there.
+// Up creates the cluster if it does not exist, and writes its kubeconfig.
 func (c *Cluster) Up() error {
-	there, err := c.exists()
+	exists, err := c.exists()
 	if err != nil {
 		return err
 	}
-	if there {
+	if exists {
 		if err := os.MkdirAll(filepath.Dir(c.Kubeconfig), 0o700); err != nil {
 			return err
 		}
@@ -73,7 +75,7 @@ func (c *Cluster) Up() error {
 	})
 }
 
-// Down deletes the cluster.
+// Down deletes the cluster and its kubeconfig.
 func (c *Cluster) Down() error {
 	return c.Progress.Run("Delete the kind cluster", func(func(string)) error {
 		if _, err := c.Run("kind", "delete", "cluster", "--name", Name, "--kubeconfig", c.Kubeconfig); err != nil {
@@ -83,7 +85,7 @@ func (c *Cluster) Down() error {
 	})
 }
 
-// Load puts docker-archives onto the cluster's nodes.
+// Load imports docker-archives on the cluster's nodes.
 func (c *Cluster) Load(archives []string) error {
 	for _, path := range archives {
 		if err := c.Progress.Run("Load "+path, func(func(string)) error {
@@ -96,24 +98,25 @@ func (c *Cluster) Load(archives []string) error {
 	return nil
 }
 
-// Status writes how the cluster fares. It is an error when there is none.
+// Status writes the state of the cluster's nodes to out. It returns an error if
+// the cluster does not exist.
 func (c *Cluster) Status(out io.Writer) error {
-	there, err := c.exists()
+	exists, err := c.exists()
 	if err != nil {
 		return err
 	}
-	if !there {
-		return errors.New("the cluster is down: start it with `make up`")
+	if !exists {
+		return errors.New("the cluster does not exist: create it with `make up`")
 	}
 	nodes, err := c.Run("docker", "ps", "--all", "--filter", "label=io.x-k8s.kind.cluster="+Name, "--format", "table {{.Names}}\t{{.Status}}\t{{.Ports}}")
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "A kind cluster\n\n%s\nexport KUBECONFIG=%s\n", nodes, c.Kubeconfig)
+	fmt.Fprintf(out, "Kind cluster\n\n%s\nexport KUBECONFIG=%s\n", nodes, c.Kubeconfig)
 	return nil
 }
 
-// Logs collects the logs of the node and its components in a folder.
+// Logs exports the logs of the nodes and their components to a folder.
 func (c *Cluster) Logs(folder string) error {
 	_, err := c.Run("kind", "export", "logs", folder, "--name", Name)
 	return err

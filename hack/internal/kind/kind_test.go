@@ -10,7 +10,7 @@ import (
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
 
-func TestUpCreatesTheClusterOnce(t *testing.T) {
+func TestUpCreatesMissingCluster(t *testing.T) {
 	for clusters, want := range map[string]string{
 		"":                         "kind create cluster --config /src/kind.yaml",
 		"other\n":                  "kind create cluster --config /src/kind.yaml",
@@ -26,7 +26,7 @@ func TestUpCreatesTheClusterOnce(t *testing.T) {
 	}
 }
 
-func TestArchivesAreLoadedByName(t *testing.T) {
+func TestLoadPassesArchives(t *testing.T) {
 	c, ran := fake(t, "")
 	if err := c.Load([]string{"a.tar", "b.tar"}); err != nil {
 		t.Fatal(err)
@@ -37,15 +37,15 @@ func TestArchivesAreLoadedByName(t *testing.T) {
 	}
 }
 
-func TestStatusOfNoClusterSaysHowToStartOne(t *testing.T) {
+func TestStatusWithoutClusterNamesTheFix(t *testing.T) {
 	c, _ := fake(t, "")
 	if err := c.Status(os.Stderr); err == nil || !strings.Contains(err.Error(), "make up") {
 		t.Errorf("error %v", err)
 	}
 }
 
-// TestTheConfigurationNamesTheCluster keeps kind.yaml and the constant in step.
-func TestTheConfigurationNamesTheCluster(t *testing.T) {
+// TestConfigurationMatchesConstants compares kind.yaml with the constants.
+func TestConfigurationMatchesConstants(t *testing.T) {
 	root, err := workspace.Root()
 	if err != nil {
 		t.Fatal(err)

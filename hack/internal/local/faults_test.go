@@ -20,7 +20,7 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// shop is a running system with a manager, a client and a product.
+// shop is a running system with a manager, a client and one product.
 type shop struct {
 	*local.System
 	*store.Store
@@ -28,7 +28,7 @@ type shop struct {
 	product         int64
 }
 
-func open(t *testing.T, stock int64, env ...string) shop {
+func startShop(t *testing.T, stock int64, env ...string) shop {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs servers; not part of a -short run")
@@ -72,7 +72,7 @@ func (s shop) order(t *testing.T) store.Sale {
 	return sale
 }
 
-func (s shop) confirmed(t *testing.T, id int64) {
+func (s shop) awaitConfirmed(t *testing.T, id int64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -81,9 +81,10 @@ func (s shop) confirmed(t *testing.T, id int64) {
 	}
 }
 
-// settled waits until the stock is as wanted, and checks the ledger and that nothing
-// is left on the way or was dead-lettered.
-func (s shop) settled(t *testing.T, want store.Stock) {
+// awaitStock waits until the stock of the product equals want and all queues are
+// empty. It then checks that the audit finds no violations and that no message was
+// dead-lettered.
+func (s shop) awaitStock(t *testing.T, want store.Stock) {
 	t.Helper()
 	want.ProductID = s.product
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -114,23 +115,23 @@ func (s shop) settled(t *testing.T, want store.Stock) {
 		}
 	}
 	if ctx.Err() != nil {
-		t.Error("a queue did not run empty")
+		t.Error("a queue is not empty")
 	}
-	if letters, err := s.DeadLetters(t.Context(), s.manager); err != nil || len(letters) > 0 {
-		t.Errorf("dead letters: %v %v, want none", letters, err)
+	if deadLetters, err := s.DeadLetters(t.Context(), s.manager); err != nil || len(deadLetters) > 0 {
+		t.Errorf("dead letters: %v %v, want none", deadLetters, err)
 	}
 }
 
-func TestWithoutABrokerOrdersAreAcceptedAndDecidedLater(t *testing.T) {
+func TestOrdersWithoutBrokerAreDecidedAfterReconnect(t *testing.T) {
 	t.Parallel()
-	s := open(t, 10)
-	s.confirmed(t, s.order(t).ID)
-	s.BrokerLink.Cut()
+	s := startShop(t, 10)
+	s.awaitConfirmed(t, s.order(t).ID)
+	s.BrokerLink.Disconnect()
 	var placed []store.Sale
 	for range 3 {
 		placed = append(placed, s.order(t))
 	}
-	// What a restart forgets is in the table.
+	// The outbox survives a restart.
 	if err := s.StopService("sales"); err != nil {
 		t.Error(err)
 	}
@@ -143,19 +144,19 @@ func TestWithoutABrokerOrdersAreAcceptedAndDecidedLater(t *testing.T) {
 			t.Errorf("sale %d is %s without a broker (%v), want Pending", sale.ID, now.Status, err)
 		}
 	}
-	if err := s.BrokerLink.Mend(); err != nil {
+	if err := s.BrokerLink.Reconnect(); err != nil {
 		t.Fatal(err)
 	}
 	for _, sale := range placed {
-		s.confirmed(t, sale.ID)
+		s.awaitConfirmed(t, sale.ID)
 	}
-	s.settled(t, store.Stock{Available: 5, Removed: 5})
+	s.awaitStock(t, store.Stock{Available: 5, Removed: 5})
 }
 
-func TestWithoutADatabaseTheAnswerIs503AndNothingIsHalfWritten(t *testing.T) {
+func TestRequestsWithoutDatabaseReturn503(t *testing.T) {
 	t.Parallel()
-	s := open(t, 10)
-	s.MySQLLink.Cut()
+	s := startShop(t, 10)
+	s.MySQLLink.Disconnect()
 	body := map[string]any{"items": []store.Item{{ProductID: s.product, Quantity: 1}}}
 	for _, call := range []struct {
 		as           store.User
@@ -166,7 +167,7 @@ func TestWithoutADatabaseTheAnswerIs503AndNothingIsHalfWritten(t *testing.T) {
 		{s.client, http.MethodGet, "/sales", nil},
 		{s.manager, http.MethodGet, fmt.Sprintf("/stock/%d", s.product), nil},
 		{s.manager, http.MethodPost, fmt.Sprintf("/stock/%d/receive/1", s.product), nil},
-		{store.User{}, http.MethodPost, "/auth/login", map[string]string{"email": "ann@example.com", "password": "not hers"}},
+		{store.User{}, http.MethodPost, "/auth/login", map[string]string{"email": "ann@example.com", "password": "wrong"}},
 	} {
 		err := s.Do(t.Context(), call.as, call.method, call.path, call.body, nil)
 		p, ok := errors.AsType[*store.Problem](err)
@@ -174,7 +175,7 @@ func TestWithoutADatabaseTheAnswerIs503AndNothingIsHalfWritten(t *testing.T) {
 			t.Errorf("%s %s: %v (Retry-After %q), want 503 with Retry-After", call.method, call.path, err, retryAfter(p))
 		}
 	}
-	if err := s.MySQLLink.Mend(); err != nil {
+	if err := s.MySQLLink.Reconnect(); err != nil {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(30 * time.Second)
@@ -185,11 +186,11 @@ func TestWithoutADatabaseTheAnswerIs503AndNothingIsHalfWritten(t *testing.T) {
 			break
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("not within 30 s after the database came back: %v", err)
+			t.Fatalf("no order within 30 s after the database was reconnected: %v", err)
 		}
 	}
-	s.confirmed(t, sale.ID)
-	s.settled(t, store.Stock{Available: 9, Removed: 1})
+	s.awaitConfirmed(t, sale.ID)
+	s.awaitStock(t, store.Stock{Available: 9, Removed: 1})
 }
 
 func retryAfter(p *store.Problem) string {
@@ -199,17 +200,15 @@ func retryAfter(p *store.Problem) string {
 	return p.RetryAfter
 }
 
-// TestCrashesUnderLoadLoseAndDoubleNothing kills services while orders come in,
-// repeats each order until it is acknowledged, and counts what became of them.
-func TestAHeldSaleExpiresAlsoWhileItsServiceIsAway(t *testing.T) {
+func TestHoldExpiresWhileServiceIsStopped(t *testing.T) {
 	t.Parallel()
-	s := open(t, 10, "HOLD_TTL=2s")
+	s := startShop(t, 10, "HOLD_TTL=2s")
 	held, err := s.Place(t.Context(), s.client, true, "", store.Item{ProductID: s.product, Quantity: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Kill("sales")
-	<-time.After(3 * time.Second) // its hold ends meanwhile
+	<-time.After(3 * time.Second) // longer than HOLD_TTL
 	if err := s.Restart(t.Context(), "sales"); err != nil {
 		t.Fatal(err)
 	}
@@ -219,16 +218,19 @@ func TestAHeldSaleExpiresAlsoWhileItsServiceIsAway(t *testing.T) {
 	if _, err := s.Await(ctx, s.client, held.ID, "Canceled because it expired", expired); err != nil {
 		t.Error(err)
 	}
-	s.settled(t, store.Stock{Available: 10})
+	s.awaitStock(t, store.Stock{Available: 10})
 }
 
-func TestCrashesUnderLoadLoseAndDoubleNothing(t *testing.T) {
+// TestCrashesUnderLoadLoseAndDuplicateNothing kills services during concurrent
+// orders, repeats each order until it is acknowledged, and compares the sales and
+// the stock with the orders.
+func TestCrashesUnderLoadLoseAndDuplicateNothing(t *testing.T) {
 	t.Parallel()
 	const workers, each = 6, 25
-	s := open(t, workers*each/2) // Half of the orders fall short.
+	s := startShop(t, workers*each/2) // Half of the orders exceed the stock.
 	var mu sync.Mutex
 	var placed []int64
-	answered := make(chan struct{}, workers*each)
+	finished := make(chan struct{}, workers*each)
 	var wg sync.WaitGroup
 	for range workers {
 		wg.Go(func() {
@@ -243,11 +245,11 @@ func TestCrashesUnderLoadLoseAndDoubleNothing(t *testing.T) {
 						break
 					}
 					if p, ok := errors.AsType[*store.Problem](err); ok && p.Status < 500 && p.Status != http.StatusConflict {
-						t.Errorf("refused: %v", err)
+						t.Errorf("order rejected: %v", err)
 						break
 					}
 				}
-				answered <- struct{}{}
+				finished <- struct{}{}
 			}
 		})
 	}
@@ -255,8 +257,8 @@ func TestCrashesUnderLoadLoseAndDoubleNothing(t *testing.T) {
 	go func() {
 		defer close(crashed)
 		for _, name := range []string{"stock", "sales", "stock", "sales", "gateway"} {
-			for range workers * each / 6 { // So that each crash falls among orders.
-				<-answered
+			for range workers * each / 6 { // Each crash happens between orders.
+				<-finished
 			}
 			s.Kill(name)
 			if err := s.Restart(t.Context(), name); err != nil {
@@ -270,7 +272,7 @@ func TestCrashesUnderLoadLoseAndDoubleNothing(t *testing.T) {
 	seen := map[int64]bool{}
 	for _, id := range placed {
 		if seen[id] {
-			t.Errorf("sale %d answers two orders", id)
+			t.Errorf("sale %d was returned for two orders", id)
 		}
 		seen[id] = true
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -282,9 +284,9 @@ func TestCrashesUnderLoadLoseAndDoubleNothing(t *testing.T) {
 		counts[now.Status]++
 	}
 	if len(placed) != workers*each || counts["Confirmed"] != workers*each/2 || counts["Unauthorized"] != workers*each/2 {
-		t.Errorf("%d orders became %v, want %d, half of them Confirmed and half Unauthorized", len(placed), counts, workers*each)
+		t.Errorf("%d orders have the statuses %v, want %d, half of them Confirmed and half Unauthorized", len(placed), counts, workers*each)
 	}
-	s.settled(t, store.Stock{Removed: workers * each / 2})
+	s.awaitStock(t, store.Stock{Removed: workers * each / 2})
 	var all []int64
 	for cursor := ""; ; {
 		var page struct {
@@ -302,49 +304,51 @@ func TestCrashesUnderLoadLoseAndDoubleNothing(t *testing.T) {
 		}
 	}
 	if len(all) != workers*each {
-		t.Errorf("the client has %d sales, want %d: one for each key", len(all), workers*each)
+		t.Errorf("the client has %d sales, want %d, one for each key", len(all), workers*each)
 	}
 }
 
-// TestPoisonIsSetAside sends what no service would and checks that it alone is put
-// aside.
-func TestPoisonIsSetAsideUntilAManagerDealsWithIt(t *testing.T) {
+// TestInvalidEventIsDeadLettered publishes an invalid event and checks that it is
+// stored as a dead letter, returns there after a redrive, and can be deleted, while
+// valid events are handled.
+func TestInvalidEventIsDeadLettered(t *testing.T) {
 	t.Parallel()
-	s := open(t, 10)
+	s := startShop(t, 10)
 	client, err := s.RabbitMQ.Info.Management()
 	if err != nil {
 		t.Fatal(err)
 	}
-	const poison = `{"specversion":"1.0"`
-	publish(t, client, poison)
-	s.confirmed(t, s.order(t).ID)
-	letter := s.letter(t, 0)
-	if letter.Queue != event.StockQueue || letter.Body != poison {
-		t.Errorf("set aside: %+v", letter)
+	const invalid = `{"specversion":"1.0"`
+	publish(t, client, invalid)
+	s.awaitConfirmed(t, s.order(t).ID)
+	deadLetter := s.deadLetter(t, 0)
+	if deadLetter.Queue != event.StockQueue || deadLetter.Body != invalid {
+		t.Errorf("dead letter %+v", deadLetter)
 	}
-	// Nobody has mended what is wrong with it, so it comes back.
-	path := fmt.Sprintf("/admin/dead-letters/%d", letter.ID)
+	// The event is still invalid, so it is dead-lettered again.
+	path := fmt.Sprintf("/admin/dead-letters/%d", deadLetter.ID)
 	if err := s.Do(t.Context(), s.manager, http.MethodPost, path+"/redrive", nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	letter = s.letter(t, letter.ID)
-	if err := s.Do(t.Context(), s.manager, http.MethodDelete, fmt.Sprintf("/admin/dead-letters/%d", letter.ID), nil, nil); err != nil {
+	deadLetter = s.deadLetter(t, deadLetter.ID)
+	if err := s.Do(t.Context(), s.manager, http.MethodDelete, fmt.Sprintf("/admin/dead-letters/%d", deadLetter.ID), nil, nil); err != nil {
 		t.Fatal(err)
 	}
-	s.confirmed(t, s.order(t).ID)
-	s.settled(t, store.Stock{Available: 8, Removed: 2})
+	s.awaitConfirmed(t, s.order(t).ID)
+	s.awaitStock(t, store.Stock{Available: 8, Removed: 2})
 }
 
-// letter waits for the only dead letter, another than the one with id not.
-func (s shop) letter(t *testing.T, not int64) store.DeadLetter {
+// deadLetter waits until exactly one dead letter exists whose ID is not equal to
+// not, and returns it.
+func (s shop) deadLetter(t *testing.T, not int64) store.DeadLetter {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; {
-		letters, err := s.DeadLetters(t.Context(), s.manager)
-		if err == nil && len(letters) == 1 && letters[0].ID != not {
-			return letters[0]
+		deadLetters, err := s.DeadLetters(t.Context(), s.manager)
+		if err == nil && len(deadLetters) == 1 && deadLetters[0].ID != not {
+			return deadLetters[0]
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%v are set aside, want one other than %d (%v)", letters, not, err)
+			t.Fatalf("dead letters %v, want one with an ID other than %d (%v)", deadLetters, not, err)
 		}
 	}
 }
@@ -370,17 +374,16 @@ func publish(t *testing.T, client *rabbithole.Client, body string) {
 	}
 }
 
-// TestLogsHoldNoSecret looks for every password of the system in what the services
-// wrote.
-func TestLogsHoldNoSecret(t *testing.T) {
+// TestLogsContainNoSecrets searches the services' logs for the system's passwords.
+func TestLogsContainNoSecrets(t *testing.T) {
 	t.Parallel()
-	s := open(t, 10)
-	s.confirmed(t, s.order(t).ID)
-	s.BrokerLink.Cut()
-	s.MySQLLink.Cut()
-	_ = s.Do(t.Context(), s.client, http.MethodGet, "/sales", nil, nil) // It fails; what it logs is the point.
+	s := startShop(t, 10)
+	s.awaitConfirmed(t, s.order(t).ID)
+	s.BrokerLink.Disconnect()
+	s.MySQLLink.Disconnect()
+	_ = s.Do(t.Context(), s.client, http.MethodGet, "/sales", nil, nil) // It fails and is logged.
 	for _, name := range []string{"gateway", "sales", "stock", "auth"} {
-		if err := s.StopService(name); err != nil { // It writes what it still holds back.
+		if err := s.StopService(name); err != nil { // It flushes its log.
 			t.Error(err)
 		}
 		log, err := os.ReadFile(s.LogFile(name))
@@ -389,7 +392,7 @@ func TestLogsHoldNoSecret(t *testing.T) {
 		}
 		for _, secret := range s.Secrets() {
 			if strings.Contains(string(log), secret) {
-				t.Errorf("the log of %s holds a secret", name)
+				t.Errorf("the log of %s contains a secret", name)
 			}
 		}
 	}

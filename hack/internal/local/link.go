@@ -8,9 +8,10 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Link is a TCP connection between the services and a server that can be cut.
+// Link is a TCP proxy between the services and a server. Tests interrupt it to
+// simulate an unavailable server.
 type Link struct {
-	// Address the services connect to.
+	// Address is the address that the services connect to.
 	Address string
 	proxy   *toxiproxy.Proxy // nil when Address is the server itself
 }
@@ -19,25 +20,27 @@ func newLink(name, upstream string) (*Link, error) {
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
 	proxy := toxiproxy.NewProxy(server, name, "127.0.0.1:0", upstream)
 	if err := proxy.Start(); err != nil {
-		return nil, fmt.Errorf("open the link to %s: %w", name, err)
+		return nil, fmt.Errorf("start the proxy of %s: %w", name, err)
 	}
 	return &Link{Address: proxy.Listen, proxy: proxy}, nil
 }
 
-// Cut breaks all connections and refuses new ones.
-func (l *Link) Cut() {
+// Disconnect closes all connections and refuses new ones. It does nothing without
+// a proxy (Options.Direct).
+func (l *Link) Disconnect() {
 	if l.proxy != nil {
 		l.proxy.Stop()
 	}
 }
 
-// Mend takes connections again, at the same address.
-func (l *Link) Mend() error {
+// Reconnect accepts connections again, at the same address. It does nothing
+// without a proxy (Options.Direct).
+func (l *Link) Reconnect() error {
 	if l.proxy == nil {
 		return nil
 	}
 	if err := l.proxy.Start(); err != nil {
-		return fmt.Errorf("mend the link to %s: %w", l.proxy.Name, err)
+		return fmt.Errorf("reconnect the proxy of %s: %w", l.proxy.Name, err)
 	}
 	return nil
 }

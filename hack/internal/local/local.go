@@ -1,10 +1,10 @@
-// Package local runs the whole system as processes on this machine: a private
-// MariaDB and RabbitMQ, and the four services with the accounts, permissions, keys
-// and topology that the operator would give them. `make dev`, the fault tests and
-// the bench start from here; there is no Kubernetes in it.
+// Package local runs the whole system without Kubernetes, as processes on this
+// machine: a private MariaDB and RabbitMQ, and the four services with the accounts,
+// permissions, keys and topology that the operator would configure. `make dev`, the
+// fault tests and the benchmarks use it.
 //
-// The servers are reached through links that a test can cut, unless Options.Direct
-// leaves them out.
+// The services connect to the servers through links that a test can interrupt,
+// unless Options.Direct is set.
 package local
 
 import (
@@ -21,37 +21,38 @@ import (
 	"ecommerce-stack.dev/hack/testenv"
 )
 
-// Options of a system.
+// Options are the options of Start.
 type Options struct {
-	// Root of the source tree that the services are built from.
+	// Root is the root of the source tree that the services are built from.
 	Root string
-	// GatewayAddr is where the gateway listens; a free port on loopback when empty.
+	// GatewayAddr is the address that the gateway listens on; the default is a free
+	// port on loopback.
 	GatewayAddr string
-	// MySQLFlags replace those of testenv, which wait for no disk.
+	// MySQLFlags replace the flags of testenv, which do not sync to disk.
 	MySQLFlags []string
-	// Direct leaves out the links: services connect to the servers themselves, and
-	// Cut and Mend do nothing. A measurement wants no third party on the way.
+	// Direct makes the services connect to the servers without links, so that
+	// measurements do not include a proxy. Disconnect and Reconnect do nothing.
 	Direct bool
 	// Env is added to the environment of every service.
 	Env []string
-	// Log takes progress, a line a step.
+	// Log receives a line for each step of Start; the default is io.Discard.
 	Log io.Writer
 }
 
-// System is a running store.
+// System is a running system.
 type System struct {
-	// URL of the gateway.
+	// URL is the URL of the gateway.
 	URL string
-	// ManagerEmail and ManagerPassword of the first manager.
+	// ManagerEmail and ManagerPassword are the credentials of the first manager.
 	ManagerEmail, ManagerPassword string
-	// MySQL and RabbitMQ are the servers, MySQLLink and BrokerLink what services
-	// reach them through.
+	// MySQL and RabbitMQ are the servers, MySQLLink and BrokerLink the links that
+	// the services connect through.
 	MySQL                 *testenv.MySQLServer
 	RabbitMQ              *testenv.RabbitMQServer
 	MySQLLink, BrokerLink *Link
-	// KeysFile is the JWK Set with the key that tokens are signed with.
+	// KeysFile is the path of the JWK Set that verifies tokens.
 	KeysFile string
-	// Dir holds keys, binaries and logs; it goes with Stop.
+	// Dir is the folder of keys, binaries and logs; Stop removes it.
 	Dir string
 
 	options   Options
@@ -64,17 +65,19 @@ type System struct {
 	running   map[string]*process
 }
 
-// vhost, as the operator would name it for stack demo in namespace shop.
+// vhost is the name that the operator gives the virtual host of the stack demo in
+// the namespace shop.
 const vhost = "shop.demo"
 
-// Start builds and starts everything and waits until the store takes requests.
+// Start builds the services, starts the servers and services, and returns when all
+// services are ready. After an error nothing is left running.
 func Start(ctx context.Context, o Options) (*System, error) {
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
 	dir, err := os.MkdirTemp("", "ecommerce-local-")
 	if err != nil {
-		return nil, fmt.Errorf("make a directory: %w", err)
+		return nil, fmt.Errorf("create a directory: %w", err)
 	}
 	s := &System{Dir: dir, options: o, settings: map[string][]string{}, metrics: map[string]string{}, running: map[string]*process{},
 		ManagerEmail: "manager@example.com", ManagerPassword: rand.Text()}
@@ -84,8 +87,8 @@ func Start(ctx context.Context, o Options) (*System, error) {
 	}{
 		{"build the services", s.build},
 		{"start MariaDB and RabbitMQ", s.startServers},
-		{"make schemas, accounts and topology", s.provision},
-		{"migrate", s.migrate},
+		{"create schemas, accounts and topology", s.provision},
+		{"migrate the schemas", s.migrate},
 		{"start the services", s.startServices},
 	} {
 		began := time.Now()
@@ -124,51 +127,52 @@ func (s *System) startServices(ctx context.Context) error {
 		}
 	}
 	for _, name := range []string{"auth", "stock", "sales", "gateway"} {
-		if err := s.ready(ctx, name); err != nil {
+		if err := s.waitUntilReady(ctx, name); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// names of a service and its replicas that run.
-func (s *System) names(service string) []string {
+// runningReplicas returns the names of the running processes of a service.
+func (s *System) runningReplicas(service string) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var names []string
+	var runningReplicas []string
 	for name := range s.running {
-		if program(name) == service {
-			names = append(names, name)
+		if serviceOf(name) == service {
+			runningReplicas = append(runningReplicas, name)
 		}
 	}
-	return names
+	return runningReplicas
 }
 
-// ServiceURL is where a service or replica answers by itself.
+// ServiceURL returns the base URL of a service or replica, which bypasses the
+// gateway.
 func (s *System) ServiceURL(name string) string { return "http://" + s.address(name) }
 
-// MetricsURL is where a service or replica answers /metrics, and /debug/pprof/ with
-// PROFILING=true in Options.Env.
+// MetricsURL returns the base URL of the /metrics endpoint of a service or replica.
+// With PROFILING=true in Options.Env it also serves /debug/pprof/.
 func (s *System) MetricsURL(name string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return "http://" + s.metrics[name]
 }
 
-// LogFile of a service.
+// LogFile returns the path of a service's log.
 func (s *System) LogFile(service string) string { return filepath.Join(s.Dir, service+".log") }
 
-// Stop ends everything and removes what it left.
+// Stop stops the services and servers and removes Dir.
 func (s *System) Stop() error {
 	var errs []error
 	for _, service := range []string{"gateway", "sales", "stock", "auth"} {
-		for _, name := range s.names(service) {
+		for _, name := range s.runningReplicas(service) {
 			errs = append(errs, s.StopService(name))
 		}
 	}
 	for _, link := range []*Link{s.MySQLLink, s.BrokerLink} {
 		if link != nil {
-			link.Cut()
+			link.Disconnect()
 		}
 	}
 	if s.RabbitMQ != nil {

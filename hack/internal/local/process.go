@@ -19,7 +19,7 @@ import (
 	"ecommerce-stack.dev/hack/testenv"
 )
 
-// process is a running service. It dies with this program, however that one ends.
+// process is a running service. The kernel kills it when this program ends.
 type process struct {
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -41,7 +41,7 @@ func (s *System) build(ctx context.Context) error {
 	return nil
 }
 
-// migrate brings each schema up to date with the owner's account.
+// migrate migrates the schemas with the account of the owner.
 func (s *System) migrate(ctx context.Context) error {
 	for _, name := range []string{"auth", "stock", "sales"} {
 		cmd := exec.CommandContext(ctx, filepath.Join(s.Dir, "bin", name), "migrate")
@@ -54,7 +54,7 @@ func (s *System) migrate(ctx context.Context) error {
 }
 
 // Replica starts another process of a service, waits until it is ready, and returns
-// its name, such as "gateway-2", for which every method takes it.
+// its name, such as "gateway-2", which all methods accept.
 func (s *System) Replica(ctx context.Context, service string) (string, error) {
 	address, err := freeAddress()
 	if err != nil {
@@ -71,19 +71,19 @@ func (s *System) Replica(ctx context.Context, service string) (string, error) {
 	return name, s.Restart(ctx, name)
 }
 
-// program is the service that a name is a replica of.
-func program(name string) string {
+// serviceOf returns the service of a replica's name.
+func serviceOf(name string) string {
 	service, _, _ := strings.Cut(name, "-")
 	return service
 }
 
-// StartService starts a service, with its output in LogFile.
+// StartService starts a service or replica and appends its output to LogFile.
 func (s *System) StartService(name string) error {
 	log, err := os.OpenFile(s.LogFile(name), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(filepath.Join(s.Dir, "bin", program(name)))
+	cmd := exec.Command(filepath.Join(s.Dir, "bin", serviceOf(name)))
 	metrics, err := freeAddress()
 	if err != nil {
 		return fmt.Errorf("find a free port: %w", err)
@@ -96,7 +96,7 @@ func (s *System) StartService(name string) error {
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error)
 	go func() {
-		// The death signal is sent when the thread that started the child ends.
+		// The kernel sends Pdeathsig when the thread that started the child ends.
 		runtime.LockOSThread()
 		defer log.Close()
 		err := cmd.Start()
@@ -115,8 +115,9 @@ func (s *System) StartService(name string) error {
 	return nil
 }
 
-// take removes a running service from the books, or returns nil.
-func (s *System) take(name string) *process {
+// removeRunning removes a service from the running ones and returns its process,
+// or nil if it does not run.
+func (s *System) removeRunning(name string) *process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p := s.running[name]
@@ -124,9 +125,10 @@ func (s *System) take(name string) *process {
 	return p
 }
 
-// StopService asks a service to stop and waits until it did.
+// StopService sends SIGTERM to a service and waits until it ends. It kills the
+// service and returns an error after stopTimeout.
 func (s *System) StopService(name string) error {
-	p := s.take(name)
+	p := s.removeRunning(name)
 	if p == nil {
 		return nil
 	}
@@ -144,30 +146,31 @@ func (s *System) StopService(name string) error {
 	}
 }
 
-// Kill ends a service at once, as a crash would.
+// Kill kills a service to simulate a crash.
 func (s *System) Kill(name string) {
-	if p := s.take(name); p != nil {
+	if p := s.removeRunning(name); p != nil {
 		_ = p.cmd.Process.Kill()
 		<-p.done
 	}
 }
 
-// PID of a running service.
+// PID returns the process ID of a running service.
 func (s *System) PID(name string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.running[name].cmd.Process.Pid
 }
 
-// ready waits until a service takes requests.
-func (s *System) ready(ctx context.Context, name string) error {
+// waitUntilReady waits until the readiness probe of a service succeeds, at most
+// readyTimeout.
+func (s *System) waitUntilReady(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	s.mu.Lock()
 	p := s.running[name]
 	s.mu.Unlock()
 	for {
-		err := store.Answers(ctx, "http://"+s.address(name)+"/readyz")
+		err := store.CheckReady(ctx, "http://"+s.address(name)+"/readyz")
 		if err == nil {
 			return nil
 		}
@@ -186,7 +189,7 @@ func (s *System) Restart(ctx context.Context, name string) error {
 	if err := s.StartService(name); err != nil {
 		return err
 	}
-	return s.ready(ctx, name)
+	return s.waitUntilReady(ctx, name)
 }
 
 func (s *System) tail(name string) string {
@@ -197,7 +200,7 @@ func (s *System) tail(name string) string {
 	return string(content[max(0, len(content)-4096):])
 }
 
-// freeAddress is a loopback address that nobody listens on.
+// freeAddress returns a loopback address with a free port.
 func freeAddress() (string, error) {
 	port, err := testenv.FreePort()
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)), err

@@ -18,33 +18,33 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Issuer and Audience of the system's tokens, as the operator would set them for
-// stack demo in namespace shop.
+// Issuer and Audience are those of the system's tokens, as the operator sets them
+// for the stack demo in the namespace shop.
 const (
 	Issuer   = "urn:ecommerce-stack:shop:demo"
 	Audience = Issuer + ":api"
 )
 
-// schemas by service, as stack.md names them.
+// schemas are the names of the schemas by service.
 var schemas = map[string]string{
 	"auth": "users_auth_service", "sales": "sales_micro_service", "stock": "stock_micro_service",
 }
 
-// The two accounts of a schema, and what they may do.
+// The two accounts of a schema.
 const (
-	owner = "owner" // migrates
-	rows  = "rw"    // reads and writes rows
+	owner     = "owner" // runs migrations
+	readWrite = "rw"    // reads and writes rows
 )
 
-var privileges = map[string]string{owner: "ALL PRIVILEGES", rows: "SELECT, INSERT, UPDATE, DELETE"}
+var privileges = map[string]string{owner: "ALL PRIVILEGES", readWrite: "SELECT, INSERT, UPDATE, DELETE"}
 
 func (s *System) provision(ctx context.Context) error {
-	passwords, err := s.makeAccounts(ctx)
+	passwords, err := s.createAccounts(ctx)
 	if err != nil {
 		return err
 	}
 	s.dsns = passwords
-	urls, err := s.makeTopology()
+	urls, err := s.createTopology()
 	if err != nil {
 		return err
 	}
@@ -55,8 +55,9 @@ func (s *System) provision(ctx context.Context) error {
 	return s.configure(urls, keys)
 }
 
-// makeAccounts makes the schemas with their accounts and returns the accounts' DSNs.
-func (s *System) makeAccounts(ctx context.Context) (map[string]string, error) {
+// createAccounts creates the schemas and their accounts and returns the accounts'
+// DSNs.
+func (s *System) createAccounts(ctx context.Context) (map[string]string, error) {
 	db, err := sql.Open("mysql", s.MySQL.DSN)
 	if err != nil {
 		return nil, err
@@ -65,14 +66,15 @@ func (s *System) makeAccounts(ctx context.Context) (map[string]string, error) {
 	dsns := map[string]string{}
 	for service, schema := range schemas {
 		statements := []string{"CREATE DATABASE " + schema + " CHARACTER SET utf8mb4"}
-		for account, may := range privileges {
+		for account, privilege := range privileges {
 			config := mysql.NewConfig()
 			config.User, config.Passwd, config.DBName = service+"_"+account, s.secret(), schema
 			config.Net, config.Addr = "tcp", s.MySQLLink.Address
-			// The names and the password are made of letters and digits.
+			// The names and the password need no quoting: they contain letters, digits
+			// and underscores only.
 			statements = append(statements,
 				fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY '%s'", config.User, config.Passwd),
-				fmt.Sprintf("GRANT %s ON %s.* TO '%s'@'%%'", may, schema, config.User))
+				fmt.Sprintf("GRANT %s ON %s.* TO '%s'@'%%'", privilege, schema, config.User))
 			dsns[service+"_"+account] = config.FormatDSN()
 		}
 		for _, statement := range statements {
@@ -84,21 +86,21 @@ func (s *System) makeAccounts(ctx context.Context) (map[string]string, error) {
 	return dsns, nil
 }
 
-// secret makes a password and keeps it for Secrets.
+// secret returns a new password and adds it to Secrets.
 func (s *System) secret() string {
-	made := rand.Text()
-	s.secrets = append(s.secrets, made)
-	return made
+	password := rand.Text()
+	s.secrets = append(s.secrets, password)
+	return password
 }
 
-// Secrets are all passwords of the system, none of which any log may hold.
+// Secrets returns all passwords of the system, which no log may contain.
 func (s *System) Secrets() []string { return append(s.secrets, s.ManagerPassword) }
 
 func (s *System) dsn(service, account string) string { return s.dsns[service+"_"+account] }
 
-// makeTopology makes the virtual host with its objects and users and returns the
-// users' addresses.
-func (s *System) makeTopology() (map[string]string, error) {
+// createTopology creates the virtual host, its objects and its users, and returns
+// the users' AMQP URLs by service.
+func (s *System) createTopology() (map[string]string, error) {
 	client, err := s.RabbitMQ.Info.Management()
 	if err != nil {
 		return nil, err
@@ -109,7 +111,7 @@ func (s *System) makeTopology() (map[string]string, error) {
 			err = res.Body.Close()
 		}
 		if err != nil && failed == nil {
-			failed = fmt.Errorf("make the topology: %w", err)
+			failed = fmt.Errorf("create the topology: %w", err)
 		}
 	}
 	do(client.PutVhost(vhost, rabbithole.VhostSettings{}))
@@ -135,7 +137,7 @@ func (s *System) makeTopology() (map[string]string, error) {
 	return urls, failed
 }
 
-// keyFiles of the tokens.
+// keyFiles are the paths of the files with the keys of tokens.
 type keyFiles struct{ verify, signing, active string }
 
 func (s *System) writeKeys() (keyFiles, error) {
@@ -158,7 +160,7 @@ func (s *System) writeKeys() (keyFiles, error) {
 	return f, nil
 }
 
-// configure makes the environment of every service.
+// configure assigns the addresses and sets the environment of every service.
 func (s *System) configure(urls map[string]string, keys keyFiles) error {
 	s.addresses = map[string]string{"gateway": s.options.GatewayAddr}
 	for _, name := range []string{"auth", "stock", "sales", "gateway"} {
@@ -176,7 +178,7 @@ func (s *System) configure(urls map[string]string, keys keyFiles) error {
 		env := []string{"HTTP_ADDR=" + address, "JWT_KEYS_FILE=" + keys.verify,
 			"JWT_ISSUER=" + Issuer, "JWT_AUDIENCE=" + Audience}
 		if schemas[name] != "" {
-			env = append(env, "MYSQL_DSN="+s.dsn(name, rows))
+			env = append(env, "MYSQL_DSN="+s.dsn(name, readWrite))
 		}
 		if urls[name] != "" {
 			env = append(env, "AMQP_URL="+urls[name])

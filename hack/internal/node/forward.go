@@ -10,9 +10,8 @@ import (
 	"time"
 )
 
-// forward passes each connection that the listener accepts on to the address.
-// The listener may be of another network namespace: a socket stays in the one
-// where it was made.
+// forward proxies the connections that the listener accepts to the address until
+// the context is canceled. The listener may belong to another network namespace.
 func forward(ctx context.Context, listener net.Listener, address string) {
 	stop := context.AfterFunc(ctx, func() { listener.Close() })
 	defer stop()
@@ -22,17 +21,17 @@ func forward(ctx context.Context, listener net.Listener, address string) {
 			return
 		}
 		if err != nil {
-			slog.Error("accept", "for", address, "error", err.Error())
-			time.Sleep(100 * time.Millisecond) // out of descriptors, most likely
+			slog.Error("cannot accept a connection", "address", address, "error", err.Error())
+			time.Sleep(100 * time.Millisecond) // the usual cause is too many open files, which may end
 			continue
 		}
-		go pass(ctx, conn, address)
+		go proxy(ctx, conn, address)
 	}
 }
 
-// pass closes the connection at once when nobody listens at the address, as a
-// port would refuse it.
-func pass(ctx context.Context, outer net.Conn, address string) {
+// proxy copies data between the connection and the address. It closes the
+// connection if it cannot connect to the address.
+func proxy(ctx context.Context, outer net.Conn, address string) {
 	defer outer.Close()
 	inner, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", address)
 	if err != nil {
@@ -40,14 +39,14 @@ func pass(ctx context.Context, outer net.Conn, address string) {
 	}
 	defer inner.Close()
 	var both sync.WaitGroup
-	both.Go(func() { copyHalf(inner, outer) })
-	both.Go(func() { copyHalf(outer, inner) })
+	both.Go(func() { copyOneWay(inner, outer) })
+	both.Go(func() { copyOneWay(outer, inner) })
 	both.Wait()
 }
 
-// copyHalf copies one direction and passes its end on; a broken connection
-// breaks the other, too.
-func copyHalf(to, from net.Conn) {
+// copyOneWay copies from one connection to the other and then closes the write
+// side of the destination. An error closes both connections.
+func copyOneWay(to, from net.Conn) {
 	if _, err := io.Copy(to, from); err != nil {
 		to.Close()
 		from.Close()

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestForwardedConnectionsEndAsTheirEndsDo(t *testing.T) {
+func TestForwardPropagatesHalfClose(t *testing.T) {
 	inner := listenLoopback(t)
 	go func() {
 		conn, err := inner.Accept()
@@ -14,8 +14,8 @@ func TestForwardedConnectionsEndAsTheirEndsDo(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		question, _ := io.ReadAll(conn) // until the caller has no more to say
-		_, _ = conn.Write(append([]byte("you said "), question...))
+		request, _ := io.ReadAll(conn) // until the caller closes its write side
+		_, _ = conn.Write(append([]byte("received "), request...))
 	}()
 	conn := dialForwarded(t, inner.Addr().String())
 	if _, err := conn.Write([]byte("hello")); err != nil {
@@ -24,18 +24,18 @@ func TestForwardedConnectionsEndAsTheirEndsDo(t *testing.T) {
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
-	answer, err := io.ReadAll(conn)
-	if err != nil || string(answer) != "you said hello" {
-		t.Errorf("answer %q, %v", answer, err)
+	response, err := io.ReadAll(conn)
+	if err != nil || string(response) != "received hello" {
+		t.Errorf("response %q, %v", response, err)
 	}
 }
 
-func TestAConnectionToNobodyIsClosed(t *testing.T) {
-	gone := listenLoopback(t)
-	gone.Close()
-	conn := dialForwarded(t, gone.Addr().String())
+func TestForwardClosesConnectionWithoutUpstream(t *testing.T) {
+	closed := listenLoopback(t)
+	closed.Close()
+	conn := dialForwarded(t, closed.Addr().String())
 	if n, err := conn.Read(make([]byte, 1)); err == nil {
-		t.Errorf("read %d bytes of nobody", n)
+		t.Errorf("read %d bytes without an upstream", n)
 	}
 }
 
@@ -49,7 +49,7 @@ func listenLoopback(t *testing.T) net.Listener {
 	return listener
 }
 
-// dialForwarded connects to a forward of the address.
+// dialForwarded returns a connection that is forwarded to the address.
 func dialForwarded(t *testing.T, address string) net.Conn {
 	t.Helper()
 	outer := listenLoopback(t)

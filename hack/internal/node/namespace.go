@@ -7,17 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// enter furnishes the namespaces that the supervisor was started in.
-func enter(dir Dir, config Config, r *reaper) error {
-	// Nothing that is mounted from here on shows outside; among the node's own
-	// containers mounts do propagate, as kubelets expect.
+// setUpNamespaces mounts file systems and configures the network in the
+// namespaces that the supervisor was started in.
+func setUpNamespaces(dir Dir, config Config, r *reaper) error {
+	// From here on mounts are invisible outside. They are made shared below,
+	// because the kubelet needs mount propagation among containers.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make the mounts private: %w", err)
 	}
 	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
 		return fmt.Errorf("mount /proc: %w", err)
 	}
-	// A /run of its own, empty as after a boot, which this is to the components.
+	// The components need an empty /run, as after a boot.
 	if err := unix.Mount("ecommerce-stack", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755"); err != nil {
 		return fmt.Errorf("mount /run: %w", err)
 	}
@@ -27,14 +28,14 @@ func enter(dir Dir, config Config, r *reaper) error {
 		}
 	}
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
-		return fmt.Errorf("share the mounts among containers: %w", err)
+		return fmt.Errorf("make the mounts shared: %w", err)
 	}
-	return network(dir, r)
+	return setUpNetwork(dir, r)
 }
 
-// network gives the node its address. It is one of the loopback interface, as
-// there is nothing else to attach it to: pods are routed to one by one.
-func network(dir Dir, r *reaper) error {
+// setUpNetwork assigns the node's address to the loopback interface, because the
+// namespace has no other interface; each pod has a route.
+func setUpNetwork(dir Dir, r *reaper) error {
 	ip, err := lookPath("ip")
 	if err != nil {
 		return err
@@ -47,7 +48,7 @@ func network(dir Dir, r *reaper) error {
 		return err
 	}
 	if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0o644); err != nil {
-		return fmt.Errorf("let the node forward packets: %w", err)
+		return fmt.Errorf("enable IP forwarding: %w", err)
 	}
 	return nil
 }

@@ -1,16 +1,16 @@
-// Package node is a Kubernetes node in a box: one supervisor process that lives
-// in mount, pid and network namespaces of its own, and the components of a
-// single-node cluster that it starts there and keeps running.
+// Package node implements a Kubernetes node in Linux namespaces: a supervisor
+// process with separate mount, PID and network namespaces starts and restarts
+// the components of a single-node cluster.
 //
-// The namespaces are what makes the cluster safe to kill. The supervisor is the
-// first process of its pid namespace, so when it ends, however it ends, the
-// kernel ends everything in the cluster with it; and with the last process go
-// the mounts, network interfaces and packet filter tables that were made inside.
-// Nothing of this was ever visible to the host's own namespaces. What can be
-// left behind is only empty control groups and files, both under names of ours.
+// The namespaces make the cluster safe to kill. The supervisor is the first
+// process of its PID namespace, so the kernel kills all processes of the cluster
+// when the supervisor ends for any reason. With the last process the kernel
+// removes the mounts, network interfaces and packet filter tables, which are
+// never visible in the host's namespaces. Only files and empty control groups
+// with names of this project can remain.
 //
-// The node reaches no other machine: its network has an end in the host only
-// where the supervisor forwards a listening socket that it was given.
+// The node cannot connect to other machines. The host connects to the node only
+// through listening sockets that it passes to the supervisor.
 package node
 
 import (
@@ -20,7 +20,7 @@ import (
 	"ecommerce-stack.dev/hack/internal/process"
 )
 
-// Addresses inside the node's own network; the host never sees them.
+// Names and addresses inside the node. The host's network does not contain them.
 const (
 	Name        = "ecommerce-stack"
 	Address     = "10.245.0.1"
@@ -31,21 +31,21 @@ const (
 	Provisioner = "ecommerce-stack.dev/volume"
 )
 
-// Dir is the folder that holds everything a cluster is made of.
+// Dir is the folder with the state of a cluster.
 type Dir string
 
-// Path returns a path below the folder.
+// Path joins the elements to a path below the folder.
 func (d Dir) Path(elements ...string) string {
 	return filepath.Join(append([]string{string(d)}, elements...)...)
 }
 
-// Kubeconfig is the administrator's, for the host.
+// Kubeconfig returns the path of the administrator's kubeconfig for the host.
 func (d Dir) Kubeconfig() string { return d.Path("kubeconfig") }
 
-// Log is where a component writes.
+// Log returns the path of a component's log.
 func (d Dir) Log(component string) string { return d.Path("log", component+".log") }
 
-// Containerd is the socket of the cluster's own containerd.
+// Containerd returns the path of the socket of the cluster's containerd.
 func (d Dir) Containerd() string { return d.Path("containerd.sock") }
 
 func (d Dir) config() string { return d.Path("node.json") }
@@ -53,49 +53,48 @@ func (d Dir) record() string { return d.Path("supervisor.json") }
 func (d Dir) lock() string   { return d.Path("supervisor.lock") }
 func (d Dir) status() string { return d.Path("status.json") }
 
-// Config is what a supervisor is to run. It is written before the supervisor
-// starts and does not change while it runs.
+// Config is the configuration of a supervisor. It does not change while the
+// supervisor runs.
 type Config struct {
-	// Fingerprint is of everything that decides how the cluster runs: a running
-	// cluster with another one has to be started anew.
+	// Fingerprint is a hash of everything that requires a restart of the cluster
+	// when it changes.
 	Fingerprint string      `json:"fingerprint"`
 	Components  []Component `json:"components"`
-	// Forwards are addresses inside, in the order of the listening sockets that
-	// the supervisor is given.
+	// Forwards are the addresses inside the node that connections to the
+	// listeners of Start are forwarded to, in the order of the listeners.
 	Forwards []string `json:"forwards"`
-	// VolumesKubeconfig is for the provisioner of volumes.
+	// VolumesKubeconfig is the path of the volume provisioner's kubeconfig.
 	VolumesKubeconfig string `json:"volumesKubeconfig"`
-	// Binds are folders to be seen under other names, Files files to be seen in
-	// the place of others.
+	// Binds are bind mounts of folders, Files bind mounts of files.
 	Binds []Bind `json:"binds"`
 	Files []Bind `json:"files"`
 }
 
-// Bind makes From seen at To, inside.
+// Bind is a bind mount of the host's path From at To inside the node.
 type Bind struct{ From, To string }
 
-// Component is one program to keep running.
+// Component is a program that the supervisor runs and restarts.
 type Component struct {
 	Name string   `json:"name"`
 	Args []string `json:"args"` // the program, by its path, and its arguments
-	// After names the components that have to be ready before this one starts.
+	// After lists the components that must be ready before this one starts.
 	After []string `json:"after,omitempty"`
-	// Probe is an address that answers when the component is ready: an http or
-	// https URL, or unix: and the path of a socket.
+	// Probe is the address of the readiness probe: an http or https URL that
+	// returns 200, or unix: and the path of a socket that accepts connections.
 	Probe string `json:"probe"`
 }
 
-// Status is how a component fares.
+// Status is the state of a component.
 type Status struct {
 	Name     string    `json:"name"`
-	PID      int       `json:"pid"` // inside the node; 0 when it does not run
+	PID      int       `json:"pid"` // in the node's PID namespace; 0 if it does not run
 	Since    time.Time `json:"since"`
 	Restarts int       `json:"restarts"`
 	Ready    bool      `json:"ready"`
 	LastExit string    `json:"lastExit,omitempty"`
 }
 
-// Record is how a supervisor is found again.
+// Record identifies a running supervisor.
 type Record struct {
 	process.ID
 	Fingerprint string    `json:"fingerprint"`

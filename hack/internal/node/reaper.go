@@ -11,9 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reaper starts processes and collects their ends. It also collects those of
-// processes that it did not start: the first process of a pid namespace is
-// given every orphan. Nothing else in the process may wait for children.
+// reaper starts processes and waits for them. It also waits for orphans, whose
+// parent becomes the first process of the PID namespace. Nothing else in this
+// process may wait for children.
 type reaper struct {
 	mu    sync.Mutex
 	exits map[int]chan syscall.WaitStatus
@@ -24,7 +24,7 @@ func newReaper() *reaper {
 	children := make(chan os.Signal, 1)
 	signal.Notify(children, syscall.SIGCHLD)
 	go func() {
-		// The ticker makes up for a signal that came while one was pending.
+		// The ticker covers signals that are merged with a pending one.
 		for ticker := time.NewTicker(time.Second); ; {
 			r.collect()
 			select {
@@ -55,8 +55,8 @@ func (r *reaper) collect() {
 	}
 }
 
-// start runs a program with its output appended to the log. Its end is sent to
-// the returned channel, once.
+// start starts a program and appends its output to the log. It returns the
+// process ID and a channel that receives the wait status once.
 func (r *reaper) start(args []string, log string) (pid int, exit <-chan syscall.WaitStatus, err error) {
 	out, err := os.OpenFile(log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
@@ -69,7 +69,7 @@ func (r *reaper) start(args []string, log string) (pid int, exit <-chan syscall.
 	}
 	defer null.Close()
 
-	r.mu.Lock() // or it might be collected before it is known
+	r.mu.Lock() // so that collect cannot miss a process that ends immediately
 	defer r.mu.Unlock()
 	pid, err = syscall.ForkExec(args[0], args, &syscall.ProcAttr{
 		Env:   []string{"PATH=" + os.Getenv("PATH"), "HOME=/root"},
@@ -79,12 +79,13 @@ func (r *reaper) start(args []string, log string) (pid int, exit <-chan syscall.
 	if err != nil {
 		return 0, nil, fmt.Errorf("start %s: %w", args[0], err)
 	}
-	end := make(chan syscall.WaitStatus, 1)
-	r.exits[pid] = end
-	return pid, end, nil
+	ended := make(chan syscall.WaitStatus, 1)
+	r.exits[pid] = ended
+	return pid, ended, nil
 }
 
-// run runs a program to its end.
+// run starts a program and waits for it. It returns an error if the program
+// fails.
 func (r *reaper) run(log string, args ...string) error {
 	_, exit, err := r.start(args, log)
 	if err != nil {

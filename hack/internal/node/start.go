@@ -13,9 +13,9 @@ import (
 	"ecommerce-stack.dev/hack/internal/state"
 )
 
-// Start starts a supervisor that outlives this process, as the program's
-// arguments say, and returns when it has recorded itself. The listeners' ends
-// are the supervisor's from then on.
+// Start starts a supervisor, which outlives this process, with the command line
+// args, and returns when the supervisor has written its record. The supervisor
+// inherits the listeners; the caller closes its copies.
 func Start(dir Dir, config Config, args []string, listeners []*net.TCPListener) error {
 	if err := state.WriteJSON(dir.config(), config); err != nil {
 		return err
@@ -58,25 +58,25 @@ func Start(dir Dir, config Config, args []string, listeners []*net.TCPListener) 
 func awaitRecord(dir Dir, cmd *exec.Cmd) error {
 	ended := make(chan struct{})
 	go func() {
-		_ = cmd.Wait() // the state says the same
+		_ = cmd.Wait() // cmd.ProcessState has the same information
 		close(ended)
 	}()
-	const patience = 10 * time.Second
-	for deadline := time.Now().Add(patience); time.Now().Before(deadline); {
+	const timeout = 10 * time.Second
+	for deadline := time.Now().Add(timeout); time.Now().Before(deadline); {
 		if _, ok := Running(dir); ok {
 			return nil
 		}
 		select {
 		case <-ended:
-			return fmt.Errorf("the supervisor ended at once: %s", cmd.ProcessState)
+			return fmt.Errorf("the supervisor ended during its start: %s", cmd.ProcessState)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	return fmt.Errorf("the supervisor did not come up within %s", patience)
+	return fmt.Errorf("the supervisor did not start within %s", timeout)
 }
 
-// Running returns the record of the supervisor, if it runs. One that is being
-// killed does not: it has let go of its lock before it is gone.
+// Running returns the record of the supervisor and reports whether it runs. A
+// supervisor that is being killed and has released its lock does not run.
 func Running(dir Dir) (Record, bool) {
 	var record Record
 	if err := state.ReadJSON(dir.record(), &record); err != nil || !record.Alive() {
@@ -89,21 +89,21 @@ func Running(dir Dir) (Record, bool) {
 	return record, errors.Is(err, state.ErrHeld)
 }
 
-// stopPatience is for the components to end one after another: etcd last.
-const stopPatience = 25 * time.Second
+// supervisorStopTimeout allows for the other components and then etcd to stop.
+const supervisorStopTimeout = 25 * time.Second
 
-// Stop ends the supervisor, and thereby everything in the node, and returns
-// when all of it is gone. Stopping what does not run is fine.
+// Stop stops the supervisor, and with it all processes of the node, and returns
+// when they have ended. It returns nil if no supervisor runs.
 func Stop(dir Dir) error {
 	if _, err := os.Stat(dir.lock()); errors.Is(err, fs.ErrNotExist) {
-		return nil // none ever began
+		return nil // no supervisor was ever started
 	}
-	// The lock tells more than the record: a supervisor holds it from before it
-	// has recorded itself until it is gone.
-	const patience = 10 * time.Second
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+	// Wait for the lock and not for the record: a supervisor holds the lock from
+	// before it writes the record until it has ended.
+	const timeout = 10 * time.Second
+	for deadline := time.Now().Add(timeout); ; time.Sleep(50 * time.Millisecond) {
 		if record, ok := Running(dir); ok {
-			if err := record.Stop(stopPatience); err != nil {
+			if err := record.Stop(supervisorStopTimeout); err != nil {
 				return fmt.Errorf("stop the cluster: %w", err)
 			}
 		}
@@ -115,17 +115,17 @@ func Stop(dir Dir) error {
 			return err
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("a supervisor that has no record holds %s: find it with `fuser %[1]s` and end it", dir.lock())
+			return fmt.Errorf("stop the cluster: a supervisor without a record holds %s: find its process with `fuser %[1]s` and kill it", dir.lock())
 		}
 	}
 }
 
-// Statuses returns how the components fare, in the order they start.
+// Statuses returns the states of the components in the order of their start.
 func Statuses(dir Dir) ([]Status, error) {
 	var statuses []Status
 	err := state.ReadJSON(dir.status(), &statuses)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil // the supervisor has only just begun
+		return nil, nil // the supervisor has not started its components yet
 	}
 	return statuses, err
 }

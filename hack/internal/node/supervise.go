@@ -22,13 +22,13 @@ import (
 // firstListener is the descriptor of the first listening socket.
 const firstListener = 3
 
-// Supervise is the supervisor's main function. Start starts it: it needs the
-// namespaces and sockets that it is given there. It returns when it is told to
-// stop (SIGTERM), after it has stopped the components.
+// Supervise runs the components of the node until SIGTERM or SIGINT arrives, then
+// stops them and returns. It is the main function of the process that Start
+// starts, and depends on the namespaces and sockets that Start passes.
 func Supervise(dir Dir) error {
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
 	if os.Getpid() != 1 {
-		return errors.New("the supervisor is started by `up`, in namespaces of its own")
+		return errors.New("the supervisor must run in new namespaces: start it with `up`")
 	}
 	lock, err := state.TryAcquire(dir.lock())
 	if err != nil {
@@ -39,7 +39,7 @@ func Supervise(dir Dir) error {
 	if err := state.ReadJSON(dir.config(), &config); err != nil {
 		return err
 	}
-	// /proc is still the host's here, so this is how the host sees this process.
+	// /proc is still the host's, so this is the process ID in the host's namespace.
 	self, err := process.Self()
 	if err != nil {
 		return err
@@ -47,54 +47,54 @@ func Supervise(dir Dir) error {
 	if err := state.WriteJSON(dir.record(), Record{ID: self, Fingerprint: config.Fingerprint, Started: time.Now()}); err != nil {
 		return err
 	}
-	listeners, err := takeListeners(config)
+	listeners, err := openListeners(config)
 	if err != nil {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	reaper := newReaper()
-	if err := enter(dir, config, reaper); err != nil {
+	if err := setUpNamespaces(dir, config, reaper); err != nil {
 		return err
 	}
-	slog.Info("the node begins", "pid", self.PID)
-	serve(ctx, dir, config, listeners, newKeeper(dir, reaper, config.Components))
+	slog.Info("node started", "pid", self.PID)
+	serve(ctx, dir, config, listeners, newRunner(dir, reaper, config.Components))
 	return nil
 }
 
-// serve runs everything until the context ends. The first component, the
-// database, is stopped last.
-func serve(ctx context.Context, dir Dir, config Config, listeners []net.Listener, k *keeper) {
+// serve runs the components, forwards and background tasks until the context is
+// canceled. It stops the first component, etcd, last.
+func serve(ctx context.Context, dir Dir, config Config, listeners []net.Listener, r *runner) {
 	first, rest := config.Components[0], config.Components[1:]
 	firstCtx, stopFirst := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopFirst()
 	var others, database sync.WaitGroup
-	database.Go(func() { k.keep(firstCtx, first) })
+	database.Go(func() { r.run(firstCtx, first) })
 	for _, component := range rest {
-		others.Go(func() { k.keep(ctx, component) })
+		others.Go(func() { r.run(ctx, component) })
 	}
 	for i, address := range config.Forwards {
 		go forward(ctx, listeners[i], address)
 	}
-	go trim(ctx, dir.Path("log"))
+	go trimLogs(ctx, dir.Path("log"))
 	go provision(ctx, config.VolumesKubeconfig, dir.Path("volumes"))
 
 	<-ctx.Done()
-	slog.Info("the node ends")
+	slog.Info("node stopping")
 	others.Wait()
 	stopFirst()
 	database.Wait()
 }
 
-// takeListeners takes over the sockets that the supervisor was started with, so
-// that no component inherits them.
-func takeListeners(config Config) ([]net.Listener, error) {
+// openListeners returns listeners for the inherited sockets, and closes the
+// inherited descriptors, so that no component inherits them.
+func openListeners(config Config) ([]net.Listener, error) {
 	var listeners []net.Listener
 	for i, address := range config.Forwards {
 		file := os.NewFile(uintptr(firstListener+i), address)
-		listener, err := net.FileListener(file) // of a copy, which programs do not inherit
+		listener, err := net.FileListener(file) // duplicates the descriptor with close-on-exec
 		if err := errors.Join(err, file.Close()); err != nil {
-			return nil, fmt.Errorf("take the listening socket for %s: %w", address, err)
+			return nil, fmt.Errorf("open the listening socket for %s: %w", address, err)
 		}
 		listeners = append(listeners, listener)
 	}
@@ -110,14 +110,15 @@ func lookPath(name string) (string, error) {
 }
 
 const (
-	logLimit  = 64 << 20
-	trimEvery = time.Minute
+	maxLogSize   = 64 << 20
+	trimInterval = time.Minute
 )
 
-// trim keeps the logs of a long-lived cluster from filling the disk: a log that
-// has grown too long goes on from empty, its past kept once beside it.
-func trim(ctx context.Context, logs string) {
-	for ticker := time.NewTicker(trimEvery); ; {
+// trimLogs limits the size of the logs until the context is canceled: a log that
+// reaches maxLogSize is moved to a file that ends in .old and replaces the
+// previous one.
+func trimLogs(ctx context.Context, logs string) {
+	for ticker := time.NewTicker(trimInterval); ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -125,15 +126,15 @@ func trim(ctx context.Context, logs string) {
 		}
 		files, _ := filepath.Glob(filepath.Join(logs, "*.log"))
 		for _, file := range files {
-			if err := trimLog(file, logLimit); err != nil {
-				slog.Error("trim a log", "file", file, "error", err.Error())
+			if err := trimLog(file, maxLogSize); err != nil {
+				slog.Error("cannot trim a log", "file", file, "error", err.Error())
 			}
 		}
 	}
 }
 
-// trimLog copies and empties the file instead of moving it, since a component
-// has it open.
+// trimLog copies and truncates a log of at least limit bytes. It does not rename
+// the log, because a component has it open.
 func trimLog(file string, limit int64) error {
 	info, err := os.Stat(file)
 	if err != nil || info.Size() < limit {

@@ -24,31 +24,31 @@ import (
 // StorageClass is the class whose volumes the supervisor provisions.
 const StorageClass = "standard"
 
-// Annotations by which provisioners, the scheduler and the volume controller
-// work together.
+// Annotations of the protocol between provisioners, the scheduler and the volume
+// controller.
 const (
 	provisionedBy = "pv.kubernetes.io/provisioned-by"
 	selectedNode  = "volume.kubernetes.io/selected-node"
 )
 
-// provisioner makes a folder for each claim of the storage class and a local
-// volume over it, and removes both when the claim is gone: what an external
-// provisioner does in a cluster that can pull one.
+// provisioner creates a folder and a local volume for each claim of the storage
+// class, and removes both when the claim is deleted. It replaces an external
+// provisioner, whose image this cluster cannot pull.
 type provisioner struct {
 	client kubernetes.Interface
 	dir    string
 }
 
-// provision runs until the context ends.
+// provision runs a provisioner until the context is canceled.
 func provision(ctx context.Context, kubeconfig, dir string) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
-		slog.Error("volumes are not provisioned", "error", err.Error())
+		slog.Error("cannot provision volumes", "error", err.Error())
 		return
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
-		slog.Error("volumes are not provisioned", "error", err.Error())
+		slog.Error("cannot provision volumes", "error", err.Error())
 		return
 	}
 	p := &provisioner{client: client, dir: dir}
@@ -57,8 +57,8 @@ func provision(ctx context.Context, kubeconfig, dir string) {
 	}
 }
 
-// await waits until the API server answers and allows to list volumes: informers
-// that have to try become slow at it.
+// await waits until volumes can be listed, because informers whose first request
+// fails retry with a long back-off. It reports false if the context is canceled.
 func (p *provisioner) await(ctx context.Context) bool {
 	for {
 		_, err := p.client.CoreV1().PersistentVolumes().List(ctx, metav1.ListOptions{Limit: 1})
@@ -91,7 +91,7 @@ func (p *provisioner) run(ctx context.Context) {
 	}
 	for _, informer := range []cache.SharedIndexInformer{claims.Informer(), volumes.Informer()} {
 		if _, err := informer.AddEventHandler(handler); err != nil {
-			slog.Error("volumes are not provisioned", "error", err.Error())
+			slog.Error("cannot provision volumes", "error", err.Error())
 			return
 		}
 	}
@@ -106,7 +106,7 @@ func (p *provisioner) run(ctx context.Context) {
 		allClaims, claimsErr := claims.Lister().List(labels.Everything())
 		allVolumes, volumesErr := volumes.Lister().List(labels.Everything())
 		if err := errors.Join(claimsErr, volumesErr, p.reconcile(ctx, allClaims, allVolumes)); err != nil {
-			slog.Error("provision volumes", "error", err.Error())
+			slog.Error("cannot provision volumes", "error", err.Error())
 			time.AfterFunc(retry, wake)
 		}
 	}
@@ -114,12 +114,12 @@ func (p *provisioner) run(ctx context.Context) {
 
 func (p *provisioner) reconcile(ctx context.Context, claims []*corev1.PersistentVolumeClaim, volumes []*corev1.PersistentVolume) error {
 	var errs []error
-	for _, claim := range wanting(claims, volumes) {
+	for _, claim := range claimsToProvision(claims, volumes) {
 		if err := p.create(ctx, claim); err != nil {
-			errs = append(errs, fmt.Errorf("make a volume for %s/%s: %w", claim.Namespace, claim.Name, err))
+			errs = append(errs, fmt.Errorf("create a volume for %s/%s: %w", claim.Namespace, claim.Name, err))
 		}
 	}
-	for _, volume := range released(volumes) {
+	for _, volume := range volumesToRemove(volumes) {
 		if err := p.remove(ctx, volume); err != nil {
 			errs = append(errs, fmt.Errorf("remove volume %s: %w", volume.Name, err))
 		}
@@ -127,27 +127,27 @@ func (p *provisioner) reconcile(ctx context.Context, claims []*corev1.Persistent
 	return errors.Join(errs...)
 }
 
-// wanting returns the claims of the class that a pod waits for and that have no
-// volume yet. The scheduler says so when it has found the pod a node.
-func wanting(claims []*corev1.PersistentVolumeClaim, volumes []*corev1.PersistentVolume) []*corev1.PersistentVolumeClaim {
-	made := map[string]bool{}
+// claimsToProvision returns the claims of the storage class that have no volume
+// and whose pod the scheduler has assigned to this node.
+func claimsToProvision(claims []*corev1.PersistentVolumeClaim, volumes []*corev1.PersistentVolume) []*corev1.PersistentVolumeClaim {
+	existing := map[string]bool{}
 	for _, volume := range volumes {
-		made[volume.Name] = true
+		existing[volume.Name] = true
 	}
 	var result []*corev1.PersistentVolumeClaim
 	for _, claim := range claims {
 		class := claim.Spec.StorageClassName
 		if class != nil && *class == StorageClass && claim.Annotations[selectedNode] == Name &&
-			claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil && !made[volumeName(claim)] {
+			claim.Spec.VolumeName == "" && claim.DeletionTimestamp == nil && !existing[volumeName(claim)] {
 			result = append(result, claim)
 		}
 	}
 	return result
 }
 
-// released returns the volumes made here whose claim is gone and whose data was
-// not asked to be kept.
-func released(volumes []*corev1.PersistentVolume) []*corev1.PersistentVolume {
+// volumesToRemove returns the volumes of this provisioner that are released and
+// whose reclaim policy is Delete.
+func volumesToRemove(volumes []*corev1.PersistentVolume) []*corev1.PersistentVolume {
 	var result []*corev1.PersistentVolume
 	for _, volume := range volumes {
 		if volume.Annotations[provisionedBy] == Provisioner && volume.Status.Phase == corev1.VolumeReleased &&
@@ -160,8 +160,8 @@ func released(volumes []*corev1.PersistentVolume) []*corev1.PersistentVolume {
 
 func volumeName(claim *corev1.PersistentVolumeClaim) string { return "pvc-" + string(claim.UID) }
 
-// create makes the folder before the volume, so that a volume always has one.
-// Pods get at it as their fsGroup, or as anyone when they have none.
+// create creates the folder before the volume, so that every volume has a
+// folder. Every user can write to it, because pods may run as any user.
 func (p *provisioner) create(ctx context.Context, claim *corev1.PersistentVolumeClaim) error {
 	folder, err := p.folder(volumeName(claim))
 	if err != nil {
@@ -170,7 +170,7 @@ func (p *provisioner) create(ctx context.Context, claim *corev1.PersistentVolume
 	if err := os.Mkdir(folder, 0o777); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	if err := os.Chmod(folder, 0o777); err != nil { // whatever the umask is
+	if err := os.Chmod(folder, 0o777); err != nil { // independent of the umask
 		return err
 	}
 	_, err = p.client.CoreV1().PersistentVolumes().Create(ctx, volumeFor(claim, folder), metav1.CreateOptions{})
@@ -178,7 +178,7 @@ func (p *provisioner) create(ctx context.Context, claim *corev1.PersistentVolume
 		return nil
 	}
 	if err == nil {
-		slog.Info("made a volume", "claim", claim.Namespace+"/"+claim.Name, "folder", folder)
+		slog.Info("volume created", "claim", claim.Namespace+"/"+claim.Name, "folder", folder)
 	}
 	return err
 }
@@ -207,7 +207,8 @@ func volumeFor(claim *corev1.PersistentVolumeClaim, folder string) *corev1.Persi
 	}
 }
 
-// remove deletes the data before the volume, so that none outlives its volume.
+// remove deletes the data before the volume, so that no data remains without a
+// volume.
 func (p *provisioner) remove(ctx context.Context, volume *corev1.PersistentVolume) error {
 	folder, err := p.folder(volume.Name)
 	if err != nil {
@@ -223,13 +224,13 @@ func (p *provisioner) remove(ctx context.Context, volume *corev1.PersistentVolum
 	return err
 }
 
-// folder is where the volume of that name has its data. It goes by the name,
-// whatever path the volume says: that can be written by whoever may write
-// volumes, and is deleted here as root.
+// folder returns the folder of the volume's data. It derives the path from the
+// name and ignores the path in the volume, which other clients can write, because
+// remove deletes the folder as root.
 func (p *provisioner) folder(volume string) (string, error) {
 	id, ok := strings.CutPrefix(volume, "pvc-")
 	if !ok || id == "" || filepath.Base(volume) != volume {
-		return "", fmt.Errorf("%q is no name of a volume made here", volume)
+		return "", fmt.Errorf("%q is not the name of a volume of this provisioner", volume)
 	}
 	return filepath.Join(p.dir, volume), nil
 }

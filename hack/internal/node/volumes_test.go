@@ -11,7 +11,7 @@ import (
 	"k8s.io/client-go/kubernetes/fake"
 )
 
-func TestAClaimGetsAFolderAndAVolume(t *testing.T) {
+func TestReconcileCreatesFolderAndVolume(t *testing.T) {
 	p := &provisioner{client: fake.NewClientset(), dir: t.TempDir()}
 	claim := claimOf(StorageClass)
 	if err := p.reconcile(t.Context(), []*corev1.PersistentVolumeClaim{claim}, nil); err != nil {
@@ -22,18 +22,18 @@ func TestAClaimGetsAFolderAndAVolume(t *testing.T) {
 		t.Fatal(err)
 	}
 	if volume.Spec.ClaimRef.UID != claim.UID || volume.Spec.Capacity.Storage().String() != "1Gi" {
-		t.Errorf("a volume of %s for %+v", volume.Spec.Capacity.Storage(), volume.Spec.ClaimRef)
+		t.Errorf("volume of %s for %+v", volume.Spec.Capacity.Storage(), volume.Spec.ClaimRef)
 	}
 	info, err := os.Stat(volume.Spec.Local.Path)
 	if err != nil || info.Mode().Perm() != 0o777 {
-		t.Errorf("the folder is %v, %v; want one that every user can write", info, err)
+		t.Errorf("folder %v, %v; want mode 0777", info, err)
 	}
 	if err := p.reconcile(t.Context(), []*corev1.PersistentVolumeClaim{claim}, nil); err != nil {
-		t.Errorf("the second time, after a crash in between: %v", err)
+		t.Errorf("repeated after a crash: %v", err)
 	}
 }
 
-func TestOnlyClaimsThatAreDueGetAVolume(t *testing.T) {
+func TestClaimsToProvisionSkipsOtherClaims(t *testing.T) {
 	other, bound, deleted, unscheduled := claimOf("other"), claimOf(StorageClass), claimOf(StorageClass), claimOf(StorageClass)
 	bound.Spec.VolumeName = "pvc-1234"
 	deleted.DeletionTimestamp = &metav1.Time{}
@@ -42,17 +42,17 @@ func TestOnlyClaimsThatAreDueGetAVolume(t *testing.T) {
 	classless.Spec.StorageClassName = nil
 	for name, claim := range map[string]*corev1.PersistentVolumeClaim{"of another class": other, "that is bound": bound,
 		"that is deleted": deleted, "that no pod waits for": unscheduled, "without a class": classless} {
-		if got := wanting([]*corev1.PersistentVolumeClaim{claim}, nil); len(got) > 0 {
+		if got := claimsToProvision([]*corev1.PersistentVolumeClaim{claim}, nil); len(got) > 0 {
 			t.Errorf("a claim %s gets a volume", name)
 		}
 	}
-	made := volumeFor(claimOf(StorageClass), "/folder")
-	if got := wanting([]*corev1.PersistentVolumeClaim{claimOf(StorageClass)}, []*corev1.PersistentVolume{made}); len(got) > 0 {
+	existing := volumeFor(claimOf(StorageClass), "/folder")
+	if got := claimsToProvision([]*corev1.PersistentVolumeClaim{claimOf(StorageClass)}, []*corev1.PersistentVolume{existing}); len(got) > 0 {
 		t.Error("a claim gets a second volume")
 	}
 }
 
-func TestAReleasedVolumeGoesWithItsData(t *testing.T) {
+func TestReleasedVolumeIsRemovedWithData(t *testing.T) {
 	volume := volumeFor(claimOf(StorageClass), "/somewhere/else")
 	volume.Status.Phase = corev1.VolumeReleased
 	p := &provisioner{client: fake.NewClientset(volume), dir: t.TempDir()}
@@ -64,31 +64,31 @@ func TestAReleasedVolumeGoesWithItsData(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(folder); err == nil {
-		t.Error("the data stays")
+		t.Error("the data still exists")
 	}
 	if left, _ := p.client.CoreV1().PersistentVolumes().List(t.Context(), metav1.ListOptions{}); len(left.Items) > 0 {
-		t.Error("the volume stays")
+		t.Error("the volume still exists")
 	}
 }
 
-func TestVolumesInUseKeptOrForeignStay(t *testing.T) {
-	bound, kept, foreign := releasedVolume(), releasedVolume(), releasedVolume()
+func TestVolumesToRemoveSkipsBoundRetainedAndForeign(t *testing.T) {
+	bound, retained, foreign := releasedVolume(), releasedVolume(), releasedVolume()
 	bound.Status.Phase = corev1.VolumeBound
-	kept.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
+	retained.Spec.PersistentVolumeReclaimPolicy = corev1.PersistentVolumeReclaimRetain
 	foreign.Annotations = nil
-	if got := released([]*corev1.PersistentVolume{bound, kept, foreign}); len(got) > 0 {
+	if got := volumesToRemove([]*corev1.PersistentVolume{bound, retained, foreign}); len(got) > 0 {
 		t.Errorf("%d of them are removed", len(got))
 	}
-	if got := released([]*corev1.PersistentVolume{releasedVolume()}); len(got) != 1 {
-		t.Error("a released one stays")
+	if got := volumesToRemove([]*corev1.PersistentVolume{releasedVolume()}); len(got) != 1 {
+		t.Error("a released volume is not removed")
 	}
 }
 
-func TestNoVolumeNamesAFolderElsewhere(t *testing.T) {
+func TestFolderRejectsInvalidVolumeNames(t *testing.T) {
 	p := &provisioner{dir: "/volumes"}
 	for _, name := range []string{"", "pvc-", "etc", "../etc", "pvc-/../../etc", "pvc-1/2"} {
 		if folder, err := p.folder(name); err == nil {
-			t.Errorf("%q is in %s", name, folder)
+			t.Errorf("%q is accepted as %s", name, folder)
 		}
 	}
 }

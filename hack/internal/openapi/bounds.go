@@ -7,76 +7,77 @@ import (
 	"strings"
 )
 
-// boundedInputs: whatever a client may send ends somewhere. Strings have a length, a
-// pattern that ends, or a list of values; arrays have a length; objects take no fields
-// that they do not name.
-func boundedInputs(d doc) (broken []string) {
+// boundedInputs checks that every input has a limit: strings have a maximum length, a
+// bounded pattern or a list of values, arrays have a maximum length, and objects accept
+// no undeclared fields.
+func boundedInputs(d spec) (violations []string) {
 	for _, op := range d.operations() {
 		for _, v := range list(op.object["parameters"]) {
 			p := d.resolve(v.(object))
 			for _, rule := range d.unbounded(child(p, "schema"), nil) {
-				broken = append(broken, fmt.Sprintf("%s: parameter %v%s", op, p["name"], rule))
+				violations = append(violations, fmt.Sprintf("%s: parameter %v%s", op, p["name"], rule))
 			}
 		}
 		for _, v := range child(d.resolve(child(op.object, "requestBody")), "content") {
 			media, _ := v.(object)
 			for _, rule := range d.unbounded(child(media, "schema"), nil) {
-				broken = append(broken, fmt.Sprintf("%s: the body%s", op, rule))
+				violations = append(violations, fmt.Sprintf("%s: the body%s", op, rule))
 			}
 		}
 	}
-	return broken
+	return violations
 }
 
-// unbounded gives the places below a schema that do not end, and why.
-func (d doc) unbounded(schema object, above []string) (broken []string) {
+// unbounded returns the violations of boundedInputs in a schema, as a path below the
+// schema and the reason. ancestors are the references that lead to the schema.
+func (d spec) unbounded(schema object, ancestors []string) (violations []string) {
 	if ref := text(schema["$ref"]); ref != "" {
-		if slices.Contains(above, ref) {
-			return []string{" can be nested without end"}
+		if slices.Contains(ancestors, ref) {
+			return []string{" can be nested without limit"}
 		}
-		above = append(slices.Clone(above), ref)
+		ancestors = append(slices.Clone(ancestors), ref)
 		schema = d.resolve(schema)
 	}
-	below := func(where string, inner object) {
-		for _, rule := range d.unbounded(inner, above) {
-			broken = append(broken, where+rule)
+	descend := func(where string, inner object) {
+		for _, rule := range d.unbounded(inner, ancestors) {
+			violations = append(violations, where+rule)
 		}
 	}
 	for _, kind := range []string{"oneOf", "anyOf", "allOf"} {
 		for _, v := range list(schema[kind]) {
-			below("", v.(object))
+			descend("", v.(object))
 		}
 	}
 	switch {
-	case is(schema, "string") && !ends(schema):
-		broken = append(broken, " has no maxLength, enum or pattern that ends")
-	case is(schema, "array"):
+	case hasType(schema, "string") && !isBounded(schema):
+		violations = append(violations, " has no maxLength, enum or bounded pattern")
+	case hasType(schema, "array"):
 		if schema["maxItems"] == nil {
-			broken = append(broken, " has no maxItems")
+			violations = append(violations, " has no maxItems")
 		}
-		below("[]", child(schema, "items"))
-	case is(schema, "object"):
+		descend("[]", child(schema, "items"))
+	case hasType(schema, "object"):
 		if schema["additionalProperties"] != false {
-			broken = append(broken, " takes any field")
+			violations = append(violations, " accepts undeclared fields")
 		}
 		for name, v := range child(schema, "properties") {
-			below("."+name, v.(object))
+			descend("."+name, v.(object))
 		}
 	}
-	return broken
+	return violations
 }
 
-// is says whether a schema is of a type, alone or among others.
-func is(schema object, kind string) bool {
+// hasType reports whether a schema accepts the type.
+func hasType(schema object, kind string) bool {
 	return schema["type"] == kind || slices.Contains(list(schema["type"]), any(kind))
 }
 
-var repeats = regexp.MustCompile(`[^\\][*+]|\{\d+,\}`)
+var unboundedRepetition = regexp.MustCompile(`[^\\][*+]|\{\d+,\}`)
 
-// ends says whether a string of a schema does.
-func ends(schema object) bool {
+// isBounded reports whether the strings of a schema have a limited length.
+func isBounded(schema object) bool {
 	pattern := text(schema["pattern"])
 	anchored := strings.HasPrefix(pattern, "^") && strings.HasSuffix(pattern, "$")
 	return schema["maxLength"] != nil || schema["enum"] != nil || schema["const"] != nil || schema["format"] == "date-time" ||
-		anchored && !repeats.MatchString(pattern)
+		anchored && !unboundedRepetition.MatchString(pattern)
 }

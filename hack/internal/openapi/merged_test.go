@@ -20,7 +20,8 @@ import (
 	"ecommerce-stack.dev/hack/testenv"
 )
 
-// build the services, which are in another module, into a directory.
+// build builds the services, which are in another module, and returns the folder of
+// the programs.
 func build(t *testing.T) (bin string) {
 	t.Helper()
 	bin = t.TempDir()
@@ -33,8 +34,8 @@ func build(t *testing.T) (bin string) {
 	return bin
 }
 
-// merged is the document of a gateway before the documents that the services print.
-// Neither needs a database or a broker.
+// merged returns the document that a gateway merges from the documents that the
+// services print. This needs no database and no broker.
 func merged(t *testing.T) []byte {
 	t.Helper()
 	bin := build(t)
@@ -72,7 +73,7 @@ func merged(t *testing.T) []byte {
 	return body
 }
 
-// fetch asks until somebody listens.
+// fetch sends GET requests until the server accepts a connection.
 func fetch(ctx context.Context, url string) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
@@ -93,7 +94,7 @@ func fetch(ctx context.Context, url string) ([]byte, error) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("nobody listens at %s: %w", url, ctx.Err())
+			return nil, fmt.Errorf("connect to %s: %w", url, ctx.Err())
 		}
 	}
 }
@@ -107,7 +108,7 @@ func freeAddress(t *testing.T) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
-func TestTheMergedDocumentKeepsEveryRule(t *testing.T) {
+func TestMergedDocumentHasNoFindings(t *testing.T) {
 	t.Parallel()
 	document := merged(t)
 	findings, err := Lint(document)

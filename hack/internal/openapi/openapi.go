@@ -1,6 +1,6 @@
-// Package openapi lints an OpenAPI 3.1 document: by the specification's own schema, and
-// by the rules of this house, which make a document that a client team can work from
-// and that says of every input where it ends.
+// Package openapi lints OpenAPI 3.1 documents: against the schema of the specification,
+// and against the rules of this repository, which require complete descriptions and
+// bounded inputs.
 package openapi
 
 import (
@@ -16,18 +16,18 @@ import (
 	"github.com/pb33f/libopenapi/datamodel"
 )
 
-// Lint gives what is wrong with a document, sorted; the error is that it cannot be
-// read at all.
+// Lint returns the findings in a document, sorted. It returns an error if it cannot
+// parse the document.
 func Lint(document []byte) ([]string, error) {
-	findings, err := conforms(document)
+	findings, err := validate(document)
 	if err != nil {
 		return nil, err
 	}
 	var root object
 	if err := json.Unmarshal(document, &root); err != nil {
-		return nil, fmt.Errorf("read the document: %w", err)
+		return nil, fmt.Errorf("parse the document: %w", err)
 	}
-	d := doc{root}
+	d := spec{root}
 	for _, rule := range rules {
 		findings = append(findings, rule(d)...)
 	}
@@ -35,22 +35,22 @@ func Lint(document []byte) ([]string, error) {
 	return slices.Compact(findings), nil
 }
 
-// conforms checks the document by the schema of the specification.
-func conforms(document []byte) ([]string, error) {
+// validate checks the document against the schema of the specification.
+func validate(document []byte) ([]string, error) {
 	quiet := datamodel.NewDocumentConfiguration()
 	quiet.Logger = slog.New(slog.DiscardHandler)
 	parsed, err := libopenapi.NewDocumentWithConfiguration(document, quiet)
 	if err != nil {
-		return nil, fmt.Errorf("read the document: %w", err)
+		return nil, fmt.Errorf("parse the document: %w", err)
 	}
 	v, errs := validator.NewValidator(parsed)
 	if len(errs) > 0 {
-		return nil, fmt.Errorf("read the document: %w", errs[0])
+		return nil, fmt.Errorf("parse the document: %w", errs[0])
 	}
 	defer v.Release()
-	_, broken := v.ValidateDocument()
+	_, failures := v.ValidateDocument()
 	var findings []string
-	for _, b := range broken {
+	for _, b := range failures {
 		findings = append(findings, "the specification: "+b.Message+": "+b.Reason)
 		for _, s := range b.SchemaValidationErrors {
 			findings = append(findings, "the specification: "+"/"+strings.Join(s.InstancePath, "/")+": "+s.Reason)
@@ -61,9 +61,9 @@ func conforms(document []byte) ([]string, error) {
 
 type object = map[string]any
 
-type doc struct{ root object }
+type spec struct{ root object }
 
-// operation of a document.
+// operation is an operation of a document.
 type operation struct {
 	method, path string
 	object
@@ -73,7 +73,7 @@ func (o operation) String() string { return strings.ToUpper(o.method) + " " + o.
 
 var methods = []string{"get", "post", "put", "patch", "delete"}
 
-func (d doc) operations() []operation {
+func (d spec) operations() []operation {
 	var all []operation
 	paths := child(d.root, "paths")
 	for _, path := range slices.Sorted(maps.Keys(paths)) {
@@ -86,8 +86,8 @@ func (d doc) operations() []operation {
 	return all
 }
 
-// resolve follows references; nil when one leads nowhere.
-func (d doc) resolve(o object) object {
+// resolve follows references. It returns nil if a target does not exist.
+func (d spec) resolve(o object) object {
 	for range 16 {
 		ref, ok := o["$ref"].(string)
 		if !ok {
@@ -98,7 +98,7 @@ func (d doc) resolve(o object) object {
 	return nil
 }
 
-func (d doc) target(ref string) object {
+func (d spec) target(ref string) object {
 	rest, ok := strings.CutPrefix(ref, "#/")
 	if !ok {
 		return nil
@@ -110,7 +110,7 @@ func (d doc) target(ref string) object {
 	return o
 }
 
-// child of an object that is an object; nil when it is none.
+// child returns a member that is an object, or nil.
 func child(o object, name string) object {
 	c, _ := o[name].(object)
 	return c
@@ -126,19 +126,19 @@ func text(v any) string {
 	return s
 }
 
-// every visits all objects in v.
-func every(v any, visit func(object)) {
+// walk calls visit for every object in v, except in examples.
+func walk(v any, visit func(object)) {
 	switch v := v.(type) {
 	case object:
 		visit(v)
 		for name, member := range v {
-			if name != "example" && name != "examples" { // data, not document
-				every(member, visit)
+			if name != "example" && name != "examples" { // data, not parts of the document
+				walk(member, visit)
 			}
 		}
 	case []any:
 		for _, member := range v {
-			every(member, visit)
+			walk(member, visit)
 		}
 	}
 }

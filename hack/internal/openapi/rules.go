@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// rules that a document has to keep, each giving what breaks it.
-var rules = []func(doc) []string{
-	operationIDs, described, answers, problems, security, pathParameters, boundedInputs, names, exampled, references, used,
+// rules are the checks of a document. Each returns its findings.
+var rules = []func(spec) []string{
+	operationIDs, descriptions, responses, problemResponses, security, pathParameters, boundedInputs, camelCaseNames, examples, references, unusedComponents,
 }
 
 var (
@@ -18,24 +18,26 @@ var (
 	inURL = regexp.MustCompile(`\{([^}]*)\}`)
 )
 
-// operationIDs are unique and in kebab case: generators make names of them.
-func operationIDs(d doc) (broken []string) {
+// operationIDs checks that operation IDs are unique and in kebab case, because client
+// generators derive names from them.
+func operationIDs(d spec) (violations []string) {
 	seen := map[string]operation{}
 	for _, op := range d.operations() {
 		id := text(op.object["operationId"])
 		if !kebab.MatchString(id) {
-			broken = append(broken, fmt.Sprintf("%s: the operationId %q is not in kebab case", op, id))
+			violations = append(violations, fmt.Sprintf("%s: the operationId %q is not in kebab case", op, id))
 		}
 		if first, twice := seen[id]; twice {
-			broken = append(broken, fmt.Sprintf("%s: the operationId %q is that of %s", op, id, first))
+			violations = append(violations, fmt.Sprintf("%s: the operationId %q is also used by %s", op, id, first))
 		}
 		seen[id] = op
 	}
-	return broken
+	return violations
 }
 
-// described: operations have a summary, a description and a tag that is described.
-func described(d doc) (broken []string) {
+// descriptions checks that operations have a summary, a description and tags, and
+// that tags and parameters have descriptions.
+func descriptions(d spec) (violations []string) {
 	tags := map[string]bool{}
 	for _, v := range list(d.root["tags"]) {
 		tag, _ := v.(object)
@@ -44,49 +46,51 @@ func described(d doc) (broken []string) {
 	for _, op := range d.operations() {
 		for _, name := range []string{"summary", "description"} {
 			if text(op.object[name]) == "" {
-				broken = append(broken, fmt.Sprintf("%s: no %s", op, name))
+				violations = append(violations, fmt.Sprintf("%s: no %s", op, name))
 			}
 		}
 		if len(list(op.object["tags"])) == 0 {
-			broken = append(broken, fmt.Sprintf("%s: no tag", op))
+			violations = append(violations, fmt.Sprintf("%s: no tag", op))
 		}
 		for _, tag := range list(op.object["tags"]) {
 			if !tags[text(tag)] {
-				broken = append(broken, fmt.Sprintf("%s: tag %v is not described", op, tag))
+				violations = append(violations, fmt.Sprintf("%s: tag %v has no description", op, tag))
 			}
 		}
 		for _, v := range list(op.object["parameters"]) {
 			if p := d.resolve(v.(object)); text(p["description"]) == "" {
-				broken = append(broken, fmt.Sprintf("%s: parameter %v is not described", op, p["name"]))
+				violations = append(violations, fmt.Sprintf("%s: parameter %v has no description", op, p["name"]))
 			}
 		}
 	}
-	return broken
+	return violations
 }
 
-// answers: every operation succeeds in some way, and says what it may refuse.
-func answers(d doc) (broken []string) {
+// responses checks that every operation documents a success, a client error, a server
+// error, 429 and 503.
+func responses(d spec) (violations []string) {
 	for _, op := range d.operations() {
 		kinds := map[byte]bool{}
 		for status := range child(op.object, "responses") {
 			kinds[status[0]] = true
 		}
-		for kind, what := range map[byte]string{'2': "success", '4': "refusal", '5': "failure"} {
+		for kind, what := range map[byte]string{'2': "2xx", '4': "4xx", '5': "5xx"} {
 			if !kinds[kind] {
-				broken = append(broken, fmt.Sprintf("%s: no %s among the responses", op, what))
+				violations = append(violations, fmt.Sprintf("%s: no %s status among the responses", op, what))
 			}
 		}
 		for _, status := range []string{"429", "503"} {
 			if child(child(op.object, "responses"), status) == nil {
-				broken = append(broken, fmt.Sprintf("%s: no %s among the responses", op, status))
+				violations = append(violations, fmt.Sprintf("%s: no %s among the responses", op, status))
 			}
 		}
 	}
-	return broken
+	return violations
 }
 
-// problems: every error is application/problem+json of the one schema (RFC 9457).
-func problems(d doc) (broken []string) {
+// problemResponses checks that every error is application/problem+json with the
+// schema Problem (RFC 9457).
+func problemResponses(d spec) (violations []string) {
 	for _, op := range d.operations() {
 		for status, v := range child(op.object, "responses") {
 			if status < "400" || status == "default" {
@@ -95,37 +99,39 @@ func problems(d doc) (broken []string) {
 			content := child(d.resolve(v.(object)), "content")
 			schema := child(child(content, "application/problem+json"), "schema")
 			if len(content) != 1 || schema["$ref"] != "#/components/schemas/Problem" {
-				broken = append(broken, fmt.Sprintf("%s: %s is no problem", op, status))
+				violations = append(violations, fmt.Sprintf("%s: %s is not a problem response", op, status))
 			}
 		}
 	}
-	return broken
+	return violations
 }
 
-// security is said of every operation; an empty list says that anyone may use it.
-func security(d doc) (broken []string) {
+// security checks that every operation has a security requirement, which is empty for
+// public operations, and that protected operations document 401.
+func security(d spec) (violations []string) {
 	for _, op := range d.operations() {
-		given, ok := op.object["security"].([]any)
+		requirements, ok := op.object["security"].([]any)
 		if !ok {
-			broken = append(broken, fmt.Sprintf("%s: no security, not even none", op))
+			violations = append(violations, fmt.Sprintf("%s: no security requirement", op))
 			continue
 		}
-		for _, v := range given {
+		for _, v := range requirements {
 			for scheme := range v.(object) {
 				if child(child(child(d.root, "components"), "securitySchemes"), scheme) == nil {
-					broken = append(broken, fmt.Sprintf("%s: the security scheme %s is not there", op, scheme))
+					violations = append(violations, fmt.Sprintf("%s: the security scheme %s does not exist", op, scheme))
 				}
 			}
 		}
-		if len(given) > 0 && child(child(op.object, "responses"), "401") == nil {
-			broken = append(broken, fmt.Sprintf("%s: it needs a token and has no 401", op))
+		if len(requirements) > 0 && child(child(op.object, "responses"), "401") == nil {
+			violations = append(violations, fmt.Sprintf("%s: it requires a token and has no 401", op))
 		}
 	}
-	return broken
+	return violations
 }
 
-// pathParameters are those of the path, and bounded.
-func pathParameters(d doc) (broken []string) {
+// pathParameters checks that the declared path parameters are those of the path,
+// required, and have a minimum if they are integers.
+func pathParameters(d spec) (violations []string) {
 	for _, op := range d.operations() {
 		var declared []string
 		for _, v := range list(op.object["parameters"]) {
@@ -135,46 +141,46 @@ func pathParameters(d doc) (broken []string) {
 			}
 			declared = append(declared, text(p["name"]))
 			if schema := d.resolve(child(p, "schema")); schema["type"] == "integer" && schema["minimum"] == nil {
-				broken = append(broken, fmt.Sprintf("%s: parameter %v has no minimum", op, p["name"]))
+				violations = append(violations, fmt.Sprintf("%s: parameter %v has no minimum", op, p["name"]))
 			}
 			if p["required"] != true {
-				broken = append(broken, fmt.Sprintf("%s: parameter %v is not required", op, p["name"]))
+				violations = append(violations, fmt.Sprintf("%s: parameter %v is not required", op, p["name"]))
 			}
 		}
-		var wanted []string
+		var expected []string
 		for _, m := range inURL.FindAllStringSubmatch(op.path, -1) {
-			wanted = append(wanted, m[1])
+			expected = append(expected, m[1])
 		}
 		slices.Sort(declared)
-		slices.Sort(wanted)
-		if !slices.Equal(declared, wanted) {
-			broken = append(broken, fmt.Sprintf("%s: the path has the parameters %v, declared are %v", op, wanted, declared))
+		slices.Sort(expected)
+		if !slices.Equal(declared, expected) {
+			violations = append(violations, fmt.Sprintf("%s: the path has the parameters %v, but %v are declared", op, expected, declared))
 		}
 	}
-	return broken
+	return violations
 }
 
-// names of properties and query parameters are in camelCase.
-func names(d doc) (broken []string) {
-	every(d.root, func(o object) {
+// camelCaseNames checks the names of properties and query parameters.
+func camelCaseNames(d spec) (violations []string) {
+	walk(d.root, func(o object) {
 		for name := range child(o, "properties") {
 			if !camel.MatchString(name) {
-				broken = append(broken, fmt.Sprintf("property %s is not in camelCase", name))
+				violations = append(violations, fmt.Sprintf("property %s is not in camelCase", name))
 			}
 		}
 		if name := text(o["name"]); o["in"] == "query" && !camel.MatchString(name) {
-			broken = append(broken, fmt.Sprintf("parameter %s is not in camelCase", name))
+			violations = append(violations, fmt.Sprintf("parameter %s is not in camelCase", name))
 		}
 	})
-	return broken
+	return violations
 }
 
-// exampled: every body has an example.
-func exampled(d doc) (broken []string) {
+// examples checks that every body has an example.
+func examples(d spec) (violations []string) {
 	check := func(op operation, where string, o object) {
 		for contentType, v := range child(o, "content") {
 			if media, _ := v.(object); media["example"] == nil && len(child(media, "examples")) == 0 {
-				broken = append(broken, fmt.Sprintf("%s: the %s %s has no example", op, where, contentType))
+				violations = append(violations, fmt.Sprintf("%s: the %s %s has no example", op, where, contentType))
 			}
 		}
 	}
@@ -184,36 +190,36 @@ func exampled(d doc) (broken []string) {
 			check(op, status, d.resolve(v.(object)))
 		}
 	}
-	return broken
+	return violations
 }
 
-// references lead somewhere in the document.
-func references(d doc) (broken []string) {
-	every(d.root, func(o object) {
+// references checks that the targets of references exist in the document.
+func references(d spec) (violations []string) {
+	walk(d.root, func(o object) {
 		if ref, ok := o["$ref"].(string); ok && d.target(ref) == nil {
-			broken = append(broken, fmt.Sprintf("%s is not there", ref))
+			violations = append(violations, fmt.Sprintf("%s does not exist", ref))
 		}
 	})
-	return broken
+	return violations
 }
 
-// used: something refers to each component.
-func used(d doc) (broken []string) {
-	wanted := map[string]bool{}
-	every(d.root, func(o object) { wanted[text(o["$ref"])] = true })
+// unusedComponents checks that every component is referred to.
+func unusedComponents(d spec) (violations []string) {
+	expected := map[string]bool{}
+	walk(d.root, func(o object) { expected[text(o["$ref"])] = true })
 	for _, op := range d.operations() {
 		for _, v := range list(op.object["security"]) {
 			for scheme := range v.(object) {
-				wanted["#/components/securitySchemes/"+scheme] = true
+				expected["#/components/securitySchemes/"+scheme] = true
 			}
 		}
 	}
 	for kind, v := range child(d.root, "components") {
 		for name := range v.(object) {
-			if ref := "#/components/" + kind + "/" + name; !wanted[ref] {
-				broken = append(broken, fmt.Sprintf("nothing refers to %s", strings.TrimPrefix(ref, "#/components/")))
+			if ref := "#/components/" + kind + "/" + name; !expected[ref] {
+				violations = append(violations, fmt.Sprintf("nothing refers to %s", strings.TrimPrefix(ref, "#/components/")))
 			}
 		}
 	}
-	return broken
+	return violations
 }

@@ -1,6 +1,6 @@
-// Package pki makes the certificates of a single-node cluster and keeps them in
-// a folder: a private authority, and short-named certificates that are made
-// anew when they are missing, near their end, or of another authority.
+// Package pki creates and renews the certificates of a single-node cluster in a
+// folder: a private certificate authority, and certificates that are replaced
+// when they are missing, expire soon, or differ from what is requested.
 package pki
 
 import (
@@ -23,33 +23,33 @@ import (
 	"ecommerce-stack.dev/hack/internal/state"
 )
 
-// Validity of the authority and of what it signs. Certificates are renewed by
-// `up` once less than renewBefore is left.
+// Validity of the authority and of the certificates that it signs. `up` renews
+// certificates that expire within renewBefore.
 const (
 	authorityValidity = 10 * 365 * 24 * time.Hour
 	validity          = 365 * 24 * time.Hour
 	renewBefore       = 30 * 24 * time.Hour
 )
 
-// Certificate says who holds a certificate and what for.
+// Certificate describes a requested certificate.
 type Certificate struct {
-	Name     string // of its files: <Name>.crt and <Name>.key
-	User     string // CN; a user to the API server
+	Name     string // prefix of its files, <Name>.crt and <Name>.key
+	User     string // the CN, which is the user name for the API server
 	Groups   []string
 	DNSNames []string
 	IPs      []net.IP
-	Server   bool // serves, rather than calls
+	Server   bool // for TLS servers; otherwise for clients
 }
 
-// Authority signs certificates into its folder.
+// Authority is a certificate authority that stores certificates in its folder.
 type Authority struct {
 	dir  string
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// Open returns the authority kept in the folder (ca.crt, ca.key), a new one if
-// there is none that still holds long enough.
+// Open returns the authority in the folder (ca.crt, ca.key). It creates a new one
+// if there is none or if its certificates could outlive it.
 func Open(dir string) (*Authority, error) {
 	cert, key, err := load(dir, "ca")
 	if err == nil && time.Until(cert.NotAfter) > validity {
@@ -74,9 +74,9 @@ func Open(dir string) (*Authority, error) {
 	return &Authority{dir, cert, key}, nil
 }
 
-// Ensure makes the certificate unless a good one is there.
+// Ensure creates the certificate and its key unless a current one exists.
 func (a *Authority) Ensure(c Certificate) error {
-	if cert, _, err := load(a.dir, c.Name); err == nil && a.good(cert, c) {
+	if cert, _, err := load(a.dir, c.Name); err == nil && a.isCurrent(cert, c) {
 		return nil
 	}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -99,16 +99,16 @@ func (a *Authority) Ensure(c Certificate) error {
 	return err
 }
 
-func (a *Authority) good(cert *x509.Certificate, c Certificate) bool {
+func (a *Authority) isCurrent(cert *x509.Certificate, c Certificate) bool {
 	sameIPs := slices.EqualFunc(cert.IPAddresses, c.IPs, net.IP.Equal)
 	return cert.CheckSignatureFrom(a.cert) == nil && time.Until(cert.NotAfter) > renewBefore &&
 		cert.Subject.CommonName == c.User && slices.Equal(cert.Subject.Organization, c.Groups) &&
 		slices.Equal(cert.DNSNames, c.DNSNames) && sameIPs
 }
 
-// Key makes a private key and its public half (<name>.key, <name>.pub) unless
-// they are there.
-func Key(dir, name string) error {
+// EnsureKeyPair creates a private and a public key (<name>.key, <name>.pub)
+// unless they exist.
+func EnsureKeyPair(dir, name string) error {
 	private, public := filepath.Join(dir, name+".key"), filepath.Join(dir, name+".pub")
 	if _, err := os.Stat(public); err == nil {
 		return nil // written last
@@ -127,7 +127,8 @@ func Key(dir, name string) error {
 	return state.Write(public, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}), 0o600)
 }
 
-// store writes the key first, so that a certificate is never without its key.
+// store signs and writes a certificate. It writes the key first, so that every
+// certificate has its key.
 func store(dir, name string, template, parent *x509.Certificate, key, signer *ecdsa.PrivateKey) (*x509.Certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
 	if err != nil {
@@ -157,7 +158,8 @@ func storeKey(path string, key *ecdsa.PrivateKey) error {
 	return state.Write(path, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}), 0o600)
 }
 
-// load returns fs.ErrNotExist also for a pair that a crash left half written.
+// load reads a certificate and its key. It returns fs.ErrNotExist if a file is
+// missing or if an interrupted store left files that do not match.
 func load(dir, name string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	certPEM, err := os.ReadFile(filepath.Join(dir, name+".crt"))
 	if err != nil {
@@ -170,7 +172,7 @@ func load(dir, name string) (*x509.Certificate, *ecdsa.PrivateKey, error) {
 	certBlock, _ := pem.Decode(certPEM)
 	keyBlock, _ := pem.Decode(keyPEM)
 	if certBlock == nil || keyBlock == nil {
-		return nil, nil, fmt.Errorf("%s in %s is no PEM file: delete it", name, dir)
+		return nil, nil, fmt.Errorf("%s in %s is not a PEM file: delete it", name, dir)
 	}
 	cert, err := x509.ParseCertificate(certBlock.Bytes)
 	if err != nil {

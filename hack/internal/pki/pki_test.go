@@ -10,7 +10,7 @@ import (
 
 var server = Certificate{Name: "apiserver", User: "kube-apiserver", DNSNames: []string{"kubernetes"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, Server: true}
 
-func TestACertificateServesItsNamesUnderItsAuthority(t *testing.T) {
+func TestCertificateVerifiesForItsNames(t *testing.T) {
 	dir := t.TempDir()
 	cert := ensure(t, open(t, dir), server)
 	roots := x509.NewCertPool()
@@ -22,42 +22,42 @@ func TestACertificateServesItsNamesUnderItsAuthority(t *testing.T) {
 	}
 }
 
-func TestAGoodCertificateIsKept(t *testing.T) {
+func TestEnsureKeepsCurrentCertificate(t *testing.T) {
 	dir := t.TempDir()
 	first, second := ensure(t, open(t, dir), server), ensure(t, open(t, dir), server)
 	if !first.Equal(second) {
-		t.Error("it was made anew")
+		t.Error("a current certificate was replaced")
 	}
 }
 
-func TestACertificateThatNoLongerFitsIsMadeAnew(t *testing.T) {
+func TestEnsureReplacesOutdatedCertificate(t *testing.T) {
 	dir := t.TempDir()
 	first := ensure(t, open(t, dir), server)
-	moved := server
-	moved.IPs = []net.IP{net.IPv4(127, 0, 0, 2)}
-	if second := ensure(t, open(t, dir), moved); first.Equal(second) {
-		t.Error("a certificate for another address was kept")
+	changed := server
+	changed.IPs = []net.IP{net.IPv4(127, 0, 0, 2)}
+	if second := ensure(t, open(t, dir), changed); first.Equal(second) {
+		t.Error("a certificate for another address was not replaced")
 	}
 	if err := os.Remove(filepath.Join(dir, "ca.crt")); err != nil {
 		t.Fatal(err)
 	}
 	authority := open(t, dir)
-	if third := ensure(t, authority, moved); third.CheckSignatureFrom(authority.cert) != nil {
-		t.Error("a certificate of an authority that is gone was kept")
+	if third := ensure(t, authority, changed); third.CheckSignatureFrom(authority.cert) != nil {
+		t.Error("a certificate of a removed authority was not replaced")
 	}
 }
 
-func TestAPairThatACrashLeftHalfWrittenIsMadeAnew(t *testing.T) {
+func TestEnsureReplacesIncompletePair(t *testing.T) {
 	dir := t.TempDir()
 	authority := open(t, dir)
 	ensure(t, authority, server)
-	if err := Key(dir, server.Name); err != nil { // another key under its name
+	if err := EnsureKeyPair(dir, server.Name); err != nil { // another key with its name
 		t.Fatal(err)
 	}
 	ensure(t, authority, server)
 }
 
-func TestPrivateKeysAreTheOwnersAlone(t *testing.T) {
+func TestPrivateKeysHaveMode0600(t *testing.T) {
 	dir := t.TempDir()
 	ensure(t, open(t, dir), server)
 	for _, name := range []string{"ca.key", "apiserver.key"} {

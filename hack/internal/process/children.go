@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Child is a running child of some process.
+// Child is a running child process.
 type Child struct {
-	PID      int    // as seen from here
-	InnerPID int    // as seen in the innermost pid namespace it lives in
-	Resident uint64 // bytes of memory
+	PID      int    // in this PID namespace
+	InnerPID int    // in the innermost PID namespace of the process
+	Resident uint64 // resident memory in bytes
 }
 
-// Children lists the children of a process.
+// Children returns the children of the process with the ID parent.
 func Children(parent int) ([]Child, error) {
 	statuses, err := filepath.Glob("/proc/[0-9]*/status")
 	if err != nil {
@@ -24,7 +24,7 @@ func Children(parent int) ([]Child, error) {
 	for _, path := range statuses {
 		text, err := os.ReadFile(path)
 		if err != nil {
-			continue // it ended meanwhile
+			continue // the process has ended
 		}
 		if child, of := parseStatus(string(text)); of == parent {
 			children = append(children, child)
@@ -33,7 +33,7 @@ func Children(parent int) ([]Child, error) {
 	return children, nil
 }
 
-// parseStatus reads /proc/<pid>/status (proc(5)).
+// parseStatus parses /proc/<pid>/status (proc(5)).
 func parseStatus(text string) (child Child, parent int) {
 	for line := range strings.Lines(text) {
 		key, value, _ := strings.Cut(line, ":")

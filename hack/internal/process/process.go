@@ -1,5 +1,6 @@
-// Package process names processes so that the right one is signalled: a pid is
-// used again sooner or later, but never with the same start time in one boot.
+// Package process identifies processes so that signals reach only the intended
+// one: the kernel reuses process IDs, but not with the same start time in one
+// boot.
 package process
 
 import (
@@ -15,18 +16,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ID is one process of one boot of one machine.
+// ID identifies a process of this machine across reboots.
 type ID struct {
 	PID   int    `json:"pid"`
 	Start uint64 `json:"start"` // clock ticks after boot
-	Boot  string `json:"boot"`  // the kernel's boot id
+	Boot  string `json:"boot"`  // the kernel's boot ID
 }
 
-// Of returns the identity of the running process with that pid.
+// Of returns the identity of the running process pid. The error is
+// os.ErrProcessDone if the process is a zombie, and fs.ErrNotExist if it does not
+// exist.
 func Of(pid int) (ID, error) { return identity(strconv.Itoa(pid)) }
 
-// Self returns the identity of this process as the mounted /proc sees it, which
-// in a new pid namespace is still the parent's view until /proc is remounted.
+// Self returns the identity of this process in the PID namespace of the mounted
+// /proc. In a new PID namespace that is the parent's namespace until /proc is
+// mounted again.
 func Self() (ID, error) {
 	name, err := os.Readlink("/proc/self")
 	if err != nil {
@@ -51,14 +55,15 @@ func identity(name string) (ID, error) {
 	return ID{PID: pid, Start: start, Boot: boot}, err
 }
 
-// BootID returns the kernel's id of this boot.
+// BootID returns the kernel's ID of this boot.
 func BootID() (string, error) {
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	return string(bytes.TrimSpace(id)), err
 }
 
-// parseStat reads pid, start time and state from /proc/<pid>/stat (proc(5)).
-// The command's name, in parentheses, may itself hold spaces and parentheses.
+// parseStat parses process ID, start time and state in /proc/<pid>/stat
+// (proc(5)). The command's name, in parentheses, can contain spaces and
+// parentheses.
 func parseStat(stat []byte) (pid int, start uint64, state byte, err error) {
 	open, end := bytes.IndexByte(stat, '('), bytes.LastIndexByte(stat, ')')
 	if open < 1 || end < open {
@@ -68,7 +73,7 @@ func parseStat(stat []byte) (pid int, start uint64, state byte, err error) {
 		return 0, 0, 0, fmt.Errorf("stat: %w", err)
 	}
 	fields := strings.Fields(string(stat[end+1:]))
-	const startField = 22 - 3 // fields are counted from 1; state, the third, is first here
+	const startField = 22 - 3 // proc(5) counts from 1; fields begins with the third, the state
 	if len(fields) <= startField {
 		return 0, 0, 0, fmt.Errorf("stat has only %d fields", len(fields)+2)
 	}
@@ -76,7 +81,7 @@ func parseStat(stat []byte) (pid int, start uint64, state byte, err error) {
 	return pid, start, fields[0][0], err
 }
 
-// Alive tells whether this very process still runs.
+// Alive reports whether the process still runs.
 func (id ID) Alive() bool {
 	if id.PID <= 0 {
 		return false
@@ -85,9 +90,9 @@ func (id ID) Alive() bool {
 	return err == nil && now == id
 }
 
-// Signal sends a signal to this very process: the pid is pinned first and its
-// identity checked after, so that another process can never receive it. It
-// returns os.ErrProcessDone when the process is gone.
+// Signal sends a signal to the process. It opens a pidfd before it compares the
+// identity, so that no other process can receive the signal. It returns
+// os.ErrProcessDone if the process has ended.
 func (id ID) Signal(signal unix.Signal) error {
 	if id.PID <= 0 {
 		return os.ErrProcessDone
@@ -111,8 +116,8 @@ func (id ID) Signal(signal unix.Signal) error {
 	return nil
 }
 
-// Stop asks the process to end, insists after the grace period, and returns
-// when it is gone.
+// Stop sends SIGTERM to the process, and SIGKILL after the grace period, and
+// returns when the process has ended.
 func (id ID) Stop(grace time.Duration) error {
 	for _, attempt := range []struct {
 		signal unix.Signal
@@ -131,5 +136,5 @@ func (id ID) Stop(grace time.Duration) error {
 			}
 		}
 	}
-	return fmt.Errorf("process %d does not end even when killed: look at it with ps -o pid,stat,wchan,args -p %d", id.PID, id.PID)
+	return fmt.Errorf("process %d still runs 15 seconds after SIGKILL: inspect it with ps -o pid,stat,wchan,args -p %d", id.PID, id.PID)
 }

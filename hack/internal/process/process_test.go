@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func TestStatOfACommandWithParenthesesAndSpaces(t *testing.T) {
+func TestParseStatOfNameWithParenthesesAndSpaces(t *testing.T) {
 	stat := "4242 (a) b (c) S 1 4242 4242 0 -1 4194304 1 0 0 0 0 0 0 0 20 0 1 0 987654 1000 10 18446744073709551615"
 	pid, start, state, err := parseStat([]byte(stat))
 	if err != nil || pid != 4242 || start != 987654 || state != 'S' {
@@ -18,7 +18,7 @@ func TestStatOfACommandWithParenthesesAndSpaces(t *testing.T) {
 	}
 }
 
-func TestBrokenStatIsAnError(t *testing.T) {
+func TestParseStatRejectsInvalidStat(t *testing.T) {
 	for _, stat := range []string{"", "1 no name", "x (sh) S 1", "1 (sh) S 1 2 3"} {
 		if _, _, _, err := parseStat([]byte(stat)); err == nil {
 			t.Errorf("parseStat(%q) has no error", stat)
@@ -26,7 +26,7 @@ func TestBrokenStatIsAnError(t *testing.T) {
 	}
 }
 
-func TestThisProcessIsAlive(t *testing.T) {
+func TestSelfIsAlive(t *testing.T) {
 	id, err := Self()
 	if err != nil {
 		t.Fatal(err)
@@ -36,8 +36,8 @@ func TestThisProcessIsAlive(t *testing.T) {
 	}
 }
 
-func TestAReusedPidIsNeverSignalled(t *testing.T) {
-	cmd := sleeper(t)
+func TestReusedPIDIsNotSignaled(t *testing.T) {
+	cmd := startSleep(t)
 	id, err := Of(cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
@@ -55,11 +55,11 @@ func TestAReusedPidIsNeverSignalled(t *testing.T) {
 		}
 	}
 	if !id.Alive() {
-		t.Error("the process was killed in another's place")
+		t.Error("a signal for another identity killed the process")
 	}
 }
 
-func TestStopInsistsWhenAskedInVain(t *testing.T) {
+func TestStopKillsProcessThatIgnoresSIGTERM(t *testing.T) {
 	cmd := exec.Command("sh", "-c", `trap "" TERM; echo ready; while :; do sleep 1; done`)
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -79,13 +79,13 @@ func TestStopInsistsWhenAskedInVain(t *testing.T) {
 		t.Fatal(err)
 	}
 	if id.Alive() {
-		t.Error("it is still alive")
+		t.Error("the process is still alive")
 	}
 	_ = cmd.Wait()
 }
 
-func TestChildrenAreFoundWithTheirMemory(t *testing.T) {
-	cmd := sleeper(t)
+func TestChildrenReturnsChild(t *testing.T) {
+	cmd := startSleep(t)
 	children, err := Children(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestChildrenAreFoundWithTheirMemory(t *testing.T) {
 	t.Errorf("children %+v, want one with pid %d", children, cmd.Process.Pid)
 }
 
-func TestStatusOfAProcessInAPidNamespace(t *testing.T) {
+func TestParseStatusInPIDNamespace(t *testing.T) {
 	text := "Name:\tetcd\nPid:\t4711\nPPid:\t4700\nNSpid:\t4711\t12\nVmRSS:\t  2048 kB\n"
 	child, parent := parseStatus(text)
 	if want := (Child{PID: 4711, InnerPID: 12, Resident: 2 << 20}); child != want || parent != 4700 {
@@ -109,7 +109,7 @@ func TestStatusOfAProcessInAPidNamespace(t *testing.T) {
 	}
 }
 
-func sleeper(t *testing.T) *exec.Cmd {
+func startSleep(t *testing.T) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("sleep", "60")
 	if err := cmd.Start(); err != nil {

@@ -1,9 +1,8 @@
-// Package progress shows the steps of a long command with their elapsed time.
+// Package progress prints the steps of a long command with their elapsed time.
 //
-// On a terminal the running step is one live line; anywhere else each step
-// prints a line when it ends, and one when it begins if it is a long one.
-// Everything goes to the given writer (standard error for programs whose
-// standard output is an answer).
+// On a terminal it redraws the line of the running step. Otherwise it prints a
+// line when a step ends, and another one while it runs if it takes longer than
+// a few seconds.
 package progress
 
 import (
@@ -17,7 +16,7 @@ import (
 	"golang.org/x/term"
 )
 
-// Printer prints steps. Its steps follow each other: one at a time.
+// Printer prints steps, one at a time. It is not safe for concurrent use.
 type Printer struct {
 	out      io.Writer
 	terminal bool
@@ -25,7 +24,7 @@ type Printer struct {
 	began    time.Time
 }
 
-// New returns a printer that writes to the file, live when it is a terminal.
+// New returns a printer that writes to the file.
 func New(out *os.File) *Printer {
 	p := &Printer{out: out, began: time.Now(), width: 80}
 	if fd := int(out.Fd()); term.IsTerminal(fd) && os.Getenv("TERM") != "dumb" {
@@ -37,15 +36,16 @@ func New(out *os.File) *Printer {
 	return p
 }
 
-// Printf prints a line of its own between steps.
+// Printf prints a line between steps.
 func (p *Printer) Printf(format string, args ...any) {
 	fmt.Fprintf(p.out, format+"\n", args...)
 }
 
-// Elapsed is the time since the printer was made.
+// Elapsed returns the time since the printer was created.
 func (p *Printer) Elapsed() time.Duration { return time.Since(p.began) }
 
-// Run shows what while do runs. do may call detail to say where it is.
+// Run prints what, the name of a step, while it calls do, and returns the error of
+// do. do may call detail to show the progress of the step.
 func (p *Printer) Run(what string, do func(detail func(string)) error) error {
 	step := &step{printer: p, what: what, began: time.Now()}
 	stop := step.show()
@@ -73,16 +73,17 @@ func (s *step) setDetail(text string) {
 	s.detail = strings.TrimSpace(text)
 }
 
-// longStep is how long a step may run unannounced where there is no live line.
-const longStep = 5 * time.Second
+// announceAfter is the time after which a running step is printed if the output is
+// not a terminal.
+const announceAfter = 5 * time.Second
 
-// show draws the live line, or announces a step that turns out long. The
-// returned function stops that and clears the line.
+// show starts to redraw the line of the step, or prints the step once after
+// announceAfter. The returned function stops that and clears the line.
 func (s *step) show() (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	period := 120 * time.Millisecond
 	if !s.printer.terminal {
-		period = longStep
+		period = announceAfter
 	}
 	go func() {
 		defer close(ended)
@@ -122,7 +123,7 @@ func (s *step) line(frame int) string {
 	return text
 }
 
-// Short writes a duration as people say it: 0.4s, 12s, 3m05s, 2h10m, 4d2h.
+// Short formats a duration with at most two units: 0.4s, 12s, 3m05s, 2h10m, 4d2h.
 func Short(d time.Duration) string {
 	switch {
 	case d < 10*time.Second:

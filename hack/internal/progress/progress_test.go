@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func TestDurationsReadAsPeopleSayThem(t *testing.T) {
+func TestShort(t *testing.T) {
 	for d, want := range map[time.Duration]string{
 		420 * time.Millisecond:      "0.4s",
 		12900 * time.Millisecond:    "12s",
@@ -22,7 +22,7 @@ func TestDurationsReadAsPeopleSayThem(t *testing.T) {
 	}
 }
 
-func TestAFailedStepIsMarkedAndItsErrorReturned(t *testing.T) {
+func TestRunMarksFailedStepAndReturnsError(t *testing.T) {
 	var out bytes.Buffer
 	p := &Printer{out: &out}
 	failed := errors.New("no such thing")
@@ -34,7 +34,7 @@ func TestAFailedStepIsMarkedAndItsErrorReturned(t *testing.T) {
 	}
 }
 
-func TestALiveLineFitsTheTerminal(t *testing.T) {
+func TestLineFitsTerminalWidth(t *testing.T) {
 	s := &step{printer: &Printer{width: 30}, what: "Build", began: time.Now()}
 	s.setDetail(strings.Repeat("x", 100))
 	if n := len([]rune(s.line(3))); n >= 30 {

@@ -5,14 +5,15 @@ import (
 	"strings"
 )
 
-// lastLines keeps the end of what a command prints and reports its last line.
+// lastLines is a writer that stores the last lines of a command's output and calls
+// each with every complete line.
 type lastLines struct {
 	each  func(string)
 	lines []string
 	rest  string
 }
 
-const kept = 20
+const maxLines = 20
 
 func (l *lastLines) Write(data []byte) (int, error) {
 	text := l.rest + string(data)
@@ -22,7 +23,7 @@ func (l *lastLines) Write(data []byte) (int, error) {
 			break
 		}
 		l.lines = append(l.lines, line)
-		l.lines = l.lines[max(0, len(l.lines)-kept):]
+		l.lines = l.lines[max(0, len(l.lines)-maxLines):]
 		l.each(line)
 		text = rest
 	}

@@ -1,6 +1,6 @@
-// Package release keeps the programs of the pinned Kubernetes release in the
-// cache, built from the modules in hack/kubernetes. The folder serves the
-// cluster, the operator's tests (as KUBEBUILDER_ASSETS) and people alike.
+// Package release builds the programs of the pinned Kubernetes release from the
+// modules in hack/kubernetes and stores them in the cache. The cluster and the
+// operator's tests (as KUBEBUILDER_ASSETS) use them.
 package release
 
 import (
@@ -25,16 +25,16 @@ const Version = "v1.37.2"
 
 const helmVersion = "v4.3.1"
 
-// Names are what the Kubernetes program is called by.
+// Names are the names of the programs that are links to the one Kubernetes binary.
 var Names = []string{"kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl"}
 
-// program is one thing to build.
+// program describes the build of a program.
 type program struct {
 	name    string
-	dir     string // its module, below hack/kubernetes
-	path    string // its package
+	dir     string // of its module, relative to hack/kubernetes
+	path    string // of its package
 	ldflags string
-	hint    string // how long it takes the first time, on two cores
+	hint    string // the duration of the first build on two cores
 }
 
 var programs = []program{
@@ -44,8 +44,9 @@ var programs = []program{
 	{name: "helm", dir: "addons", path: "helm.sh/helm/v4/cmd/helm", ldflags: "-X helm.sh/helm/v4/internal/version.version=" + helmVersion},
 }
 
-// kubernetesVersion stamps what `kubectl version` and discovery say: without
-// it they say v0.0.0 and clients take the server for an ancient one.
+// kubernetesVersion returns the linker flags that set the version that `kubectl
+// version` and discovery report. The default is v0.0.0, which clients handle as an
+// old server.
 func kubernetesVersion() string {
 	major, minor, _ := strings.Cut(strings.TrimPrefix(Version, "v"), ".")
 	minor, _, _ = strings.Cut(minor, ".")
@@ -58,19 +59,20 @@ func kubernetesVersion() string {
 	return strings.Join(sorted(flags), " ")
 }
 
-// Etcd is the database of the API server; Debian's is recent enough.
+// Etcd is the package of the API server's database. It is not built, because
+// Debian's version is recent enough.
 var Etcd = debian.Package{Name: "etcd-server", Has: []string{"etcd"}}
 
-// Ensure builds what is missing or out of date and returns the folder. It may
-// run beside itself: one builds, the others wait. A build that is interrupted
-// leaves what was there before.
+// Ensure builds the programs that are missing or out of date and returns their
+// folder. Concurrent calls, also of other processes, wait for each other. An
+// interrupted build leaves the previous program in place.
 func Ensure(p *progress.Printer, root, cache string) (string, error) {
 	bin := filepath.Join(cache, "kubernetes", Version, "bin")
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", err
 	}
 	lock, err := state.Acquire(filepath.Join(filepath.Dir(bin), "lock"), func() {
-		p.Printf("  … another program is building Kubernetes: waiting for it")
+		p.Printf("  … waiting for another program that is building Kubernetes")
 	})
 	if err != nil {
 		return "", err
@@ -87,7 +89,7 @@ func Ensure(p *progress.Printer, root, cache string) (string, error) {
 		}
 	}
 	for _, name := range Names {
-		if err := link("kubernetes", filepath.Join(bin, name)); err != nil {
+		if err := ensureSymlink("kubernetes", filepath.Join(bin, name)); err != nil {
 			return "", err
 		}
 	}
@@ -120,7 +122,7 @@ func (b program) ensure(p *progress.Printer, goTool, modules, bin string) error 
 	})
 }
 
-// recipe is a digest over all that decides what the build makes.
+// recipe returns a hash of all inputs of the build.
 func (b program) recipe(goTool, modules string) (string, error) {
 	version, err := exec.Command(goTool, "env", "GOVERSION").Output()
 	if err != nil {
@@ -139,7 +141,7 @@ func (b program) recipe(goTool, modules string) (string, error) {
 	for _, name := range files {
 		data, err := os.ReadFile(name)
 		if err != nil {
-			return "", fmt.Errorf("read what %s is built from: %w", b.name, err)
+			return "", fmt.Errorf("read the inputs of %s: %w", b.name, err)
 		}
 		fmt.Fprintf(digest, "%s %x\n", filepath.Base(name), sha256.Sum256(data))
 	}
@@ -160,7 +162,7 @@ func (b program) build(goTool, modules, target string, detail func(string)) erro
 	return os.Rename(temporary, target)
 }
 
-// ensureEtcd copies the machine's etcd beside the others.
+// ensureEtcd copies the machine's etcd to bin, and installs it first if necessary.
 func ensureEtcd(p *progress.Printer, bin string) error {
 	target := filepath.Join(bin, "etcd")
 	if _, err := os.Stat(target); err == nil {
@@ -193,8 +195,8 @@ func copyFile(source, target string) error {
 	return state.Write(target, data, 0o755)
 }
 
-// link makes the symbolic link at path say to, atomically.
-func link(to, path string) error {
+// ensureSymlink creates or replaces the symbolic link at path, atomically.
+func ensureSymlink(to, path string) error {
 	if now, err := os.Readlink(path); err == nil && now == to {
 		return nil
 	}
@@ -208,7 +210,8 @@ func link(to, path string) error {
 	return os.Rename(temporary, path)
 }
 
-// Built tells whether every program is in the folder, current or not.
+// Built reports whether all programs exist in the cache, even if they are out of
+// date.
 func Built(cache string) bool {
 	bin := filepath.Join(cache, "kubernetes", Version, "bin")
 	for _, name := range append([]string{"kubernetes", "coredns", "helm", "etcd"}, Names...) {
@@ -219,13 +222,13 @@ func Built(cache string) bool {
 	return true
 }
 
-// Digest is of the recipes that the programs in the folder were built by.
+// Digest returns a hash of the inputs that the programs in bin were built from.
 func Digest(bin string) (string, error) {
 	digest := sha256.New()
 	for _, program := range programs {
 		recipe, err := os.ReadFile(filepath.Join(bin, "."+program.name+".recipe"))
 		if err != nil {
-			return "", fmt.Errorf("read what %s was built by: %w", program.name, err)
+			return "", fmt.Errorf("read the recipe of %s: %w", program.name, err)
 		}
 		digest.Write(recipe)
 	}

@@ -10,8 +10,8 @@ import (
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
 
-// TestTheModulesPinTheVersion keeps the constants and go.mod files in step.
-func TestTheModulesPinTheVersion(t *testing.T) {
+// TestModulesRequireTheVersion compares the constants with the go.mod files.
+func TestModulesRequireTheVersion(t *testing.T) {
 	root, err := workspace.Root()
 	if err != nil {
 		t.Fatal(err)
@@ -32,7 +32,7 @@ func TestTheModulesPinTheVersion(t *testing.T) {
 	}
 }
 
-func TestTheVersionIsStampedWhereClientsLook(t *testing.T) {
+func TestKubernetesVersionSetsLinkerFlags(t *testing.T) {
 	flags := kubernetesVersion()
 	for _, want := range []string{
 		"-X k8s.io/component-base/version.gitVersion=v1.37.2",
@@ -45,7 +45,7 @@ func TestTheVersionIsStampedWhereClientsLook(t *testing.T) {
 	}
 }
 
-func TestTheEndOfTheOutputIsKept(t *testing.T) {
+func TestLastLinesReturnsEndOfOutput(t *testing.T) {
 	var last string
 	out := &lastLines{each: func(line string) { last = line }}
 	for range 30 {
@@ -56,8 +56,8 @@ func TestTheEndOfTheOutputIsKept(t *testing.T) {
 	if last != "first half, second half" {
 		t.Errorf("last line %q", last)
 	}
-	if got := out.String(); !strings.HasSuffix(got, "noise\nfirst half, second half\nend") || strings.Count(got, "\n") != kept {
-		t.Errorf("kept %q", got)
+	if got := out.String(); !strings.HasSuffix(got, "noise\nfirst half, second half\nend") || strings.Count(got, "\n") != maxLines {
+		t.Errorf("output %q", got)
 	}
 }
 

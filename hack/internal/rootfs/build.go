@@ -17,11 +17,11 @@ import (
 	"ecommerce-stack.dev/hack/internal/state"
 )
 
-// Ensure returns the first of the recipes that has an archive in the cache, or
-// else the first that one can be made by.
+// Ensure returns the first recipe whose archive is in the cache. If there is none,
+// it builds the recipes in order and returns the first that succeeds.
 func Ensure(p *progress.Printer, cache string, recipes []Recipe) (Recipe, error) {
 	lock, err := state.Acquire(filepath.Join(cache, "images", "lock"), func() {
-		p.Printf("  … another program is making images: waiting for it")
+		p.Printf("  … waiting for another program that is building images")
 	})
 	if err != nil {
 		return Recipe{}, err
@@ -35,14 +35,14 @@ func Ensure(p *progress.Printer, cache string, recipes []Recipe) (Recipe, error)
 	}
 	var failed error
 	for i, recipe := range recipes {
-		what := fmt.Sprintf("Make the image of %s from Debian %s", recipe.Title, recipe.Suite)
+		what := fmt.Sprintf("Build the image of %s from Debian %s", recipe.Title, recipe.Suite)
 		err := p.Run(what, func(detail func(string)) error { return recipe.build(cache, detail) })
 		if err == nil {
 			return recipe, nil
 		}
 		failed = err
 		if i+1 < len(recipes) {
-			p.Printf("  ! %s does not install today (%s): %s stands in for it", recipe.Title, firstLine(err), recipes[i+1].Title)
+			p.Printf("  ! %s cannot be installed (%s): using %s instead", recipe.Title, firstLine(err), recipes[i+1].Title)
 		}
 	}
 	return Recipe{}, failed
@@ -53,8 +53,8 @@ func firstLine(err error) string {
 	return line
 }
 
-// build makes the archive by way of a folder that the next build clears, should
-// this one be interrupted.
+// build builds the archive in a temporary folder. It first removes the folder of
+// an interrupted build.
 func (r Recipe) build(cache string, detail func(string)) error {
 	mirror, err := debian.Mirror()
 	if err != nil {
@@ -79,23 +79,23 @@ func (r Recipe) build(cache string, detail func(string)) error {
 	layer := filepath.Join(work, "layer.tar")
 	args := []string{"--create", "--file", layer, "--sort=name", "--mtime=@0", "--numeric-owner", "--format=posix",
 		"--pax-option=exthdr.name=%d/PaxHeaders/%f,delete=atime,delete=ctime", "--anchored", "--wildcards", "--directory", root}
-	for _, pattern := range dropped {
+	for _, pattern := range excluded {
 		args = append(args, "--exclude=./"+pattern)
 	}
 	if err := run(detail, "tar", append(args, ".")...); err != nil {
 		return err
 	}
 	return archive.Write(r.Archive(cache), archive.Image{
-		References: []string{r.Reference(), r.Exact()},
+		References: []string{r.Reference(), r.UniqueReference()},
 		Config:     r.Config,
 		Layer:      func() (io.ReadCloser, error) { return os.Open(layer) },
 	})
 }
 
-// run runs a command in mount and pid namespaces of its own, and ends it when
-// this program ends: whatever it mounted or started is gone with it.
+// run runs a command in new mount and PID namespaces, so that its mounts and
+// processes are removed when it or this program ends.
 func run(detail func(string), name string, args ...string) error {
-	runtime.LockOSThread() // the parent whose death ends the child is a thread
+	runtime.LockOSThread() // Pdeathsig refers to the thread that starts the child
 	defer runtime.UnlockOSThread()
 	cmd := exec.Command(name, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")

@@ -1,7 +1,7 @@
-// Package rootfs makes the images of the database and the broker from Debian
-// packages, for clusters that reach no registry. They run under the charts like
-// the official images: as user 999, on a read-only root, with the servers'
-// programs on PATH.
+// Package rootfs builds images of the database and the broker from Debian
+// packages, for clusters without access to a registry. The images work with the
+// charts like the official ones: as user 999, with a read-only root file system,
+// and with the servers' programs on PATH.
 package rootfs
 
 import (
@@ -14,25 +14,25 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Recipe is all that decides what an image holds.
+// Recipe contains all inputs of an image.
 type Recipe struct {
 	Name    string // of the image: mysql or rabbitmq
-	Title   string // for people
-	Suite   string // Debian's: sid, trixie
+	Title   string // the display name
+	Suite   string // of Debian: sid or trixie
 	Package string
-	Account string // whom the package runs its server as; becomes uid 999
+	Account string // the account of the package's server; gets the uid 999
 	Config  v1.Config
-	// Finish is a shell script that runs inside the new system as root.
+	// Finish is a shell script that runs as root in the root file system.
 	Finish string
 }
 
-// uid is the user id of both servers in their official images.
+// uid is the user ID of both servers in the official images.
 const uid = "999"
 
 const debianPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
-// finish gives the server's account the uid that the charts run it as, and
-// leaves its folders empty: they are mounted.
+// finish changes the uid of the server's account to the uid in the charts, and
+// empties the server's folders, because volumes are mounted there.
 const finish = `
 set -eu
 old=$(id -u "$ACCOUNT")
@@ -47,8 +47,8 @@ for dir in "/var/lib/$NAME" "/run/$NAME" "/var/log/$NAME" $FOLDERS; do
 done
 `
 
-// MySQL is first tried as MySQL, which Debian has in its unstable suite alone;
-// that suite moves, and on a day when it does not install MariaDB stands in.
+// MySQL contains the recipes of the database. Debian has MySQL only in its
+// unstable suite, where it sometimes cannot be installed; the fallback is MariaDB.
 var MySQL = []Recipe{
 	{
 		Name: "mysql", Title: "MySQL", Suite: "sid", Package: "mysql-server", Account: "mysql",
@@ -62,8 +62,9 @@ var MySQL = []Recipe{
 	},
 }
 
-// RabbitMQ has its plain programs before Debian's wrappers on PATH: those want
-// a certain user name and a writable root.
+// RabbitMQ contains the recipe of the broker. Its programs precede Debian's
+// wrappers on PATH, because the wrappers require a certain user name and a
+// writable root file system.
 var RabbitMQ = []Recipe{{
 	Name: "rabbitmq", Title: "RabbitMQ", Suite: "trixie", Package: "rabbitmq-server", Account: "rabbitmq",
 	Config: config([]string{"rabbitmq-server"}, "PATH=/usr/lib/rabbitmq/bin:"+debianPath, "HOME=/var/lib/rabbitmq"),
@@ -74,20 +75,20 @@ func config(command []string, env ...string) v1.Config {
 	return v1.Config{User: uid + ":" + uid, Cmd: command, Env: append(env, "LANG=C.UTF-8")}
 }
 
-// dropped is what a server does not need of a Debian system, relative to its root.
-var dropped = []string{
+// excluded are the files that are not needed at run time, relative to the root.
+var excluded = []string{
 	"boot/*", "dev/*", "proc/*", "sys/*", "tmp/*", "var/tmp/*",
 	"var/cache/*", "var/lib/apt/lists/*", "var/log/*.log", "var/log/apt",
 	"usr/share/doc/*", "usr/share/man/*", "usr/share/info/*", "usr/share/locale/*",
 	"usr/bin/mysqlslap", "usr/bin/mysqld-debug", "usr/sbin/mysqld-debug", "usr/lib/mysql/plugin/debug", "usr/share/mysql/mysql-test",
 }
 
-// Digest names the recipe: another recipe makes another image.
+// Digest returns a hash of the recipe, which is part of the names of its image.
 func (r Recipe) Digest() string {
 	data, err := json.Marshal(struct {
 		Recipe
 		Dropped []string
-	}{r, dropped})
+	}{r, excluded})
 	if err != nil {
 		panic(err) // strings and lists of strings always encode
 	}
@@ -95,15 +96,16 @@ func (r Recipe) Digest() string {
 	return hex.EncodeToString(sum[:])[:12]
 }
 
-// Reference is what stacks call the image; whatever recipe it was made by.
+// Reference returns the image reference for stacks, which does not depend on the
+// recipe.
 func (r Recipe) Reference() string { return fmt.Sprintf("localhost/ecommerce-stack/%s:local", r.Name) }
 
-// Exact is the image of this very recipe.
-func (r Recipe) Exact() string {
+// UniqueReference returns the image reference that contains the recipe's digest.
+func (r Recipe) UniqueReference() string {
 	return fmt.Sprintf("localhost/ecommerce-stack/%s:%s", r.Name, r.Digest())
 }
 
-// Archive is where the image is kept.
+// Archive returns the path of the image's archive in the cache.
 func (r Recipe) Archive(cache string) string {
 	return filepath.Join(cache, "images", fmt.Sprintf("%s-%s.tar", r.Name, r.Digest()))
 }

@@ -9,19 +9,19 @@ import (
 	"ecommerce-stack.dev/hack/internal/progress"
 )
 
-func TestAnotherRecipeIsAnotherImage(t *testing.T) {
+func TestDigestChangesWithRecipe(t *testing.T) {
 	first := MySQL[0]
 	second := first
 	second.Finish += "true\n"
 	if first.Digest() == second.Digest() {
-		t.Error("two recipes have one digest")
+		t.Error("two recipes have the same digest")
 	}
 	if first.Reference() != second.Reference() {
-		t.Errorf("stacks would have to know the recipe: %s, %s", first.Reference(), second.Reference())
+		t.Errorf("references %s and %s depend on the recipe", first.Reference(), second.Reference())
 	}
 }
 
-func TestTheServersRunAsTheOfficialImagesUser(t *testing.T) {
+func TestServersRunAsUserOfOfficialImages(t *testing.T) {
 	for _, recipe := range append(append([]Recipe{}, MySQL...), RabbitMQ...) {
 		if recipe.Config.User != "999:999" {
 			t.Errorf("%s runs as %q, want 999:999", recipe.Title, recipe.Config.User)
@@ -29,7 +29,7 @@ func TestTheServersRunAsTheOfficialImagesUser(t *testing.T) {
 	}
 }
 
-func TestRabbitMQsPlainProgramsAreFoundBeforeTheWrappers(t *testing.T) {
+func TestPathContainsRabbitMQProgramsFirst(t *testing.T) {
 	for _, variable := range RabbitMQ[0].Config.Env {
 		if path, ok := strings.CutPrefix(variable, "PATH="); ok {
 			if !strings.HasPrefix(path, "/usr/lib/rabbitmq/bin:") {
@@ -41,13 +41,13 @@ func TestRabbitMQsPlainProgramsAreFoundBeforeTheWrappers(t *testing.T) {
 	t.Error("the image sets no PATH")
 }
 
-func TestACachedStandInIsUsed(t *testing.T) {
+func TestEnsureUsesCachedFallback(t *testing.T) {
 	cache := t.TempDir()
-	standIn := MySQL[1].Archive(cache)
-	if err := os.MkdirAll(filepath.Dir(standIn), 0o755); err != nil {
+	fallback := MySQL[1].Archive(cache)
+	if err := os.MkdirAll(filepath.Dir(fallback), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(standIn, nil, 0o600); err != nil {
+	if err := os.WriteFile(fallback, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)

@@ -1,6 +1,6 @@
-// Package state keeps small files that survive a crash at any moment: they are
-// replaced whole or not at all, and a lock that dies with its holder guards
-// what several programs may want to change at once.
+// Package state writes small files atomically, so that a crash does not damage
+// them, and provides locks between processes, which the kernel releases when
+// their holder ends.
 package state
 
 import (
@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Write replaces a file atomically, making its folder (for the owner only) if
-// need be.
+// Write creates or replaces a file atomically. It creates the file's folder with
+// mode 0700 if it does not exist.
 func Write(path string, data []byte, mode fs.FileMode) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
@@ -33,7 +33,7 @@ func Write(path string, data []byte, mode fs.FileMode) error {
 	return os.Rename(temporary.Name(), path)
 }
 
-// WriteJSON is Write of a value for its owner's eyes only.
+// WriteJSON writes a value as JSON, atomically and with mode 0600.
 func WriteJSON(path string, value any) error {
 	data, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
@@ -42,8 +42,8 @@ func WriteJSON(path string, value any) error {
 	return Write(path, append(data, '\n'), 0o600)
 }
 
-// ReadJSON reads what WriteJSON wrote. The error is fs.ErrNotExist when there
-// is no such file.
+// ReadJSON reads a file that WriteJSON wrote. The error is fs.ErrNotExist if the
+// file does not exist.
 func ReadJSON(path string, value any) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -55,11 +55,12 @@ func ReadJSON(path string, value any) error {
 	return nil
 }
 
-// Lock is held until it is closed or its process ends.
+// Lock is a lock between processes (flock(2)). It is held until Close or until the
+// process ends.
 type Lock struct{ file *os.File }
 
-// Acquire takes the lock that the path names. When another process holds it,
-// Acquire calls waiting once and then waits.
+// Acquire acquires the lock on the file at path. If another process holds the
+// lock, Acquire calls waiting once and then waits.
 func Acquire(path string, waiting func()) (*Lock, error) {
 	lock, err := open(path)
 	if err != nil {
@@ -77,10 +78,10 @@ func Acquire(path string, waiting func()) (*Lock, error) {
 	return &Lock{lock}, nil
 }
 
-// ErrHeld says that another process holds the lock.
+// ErrHeld is returned by TryAcquire if another process holds the lock.
 var ErrHeld = errors.New("another process holds the lock")
 
-// TryAcquire takes the lock or returns ErrHeld.
+// TryAcquire acquires the lock on the file at path, or returns ErrHeld.
 func TryAcquire(path string) (*Lock, error) {
 	lock, err := open(path)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestAFileIsReplacedWholeAndPrivate(t *testing.T) {
+func TestWriteJSONReplacesFileWithMode0600(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "record.json")
 	for _, want := range []string{"first", "second"} {
 		if err := WriteJSON(path, want); err != nil {
@@ -31,11 +31,11 @@ func TestAFileIsReplacedWholeAndPrivate(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(entries) != 1 {
-		t.Errorf("%d files left, want the record alone", len(entries))
+		t.Errorf("%d files, want 1", len(entries))
 	}
 }
 
-func TestAMissingAndATornFileAreTold(t *testing.T) {
+func TestReadJSONOfMissingAndIncompleteFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "record.json")
 	var value map[string]string
 	if err := ReadJSON(path, &value); !errors.Is(err, fs.ErrNotExist) {
@@ -45,11 +45,11 @@ func TestAMissingAndATornFileAreTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := ReadJSON(path, &value); err == nil {
-		t.Error("a torn file is read without an error")
+		t.Error("an incomplete file is read without an error")
 	}
 }
 
-func TestALockHasOneHolder(t *testing.T) {
+func TestLockIsExclusive(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	first, err := TryAcquire(path)
 	if err != nil {
@@ -61,7 +61,7 @@ func TestALockHasOneHolder(t *testing.T) {
 	if err := first.Close(); err != nil {
 		t.Fatal(err)
 	}
-	second, err := Acquire(path, func() { t.Error("it waits for a free lock") })
+	second, err := Acquire(path, func() { t.Error("Acquire waits for a free lock") })
 	if err != nil {
 		t.Fatal(err)
 	}

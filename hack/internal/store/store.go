@@ -1,5 +1,5 @@
-// Package store is a client of the REST API at the gateway, for the programs that
-// show, test and load the system.
+// Package store implements a client of the REST API at the gateway, for the programs
+// that demonstrate and test the system.
 package store
 
 import (
@@ -14,18 +14,18 @@ import (
 	"time"
 )
 
-// Store is the system behind a gateway.
+// Store is a client of the gateway at URL.
 type Store struct {
-	// URL of the gateway, such as http://localhost:5001.
+	// URL is the base URL of the gateway, such as http://localhost:5001.
 	URL string
-	// HTTP client; nil is one with a timeout of 40 s, above the longest wait that a
-	// call can ask for.
+	// HTTP is the HTTP client. The default has a timeout of 40 seconds, which is
+	// longer than the longest wait that a request can specify.
 	HTTP *http.Client
 }
 
-var patient = &http.Client{Timeout: 40 * time.Second}
+var defaultClient = &http.Client{Timeout: 40 * time.Second}
 
-// Problem is an answer that is not 2xx (RFC 9457).
+// Problem is the error of a response that is not 2xx (RFC 9457).
 type Problem struct {
 	Status     int    `json:"status"`
 	Code       string `json:"code"`
@@ -39,16 +39,16 @@ func (p *Problem) Error() string {
 	return fmt.Sprintf("%s: %d %s: %s (trace %s)", p.Call, p.Status, p.Code, p.Detail, p.TraceID)
 }
 
-// User is somebody who logged in. The zero User is anyone.
+// User is a user with an access token. The zero User sends no token.
 type User struct {
 	ID    int64
 	Email string
 	token string
 }
 
-// Do sends body as JSON, unless it is nil, and decodes the answer into out, unless
-// that is nil. header has pairs of a name and a value. The error is a *Problem when
-// there was an answer.
+// Do sends a request with body as JSON and decodes the response into out; both may be
+// nil. header contains pairs of a name and a value. The error is a *Problem if the
+// response is not 2xx.
 func (s *Store) Do(ctx context.Context, as User, method, path string, body, out any, header ...string) error {
 	var reader io.Reader
 	if body != nil {
@@ -73,7 +73,7 @@ func (s *Store) Do(ctx context.Context, as User, method, path string, body, out 
 	}
 	client := s.HTTP
 	if client == nil {
-		client = patient
+		client = defaultClient
 	}
 	res, err := client.Do(req)
 	if err != nil {
@@ -82,11 +82,11 @@ func (s *Store) Do(ctx context.Context, as User, method, path string, body, out 
 	defer res.Body.Close()
 	raw, err := io.ReadAll(res.Body)
 	if err != nil {
-		return fmt.Errorf("read the answer to %s %s: %w", method, path, err)
+		return fmt.Errorf("read the response to %s %s: %w", method, path, err)
 	}
 	if res.StatusCode >= 300 {
 		p := &Problem{Detail: string(raw)}
-		_ = json.Unmarshal(raw, p) // An answer that is no problem is shown as it is.
+		_ = json.Unmarshal(raw, p) // Otherwise Detail is the whole body.
 		p.Status, p.Call, p.RetryAfter = res.StatusCode, method+" "+path, res.Header.Get("Retry-After")
 		return p
 	}
@@ -94,21 +94,21 @@ func (s *Store) Do(ctx context.Context, as User, method, path string, body, out 
 		return nil
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
-		return fmt.Errorf("decode the answer to %s %s: %w", method, path, err)
+		return fmt.Errorf("decode the response to %s %s: %w", method, path, err)
 	}
 	return nil
 }
 
-// maxRefusals is how often politely waits.
-const maxRefusals = 10
+// maxRetries is the maximum number of retries of doWithRetry.
+const maxRetries = 10
 
-// politely is Do for anyone, which waits as it is told when there were too many
-// calls: all programs of a machine share one address, and its limit.
-func (s *Store) politely(ctx context.Context, method, path string, body, out any) error {
-	for refusals := 0; ; refusals++ {
+// doWithRetry is Do without a user. It retries after Retry-After if the response is
+// 429, because all programs of a machine share the limit of one address.
+func (s *Store) doWithRetry(ctx context.Context, method, path string, body, out any) error {
+	for retries := 0; ; retries++ {
 		err := s.Do(ctx, User{}, method, path, body, out)
 		p, ok := errors.AsType[*Problem](err)
-		if !ok || p.Status != http.StatusTooManyRequests || refusals == maxRefusals {
+		if !ok || p.Status != http.StatusTooManyRequests || retries == maxRetries {
 			return err
 		}
 		seconds, parseErr := strconv.Atoi(p.RetryAfter)
@@ -123,11 +123,11 @@ func (s *Store) politely(ctx context.Context, method, path string, body, out any
 	}
 }
 
-// Login gives a user's session.
+// Login logs in and returns the user.
 func (s *Store) Login(ctx context.Context, email, password string) (User, error) {
 	var tokens struct{ AccessToken string }
 	body := map[string]string{"email": email, "password": password}
-	if err := s.politely(ctx, http.MethodPost, "/auth/login", body, &tokens); err != nil {
+	if err := s.doWithRetry(ctx, http.MethodPost, "/auth/login", body, &tokens); err != nil {
 		return User{}, err
 	}
 	user := User{Email: email, token: tokens.AccessToken}
@@ -137,16 +137,16 @@ func (s *Store) Login(ctx context.Context, email, password string) (User, error)
 	return user, err
 }
 
-// Register makes a client's account and logs in.
+// Register creates an account with the role client and logs in.
 func (s *Store) Register(ctx context.Context, username, email, password string) (User, error) {
 	body := map[string]string{"username": username, "email": email, "password": password}
-	if err := s.politely(ctx, http.MethodPost, "/auth/register/user", body, nil); err != nil {
+	if err := s.doWithRetry(ctx, http.MethodPost, "/auth/register/user", body, nil); err != nil {
 		return User{}, err
 	}
 	return s.Login(ctx, email, password)
 }
 
-// Product of the catalogue.
+// Product is a product of the catalog.
 type Product struct {
 	ID          int64  `json:"id,omitempty"`
 	Name        string `json:"name"`
@@ -155,13 +155,13 @@ type Product struct {
 	Quantity    int64  `json:"initialQuantity,omitempty"`
 }
 
-// AddProduct adds a product to the catalogue.
+// AddProduct creates a product. It requires a manager.
 func (s *Store) AddProduct(ctx context.Context, as User, p Product) (Product, error) {
-	var made Product
-	return made, s.Do(ctx, as, http.MethodPost, "/products", p, &made)
+	var created Product
+	return created, s.Do(ctx, as, http.MethodPost, "/products", p, &created)
 }
 
-// Stock is what there is of a product.
+// Stock is the inventory of a product.
 type Stock struct {
 	ProductID int64 `json:"productId"`
 	Available int64 `json:"quantityAvailable"`
@@ -169,19 +169,19 @@ type Stock struct {
 	Removed   int64 `json:"quantityRemoved"`
 }
 
-// Receive takes goods in.
+// Receive adds a received quantity to the stock. It requires a manager.
 func (s *Store) Receive(ctx context.Context, as User, productID, quantity int64) (Stock, error) {
-	var now Stock
-	return now, s.Do(ctx, as, http.MethodPost, fmt.Sprintf("/stock/%d/receive/%d", productID, quantity), nil, &now)
+	var stock Stock
+	return stock, s.Do(ctx, as, http.MethodPost, fmt.Sprintf("/stock/%d/receive/%d", productID, quantity), nil, &stock)
 }
 
-// Stock reads what there is of a product.
+// Stock returns the inventory of a product.
 func (s *Store) Stock(ctx context.Context, as User, productID int64) (Stock, error) {
-	var now Stock
-	return now, s.Do(ctx, as, http.MethodGet, fmt.Sprintf("/stock/%d", productID), nil, &now)
+	var stock Stock
+	return stock, s.Do(ctx, as, http.MethodGet, fmt.Sprintf("/stock/%d", productID), nil, &stock)
 }
 
-// Audit recomputes the ledger and returns what does not add up.
+// Audit returns the violations that the audit of the inventory ledger finds.
 func (s *Store) Audit(ctx context.Context, as User) ([]string, error) {
 	var report struct {
 		Violations []struct {
@@ -205,7 +205,7 @@ type Item struct {
 	Quantity  int64 `json:"quantity"`
 }
 
-// Sale is an order.
+// Sale is a sale.
 type Sale struct {
 	ID          int64  `json:"id"`
 	Status      string `json:"status"`
@@ -216,39 +216,40 @@ type Sale struct {
 	Currency    string `json:"currency"`
 }
 
-// Place orders items. key makes the call safe to repeat when it is not empty.
+// Place creates a sale. A key that is not empty is sent as the idempotency key, which
+// makes the call safe to repeat.
 func (s *Store) Place(ctx context.Context, as User, hold bool, key string, items ...Item) (Sale, error) {
 	var header []string
 	if key != "" {
 		header = []string{"Idempotency-Key", key}
 	}
 	body := map[string]any{"items": items, "hold": hold}
-	var made Sale
-	return made, s.Do(ctx, as, http.MethodPost, "/sales", body, &made, header...)
+	var created Sale
+	return created, s.Do(ctx, as, http.MethodPost, "/sales", body, &created, header...)
 }
 
-// Sale reads an order.
+// Sale returns a sale.
 func (s *Store) Sale(ctx context.Context, as User, id int64) (Sale, error) {
-	var now Sale
-	return now, s.Do(ctx, as, http.MethodGet, fmt.Sprintf("/sales/%d", id), nil, &now)
+	var sale Sale
+	return sale, s.Do(ctx, as, http.MethodGet, fmt.Sprintf("/sales/%d", id), nil, &sale)
 }
 
-// Confirm says yes to a held order.
+// Confirm confirms a hold.
 func (s *Store) Confirm(ctx context.Context, as User, id int64) (Sale, error) {
-	var now Sale
-	return now, s.Do(ctx, as, http.MethodPatch, fmt.Sprintf("/sales/%d", id), nil, &now)
+	var sale Sale
+	return sale, s.Do(ctx, as, http.MethodPatch, fmt.Sprintf("/sales/%d", id), nil, &sale)
 }
 
-// Cancel ends a pending order.
+// Cancel cancels a pending sale or a hold.
 func (s *Store) Cancel(ctx context.Context, as User, id int64) error {
 	return s.Do(ctx, as, http.MethodDelete, fmt.Sprintf("/sales/%d", id), nil, nil)
 }
 
-// lookInterval between two looks of Await.
-const lookInterval = 50 * time.Millisecond
+// pollInterval is the interval between two requests of Await.
+const pollInterval = 50 * time.Millisecond
 
-// Await reads a sale until it is as wanted or ctx ends; then the error says how it
-// was last.
+// Await reads a sale until is returns true or ctx ends. wanted describes the condition
+// in the error.
 func (s *Store) Await(ctx context.Context, as User, id int64, wanted string, is func(Sale) bool) (Sale, error) {
 	var last Sale
 	for {
@@ -261,14 +262,15 @@ func (s *Store) Await(ctx context.Context, as User, id int64, wanted string, is 
 		}
 		select {
 		case <-ctx.Done():
-			return last, fmt.Errorf("sale %d is not %s, but %s: %w", id, wanted, last.Status, ctx.Err())
-		case <-time.After(lookInterval):
+			return last, fmt.Errorf("wait for sale %d to be %s: it is %s: %w", id, wanted, last.Status, ctx.Err())
+		case <-time.After(pollInterval):
 		}
 	}
 }
 
-// Answers says whether url, such as a probe, answers 200.
-func Answers(ctx context.Context, url string) error {
+// CheckReady returns an error if a GET request to url, such as a readiness probe, does
+// not return 200.
+func CheckReady(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
@@ -284,14 +286,14 @@ func Answers(ctx context.Context, url string) error {
 	return nil
 }
 
-// DeadLetter is a message that was set aside.
+// DeadLetter is a dead-lettered message.
 type DeadLetter struct {
 	ID    int64  `json:"id"`
 	Queue string `json:"queue"`
 	Body  string `json:"body"`
 }
 
-// DeadLetters lists the newest messages that were set aside.
+// DeadLetters returns the newest dead letters. It requires a manager.
 func (s *Store) DeadLetters(ctx context.Context, as User) ([]DeadLetter, error) {
 	var page struct{ Items []DeadLetter }
 	err := s.Do(ctx, as, http.MethodGet, "/admin/dead-letters", nil, &page)

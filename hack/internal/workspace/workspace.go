@@ -1,5 +1,5 @@
-// Package workspace finds the places that every developer program works with:
-// the checkout, the cache, and the Go toolchain that builds the repository.
+// Package workspace finds the checkout, the cache folder and the Go toolchain that
+// the development programs use.
 package workspace
 
 import (
@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Root returns the top folder of the checkout that holds the working directory.
+// Root returns the root of the checkout that contains the working directory.
 func Root() (string, error) {
 	dir, err := os.Getwd()
 	if err != nil {
@@ -22,10 +22,10 @@ func Root() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", errors.New("this is not a checkout of ecommerce-stack: run it from inside one")
+	return "", errors.New("the working directory is not in a checkout of ecommerce-stack: run the command in a checkout")
 }
 
-// Cache returns the folder that outlives checkouts and clusters:
+// Cache returns the cache folder, which checkouts and clusters share:
 // $XDG_CACHE_HOME/ecommerce-stack, by default ~/.cache/ecommerce-stack.
 func Cache() (string, error) {
 	base, err := os.UserCacheDir()
@@ -35,8 +35,7 @@ func Cache() (string, error) {
 	return filepath.Join(base, "ecommerce-stack"), nil
 }
 
-// Go returns the path of the Go toolchain that hack/go.sh chooses, which may be
-// one that is not on PATH.
+// Go returns the path of the Go toolchain that hack/go.sh selects.
 func Go(root string) (string, error) {
 	cmd := exec.Command("sh", filepath.Join(root, "hack", "go.sh"))
 	cmd.Stderr = os.Stderr

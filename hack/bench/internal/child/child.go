@@ -1,4 +1,4 @@
-// Package child runs programs that end with the bench, however that one ends.
+// Package child runs programs that the kernel kills when the bench ends.
 package child
 
 import (
@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// Spec of a program.
+// Spec describes how to start a program.
 type Spec struct {
 	Path string
 	Args []string
-	// Env is its whole environment, ours if nil.
+	// Env is the environment; nil is that of the bench.
 	Env []string
-	// Log takes its output; none is kept when it is empty.
+	// Log is the path that its output is appended to; "" discards the output.
 	Log string
-	// Orphaned is the signal that it gets when the bench dies, SIGKILL if 0. A program
-	// with children of its own wants one that it can pass on.
-	Orphaned syscall.Signal
+	// ParentDeathSignal is sent to the program when the bench dies; 0 is SIGKILL. A
+	// program with children needs a signal on which it stops them.
+	ParentDeathSignal syscall.Signal
 }
 
 // Child is a running program.
@@ -38,8 +38,8 @@ type Child struct {
 
 // Start starts a program.
 func Start(s Spec) (*Child, error) {
-	if s.Orphaned == 0 {
-		s.Orphaned = syscall.SIGKILL
+	if s.ParentDeathSignal == 0 {
+		s.ParentDeathSignal = syscall.SIGKILL
 	}
 	if s.Log == "" {
 		s.Log = os.DevNull
@@ -50,10 +50,10 @@ func Start(s Spec) (*Child, error) {
 	}
 	c := &Child{spec: s, cmd: exec.Command(s.Path, s.Args...), done: make(chan struct{})}
 	c.cmd.Env, c.cmd.Stdout, c.cmd.Stderr = s.Env, log, log
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: s.Orphaned}
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: s.ParentDeathSignal}
 	started := make(chan error)
 	go func() {
-		// The death signal is sent when the thread that started the child ends.
+		// The kernel sends Pdeathsig when the thread that started the child ends.
 		runtime.LockOSThread()
 		defer log.Close()
 		err := c.cmd.Start()
@@ -70,12 +70,12 @@ func Start(s Spec) (*Child, error) {
 	return c, nil
 }
 
-// readyTime bounds the wait for a program.
-const readyTime = 30 * time.Second
+// readyTimeout is the time limit of Listening.
+const readyTimeout = 30 * time.Second
 
-// Listening waits until the program takes connections at an address.
+// Listening waits until the program accepts connections at an address.
 func (c *Child) Listening(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	var d net.Dialer
 	for {
@@ -104,21 +104,22 @@ func (c *Child) tail() string {
 	return string(content[max(0, len(content)-4096):])
 }
 
-// stopTime is how long a program may take to end by itself.
-const stopTime = 5 * time.Second
+// stopTimeout is the time that a program has to end after SIGTERM.
+const stopTimeout = 5 * time.Second
 
-// Stop ends the program and all of its group.
+// Stop sends SIGTERM to the program, waits at most stopTimeout, and then kills its process
+// group.
 func (c *Child) Stop() {
 	_ = c.cmd.Process.Signal(syscall.SIGTERM) // It may have ended.
 	select {
 	case <-c.done:
-	case <-time.After(stopTime):
+	case <-time.After(stopTimeout):
 	}
 	_ = syscall.Kill(-c.PID, syscall.SIGKILL)
 	<-c.done
 }
 
-// FreeAddress is a loopback address that nobody listens on.
+// FreeAddress returns a loopback address with a free port.
 func FreeAddress() (string, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

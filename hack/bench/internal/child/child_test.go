@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-func TestStopEndsTheWholeGroup(t *testing.T) {
+func TestStopKillsProcessGroup(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pid")
-	// The program ends at once, the child that it leaves behind would not.
+	// The program ends immediately, but its child does not.
 	c, err := Start(Spec{Path: "/bin/sh", Args: []string{"-c", "sleep 60 & echo $! > " + file + ".new && mv " + file + ".new " + file + "; wait"}})
 	if err != nil {
 		t.Fatal(err)
@@ -29,15 +29,15 @@ func TestStopEndsTheWholeGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Stop()
-	for deadline := time.Now().Add(10 * time.Second); !gone(pid); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); !hasEnded(pid); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("process %d still runs 10 s after Stop", pid)
 		}
 	}
 }
 
-// gone takes a process that nobody has waited for yet for gone.
-func gone(pid int) bool {
+// hasEnded reports whether a process has ended; a zombie has.
+func hasEnded(pid int) bool {
 	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 		return true
 	}
@@ -45,7 +45,7 @@ func gone(pid int) bool {
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
-func TestAProgramThatEndsIsNotWaitedFor(t *testing.T) {
+func TestListeningReturnsWhenProgramEnds(t *testing.T) {
 	log := filepath.Join(t.TempDir(), "log")
 	c, err := Start(Spec{Path: "/bin/sh", Args: []string{"-c", "echo wrong configuration; exit 3"}, Log: log})
 	if err != nil {
@@ -56,7 +56,7 @@ func TestAProgramThatEndsIsNotWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := c.Listening(t.Context(), address); err == nil || !strings.Contains(err.Error(), "wrong configuration") {
-		t.Errorf("%v, want an error with what the program said", err)
+		t.Errorf("%v, want an error with the output of the program", err)
 	}
 	c.Stop()
 }

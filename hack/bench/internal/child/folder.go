@@ -10,10 +10,10 @@ import (
 	"syscall"
 )
 
-// prefix of the bench's temporary folders; the pid of the run that made one follows.
+// prefix is the prefix of the bench's temporary folders. The process ID of the run follows.
 const prefix = "ecommerce-bench-"
 
-// Folder makes a temporary folder, and removes those of runs that were killed.
+// Folder creates a temporary folder, and removes those of runs that have ended.
 func Folder(what string) (string, error) {
 	left, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*")) // The pattern is well-formed.
 	for _, dir := range left {

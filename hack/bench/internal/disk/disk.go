@@ -1,5 +1,5 @@
-// Package disk is baseline B0: how often a second the disk of the servers' data
-// makes a write last.
+// Package disk implements baseline B0: the rate of synchronous writes to the disk of the
+// servers' data.
 package disk
 
 import (
@@ -12,7 +12,8 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 )
 
-// Sync measures in a temporary folder, where the servers' data is, too.
+// Sync measures synchronous writes in the temporary folder, on the same disk as the
+// servers' data.
 type Sync struct{}
 
 // Name implements measure.Measurement.
@@ -20,10 +21,10 @@ func (Sync) Name() string { return "disk/sync" }
 
 // About implements measure.Measurement.
 func (Sync) About() string {
-	return "B0: 4 KiB written and synced, one after the other: over old bytes (fdatasync, as the redo log) and at the end of a file (fsync, as the binary log)"
+	return "B0: sequential synced writes of 4 KiB: over old bytes (fdatasync, as the redo log) and at the end of a file (fsync, as the binary log)"
 }
 
-// block is what is written before each sync.
+// block is the number of bytes that are written before each sync.
 const block = 4 << 10
 
 // Measure implements measure.Measurement.

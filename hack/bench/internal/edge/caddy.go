@@ -9,7 +9,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/child"
 )
 
-// caddy is built from its module, which is no part of the workspace.
+// caddy is built from its module, which is not part of the workspace.
 type caddy struct{}
 
 func (caddy) name() string { return "caddy" }
@@ -29,6 +29,6 @@ func (caddy) spec(ctx context.Context, e *Edge, dir, address string) (child.Spec
 	}
 	file := filepath.Join(dir, "caddy.json")
 	err = os.WriteFile(file, fmt.Appendf(nil, caddyConf, address, e.origin), 0o600)
-	// It keeps files at home.
+	// It writes files to $HOME.
 	return child.Spec{Path: path, Args: []string{"run", "--config", file}, Env: []string{"HOME=" + dir, "PATH=" + os.Getenv("PATH")}}, err
 }

@@ -1,6 +1,5 @@
-// Package edge is baseline B3: what stands between a client and an origin that does
-// next to nothing, and how much of the origin's rate it lets through. The gateway
-// stands there like any other proxy.
+// Package edge implements baseline B3: the request rate of proxies, including the
+// gateway, in front of an origin with minimal work.
 package edge
 
 import (
@@ -21,62 +20,62 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/wire"
 )
 
-// Paths of the origin: answers that may be kept, and those that may not.
+// Paths of the origin. Only responses of cachedPath can be cached.
 const (
 	plainPath  = "/plain"
 	tokenPath  = "/token"
 	cachedPath = "/cached"
 )
 
-// peer is a program with its configuration.
+// peer is a proxy, or the origin, with its configuration.
 type peer interface {
-	// name of the program.
+	// name returns the name of the program.
 	name() string
-	// spec writes what the program needs to dir and says how to start it so that it
-	// listens on address in front of the origin.
+	// spec writes the configuration to dir and returns how to start the program so
+	// that it listens on address and forwards requests to the origin.
 	spec(ctx context.Context, e *Edge, dir, address string) (child.Spec, error)
 }
 
-// Edge is the origin with everything that stands in front of it.
+// Edge is the origin and the proxies in front of it.
 type Edge struct {
-	// Root of the repository, Bin where programs are built to and kept.
+	// Root is the root of the repository, Bin the folder of built programs.
 	Root, Bin string
 	// Measured are the targets of the run. Only their peers are built and started.
 	Measured []Target
-	// Against are earlier revisions whose gateway stands beside the present one.
+	// Against are earlier revisions whose gateway is measured, too.
 	Against []*revision.Revision
-	// Profiles takes CPU profiles of the gateway, unless it is nil.
+	// Profiles takes CPU profiles of the gateway; optional.
 	Profiles *profile.Taker
 
 	dir       string
-	origin    string // its address
+	origin    string // the address of the origin
 	addresses map[string]string
-	metrics   map[string]string // of peers that have any
+	metrics   map[string]string // URLs of the metrics of peers that have any
 	children  map[string]*child.Child
 	order     []string
-	keysFile  string // of all gateways
+	keysFile  string // the keys of all gateways
 	tokens    []string
 }
 
-// peers returns all peers in the order they are started: the origin is first.
+// peers returns all peers in the order of their start; the origin is first.
 func peers() []peer {
 	return []peer{origin{}, nginx{}, haproxy{}, caddy{}, traefik{}, reverseProxy{}, fasthttp{}, varnish{}, gateway{}}
 }
 
-// needed returns the peers of the measured targets, behind the origin.
-func (e *Edge) needed() []peer {
+// neededPeers returns the origin and the peers of the measured targets.
+func (e *Edge) neededPeers() []peer {
 	return slices.DeleteFunc(peers(), func(p peer) bool {
 		return p.name() != (origin{}).name() && !slices.ContainsFunc(e.Measured, func(t Target) bool { return t.peer == p.name() })
 	})
 }
 
-// Start builds, starts and tries the peers of the measured targets. tell is called with the
-// name of each.
-func (e *Edge) Start(ctx context.Context, tell func(string)) (err error) {
+// Start builds, starts and checks the peers of the measured targets. It calls progress with
+// the name of each.
+func (e *Edge) Start(ctx context.Context, progress func(string)) (err error) {
 	if e.dir, err = child.Folder("edge"); err != nil {
 		return err
 	}
-	if err := os.Chmod(e.dir, 0o755); err != nil { // A server's workers may be another user.
+	if err := os.Chmod(e.dir, 0o755); err != nil { // The workers of some servers run as another user.
 		return err
 	}
 	e.addresses, e.metrics, e.children = map[string]string{}, map[string]string{}, map[string]*child.Child{}
@@ -88,24 +87,24 @@ func (e *Edge) Start(ctx context.Context, tell func(string)) (err error) {
 	if err := e.writeKeys(); err != nil {
 		return err
 	}
-	for _, p := range e.needed() {
-		tell(p.name())
+	for _, p := range e.neededPeers() {
+		progress(p.name())
 		if err := e.start(ctx, p); err != nil {
 			return fmt.Errorf("%s: %w", p.name(), err)
 		}
 	}
 	for _, t := range e.Measured {
 		if _, twin := measure.Present(t.Title); twin != "" {
-			continue // startTwins tries it.
+			continue // startTwins checks it.
 		}
 		if err := e.awaitReady(ctx, t); err != nil {
 			return err
 		}
 	}
 	for _, r := range e.Against {
-		tell(gateway{r}.name())
+		progress(gateway{r}.name())
 		if err := e.startTwins(ctx, r); err != nil {
-			return r.Old(err)
+			return r.Incompatible(err)
 		}
 	}
 	return e.writeScript()
@@ -139,7 +138,7 @@ func (e *Edge) start(ctx context.Context, p peer) error {
 	return c.Listening(ctx, address)
 }
 
-// build compiles a program of a module and returns its path, at which it is kept.
+// build compiles a program of a module to Bin and returns its path.
 func (e *Edge) build(ctx context.Context, module, what string, env ...string) (string, error) {
 	out := filepath.Join(e.Bin, filepath.Base(what))
 	if what == "." {
@@ -148,25 +147,25 @@ func (e *Edge) build(ctx context.Context, module, what string, env ...string) (s
 	return out, compile(ctx, filepath.Join(e.Root, module), what, out, env...)
 }
 
-// compile compiles a program of the module in a folder to a file.
+// compile compiles a program of the module in dir to a file.
 func compile(ctx context.Context, dir, what, file string, env ...string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", file, what)
 	cmd.Dir, cmd.Env = dir, append(append(os.Environ(), "CGO_ENABLED=0"), env...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // It removes what it has begun.
-	if said, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s in %s: %w\n%s", what, dir, err, said)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it removes its temporary files
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s in %s: %w\n%s", what, dir, err, output)
 	}
 	return nil
 }
 
-// readyWithin is how long a peer may take from listening to the first expected response.
-// Traefik listens before it has read its routes.
-const readyWithin = 10 * time.Second
+// readyTimeout is the time limit from listening to the first expected response. Traefik
+// listens before it has read its routes.
+const readyTimeout = 10 * time.Second
 
-// awaitReady tries a target until it responds as expected.
+// awaitReady checks a target until it responds as expected.
 func (e *Edge) awaitReady(ctx context.Context, t Target) error {
-	for deadline := time.Now().Add(readyWithin); ; {
-		err := e.try(ctx, t)
+	for deadline := time.Now().Add(readyTimeout); ; {
+		err := e.check(ctx, t)
 		if err == nil {
 			return nil
 		}
@@ -181,12 +180,13 @@ func (e *Edge) awaitReady(ctx context.Context, t Target) error {
 	}
 }
 
-// try makes one call and looks at the answer.
-func (e *Edge) try(ctx context.Context, t Target) error {
+// check sends a request, and one without a token if the target requires one, and checks
+// the responses.
+func (e *Edge) check(ctx context.Context, t Target) error {
 	client := wire.New(e.addresses[t.peer])
 	defer client.Close()
 	request := wire.Request{Method: http.MethodGet, Path: t.path}
-	if t.guarded {
+	if t.requiresToken {
 		a, err := client.Do(ctx, request)
 		if err != nil {
 			return err
@@ -208,7 +208,7 @@ func (e *Edge) try(ctx context.Context, t Target) error {
 	return nil
 }
 
-// Stop ends everything.
+// Stop stops all peers and removes their files.
 func (e *Edge) Stop() error {
 	for i := len(e.order) - 1; i >= 0; i-- {
 		e.children[e.order[i]].Stop()

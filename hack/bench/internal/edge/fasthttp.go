@@ -6,7 +6,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/child"
 )
 
-// fasthttp is a plain reverse proxy of the library that the gateway is built on.
+// fasthttp is a minimal reverse proxy that uses the same library as the gateway.
 type fasthttp struct{}
 
 func (fasthttp) name() string { return "fasthttp" }

@@ -12,10 +12,10 @@ import (
 	"ecommerce-stack.dev/hack/internal/local"
 )
 
-// gateway is ours, with routes of its own. It logs each request, as it does unless
-// told otherwise, to where nobody keeps it.
+// gateway is the gateway with routes for the benchmark. It logs requests, which is the
+// default, but its output is discarded.
 type gateway struct {
-	// of is the revision that it is built from, nil for the present source tree.
+	// of is the revision that it is built from; nil is the present source tree.
 	of *revision.Revision
 }
 
@@ -26,8 +26,8 @@ func (g gateway) name() string {
 	return measure.Twin("gateway", g.of.Commit)
 }
 
-// program builds the gateway. An earlier one is not kept: its source is in another folder in
-// the next run, so it is built again in any case.
+// program builds the gateway and returns its path. Earlier revisions are built to dir,
+// because the next run extracts them to another folder and has to rebuild them anyway.
 func (g gateway) program(ctx context.Context, e *Edge, dir string) (string, error) {
 	const what = "./services/gateway"
 	if g.of == nil {
@@ -37,8 +37,9 @@ func (g gateway) program(ctx context.Context, e *Edge, dir string) (string, erro
 	return file, compile(ctx, g.of.Root, what, file)
 }
 
-// routes: the class login is not limited here, the default class is, at a rate that
-// nobody reaches, so that every request is counted and none refused.
+// routes are the routes of the gateway. The class login has no rate limit here. The
+// default class has a limit that is never reached, so that requests are counted but not
+// rejected.
 const routes = `routes:
   - {path: ` + plainPath + `, methods: [GET], upstream: stock, access: public, limit: login}
   - {path: ` + tokenPath + `, methods: [GET], upstream: stock, access: [Client]}

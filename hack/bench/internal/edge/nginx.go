@@ -10,8 +10,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/child"
 )
 
-// nginx logs each request, as it and the gateway do unless told otherwise, to where
-// nobody keeps it.
+// nginx logs requests, which is the default, but to /dev/null.
 type nginx struct{}
 
 func (nginx) name() string { return "nginx" }
@@ -30,7 +29,7 @@ http {
     uwsgi_temp_path %[1]s/uwsgi;
     scgi_temp_path %[1]s/scgi;
     keepalive_requests 1000000000;
-    proxy_cache_path %[1]s/cache keys_zone=answers:16m;
+    proxy_cache_path %[1]s/cache keys_zone=responses:16m;
     upstream origin { server %[3]s; keepalive 64; keepalive_requests 1000000000; }
     server {
         listen %[2]s;
@@ -38,7 +37,7 @@ http {
         proxy_set_header Connection "";
         proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
         location / { proxy_pass http://origin; }
-        location /cached { proxy_pass http://origin; proxy_cache answers; proxy_cache_lock on; }
+        location /cached { proxy_pass http://origin; proxy_cache responses; proxy_cache_lock on; }
     }
 }
 `
@@ -46,5 +45,5 @@ http {
 func (nginx) spec(_ context.Context, e *Edge, dir, address string) (child.Spec, error) {
 	file := filepath.Join(dir, "nginx.conf")
 	err := os.WriteFile(file, fmt.Appendf(nil, nginxConf, dir, address, e.origin), 0o600)
-	return child.Spec{Path: "/usr/sbin/nginx", Args: []string{"-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", file}, Orphaned: syscall.SIGTERM}, err
+	return child.Spec{Path: "/usr/sbin/nginx", Args: []string{"-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", file}, ParentDeathSignal: syscall.SIGTERM}, err
 }

@@ -6,7 +6,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/child"
 )
 
-// origin is what all others stand in front of.
+// origin is the server that all proxies forward to.
 type origin struct{}
 
 func (origin) name() string { return "origin" }

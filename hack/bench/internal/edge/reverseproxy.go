@@ -6,7 +6,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/child"
 )
 
-// reverseProxy is Go's own.
+// reverseProxy is httputil.ReverseProxy of the standard library.
 type reverseProxy struct{}
 
 func (reverseProxy) name() string { return "go-reverseproxy" }

@@ -17,19 +17,19 @@ type Target struct {
 	about string
 	peer  string
 	path  string
-	// tokens says that each request has the token of one of many users, guarded that the
-	// peer takes none without.
-	tokens, guarded bool
-	// slow is set for a peer that takes minutes to build for the first time.
+	// tokens reports whether each request has the token of one of many users,
+	// requiresToken whether the peer rejects requests without one.
+	tokens, requiresToken bool
+	// slow reports whether the first build of the peer takes minutes.
 	slow bool
 	edge *Edge
 }
 
-// sameRequests are those of our gateway with tokens, at peers that do not look at them: a
-// token makes a request several times as long, for whoever reads and writes it.
+// sameRequests describes targets that receive the same requests as gateway-token, because
+// a token makes a request several times as long, even for a peer that ignores it.
 const sameRequests = ", the same requests as gateway-token"
 
-// Targets are all there are.
+// Targets returns all targets.
 func Targets() []Target {
 	return []Target{
 		{Title: "origin", about: "a no-op origin of about 300 bytes, directly", peer: "origin", path: plainPath},
@@ -38,27 +38,26 @@ func Targets() []Target {
 		{Title: "caddy", about: "caddy before the origin", peer: "caddy", path: plainPath},
 		{Title: "go-reverseproxy", about: "Go's httputil.ReverseProxy, tuned, before the origin", peer: "go-reverseproxy", path: plainPath},
 		{Title: "traefik", about: "Traefik before the origin", peer: "traefik", path: plainPath, slow: true},
-		{Title: "fasthttp", about: "a plain reverse proxy of fasthttp, tuned, before the origin", peer: "fasthttp", path: plainPath},
-		{Title: "gateway", about: "our gateway before the origin, public and without a limit", peer: "gateway", path: plainPath},
-		{Title: "gateway-token", about: fmt.Sprintf("our gateway before the origin, tokens of %d users and their limits", users), peer: "gateway", path: tokenPath, tokens: true, guarded: true},
+		{Title: "fasthttp", about: "a minimal reverse proxy with fasthttp, tuned, before the origin", peer: "fasthttp", path: plainPath},
+		{Title: "gateway", about: "the gateway before the origin, public and without a limit", peer: "gateway", path: plainPath},
+		{Title: "gateway-token", about: fmt.Sprintf("the gateway before the origin, tokens of %d users and their limits", users), peer: "gateway", path: tokenPath, tokens: true, requiresToken: true},
 		{Title: "origin-token", about: "the origin directly" + sameRequests, peer: "origin", path: plainPath, tokens: true},
 		{Title: "nginx-token", about: "nginx before the origin" + sameRequests, peer: "nginx", path: plainPath, tokens: true},
 		{Title: "go-reverseproxy-token", about: "Go's httputil.ReverseProxy before the origin" + sameRequests, peer: "go-reverseproxy", path: plainPath, tokens: true},
-		{Title: "fasthttp-token", about: "a plain reverse proxy of fasthttp before the origin" + sameRequests, peer: "fasthttp", path: plainPath, tokens: true},
+		{Title: "fasthttp-token", about: "a minimal reverse proxy with fasthttp before the origin" + sameRequests, peer: "fasthttp", path: plainPath, tokens: true},
 		{Title: "nginx-cached", about: "nginx with proxy_cache", peer: "nginx", path: cachedPath},
 		{Title: "varnish-cached", about: "varnish", peer: "varnish", path: cachedPath},
-		{Title: "gateway-cached", about: "our gateway's cached reads; without a broker they are fetched once a second", peer: "gateway", path: cachedPath},
+		{Title: "gateway-cached", about: "the gateway's cached reads; without a broker they expire after a second", peer: "gateway", path: cachedPath},
 	}
 }
 
-// On returns the target at an edge that is started before Measure.
+// On returns the target with an edge, which must be started before Measure.
 func (t Target) On(e *Edge) measure.Measurement {
 	t.edge = e
 	return t
 }
 
-// IsSlowToBuild reports whether the peer of the target takes minutes to build for the first
-// time.
+// IsSlowToBuild reports whether the first build of the peer takes minutes.
 func (t Target) IsSlowToBuild() bool { return t.slow }
 
 // Name implements measure.Measurement.
@@ -96,10 +95,10 @@ func (t Target) Measure(ctx context.Context, d time.Duration) ([]measure.Figure,
 	return figures, nil
 }
 
-// spent is what a peer has used so far.
+// spent is the usage of a peer since its start.
 type spent struct {
 	procfs.Usage
-	allocated float64 // objects; 0 for one that does not say
+	allocated float64 // objects; 0 if the peer does not report them
 }
 
 func (t Target) spent(ctx context.Context, pid int) (s spent, err error) {
@@ -112,7 +111,7 @@ func (t Target) spent(ctx context.Context, pid int) (s spent, err error) {
 	return s, err
 }
 
-// load runs the client, and takes a profile of our gateway meanwhile if that is wanted.
+// load runs the client, and takes a profile of the gateway if Profiles is set.
 func (t Target) load(ctx context.Context, pid int, d time.Duration) (result, error) {
 	taker := t.edge.Profiles
 	program, _ := measure.Present(t.peer)

@@ -11,8 +11,8 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/revision"
 )
 
-func TestPeersGetTheSameRequestsAsOurGatewayAndNeedNoToken(t *testing.T) {
-	want := map[string]struct{ tokens, guarded bool }{
+func TestPeersReceiveSameRequestsAsGateway(t *testing.T) {
+	want := map[string]struct{ tokens, requiresToken bool }{
 		"gateway-token": {true, true}, "gateway-token@abc1234": {true, true},
 		"origin-token": {true, false}, "nginx-token": {true, false}, "go-reverseproxy-token": {true, false}, "fasthttp-token": {true, false},
 	}
@@ -27,17 +27,17 @@ func TestPeersGetTheSameRequestsAsOurGatewayAndNeedNoToken(t *testing.T) {
 			if ok {
 				found++
 			}
-			if got.tokens != w.tokens || got.guarded != w.guarded {
-				t.Errorf("%s sends tokens: %t, and needs them: %t; want %+v", got.Title, got.tokens, got.guarded, w)
+			if got.tokens != w.tokens || got.requiresToken != w.requiresToken {
+				t.Errorf("%s sends tokens: %t, requires them: %t; want %+v", got.Title, got.tokens, got.requiresToken, w)
 			}
 		}
 	}
 	if found != len(want) {
-		t.Errorf("%d of %d targets with tokens are there", found, len(want))
+		t.Errorf("found %d of %d targets with tokens", found, len(want))
 	}
 }
 
-func TestOnlyPeersOfMeasuredTargetsAreStarted(t *testing.T) {
+func TestNeededPeersOfTargets(t *testing.T) {
 	for title, want := range map[string][]string{
 		"origin-token": {"origin"}, "nginx": {"origin", "nginx"}, "fasthttp-token": {"origin", "fasthttp"}, "traefik": {"origin", "traefik"},
 		"gateway-token": {"origin", "gateway"},
@@ -48,20 +48,20 @@ func TestOnlyPeersOfMeasuredTargetsAreStarted(t *testing.T) {
 		}
 		e := &Edge{Measured: Targets()[i : i+1]}
 		var got []string
-		for _, p := range e.needed() {
+		for _, p := range e.neededPeers() {
 			got = append(got, p.name())
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("peers of %s: %v, want %v", title, got, want)
 		}
 	}
-	if got, want := len((&Edge{Measured: Targets()}).needed()), len(peers()); got != want {
+	if got, want := len((&Edge{Measured: Targets()}).neededPeers()), len(peers()); got != want {
 		t.Errorf("%d peers of all targets, want %d", got, want)
 	}
 }
 
-func TestPeerIsReadyOnceItRespondsAsExpected(t *testing.T) {
-	// It has no routes for the first requests, like Traefik.
+func TestAwaitReadyRetries(t *testing.T) {
+	// Like Traefik, the server has no routes for the first requests.
 	var requests atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if requests.Add(1) < 3 {
@@ -77,8 +77,8 @@ func TestPeerIsReadyOnceItRespondsAsExpected(t *testing.T) {
 	}
 }
 
-func TestOnlyAGuardedTargetHasToRefuseWhoHasNoToken(t *testing.T) {
-	// It lets everybody in.
+func TestCheckRequires401OnlyFromProtectedTargets(t *testing.T) {
+	// The server accepts all requests.
 	var tokens []string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		tokens = append(tokens, r.Header.Get("Authorization"))
@@ -86,13 +86,13 @@ func TestOnlyAGuardedTargetHasToRefuseWhoHasNoToken(t *testing.T) {
 	}))
 	defer server.Close()
 	e := &Edge{addresses: map[string]string{"peer": strings.TrimPrefix(server.URL, "http://")}, tokens: []string{"abc"}}
-	if err := e.try(t.Context(), Target{peer: "peer", path: plainPath, tokens: true}); err != nil {
-		t.Errorf("a target that needs no token: %v", err)
+	if err := e.check(t.Context(), Target{peer: "peer", path: plainPath, tokens: true}); err != nil {
+		t.Errorf("a target that requires no token: %v", err)
 	}
 	if len(tokens) != 1 || tokens[0] != "Bearer abc" {
-		t.Errorf("it got the tokens %q, want one request with one", tokens)
+		t.Errorf("received the tokens %q, want one request with a token", tokens)
 	}
-	if err := e.try(t.Context(), Target{peer: "peer", path: tokenPath, tokens: true, guarded: true}); err == nil || !strings.Contains(err.Error(), "want 401") {
-		t.Errorf("a target that lets in who has no token: %v, want an error", err)
+	if err := e.check(t.Context(), Target{peer: "peer", path: tokenPath, tokens: true, requiresToken: true}); err == nil || !strings.Contains(err.Error(), "want 401") {
+		t.Errorf("a protected target that accepts requests without a token: %v, want an error", err)
 	}
 }

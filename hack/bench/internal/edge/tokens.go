@@ -10,11 +10,10 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/shop"
 )
 
-// users with a token each.
+// users is the number of users, each with a token.
 const users = 1000
 
-// writeKeys makes the key that every gateway verifies by, and the tokens that all of them
-// take.
+// writeKeys creates the key that every gateway verifies tokens with, and the tokens.
 func (e *Edge) writeKeys() error {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // It never fails.

@@ -9,7 +9,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/child"
 )
 
-// traefik is built from its module, which is no part of the workspace.
+// traefik is built from its module, which is not part of the workspace.
 type traefik struct{}
 
 func (traefik) name() string { return "traefik" }

@@ -8,7 +8,8 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/revision"
 )
 
-// Twin is the target at the gateway of a revision. There is none of what is not ours.
+// Twin returns the target at the gateway of a revision. ok is false if the target is not
+// one of the gateway.
 func (t Target) Twin(r *revision.Revision) (twin Target, ok bool) {
 	if t.peer != (gateway{}).name() {
 		return Target{}, false
@@ -18,7 +19,7 @@ func (t Target) Twin(r *revision.Revision) (twin Target, ok bool) {
 	return t, true
 }
 
-// startTwins starts the gateway of a revision like the present one, and tries its targets.
+// startTwins starts the gateway of a revision and checks its targets.
 func (e *Edge) startTwins(ctx context.Context, r *revision.Revision) error {
 	if err := e.start(ctx, gateway{r}); err != nil {
 		return fmt.Errorf("%s: %w", gateway{r}.name(), err)

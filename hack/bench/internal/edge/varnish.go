@@ -11,7 +11,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/child"
 )
 
-// varnish is measured on answers that it keeps.
+// varnish is measured with cached responses.
 type varnish struct{}
 
 func (varnish) name() string { return "varnish" }
@@ -27,6 +27,6 @@ func (varnish) spec(_ context.Context, e *Edge, dir, address string) (child.Spec
 	}
 	file := filepath.Join(dir, "origin.vcl")
 	err = os.WriteFile(file, fmt.Appendf(nil, vcl, host, port), 0o644)
-	return child.Spec{Path: "/usr/sbin/varnishd", Orphaned: syscall.SIGTERM,
+	return child.Spec{Path: "/usr/sbin/varnishd", ParentDeathSignal: syscall.SIGTERM,
 		Args: []string{"-F", "-j", "none", "-n", filepath.Join(dir, "work"), "-a", address, "-f", file, "-s", "default,64m", "-T", "none"}}, err
 }

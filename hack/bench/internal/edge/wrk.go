@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// connections of the client. wrk keeps one request on each.
+// connections is the number of connections of wrk, each with one request in flight.
 const connections = 32
 
-// script prepares all requests before the first is sent, with a token in turn if a
-// file of tokens is given, and prints what came of them.
+// script creates all requests before it sends the first, with the tokens of an optional
+// file, and prints the result.
 const script = `local requests, n = {}, 0
 init = function(args)
    if args[1] then
@@ -47,7 +47,7 @@ func (e *Edge) writeScript() error {
 	return os.WriteFile(filepath.Join(e.dir, "tokens"), []byte(strings.Join(e.tokens, "\n")+"\n"), 0o600)
 }
 
-// result of wrk; times are in microseconds.
+// result is the result of wrk. Times are in microseconds.
 type result struct {
 	requests, duration, errors float64
 	p50, p99                   float64
@@ -66,8 +66,7 @@ func (e *Edge) wrk(ctx context.Context, t Target, d time.Duration) (result, erro
 	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "wrk", args...)
-	// It ends with the bench; the death signal is sent when the thread that started it
-	// ends.
+	// The kernel sends Pdeathsig when the thread that started the child ends.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -82,7 +81,7 @@ func (e *Edge) wrk(ctx context.Context, t Target, d time.Duration) (result, erro
 	return r, err
 }
 
-// parse reads the line that the script prints.
+// parse parses the line that the script prints.
 func parse(out string) (result, error) {
 	for line := range strings.Lines(out) {
 		numbers, ok := strings.CutPrefix(strings.TrimSpace(line), "RESULT ")

@@ -15,7 +15,7 @@ func TestParse(t *testing.T) {
 	}
 	for _, broken := range []string{"", "RESULT 1 2\n", "RESULT 1 0 0 0 0\n", "unable to connect\n"} {
 		if _, err := parse(broken); err == nil {
-			t.Errorf("%q is taken, want an error", broken)
+			t.Errorf("%q is accepted, want an error", broken)
 		}
 	}
 }

@@ -1,6 +1,5 @@
-// Package fill puts products and past sales into the tables of the services in bulk,
-// in the state that the services themselves would have brought them into: with
-// ledger, reservations and timeline, so that every invariant holds.
+// Package fill inserts products and past sales into the services' tables in bulk, with
+// ledger, reservations and timeline, so that all invariants hold.
 package fill
 
 import (
@@ -10,23 +9,23 @@ import (
 	"strings"
 )
 
-// Schemas of one store.
+// Schemas are the names of the schemas of a system.
 type Schemas struct{ Sales, Stock string }
 
 // Shop are the schemas of the system, as the operator names them.
 var Shop = Schemas{Sales: "sales_micro_service", Stock: "stock_micro_service"}
 
-// Goods is how much of each product comes in: more than any run sells.
+// Goods is the initial stock of each product, which no run exhausts.
 const Goods = 1_000_000_000
 
-// chunk is how many rows a statement writes.
-const chunk = 2000
+// rowsPerStatement is the number of rows of an INSERT statement.
+const rowsPerStatement = 2000
 
-// Products adds the products from one id to another, each with Goods in stock. tell
-// is called with how many are there.
-func Products(ctx context.Context, db *sql.DB, s Schemas, from, to int64, tell func(done int64)) error {
-	for first := from; first <= to; first += chunk {
-		last := min(first+chunk-1, to)
+// Products adds the products with the IDs from..to, each with Goods in stock. It calls
+// progress, if it is not nil, with the ID of the last added product.
+func Products(ctx context.Context, db *sql.DB, s Schemas, from, to int64, progress func(done int64)) error {
+	for first := from; first <= to; first += rowsPerStatement {
+		last := min(first+rowsPerStatement-1, to)
 		ids := fmt.Sprintf("SELECT seq FROM seq_%d_to_%d", first, last)
 		for _, statement := range []string{
 			"INSERT INTO " + s.Stock + ".products (id, name, description, price, version, created_at, updated_at) " +
@@ -40,20 +39,19 @@ func Products(ctx context.Context, db *sql.DB, s Schemas, from, to int64, tell f
 				return fmt.Errorf("add products %d to %d: %w", first, last, err)
 			}
 		}
-		if tell != nil {
-			tell(last)
+		if progress != nil {
+			progress(last)
 		}
 	}
 	return nil
 }
 
-// Analyse lets the server count what it plans by, as it does by itself sooner or
-// later.
-func Analyse(ctx context.Context, db *sql.DB, s Schemas) error {
+// Analyze updates the server's statistics, which it would otherwise update later.
+func Analyze(ctx context.Context, db *sql.DB, s Schemas) error {
 	_, err := db.ExecContext(ctx, "ANALYZE NO_WRITE_TO_BINLOG TABLE "+strings.Join([]string{s.Sales + ".sales", s.Sales + ".timeline",
 		s.Stock + ".products", s.Stock + ".stocks", s.Stock + ".movements", s.Stock + ".reservations"}, ", "))
 	if err != nil {
-		return fmt.Errorf("analyse the tables: %w", err)
+		return fmt.Errorf("analyze the tables: %w", err)
 	}
 	return nil
 }

@@ -8,52 +8,51 @@ import (
 	"strings"
 )
 
-// saleChunk is how many sales a transaction adds; each has nine rows.
-const saleChunk = 20_000
+// salesPerTransaction is the number of sales of a transaction; each has nine rows.
+const salesPerTransaction = 20_000
 
-// past is when the old sales were made: before the retention of everything that is
-// kept for a while only.
+// past is the creation time of past sales, which is older than all retention periods.
 const past = "(UTC_TIMESTAMP(6) - INTERVAL 30 DAY)"
 
-// Sales adds n confirmed sales of one product each, spread over customers 1 to
-// customers and products 1 to products: sales with their timeline, reservations, the
-// ledger, and the stock that it sums to. The binary log is left out. tell is called
-// with how many are there.
-func Sales(ctx context.Context, db *sql.DB, s Schemas, n, customers, products int64, tell func(done int64)) error {
+// Sales adds n confirmed sales of one product each, distributed over customers 1 to
+// customers and products 1 to products, with timeline, reservations, ledger and stock. It
+// does not write the binary log. It calls progress, if it is not nil, with the number of
+// added sales.
+func Sales(ctx context.Context, db *sql.DB, s Schemas, n, customers, products int64, progress func(done int64)) error {
 	conn, err := db.Conn(ctx)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	if _, err := conn.ExecContext(ctx, "SET SESSION sql_log_bin = 0, unique_checks = 0"); err != nil {
-		return fmt.Errorf("prepare to fill: %w", err)
+		return fmt.Errorf("configure the session: %w", err)
 	}
-	// The connection must not go back to the pool with these settings.
+	// Remove the connection from the pool, because its settings have changed.
 	defer func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }()
 	var base int64
 	if err := conn.QueryRowContext(ctx, "SELECT COALESCE(MAX(id), 0) FROM "+s.Sales+".sales").Scan(&base); err != nil {
 		return err
 	}
 	for done := int64(0); done < n; {
-		size := min(saleChunk, n-done)
+		size := min(salesPerTransaction, n-done)
 		if err := addSales(ctx, conn, s, base+done+1, base+done+size, customers, products); err != nil {
 			return fmt.Errorf("add sales %d to %d: %w", base+done+1, base+done+size, err)
 		}
 		done += size
-		if tell != nil {
-			tell(done)
+		if progress != nil {
+			progress(done)
 		}
 	}
 	return nil
 }
 
-// addSales writes the rows of sales with ids from first to last in one transaction.
+// addSales adds the sales with the IDs first..last in one transaction.
 func addSales(ctx context.Context, conn *sql.Conn, s Schemas, first, last, customers, products int64) error {
 	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }() // It does nothing after the commit.
+	defer func() { _ = tx.Rollback() }() // It does nothing after a commit.
 	for _, statement := range saleStatements(s, first, last, customers, products) {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return err

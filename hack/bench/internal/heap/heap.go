@@ -1,5 +1,4 @@
-// Package heap tells what Go programs have allocated, by what they say of themselves at
-// /metrics.
+// Package heap reads the number of allocations of Go programs from their metrics.
 package heap
 
 import (
@@ -11,11 +10,11 @@ import (
 	"strings"
 )
 
-// objects counts what a Go program has allocated on its heap. It has no labels.
+// objects is the metric of allocated heap objects. It has no labels.
 const objects = "go_memstats_mallocs_total"
 
-// Allocated is how many objects the program whose metrics are at url + "/metrics" has
-// allocated so far. To be asked costs it some thousand of them.
+// Allocated returns the number of heap objects that a program has allocated, from its
+// metrics at url + "/metrics". The request itself allocates some thousand objects.
 func Allocated(ctx context.Context, url string) (float64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/metrics", nil)
 	if err != nil {
@@ -23,7 +22,7 @@ func Allocated(ctx context.Context, url string) (float64, error) {
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, fmt.Errorf("ask for the allocations: %w", err)
+		return 0, fmt.Errorf("read the allocations: %w", err)
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {

@@ -11,9 +11,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-var kept *[64]byte // so that it is on the heap
+var sink *[64]byte // forces a heap allocation
 
-func TestWhatAProgramAllocatesIsCounted(t *testing.T) {
+func TestAllocatedCountsObjects(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector())
 	s := httptest.NewServer(promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
@@ -25,25 +25,25 @@ func TestWhatAProgramAllocatesIsCounted(t *testing.T) {
 		}
 		return n
 	}
-	const many = 200_000
+	const allocations = 200_000
 	before := count()
-	for range many {
-		kept = new([64]byte)
+	for range allocations {
+		sink = new([64]byte)
 	}
-	if got := count() - before; got < many || got > 1.5*many {
-		t.Errorf("%.0f allocations are counted, there were %d", got, many)
+	if got := count() - before; got < allocations || got > 1.5*allocations {
+		t.Errorf("counted %.0f allocations, want %d", got, allocations)
 	}
 }
 
-func TestAProgramThatDoesNotSayWhatItAllocatesIsAnError(t *testing.T) {
+func TestAllocatedReturnsErrors(t *testing.T) {
 	for what, h := range map[string]http.HandlerFunc{
 		"no metric": func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("other 1\n")) },
 		"no text":   func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("{}")) },
-		"refused":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
+		"not found": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) },
 	} {
 		s := httptest.NewServer(h)
 		if n, err := Allocated(t.Context(), s.URL); err == nil || !strings.Contains(err.Error(), "/metrics") {
-			t.Errorf("%s: %v, %v; want an error that names the place", what, n, err)
+			t.Errorf("%s: %v, %v; want an error that names the URL", what, n, err)
 		}
 		s.Close()
 	}

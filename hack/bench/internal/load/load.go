@@ -1,7 +1,7 @@
-// Package load sends visits in two ways: closed, where so many visitors each begin
-// the next visit when the last one has ended, which finds the maximum; and open,
-// where visits begin at their own times whatever became of the ones before, which
-// gives latencies that nobody was kept from suffering.
+// Package load generates load in two ways: a closed loop, in which a fixed number of
+// visitors start the next visit after the previous one, which measures the maximum
+// throughput; and an open loop, in which visits start at a rate that does not depend on
+// the system, which measures latencies without coordinated omission.
 package load
 
 import (
@@ -15,12 +15,12 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// Visit is one visit. began is when it was meant to begin: latencies count from
-// there. The source is the visitor's own.
+// Visit is one visit. began is its intended start, from which latencies are measured. The
+// random source is not shared.
 type Visit func(ctx context.Context, r *rand.Rand, began time.Time) error
 
-// Closed lets visitors come again and again for d and returns how many visits there
-// were. The first error ends it.
+// Closed runs visits of a number of visitors in a closed loop for d and returns the number
+// of visits. The first error ends it.
 func Closed(ctx context.Context, visitors int, d time.Duration, v Visit) (int64, error) {
 	var visits atomic.Int64
 	until := time.Now().Add(d)
@@ -41,20 +41,19 @@ func Closed(ctx context.Context, visitors int, d time.Duration, v Visit) (int64,
 	return visits.Load(), err
 }
 
-// mostAtOnce bounds the visits under way in an open loop.
-const mostAtOnce = 4096
+// maxConcurrent is the maximum number of concurrent visits in an open loop.
+const maxConcurrent = 4096
 
-// ErrOverload says that an open loop was too much.
+// ErrOverload is returned by Open if more than maxConcurrent visits are active.
 var ErrOverload = errors.New("the system does not keep up")
 
-// Open begins visits at rate a second for d, at random times (a Poisson process, as
-// of people who know nothing of each other), and waits until they have ended. It
-// returns how many there were.
+// Open starts visits at random times (a Poisson process) with a rate per second for d,
+// waits until they have ended, and returns their number.
 func Open(ctx context.Context, rate float64, d time.Duration, v Visit) (int64, error) {
 	if rate <= 0 {
-		return 0, fmt.Errorf("a rate of %g a second", rate)
+		return 0, fmt.Errorf("the rate must be positive: %g", rate)
 	}
-	var under atomic.Int64
+	var active atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
 	random := rand.New(rand.NewPCG(7, 7))
 	start := time.Now()
@@ -64,21 +63,21 @@ func Open(ctx context.Context, rate float64, d time.Duration, v Visit) (int64, e
 		if !sleepUntil(ctx, began) {
 			break
 		}
-		if n := under.Add(1); n > mostAtOnce {
-			group.Go(func() error { return fmt.Errorf("%d visits are under way at %.0f a second: %w", n, rate, ErrOverload) })
+		if n := active.Add(1); n > maxConcurrent {
+			group.Go(func() error { return fmt.Errorf("%d active visits at %.0f per second: %w", n, rate, ErrOverload) })
 			break
 		}
 		visits++
 		r := rand.New(rand.NewPCG(random.Uint64(), 2))
 		group.Go(func() error {
-			defer under.Add(-1)
+			defer active.Add(-1)
 			return v(ctx, r, began)
 		})
 	}
 	return visits, group.Wait()
 }
 
-// gap between two visits of a Poisson process.
+// gap returns the random time between two visits of a Poisson process.
 func gap(r *rand.Rand, rate float64) time.Duration {
 	return time.Duration(r.ExpFloat64() / rate * float64(time.Second))
 }

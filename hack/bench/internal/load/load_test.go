@@ -12,27 +12,27 @@ import (
 	"time"
 )
 
-func TestClosedNeverHasMoreThanItsVisitors(t *testing.T) {
+func TestClosedLimitsConcurrency(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var under, most, counted atomic.Int64
+		var active, most, counted atomic.Int64
 		n, err := Closed(t.Context(), 4, 50*time.Millisecond, func(context.Context, *rand.Rand, time.Time) error {
-			if u := under.Add(1); u > most.Load() {
+			if u := active.Add(1); u > most.Load() {
 				most.Store(u)
 			}
-			defer under.Add(-1)
+			defer active.Add(-1)
 			time.Sleep(time.Millisecond)
 			counted.Add(1)
 			return nil
 		})
 		if err != nil || n != 4*50 || n != counted.Load() || most.Load() > 4 {
-			t.Errorf("%d visits (%d seen), %d at once, %v; want 50 of each of 4 visitors, at most 4 at once", n, counted.Load(), most.Load(), err)
+			t.Errorf("%d visits (%d counted), %d concurrent, %v; want 50 of each of 4 visitors, at most 4 concurrent", n, counted.Load(), most.Load(), err)
 		}
 	})
 }
 
-// TestOpenCountsLatencyFromTheIntendedTime asks for more visits in a moment than anyone can
-// begin in it. They come late, and say when they were meant to come.
-func TestOpenCountsLatencyFromTheIntendedTime(t *testing.T) {
+// TestOpenPassesIntendedTime requests a rate that cannot be reached, and checks that the
+// late visits still receive their intended start.
+func TestOpenPassesIntendedTime(t *testing.T) {
 	const d = 100 * time.Microsecond
 	var mu sync.Mutex
 	var first, last time.Time
@@ -51,11 +51,11 @@ func TestOpenCountsLatencyFromTheIntendedTime(t *testing.T) {
 		t.Fatalf("%d visits, %v", n, err)
 	}
 	if spread := last.Sub(first); spread >= d {
-		t.Errorf("%d visits that were meant to begin within %s say that they did within %s", n, d, spread)
+		t.Errorf("%d visits with an intended start within %s received starts within %s", n, d, spread)
 	}
 }
 
-func TestOpenKeepsItsRate(t *testing.T) {
+func TestOpenStartsVisitsAtRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var other atomic.Int64
 		n, err := Open(t.Context(), 2000, 500*time.Millisecond, func(_ context.Context, _ *rand.Rand, began time.Time) error {
@@ -64,14 +64,14 @@ func TestOpenKeepsItsRate(t *testing.T) {
 			}
 			return nil
 		})
-		// Visits at random times: a thousand, give or take three times the square root.
+		// The number of visits is 1000 with a deviation of at most three standard deviations.
 		if err != nil || math.Abs(float64(n)-1000) > 95 || other.Load() > 0 {
-			t.Errorf("%d visits, %d at another time than was meant, %v; want about 1000, each at its time", n, other.Load(), err)
+			t.Errorf("%d visits, %d at another time than intended, %v; want about 1000, each at its intended time", n, other.Load(), err)
 		}
 	})
 }
 
-func TestTheFirstErrorEndsBoth(t *testing.T) {
+func TestFirstErrorEndsLoad(t *testing.T) {
 	broken := errors.New("broken")
 	fail := func(context.Context, *rand.Rand, time.Time) error { return broken }
 	if _, err := Closed(t.Context(), 2, time.Minute, fail); !errors.Is(err, broken) {

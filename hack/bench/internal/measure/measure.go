@@ -1,7 +1,7 @@
-// Package measure is what every baseline and every scenario has in common: a name,
-// and figures that one short run of it gives. Measurements of one round follow each
-// other, so that what the machine does meanwhile hits them all alike, and a ratio
-// between two of them is taken within a round.
+// Package measure defines measurements, which are baselines or scenarios with a name and
+// figures, and runs them in rounds. All measurements of a round run one after the other,
+// so that other load on the machine affects all of them. Ratios are computed within a
+// round.
 package measure
 
 import (
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Figure is one number of a measurement.
+// Figure is a value of a measurement.
 type Figure struct {
 	Name  string  `json:"name"`
 	Unit  string  `json:"unit"`
@@ -22,16 +22,16 @@ type Figure struct {
 
 // Measurement is a baseline or a scenario.
 type Measurement interface {
-	// Name is a group and a name in it, such as "saga/together-hot".
+	// Name returns a group and a name in it, such as "saga/together-hot".
 	Name() string
-	// About says in a line what is measured.
+	// About returns a description in one line.
 	About() string
-	// Measure runs for about d and returns its figures, the one that matters most
-	// first. It leaves nothing running.
+	// Measure runs for about d and returns its figures, the most important one first.
+	// Nothing keeps running afterwards.
 	Measure(ctx context.Context, d time.Duration) ([]Figure, error)
 }
 
-// Sample is what one measurement gave in one round.
+// Sample contains the figures of a measurement in a round.
 type Sample struct {
 	Measurement string    `json:"measurement"`
 	Round       int       `json:"round"` // from 1
@@ -40,7 +40,7 @@ type Sample struct {
 	Figures     []Figure  `json:"figures"`
 }
 
-// Value of a figure.
+// Value returns the value of a figure and reports whether it exists.
 func (s Sample) Value(name string) (float64, bool) {
 	for _, f := range s.Figures {
 		if f.Name == name {
@@ -50,41 +50,42 @@ func (s Sample) Value(name string) (float64, bool) {
 	return 0, false
 }
 
-// Select returns the measurements whose name, or a part of it, one of the patterns
-// names; all without a pattern. A pattern may have wildcards (path.Match).
+// Select returns the measurements whose name contains or matches (path.Match) one of the
+// patterns, or all if there are no patterns. It returns an error for a pattern without a
+// match.
 func Select(all []Measurement, patterns []string) ([]Measurement, error) {
 	if len(patterns) == 0 {
 		return all, nil
 	}
-	wanted := make([]bool, len(all))
+	isSelected := make([]bool, len(all))
 	for _, p := range patterns {
 		found := false
 		for i, m := range all {
-			if names(p, m.Name()) {
-				wanted[i], found = true, true
+			if matches(p, m.Name()) {
+				isSelected[i], found = true, true
 			}
 		}
 		if !found {
-			return nil, fmt.Errorf("nothing to measure is named %q: take some of %s", p, strings.Join(Names(all), ", "))
+			return nil, fmt.Errorf("no measurement matches %q: use one of %s", p, strings.Join(Names(all), ", "))
 		}
 	}
 	var selected []Measurement
 	for i, m := range all {
-		if wanted[i] {
+		if isSelected[i] {
 			selected = append(selected, m)
 		}
 	}
 	return selected, nil
 }
 
-func names(pattern, name string) bool {
+func matches(pattern, name string) bool {
 	if whole, err := path.Match(pattern, name); err == nil && whole {
 		return true
 	}
 	return strings.Contains(name, pattern)
 }
 
-// Names of measurements.
+// Names returns the names of measurements.
 func Names(all []Measurement) []string {
 	names := make([]string, len(all))
 	for i, m := range all {
@@ -93,8 +94,8 @@ func Names(all []Measurement) []string {
 	return names
 }
 
-// Order is the order of n measurements in a round (from 1): there in one, back in the
-// next, so that none always follows the same other one.
+// Order returns the order of n measurements in a round (from 1). It alternates, so that a
+// measurement does not always follow the same other one.
 func Order(n, round int) []int {
 	order := make([]int, n)
 	for i := range order {
@@ -106,12 +107,12 @@ func Order(n, round int) []int {
 	return order
 }
 
-// Step runs a measurement of a round and shows that it does; number counts all of a
-// run from 1.
+// Step calls do, which runs a measurement, and shows its progress. number counts the
+// measurements of all rounds from 1.
 type Step func(number int, m Measurement, round int, do func() ([]Figure, error)) error
 
-// Run measures everything once a round. The samples that were taken are returned
-// with the error that ended the run.
+// Run runs all measurements once in each round. It returns the samples so far also with an
+// error.
 func Run(ctx context.Context, rounds int, d time.Duration, all []Measurement, step Step) ([]Sample, error) {
 	var samples []Sample
 	for round := 1; round <= rounds; round++ {

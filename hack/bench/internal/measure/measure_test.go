@@ -8,32 +8,32 @@ import (
 	"time"
 )
 
-type named string
+type fake string
 
-func (n named) Name() string  { return string(n) }
-func (n named) About() string { return "" }
-func (n named) Measure(context.Context, time.Duration) ([]Figure, error) {
+func (n fake) Name() string  { return string(n) }
+func (n fake) About() string { return "" }
+func (n fake) Measure(context.Context, time.Duration) ([]Figure, error) {
 	if n == "bad/one" {
 		return nil, errors.New("broken")
 	}
 	return []Figure{{Name: "n", Value: float64(len(n))}}, nil
 }
 
-func list(names ...string) []Measurement {
+func fakes(names ...string) []Measurement {
 	var all []Measurement
 	for _, n := range names {
-		all = append(all, named(n))
+		all = append(all, fake(n))
 	}
 	return all
 }
 
-func quietly(_ int, _ Measurement, _ int, do func() ([]Figure, error)) error {
+func runStep(_ int, _ Measurement, _ int, do func() ([]Figure, error)) error {
 	_, err := do()
 	return err
 }
 
-func TestEveryRoundHasEveryMeasurementOnceAndInTurnedOrder(t *testing.T) {
-	samples, err := Run(t.Context(), 3, 0, list("a/1", "b/2", "c/3"), quietly)
+func TestRunAlternatesOrder(t *testing.T) {
+	samples, err := Run(t.Context(), 3, 0, fakes("a/1", "b/2", "c/3"), runStep)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,15 +50,15 @@ func TestEveryRoundHasEveryMeasurementOnceAndInTurnedOrder(t *testing.T) {
 	}
 }
 
-func TestAFailureEndsTheRunAndKeepsWhatWasMeasured(t *testing.T) {
-	samples, err := Run(t.Context(), 2, 0, list("a/1", "bad/one", "c/3"), quietly)
+func TestRunReturnsSamplesBeforeFailure(t *testing.T) {
+	samples, err := Run(t.Context(), 2, 0, fakes("a/1", "bad/one", "c/3"), runStep)
 	if err == nil || len(samples) != 1 {
 		t.Errorf("%d samples and %v, want the first sample and an error", len(samples), err)
 	}
 }
 
 func TestSelect(t *testing.T) {
-	all := list("saga/each", "saga/together", "http/gateway", "http/nginx")
+	all := fakes("saga/each", "saga/together", "http/gateway", "http/nginx")
 	for _, c := range []struct {
 		patterns, want []string
 	}{
@@ -74,6 +74,6 @@ func TestSelect(t *testing.T) {
 		}
 	}
 	if _, err := Select(all, []string{"nothing"}); err == nil {
-		t.Error("a pattern that names nothing is taken, want an error")
+		t.Error("a pattern without a match is accepted, want an error")
 	}
 }

@@ -2,8 +2,8 @@ package measure
 
 import "strings"
 
-// Twin is the name of a measurement, or of anything else, of an earlier revision: it is
-// measured once more, as it was at a commit. Without a commit it is the present one.
+// Twin returns the name of the same measurement, or peer, at an earlier commit. Without a
+// commit it returns the name unchanged.
 func Twin(name, commit string) string {
 	if commit == "" {
 		return name
@@ -11,8 +11,8 @@ func Twin(name, commit string) string {
 	return name + "@" + commit
 }
 
-// Present takes the name of a twin apart into that of the present measurement and the
-// commit, which is "" for a name that is no twin's.
+// Present splits the name of a twin into the name of the present measurement and the
+// commit, which is "" for the name of a present measurement.
 func Present(name string) (present, commit string) {
 	present, commit, _ = strings.Cut(name, "@")
 	return present, commit

@@ -2,7 +2,7 @@ package measure
 
 import "testing"
 
-func TestATwinHasTheNameOfItsPresentWithTheCommit(t *testing.T) {
+func TestTwinAndPresent(t *testing.T) {
 	for _, c := range []struct{ present, commit, twin string }{
 		{"http/gateway-token", "561269c", "http/gateway-token@561269c"},
 		{"shop/uniform", "", "shop/uniform"},

@@ -1,4 +1,4 @@
-// Package mix says what orders hold, the same for the baselines and the system.
+// Package mix generates the items of orders for the baselines and the scenarios.
 package mix
 
 import (
@@ -9,26 +9,26 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Products there are to order: ids 1 to Products.
+// Products is the number of products that are ordered, with the IDs 1 to Products.
 const Products = 1000
 
-// Mix draws the items of one order, ordered by product.
+// Mix returns the items of a random order, sorted by product.
 type Mix func(*rand.Rand) []event.Item
 
-// Uniform is one product of Products, each as likely.
+// Uniform returns one of Products products with equal probability.
 func Uniform(r *rand.Rand) []event.Item { return Over(Products)(r) }
 
-// Over is one of so many products, each as likely.
-func Over(products int64) Mix {
+// Over returns a mix of one of n products with equal probability.
+func Over(n int64) Mix {
 	return func(r *rand.Rand) []event.Item {
-		return []event.Item{{ProductID: 1 + r.Int64N(products), Quantity: 1}}
+		return []event.Item{{ProductID: 1 + r.Int64N(n), Quantity: 1}}
 	}
 }
 
-// Hot is always the same product.
+// Hot always returns the same product.
 func Hot(*rand.Rand) []event.Item { return []event.Item{{ProductID: 1, Quantity: 1}} }
 
-// Carts have 1 to 10 different products, 1 to 3 of each.
+// Carts returns 1 to 10 different products with quantities of 1 to 3.
 func Carts(r *rand.Rand) []event.Item {
 	n := 1 + r.IntN(10)
 	first, stride := r.Int64N(Products), Products/int64(n)
@@ -40,5 +40,5 @@ func Carts(r *rand.Rand) []event.Item {
 	return items
 }
 
-// Random is a source that gives the same numbers in every run.
+// Random returns a source that produces the same numbers in every run.
 func Random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, seed)) }

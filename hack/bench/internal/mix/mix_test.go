@@ -10,13 +10,13 @@ func TestOrdersAreValid(t *testing.T) {
 			lines[len(items)] = true
 			for _, i := range items {
 				if i.ProductID < 1 || i.ProductID > Products || i.Quantity < 1 || seen[i.ProductID] {
-					t.Fatalf("%s drew %v, want known products, once each", name, items)
+					t.Fatalf("%s returned %v, want valid products, each once", name, items)
 				}
 				seen[i.ProductID] = true
 			}
 		}
 		if want := map[string]int{"uniform": 1, "hot": 1, "carts": 10}[name]; len(lines) != want {
-			t.Errorf("%s drew orders of %d different sizes, want %d", name, len(lines), want)
+			t.Errorf("%s returned orders of %d different sizes, want %d", name, len(lines), want)
 		}
 	}
 }

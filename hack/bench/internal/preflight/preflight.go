@@ -1,5 +1,5 @@
-// Package preflight stops a run that could not end well before it begins, with what to
-// do about it.
+// Package preflight checks the requirements of a run before it starts. Its errors name the
+// fix.
 package preflight
 
 import (
@@ -12,10 +12,10 @@ import (
 	"syscall"
 )
 
-// Program that must be installed, and the Debian package that has it.
+// Program is a required program and the Debian package that contains it.
 type Program struct{ Path, Package string }
 
-// Servers that the system and the baselines run on.
+// Servers are the programs of the database and the broker.
 var Servers = []Program{
 	{"/usr/sbin/mariadbd", "mariadb-server-core"},
 	{"mariadb-install-db", "mariadb-server-core mariadb-client-core"},
@@ -23,15 +23,15 @@ var Servers = []Program{
 	{"epmd", "erlang-base"},
 }
 
-// Peers that the gateway is compared with, and the client that loads them all.
+// Peers are the proxies that the gateway is compared with, and the load generator.
 var Peers = []Program{
 	{"wrk", "wrk"}, {"/usr/sbin/nginx", "nginx-light"}, {"/usr/sbin/haproxy", "haproxy"}, {"/usr/sbin/varnishd", "varnish"},
 }
 
-// History is what reads earlier revisions.
+// History are the programs that read earlier revisions.
 var History = []Program{{"git", "git"}}
 
-// Installed fails when programs are missing.
+// Installed returns an error if programs are missing.
 func Installed(programs []Program) error {
 	var names, packages []string
 	for _, p := range programs {
@@ -44,20 +44,20 @@ func Installed(programs []Program) error {
 		return nil
 	}
 	slices.Sort(packages)
-	return fmt.Errorf("%s: not installed; run `make bench`, which installs what it needs as root, or\n\n  sudo apt-get install -y --no-install-recommends %s",
+	return fmt.Errorf("not installed: %s; run `make bench`, which installs its requirements as root, or\n\n  sudo apt-get install -y --no-install-recommends %s",
 		strings.Join(names, ", "), strings.Join(slices.Compact(packages), " "))
 }
 
-// Files that a run may have open at once.
+// Files is the number of files that a run can open at the same time.
 const Files = 8192
 
-// RaiseFiles raises the limit of open files as far as the load needs it.
+// RaiseFiles raises the soft limit of open files to Files.
 func RaiseFiles() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return fmt.Errorf("read the limit of open files: %w", err)
 	}
-	wanted, err := raised(limit)
+	wanted, err := raisedLimit(limit)
 	if err != nil || wanted == limit {
 		return err
 	}
@@ -67,37 +67,37 @@ func RaiseFiles() error {
 	return nil
 }
 
-func raised(limit syscall.Rlimit) (syscall.Rlimit, error) {
+func raisedLimit(limit syscall.Rlimit) (syscall.Rlimit, error) {
 	if limit.Max < Files {
-		return limit, fmt.Errorf("a process may open %d files, the bench needs %d: raise the hard limit first (`ulimit -Hn %d` as root, or `nofile` in /etc/security/limits.conf)",
+		return limit, fmt.Errorf("the limit of open files is %d, but the bench needs %d: raise the hard limit (`ulimit -Hn %d` as root, or `nofile` in /etc/security/limits.conf)",
 			limit.Max, Files, Files)
 	}
 	limit.Cur = max(limit.Cur, Files)
 	return limit, nil
 }
 
-// Space fails when the disk that holds a folder has too little room. less is how to ask
-// for a run that needs not so much.
+// Space returns an error if the disk of a folder has less than the required free bytes.
+// less describes a run that needs less.
 func Space(dir string, bytes uint64, less string) error {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {
-		return fmt.Errorf("look for room in %s: %w", dir, err)
+		return fmt.Errorf("read the free space of %s: %w", dir, err)
 	}
 	if free := fs.Bavail * uint64(fs.Bsize); free < bytes {
-		return fmt.Errorf("%s has %d MiB free, this run needs about %d: make room, set TMPDIR to a folder of a disk that has it, or %s",
+		return fmt.Errorf("%s has %d MiB free, but this run needs about %d MiB: delete files, set TMPDIR to a folder on a larger disk, or %s",
 			dir, free>>20, bytes>>20, less)
 	}
 	return nil
 }
 
-// Free fails when somebody listens on an address.
+// Free returns an error if the address is in use or invalid.
 func Free(address string) error {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("something listens on %s already: stop it (`ss -ltnp` says what it is), or leave out --addr for a free port", address)
+		return fmt.Errorf("%s is in use: stop the process (`ss -ltnp` shows it), or omit --addr to use a free port", address)
 	}
 	if err != nil {
-		return fmt.Errorf("--addr %s is no address to listen on: %w", address, err)
+		return fmt.Errorf("--addr %s is not a valid address: %w", address, err)
 	}
 	return l.Close()
 }

@@ -1,5 +1,5 @@
-// Package procfs reads what processes cost from /proc (proc(5)): time on the
-// processors, memory, and bytes written to disk.
+// Package procfs reads CPU time, memory and written bytes of processes from /proc
+// (proc(5)).
 package procfs
 
 import (
@@ -17,30 +17,30 @@ import (
 // architecture that Go runs on (USER_HZ).
 const tick = 10 * time.Millisecond
 
-// Usage is what a process and its descendants have used so far.
+// Usage is the resource usage of processes since their start.
 type Usage struct {
 	CPU time.Duration
-	// Written is bytes that were sent to the disk.
+	// Written is the number of bytes that were written to disk.
 	Written int64
-	// Resident and Peak are bytes of memory now and at most; of several processes the
-	// sum.
+	// Resident and Peak are the current and the maximum resident memory in bytes, summed
+	// over all processes.
 	Resident, Peak int64
 }
 
-// Of returns the usage of a process and of what runs below it.
+// Of returns the usage of a process and its descendants.
 func Of(pid int) (Usage, error) {
-	tree, err := family(pid)
+	tree, err := processTree(pid)
 	if err != nil {
 		return Usage{}, err
 	}
 	var sum Usage
 	for _, p := range tree {
-		u, err := Alone(p)
+		u, err := OfProcess(p)
 		if err != nil {
 			if p == pid {
 				return Usage{}, err
 			}
-			continue // It ended meanwhile.
+			continue // It has ended.
 		}
 		sum = sum.plus(u)
 	}
@@ -51,8 +51,8 @@ func (u Usage) plus(v Usage) Usage {
 	return Usage{CPU: u.CPU + v.CPU, Written: u.Written + v.Written, Resident: u.Resident + v.Resident, Peak: u.Peak + v.Peak}
 }
 
-// Alone returns the usage of a process without what runs below it.
-func Alone(pid int) (Usage, error) {
+// OfProcess returns the usage of a process without its descendants.
+func OfProcess(pid int) (Usage, error) {
 	dir := filepath.Join("/proc", strconv.Itoa(pid))
 	stat, err := os.ReadFile(filepath.Join(dir, "stat"))
 	if err != nil {
@@ -68,27 +68,27 @@ func Alone(pid int) (Usage, error) {
 		return Usage{}, err
 	}
 	u.Resident, u.Peak = parseField(status, "VmRSS")<<10, parseField(status, "VmHWM")<<10
-	if io, err := os.ReadFile(filepath.Join(dir, "io")); err == nil { // It takes the right to trace the process.
+	if io, err := os.ReadFile(filepath.Join(dir, "io")); err == nil { // It requires the permission to trace the process.
 		u.Written = parseField(io, "write_bytes")
 	}
 	return u, nil
 }
 
-// stat is what /proc/<pid>/stat says, as far as it is of use here.
+// stat contains fields of /proc/<pid>/stat.
 type stat struct {
 	parent int
-	// cpu of the process and of the children that it has waited for.
+	// cpu is the CPU time of the process and of children that it has waited for.
 	cpu time.Duration
 }
 
 func parseStat(text []byte) (stat, error) {
-	// The command's name, in parentheses, may itself hold spaces and parentheses.
+	// The command's name, in parentheses, can contain spaces and parentheses.
 	end := bytes.LastIndexByte(text, ')')
 	if end < 0 {
 		return stat{}, errors.New("stat has no command name")
 	}
 	fields := strings.Fields(string(text[end+1:]))
-	const state = 3 // fields are counted from 1, and this is the first one left
+	const state = 3 // proc(5) counts from 1; fields begins with the third
 	const parent, utime, cstime = 4 - state, 14 - state, 17 - state
 	if len(fields) <= cstime {
 		return stat{}, fmt.Errorf("stat has only %d fields", len(fields)+state-1)
@@ -108,8 +108,8 @@ func parseStat(text []byte) (stat, error) {
 	return s, nil
 }
 
-// parseField reads "name: number ..." of a file of such lines; 0 when it is not
-// there.
+// parseField returns the number in a line "name: number ...", or 0 if there is no such
+// line.
 func parseField(text []byte, name string) int64 {
 	for line := range strings.Lines(string(text)) {
 		key, value, ok := strings.Cut(line, ":")
@@ -124,10 +124,10 @@ func parseField(text []byte, name string) int64 {
 	return 0
 }
 
-// family is a process and all below it.
-func family(pid int) ([]int, error) {
+// processTree returns a process and its descendants.
+func processTree(pid int) ([]int, error) {
 	if _, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid))); err != nil {
-		return nil, fmt.Errorf("process %d is gone: %w", pid, err)
+		return nil, fmt.Errorf("process %d has ended: %w", pid, err)
 	}
 	parents, err := parents()
 	if err != nil {
@@ -145,7 +145,7 @@ func parents() (map[int]int, error) {
 	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {
-			continue // It ended meanwhile.
+			continue // It has ended.
 		}
 		s, err := parseStat(text)
 		if err != nil {

@@ -18,7 +18,7 @@ func TestParseStat(t *testing.T) {
 	}
 	for _, broken := range []string{"", "1 (x) S 1 2", "1 (x) S a b c d e f g h i j k l m n o p"} {
 		if _, err := parseStat([]byte(broken)); err == nil {
-			t.Errorf("%q is taken, want an error", broken)
+			t.Errorf("%q is accepted, want an error", broken)
 		}
 	}
 }
@@ -30,7 +30,8 @@ func TestParseField(t *testing.T) {
 			t.Errorf("%s is %d, want %d", name, got, want)
 		}
 	}
-	if got := parseField([]byte("rchar: 5\nwchar: 6\nwrite_bytes: 4096\ncancelled_write_bytes: 1\n"), "write_bytes"); got != 4096 {
+	const io = "rchar: 5\nwchar: 6\nwrite_bytes: 4096\ncancelled_write_bytes: 1\n" //nolint:misspell // the kernel's spelling
+	if got := parseField([]byte(io), "write_bytes"); got != 4096 {
 		t.Errorf("write_bytes is %d, want 4096", got)
 	}
 }
@@ -43,13 +44,13 @@ func TestDescendants(t *testing.T) {
 	}
 }
 
-func TestOfThisProcessGrows(t *testing.T) {
+func TestOfThisProcess(t *testing.T) {
 	before, err := Of(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if before.Resident == 0 || before.Peak < before.Resident {
-		t.Errorf("resident %d, peak %d: want both, and the peak above", before.Resident, before.Peak)
+		t.Errorf("resident %d, peak %d: want both, and a higher peak", before.Resident, before.Peak)
 	}
 	for began := time.Now(); time.Since(began) < 50*time.Millisecond; {
 		_ = slices.Repeat([]int{1}, 1000)

@@ -1,7 +1,6 @@
-// Package profile takes CPU profiles of the services while they are measured. The
-// services have no port for that, and none is added to them: a file is laid over their
-// main packages when the bench builds them (go help build, -overlay), which waits for
-// two signals.
+// Package profile takes CPU profiles of the services during measurements. The bench adds a
+// file to their main packages with a build overlay (go help build, -overlay), which
+// starts and stops profiles on two signals.
 package profile
 
 import (
@@ -16,14 +15,14 @@ import (
 	"time"
 )
 
-// Variable in a service's environment that names the folder of its profiles.
+// Variable is the environment variable with the folder of the profiles.
 const Variable = "BENCH_PROFILES"
 
 //go:embed overlay.go.txt
 var source []byte
 
-// Flags writes an overlay for the services of source trees to dir and returns the GOFLAGS
-// that build with it.
+// Flags writes a build overlay for the services of the source trees to dir and returns the
+// GOFLAGS that use it.
 func Flags(roots []string, dir string, services []string) (string, error) {
 	file := filepath.Join(dir, "profile.go")
 	if err := os.WriteFile(file, source, 0o600); err != nil {
@@ -45,23 +44,24 @@ func Flags(roots []string, dir string, services []string) (string, error) {
 
 // Taker takes profiles of processes that were built with the overlay.
 type Taker struct {
-	// Work is the folder that Variable names, Out where profiles are kept.
+	// Work is the folder in Variable, Out the folder of finished profiles.
 	Work, Out string
 }
 
 // Begin starts the profile of a process.
 func (t *Taker) Begin(pid int) error { return syscall.Kill(pid, syscall.SIGUSR1) }
 
-// End ends the profile of a process and keeps it under the name of what was measured.
+// End ends the profile of a process and copies it to Out, with the names of the measurement
+// and the service.
 func (t *Taker) End(ctx context.Context, pid int, measurement, service string) error {
 	if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
 		return err
 	}
-	made := filepath.Join(t.Work, fmt.Sprintf("%d.pprof", pid))
+	temporary := filepath.Join(t.Work, fmt.Sprintf("%d.pprof", pid))
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	for {
-		if _, err := os.Stat(made); err == nil {
+		if _, err := os.Stat(temporary); err == nil {
 			break
 		}
 		select {
@@ -70,16 +70,16 @@ func (t *Taker) End(ctx context.Context, pid int, measurement, service string) e
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	raw, err := os.ReadFile(made)
+	raw, err := os.ReadFile(temporary)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(t.Out, 0o755); err != nil {
 		return err
 	}
-	kept := filepath.Join(t.Out, strings.ReplaceAll(measurement, "/", "-")+"-"+service+".pprof")
-	if err := os.WriteFile(kept, raw, 0o644); err != nil {
+	target := filepath.Join(t.Out, strings.ReplaceAll(measurement, "/", "-")+"-"+service+".pprof")
+	if err := os.WriteFile(target, raw, 0o644); err != nil {
 		return err
 	}
-	return os.Remove(made)
+	return os.Remove(temporary)
 }

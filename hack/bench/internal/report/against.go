@@ -9,7 +9,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/statistics"
 )
 
-// Pair is a figure as it was at an earlier revision, and as it is now.
+// Pair is a figure at an earlier revision and at the present one.
 type Pair struct {
 	Measurement string             `json:"measurement"`
 	Figure      string             `json:"figure"`
@@ -17,18 +17,18 @@ type Pair struct {
 	Commit      string             `json:"commit"`
 	Then        statistics.Summary `json:"then"`
 	Now         statistics.Summary `json:"now"`
-	// Ratio is what is now to what was then, taken in each round.
+	// Ratio is Now divided by Then in each round.
 	Ratio statistics.Summary `json:"ratio"`
 }
 
-// pairFigures are the figures by which revisions are compared, by group. The open loop goes
-// at half of what each can do: that rate stands before the latency that belongs to it.
+// pairFigures are the figures that are compared between revisions, by group. The rate of
+// the open loop differs between revisions, so it precedes the latency at that rate.
 var pairFigures = map[string][]string{
 	"http": {"requests", "CPU"},
 	"shop": {"orders", "open loop", "decided p99", "CPU of the system", "CPU gateway"},
 }
 
-// pairsOf finds a twin for every figure that has one.
+// pairsOf returns the pairs of all figures that have a twin.
 func pairsOf(rows []Row, samples []measure.Sample) []Pair {
 	var pairs []Pair
 	for _, name := range twins(rows) {
@@ -42,13 +42,13 @@ func pairsOf(rows []Row, samples []measure.Sample) []Pair {
 				continue
 			}
 			pairs = append(pairs, Pair{Measurement: present, Figure: figure, Unit: then.Unit, Commit: commit,
-				Then: then.Summary, Now: now.Summary, Ratio: statistics.Summarise(ratios)})
+				Then: then.Summary, Now: now.Summary, Ratio: statistics.Summarize(ratios)})
 		}
 	}
 	return pairs
 }
 
-// twins are the measurements of earlier revisions.
+// twins returns the names of the measurements of earlier revisions.
 func twins(rows []Row) []string {
 	var names []string
 	for _, row := range rows {
@@ -59,7 +59,7 @@ func twins(rows []Row) []string {
 	return names
 }
 
-// commits are the earlier revisions.
+// commits returns the earlier revisions.
 func commits(rows []Row) []string {
 	var all []string
 	for _, name := range twins(rows) {
@@ -78,7 +78,7 @@ func find(rows []Row, measurement, figure string) (Row, bool) {
 	return rows[i], true
 }
 
-// against has a line for each pair.
+// against writes a table with a line for each pair.
 func (r *Report) against(w io.Writer) {
 	if len(r.Against) == 0 {
 		return

@@ -9,9 +9,9 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 )
 
-// compared is a run of three rounds in which the present services do better than those of
-// abc1234, on a machine that was twice as fast in the second.
-func compared() *Report {
+// comparedReport returns a run of three rounds in which the present services are faster than
+// those of abc1234, on a machine that was twice as fast in the second round.
+func comparedReport() *Report {
 	r := &Report{Rounds: 3, Seconds: 1, Samples: []measure.Sample{
 		sample(1, "http/gateway-token", "requests", 110), sample(1, "http/gateway-token@abc1234", "requests", 100),
 		sample(2, "http/gateway-token@abc1234", "requests", 200), sample(2, "http/gateway-token", "requests", 240),
@@ -24,10 +24,10 @@ func compared() *Report {
 	return r
 }
 
-func TestAPairHasTheRatioOfNowToThenWithinARound(t *testing.T) {
-	pairs := compared().Against
+func TestPairRatiosWithinRounds(t *testing.T) {
+	pairs := comparedReport().Against
 	if len(pairs) != 2 {
-		t.Fatalf("pairs %+v, want two: requests of the gateway, and when sales are decided", pairs)
+		t.Fatalf("pairs %+v, want two: requests of the gateway and decision latency", pairs)
 	}
 	// 110/100, 240/200, 130/100.
 	p := pairs[0]
@@ -38,20 +38,20 @@ func TestAPairHasTheRatioOfNowToThenWithinARound(t *testing.T) {
 		t.Errorf("%v then and %v now, want 100 and 130", p.Then.Median, p.Now.Median)
 	}
 	if p := pairs[1]; p.Figure != "decided p99" || p.Ratio.Median != .5 {
-		t.Errorf("%+v, want sales to be decided in half of the time", p)
+		t.Errorf("%+v, want half of the decision latency", p)
 	}
 }
 
-func TestATwinIsComparedWithThePresentInEveryFigure(t *testing.T) {
-	for _, row := range compared().Rows {
+func TestTwinsAreComparedWithPresent(t *testing.T) {
+	for _, row := range comparedReport().Rows {
 		_, commit := measure.Present(row.Measurement)
 		if isTwin := commit != ""; isTwin != (row.Of == "now") || isTwin && row.Ratio == nil {
-			t.Errorf("%s %s has a ratio of %+v to %q, want one to now for twins alone", row.Measurement, row.Figure, row.Ratio, row.Of)
+			t.Errorf("%s %s has a ratio of %+v to %q, want a ratio to now for twins only", row.Measurement, row.Figure, row.Ratio, row.Of)
 		}
 	}
 }
 
-func TestWhatHasNoCounterpartInARoundIsNoPair(t *testing.T) {
+func TestPairsNeedFiguresOfOneRound(t *testing.T) {
 	r := &Report{Samples: []measure.Sample{
 		sample(1, "http/gateway", "requests", 100), sample(2, "http/gateway@abc1234", "requests", 100), sample(1, "shop/hot@abc1234", "orders", 100),
 	}}
@@ -60,15 +60,15 @@ func TestWhatHasNoCounterpartInARoundIsNoPair(t *testing.T) {
 	}
 }
 
-func TestGoalsLookAtThePresentOnly(t *testing.T) {
+func TestGoalsIgnoreTwins(t *testing.T) {
 	if goals := goalsOf([]measure.Sample{sample(1, "shop/uniform@abc1234", "decided p99", 100)}); len(goals) != 0 {
 		t.Errorf("goals %+v of an earlier revision, want none", goals)
 	}
 }
 
-func TestEarlierRevisionsHaveTablesOfTheirOwn(t *testing.T) {
+func TestEarlierRevisionsHaveSeparateTables(t *testing.T) {
 	var b strings.Builder
-	compared().Print(&b)
+	comparedReport().Print(&b)
 	var lines []string
 	for line := range strings.Lines(b.String()) {
 		lines = append(lines, strings.Join(strings.Fields(line), " "))
@@ -81,16 +81,16 @@ func TestEarlierRevisionsHaveTablesOfTheirOwn(t *testing.T) {
 		}
 		return i
 	}
-	if then := at("Scenarios as they were at abc1234; medians"); then < at("decided p99 200 /s") || then > at("decided p99 400 /s") {
-		t.Errorf("the scenarios of then are not apart from those of now:\n%s", b.String())
+	if then := at("Scenarios at abc1234; medians"); then < at("decided p99 200 /s") || then > at("decided p99 400 /s") {
+		t.Errorf("the scenarios of the earlier revision have no separate table:\n%s", b.String())
 	}
 	if at("http/gateway-token@abc1234 requests 100 130 /s 1.20 (1.10 .. 1.30)") < at("Against earlier revisions") {
-		t.Errorf("a pair is not in its section:\n%s", b.String())
+		t.Errorf("a pair is not in the section of pairs:\n%s", b.String())
 	}
 }
 
-func TestPairsAreInTheJSON(t *testing.T) {
-	raw, err := json.Marshal(compared())
+func TestJSONContainsPairs(t *testing.T) {
+	raw, err := json.Marshal(comparedReport())
 	if err != nil {
 		t.Fatal(err)
 	}

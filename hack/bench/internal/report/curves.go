@@ -14,14 +14,14 @@ import (
 
 // Point is a size of the system.
 type Point struct {
-	// Curve is what has grown to get here: sales, products or replicas.
+	// Curve is the size that has grown: sales, products or replicas.
 	Curve    string `json:"curve"`
 	Products int64  `json:"products"`
 	Sales    int64  `json:"sales"`
 	Replicas int64  `json:"replicas"` // of each consumer
 }
 
-// X is the size along the point's curve.
+// X returns the size on the point's curve.
 func (p Point) X() float64 {
 	switch p.Curve {
 	case "products":
@@ -33,10 +33,10 @@ func (p Point) X() float64 {
 }
 
 func (p Point) String() string {
-	return fmt.Sprintf("%s products, %s past sales, %d of each consumer", whole(float64(p.Products)), whole(float64(p.Sales)), p.Replicas)
+	return fmt.Sprintf("%s products, %s past sales, %d of each consumer", integer(float64(p.Products)), integer(float64(p.Sales)), p.Replicas)
 }
 
-func whole(v float64) string { return thousands(strconv.FormatFloat(v, 'f', 0, 64)) }
+func integer(v float64) string { return thousands(strconv.FormatFloat(v, 'f', 0, 64)) }
 
 // Curves are the figures at growing sizes.
 type Curves struct {
@@ -47,7 +47,7 @@ type Curves struct {
 	Points   []At      `json:"points"`
 }
 
-// At is what was measured at a point.
+// At contains the measurements at a point.
 type At struct {
 	Point
 	Samples []measure.Sample `json:"samples"`
@@ -59,7 +59,7 @@ func (c *Curves) Add(p Point, samples []measure.Sample) {
 	c.Points = append(c.Points, At{p, samples, rowsOf(samples)})
 }
 
-// Continue begins another curve at the last point.
+// Continue starts another curve at the last point.
 func (c *Curves) Continue(curve string) {
 	if n := len(c.Points); n > 0 {
 		first := c.Points[n-1]
@@ -68,7 +68,7 @@ func (c *Curves) Continue(curve string) {
 	}
 }
 
-// figures that curves are drawn of: what is read, and what is ordered.
+// curveFigures are the figures of orders and reads that are plotted.
 var curveFigures = []string{"orders", "decided p99", "POST /sales p99", "read p50", "read p99"}
 
 // Print writes a table for each curve, with a column for each of its points.
@@ -81,7 +81,7 @@ func (c *Curves) Print(w io.Writer) {
 		for _, p := range c.Points {
 			if p.Curve == curve {
 				points = append(points, p)
-				head = append(head, whole(p.X())+" "+curve)
+				head = append(head, integer(p.X())+" "+curve)
 			}
 		}
 		if len(points) == 0 {
@@ -89,7 +89,7 @@ func (c *Curves) Print(w io.Writer) {
 		}
 		t.add(append(head, "")...)
 		for _, row := range points[len(points)-1].Rows {
-			if !drawn(row.Figure) {
+			if !isDrawn(row.Figure) {
 				continue
 			}
 			line := []string{row.Measurement + " " + row.Figure}
@@ -103,7 +103,7 @@ func (c *Curves) Print(w io.Writer) {
 	}
 }
 
-func drawn(figure string) bool {
+func isDrawn(figure string) bool {
 	for _, f := range curveFigures {
 		if f == figure {
 			return true
@@ -121,7 +121,7 @@ func (a At) median(measurement, figure string) string {
 	return ""
 }
 
-// Write writes JSON and plots and returns what their names begin with.
+// Write writes JSON and plots and returns the common prefix of their paths.
 func (c *Curves) Write(dir string) (string, error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err

@@ -7,17 +7,17 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/statistics"
 )
 
-// Goal is a figure that the project wants to reach.
+// Goal is a required value of a figure.
 type Goal struct {
 	What string  `json:"what"`
 	Want float64 `json:"want"`
 	Unit string  `json:"unit,omitempty"`
-	// AtMost says that less is better.
+	// AtMost reports whether Want is an upper limit.
 	AtMost bool `json:"atMost,omitempty"`
 	statistics.Summary
 }
 
-// Met says whether the median reaches the goal.
+// Met reports whether the median meets the goal.
 func (g Goal) Met() bool {
 	if g.AtMost {
 		return g.Median <= g.Want
@@ -25,15 +25,15 @@ func (g Goal) Met() bool {
 	return g.Median >= g.Want
 }
 
-// byRound finds figures of the samples.
+// byRound returns the values of a figure by round.
 type byRound func(measurement, figure string) map[int]float64
 
-// ceilings are the best raw sagas with the orders of a scenario.
+// ceilings returns the best rates of the baselines B4 with the orders of a scenario, by round.
 func ceilings(find byRound, label string) map[int]float64 {
 	return statistics.Best(find("saga/each-"+label, "orders"), find("saga/together-"+label, "orders"))
 }
 
-// reference is what a figure is compared with, and what to call it.
+// reference returns the figure that a figure is compared with, and its display name.
 func reference(find byRound, measurement, figure string) (name string, values map[int]float64) {
 	group, rest, _ := strings.Cut(measurement, "/")
 	present, commit := measure.Present(measurement)
@@ -57,8 +57,8 @@ func reference(find byRound, measurement, figure string) (name string, values ma
 	return "", nil
 }
 
-// originOf is what a proxy is compared with: the origin at the same requests. Those without
-// a token stand in for those with one in a run that has no others.
+// originOf returns the rates of the origin at the same requests as the proxy, or at requests
+// without a token if the others were not measured.
 func originOf(find byRound, target, figure string) (name string, values map[int]float64) {
 	if strings.HasSuffix(target, "-token") && target != "origin-token" {
 		if same := find("http/origin-token", figure); len(same) > 0 {
@@ -68,12 +68,12 @@ func originOf(find byRound, target, figure string) (name string, values map[int]
 	return "origin", find("http/origin", figure)
 }
 
-// engineChange is the last commit at which the gateway had its own HTTP/1.1 stack and event
-// loop. The goals allow for what a maintained library costs in comparison.
+// engineChange is the last commit at which the gateway had a custom HTTP/1.1 stack and event
+// loop. The goals allow for the overhead of the library that replaced it.
 const engineChange = "58c1c4a"
 
-// atEngineChange returns a figure as it was at that commit. There is none in a run without
-// --against of it.
+// atEngineChange returns a figure at that commit by round, or nil if the run does not compare
+// with it.
 func atEngineChange(samples []measure.Sample, measurement, figure string) map[int]float64 {
 	for _, s := range samples {
 		present, commit := measure.Present(s.Measurement)
@@ -90,11 +90,11 @@ func compare(r *Row, samples []measure.Sample) {
 	if len(ratios) == 0 {
 		return
 	}
-	summary := statistics.Summarise(ratios)
+	summary := statistics.Summarize(ratios)
 	r.Of, r.Ratio = name, &summary
 }
 
-// goalsOf are the goals whose figures were measured.
+// goalsOf returns the goals whose figures were measured.
 func goalsOf(samples []measure.Sample) []Goal {
 	find := func(m, f string) map[int]float64 { return ByRound(samples, m, f) }
 	uniform := find("shop/uniform", "orders")
@@ -125,7 +125,7 @@ func goalsOf(samples []measure.Sample) []Goal {
 }
 
 func ratio(what string, want float64, of, to map[int]float64) Goal {
-	return Goal{What: what, Want: want, Summary: statistics.Summarise(statistics.Ratios(of, to))}
+	return Goal{What: what, Want: want, Summary: statistics.Summarize(statistics.Ratios(of, to))}
 }
 
 func value(what string, want float64, unit string, values map[int]float64) Goal {
@@ -133,5 +133,5 @@ func value(what string, want float64, unit string, values map[int]float64) Goal 
 	for _, v := range values {
 		all = append(all, v)
 	}
-	return Goal{What: what, Want: want, Unit: unit, AtMost: true, Summary: statistics.Summarise(all)}
+	return Goal{What: what, Want: want, Unit: unit, AtMost: true, Summary: statistics.Summarize(all)}
 }

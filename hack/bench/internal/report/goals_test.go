@@ -10,7 +10,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/statistics"
 )
 
-// tokens is a run with proxies at requests with and without tokens.
+// tokens returns a run with proxies at requests with and without tokens.
 func tokens() []measure.Sample {
 	return []measure.Sample{
 		sample(1, "http/origin", "requests", 200), sample(1, "http/origin-token", "requests", 100),
@@ -20,7 +20,7 @@ func tokens() []measure.Sample {
 	}
 }
 
-func TestAProxyIsComparedWithTheOriginAtTheSameRequests(t *testing.T) {
+func TestProxiesAreComparedWithOriginAtSameRequests(t *testing.T) {
 	without := tokens()
 	without = append(without[:1], without[2:]...)
 	for name, c := range map[string]struct {
@@ -54,11 +54,11 @@ func TestGatewayGoalsAtTheSameRequests(t *testing.T) {
 	})
 }
 
-func TestGatewayGoalsAgainstTheRevisionWithTheOwnHTTPStack(t *testing.T) {
+func TestGatewayGoalsAgainstEngineChange(t *testing.T) {
 	samples := []measure.Sample{
 		sample(1, "http/gateway-token", "requests", 90), sample(1, "http/gateway-token@58c1c4a", "requests", 100),
 		sample(1, "http/gateway-cached", "requests", 60), sample(1, "http/gateway-cached@58c1c4a", "requests", 100),
-		sample(1, "shop/uniform", "orders", 99), sample(1, "shop/uniform@58c1c4a0", "orders", 100), // With a digit more.
+		sample(1, "shop/uniform", "orders", 99), sample(1, "shop/uniform@58c1c4a0", "orders", 100), // a longer abbreviation of the commit
 		sample(1, "http/gateway-token@abc1234", "requests", 10), sample(1, "shop/hot@58c1c4a", "orders", 100),
 	}
 	wantGoals(t, goalsOf(samples), []Goal{

@@ -11,14 +11,14 @@ import (
 	"gonum.org/v1/plot/vg"
 )
 
-// Sizes on paper.
+// Sizes of the plots.
 const (
 	plotWidth = 20 * vg.Centimeter
 	barWidth  = 0.5 * vg.Centimeter
-	barRoom   = 0.9 * vg.Centimeter
+	barHeight = 0.9 * vg.Centimeter
 )
 
-// Plot draws the report next to its JSON and returns the files.
+// Plot writes the plots next to the JSON of the report and returns their paths.
 func (r *Report) Plot(base string) ([]string, error) {
 	var files []string
 	for name, draw := range map[string]func() (*plot.Plot, int){
@@ -29,7 +29,7 @@ func (r *Report) Plot(base string) ([]string, error) {
 			continue
 		}
 		file := base + "-" + name + ".svg"
-		if err := p.Save(plotWidth, vg.Length(bars)*barRoom+4*vg.Centimeter, file); err != nil {
+		if err := p.Save(plotWidth, vg.Length(bars)*barHeight+4*vg.Centimeter, file); err != nil {
 			return files, fmt.Errorf("draw %s: %w", file, err)
 		}
 		files = append(files, file)
@@ -38,8 +38,8 @@ func (r *Report) Plot(base string) ([]string, error) {
 	return files, nil
 }
 
-// bars is a horizontal chart of one value for each name, the first at the top, with
-// the extremes of the rounds.
+// bars returns a horizontal bar chart of the rows, the first at the top, with error bars of
+// minimum and maximum, and the number of bars.
 func bars(title, unit string, rows []Row) (*plot.Plot, int) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.X.Min = title, unit, 0
@@ -103,7 +103,7 @@ func (r *Report) plotLatency() (*plot.Plot, int) {
 	return bars("Latency in the open loop at half of the maximum", "ms", rows)
 }
 
-// plotCPU stacks what the processes use for an order.
+// plotCPU returns a stacked bar chart of the CPU time of an order by process.
 func (r *Report) plotCPU() (*plot.Plot, int) {
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text, p.X.Min = "CPU of an order", "ms", 0
@@ -137,7 +137,7 @@ func (r *Report) plotCPU() (*plot.Plot, int) {
 	return p, len(names)
 }
 
-// plot draws every figure of every curve.
+// plot writes a plot for every figure of every curve.
 func (c *Curves) plot(base string) error {
 	for _, curve := range []string{"sales", "products", "replicas"} {
 		for _, figure := range curveFigures {

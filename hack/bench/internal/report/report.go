@@ -1,5 +1,4 @@
-// Package report says what a run has measured: as tables for people, as JSON for
-// programs, and as plots.
+// Package report writes the results of a run as tables, JSON and plots.
 package report
 
 import (
@@ -13,15 +12,16 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/statistics"
 )
 
-// Report of a run.
+// Report is the result of a run.
 type Report struct {
 	Began   time.Time `json:"began"`
 	Rounds  int       `json:"rounds"`
 	Seconds float64   `json:"seconds"` // of each measurement
 	Quick   bool      `json:"quick,omitempty"`
-	// Settings of the machine, the servers and the services, as they were read back.
+	// Settings are the settings of the machine, the servers and the services, as read
+	// from the running system.
 	Settings []Setting `json:"settings"`
-	// About says what each measurement is.
+	// About contains the descriptions of the measurements by name.
 	About   map[string]string `json:"about"`
 	Samples []measure.Sample  `json:"samples"`
 	Rows    []Row             `json:"rows"`
@@ -30,19 +30,19 @@ type Report struct {
 	Against []Pair `json:"against,omitempty"`
 }
 
-// Setting is a fact about the run.
+// Setting is a setting of the run.
 type Setting struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
 }
 
-// Row is a figure over all rounds.
+// Row is the summary of a figure over all rounds.
 type Row struct {
 	Measurement string `json:"measurement"`
 	Figure      string `json:"figure"`
 	Unit        string `json:"unit"`
 	statistics.Summary
-	// Of is what Ratio divides by; the ratio is taken in each round.
+	// Of is the name of the divisor of Ratio, which is computed in each round.
 	Of    string              `json:"of,omitempty"`
 	Ratio *statistics.Summary `json:"ratio,omitempty"`
 }
@@ -57,7 +57,7 @@ func (r *Report) Digest() {
 	r.Against = pairsOf(r.Rows, r.Samples)
 }
 
-// rowsOf is in the order in which figures first came.
+// rowsOf returns the rows in the order of the first samples.
 func rowsOf(samples []measure.Sample) []Row {
 	var rows []Row
 	seen := map[[2]string]bool{}
@@ -72,13 +72,13 @@ func rowsOf(samples []measure.Sample) []Row {
 			for _, v := range ByRound(samples, s.Measurement, f.Name) {
 				values = append(values, v)
 			}
-			rows = append(rows, Row{Measurement: s.Measurement, Figure: f.Name, Unit: f.Unit, Summary: statistics.Summarise(values)})
+			rows = append(rows, Row{Measurement: s.Measurement, Figure: f.Name, Unit: f.Unit, Summary: statistics.Summarize(values)})
 		}
 	}
 	return rows
 }
 
-// ByRound is a figure by round.
+// ByRound returns the values of a figure by round.
 func ByRound(samples []measure.Sample, measurement, figure string) map[int]float64 {
 	values := map[int]float64{}
 	for _, s := range samples {

@@ -11,8 +11,8 @@ func sample(round int, measurement, figure string, v float64) measure.Sample {
 	return measure.Sample{Measurement: measurement, Round: round, Figures: []measure.Figure{{Name: figure, Unit: "/s", Value: v}}}
 }
 
-func TestRatiosAreOfOneRound(t *testing.T) {
-	// The machine was twice as fast in round 2: the ratio must not see it.
+func TestRatiosWithinRound(t *testing.T) {
+	// The machine was twice as fast in round 2, which must not affect the ratio.
 	r := &Report{Samples: []measure.Sample{
 		sample(1, "saga/each-uniform", "orders", 50), sample(1, "saga/together-uniform", "orders", 100), sample(1, "shop/uniform", "orders", 40),
 		sample(2, "shop/uniform", "orders", 90), sample(2, "saga/together-uniform", "orders", 180), sample(2, "saga/each-uniform", "orders", 200),
@@ -32,11 +32,11 @@ func TestRatiosAreOfOneRound(t *testing.T) {
 		}
 	}
 	if len(r.Goals) != 1 || r.Goals[0].Median != .42 || r.Goals[0].Met() {
-		t.Errorf("goals %+v, want the one that was measured, missed at 0.42", r.Goals)
+		t.Errorf("goals %+v, want the measured one, missed at 0.42", r.Goals)
 	}
 }
 
-func TestAGoalOfAtMostIsMetBelowIt(t *testing.T) {
+func TestGoalAtMost(t *testing.T) {
 	for v, met := range map[float64]bool{249: true, 250: true, 251: false} {
 		goals := goalsOf([]measure.Sample{sample(1, "shop/uniform", "decided p99", v)})
 		if len(goals) != 1 || goals[0].Met() != met {
@@ -45,7 +45,7 @@ func TestAGoalOfAtMostIsMetBelowIt(t *testing.T) {
 	}
 }
 
-func TestALineOfAProxyHasAllThatWasMeasured(t *testing.T) {
+func TestProxyLineContainsAllFigures(t *testing.T) {
 	r := &Report{Rounds: 1, Samples: []measure.Sample{{Measurement: "http/gateway", Round: 1, Figures: []measure.Figure{
 		{Name: "requests", Unit: "/s", Value: 1000}, {Name: "p50", Unit: "ms", Value: 1.5}, {Name: "p99", Unit: "ms", Value: 2.5},
 		{Name: "CPU", Unit: "µs/request", Value: 20}, {Name: "allocations", Unit: "/request", Value: 6.5},
@@ -64,7 +64,7 @@ func TestALineOfAProxyHasAllThatWasMeasured(t *testing.T) {
 func TestNumber(t *testing.T) {
 	for v, want := range map[float64]string{0: "0.00", 1.234: "1.23", 12.34: "12.3", 123.4: "123", 1234.5: "1,234", 59_500: "59,500", 1_234_567: "1,234,567", -1234567: "-1,234,567"} {
 		if got := Number(v); got != want {
-			t.Errorf("%v is written %q, want %q", v, got, want)
+			t.Errorf("Number(%v) = %q, want %q", v, got, want)
 		}
 	}
 }

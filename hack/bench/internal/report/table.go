@@ -42,7 +42,7 @@ func (t *table) write(w io.Writer) {
 	}
 }
 
-// Number writes a value with about three digits that matter, and groups thousands.
+// Number formats a value with about three significant digits and groups thousands.
 func Number(v float64) string {
 	abs := math.Abs(v)
 	switch {
@@ -89,7 +89,7 @@ func ratioOf(s *statistics.Summary) string {
 func (r *Report) Print(w io.Writer) {
 	fmt.Fprintf(w, "\nMedian of %d rounds, %g s each, with the extremes; ratios are taken within a round.\n", r.Rounds, r.Seconds)
 	if r.Quick || r.Rounds < 5 || r.Seconds < 5 {
-		fmt.Fprintln(w, "A short run: it shows that everything works. Its figures say little.")
+		fmt.Fprintln(w, "Short run: it only checks that everything works. Its figures are not meaningful.")
 	}
 	section(w, "Settings")
 	facts := &table{}
@@ -101,7 +101,7 @@ func (r *Report) Print(w io.Writer) {
 	r.proxies(w)
 	r.scenarios(w, "", "Scenarios through the gateway, and the raw saga (B4, uniform, accepted together); medians")
 	for _, commit := range commits(r.Rows) {
-		r.scenarios(w, commit, "Scenarios as they were at "+commit+"; medians")
+		r.scenarios(w, commit, "Scenarios at "+commit+"; medians")
 	}
 	r.rest(w)
 	r.goals(w)
@@ -110,8 +110,8 @@ func (r *Report) Print(w io.Writer) {
 
 func section(w io.Writer, title string) { fmt.Fprintf(w, "\n%s\n", title) }
 
-// headlines are the first figure of every measurement, and all of those that are not
-// in the table of scenarios.
+// headlines writes a table of the first figures of the measurements, and of all figures that
+// no other table contains.
 func (r *Report) headlines(w io.Writer) {
 	t := &table{}
 	t.add("", "median", "min .. max", "", "ratio", "to")
@@ -128,7 +128,7 @@ func (r *Report) headlines(w io.Writer) {
 	}
 }
 
-// proxies has a line for each.
+// proxies writes a table with a line for each proxy.
 func (r *Report) proxies(w io.Writer) {
 	t := &table{}
 	t.add("", "requests/s", "min .. max", "ratio", "to", "p50 ms", "p99 ms", "CPU µs/request", "allocations/request")
@@ -146,7 +146,7 @@ func (r *Report) proxies(w io.Writer) {
 	}
 }
 
-// median of a figure, as text.
+// median returns the median of a figure as text.
 func (r *Report) median(measurement, figure string) string {
 	row, ok := find(r.Rows, measurement, figure)
 	if !ok {
@@ -155,10 +155,12 @@ func (r *Report) median(measurement, figure string) string {
 	return Number(row.Median)
 }
 
-// rawSaga has a column beside the scenarios: what an order costs without our services.
+// rawSaga is the measurement with a column in the table of scenarios, for the cost of an order
+// without the services.
 const rawSaga = "saga/together-uniform"
 
-// scenarios has a column for each of a commit, which is "" for the present.
+// scenarios writes a table with a column for each scenario of a commit, which is "" for the
+// present revision.
 func (r *Report) scenarios(w io.Writer, commit, title string) {
 	var names, figures []string
 	units := map[string]string{}
@@ -205,7 +207,7 @@ func (r *Report) rest(w io.Writer) {
 		}
 	}
 	if len(t.rows) > 0 {
-		section(w, "At rest")
+		section(w, "Without load")
 		t.write(w)
 	}
 }

@@ -1,5 +1,5 @@
-// Package revision brings earlier states of this repository, so that what was built from
-// them can be measured beside what is built from the present one.
+// Package revision resolves and extracts earlier revisions of this repository, which are
+// measured together with the present one.
 package revision
 
 import (
@@ -15,25 +15,25 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/child"
 )
 
-// Revision is a commit of this repository. The zero value stands for the present source
-// tree, with what is not committed yet.
+// Revision is a commit of this repository. The zero value is the present source tree,
+// including uncommitted changes.
 type Revision struct {
-	// Asked is how the commit was named, Commit its short name, About its day and the
-	// first line of its message.
-	Asked, Commit, About string
-	// Root is the folder with its files, from Extract to Remove.
+	// Name is the revision in the options, Commit its abbreviated hash, About its date
+	// and subject.
+	Name, Commit, About string
+	// Root is the folder of its files between Extract and Remove.
 	Root string
 }
 
-// Resolve finds the commits that are named, in the order of their names; one that is named
-// twice is taken once. It reads no file of the working tree.
+// Resolve returns the commits of the names, in order and without duplicates. It does not read
+// the working tree.
 func Resolve(ctx context.Context, repository string, names []string) ([]Revision, error) {
 	inside, err := git(ctx, repository, "rev-parse", "--show-prefix")
 	if err == nil && inside != "" {
-		err = fmt.Errorf("it is the folder %s of another one", inside)
+		err = fmt.Errorf("it is the folder %s of another repository", inside)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s is no git repository, and earlier revisions come from its history: run the bench in a clone, or leave out --against (%w)",
+		return nil, fmt.Errorf("%s is not a git repository, which --against requires: run the bench in a clone, or omit --against (%w)",
 			repository, err)
 	}
 	var found []Revision
@@ -52,22 +52,22 @@ func Resolve(ctx context.Context, repository string, names []string) ([]Revision
 func resolve(ctx context.Context, repository, name string) (Revision, error) {
 	commit, err := git(ctx, repository, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
 	if err != nil {
-		return Revision{}, fmt.Errorf("--against %s is no revision of this repository: `git log --oneline --all` lists them; "+
-			"`git fetch` gets those that were made elsewhere, and with --unshallow the older ones of a shallow clone", name)
+		return Revision{}, fmt.Errorf("--against %s is not a revision of this repository: list them with `git log --oneline --all`, "+
+			"or fetch missing ones with `git fetch`, in a shallow clone with --unshallow", name)
 	}
 	if _, err := git(ctx, repository, "cat-file", "-e", commit+":services/gateway/main.go"); err != nil {
-		return Revision{}, fmt.Errorf("--against %s has no services to build: take a later one, in which `git log --oneline -- services/gateway/main.go` begins", name)
+		return Revision{}, fmt.Errorf("--against %s has no services to build: use a later revision; `git log --oneline -- services/gateway/main.go` shows the first one", name)
 	}
-	said, err := git(ctx, repository, "log", "-1", "--format=%h%n%cs %s", commit)
+	description, err := git(ctx, repository, "log", "-1", "--format=%h%n%cs %s", commit)
 	if err != nil {
 		return Revision{}, fmt.Errorf("--against %s: %w", name, err)
 	}
-	short, about, _ := strings.Cut(said, "\n")
-	return Revision{Asked: name, Commit: short, About: about}, nil
+	short, about, _ := strings.Cut(description, "\n")
+	return Revision{Name: name, Commit: short, About: about}, nil
 }
 
-// Extract writes the files of the commit to a temporary folder. Whatever comes of it,
-// Remove takes them away.
+// Extract writes the files of the commit to a temporary folder. Call Remove even if it returns
+// an error.
 func (r *Revision) Extract(ctx context.Context, repository string) (err error) {
 	if r.Root, err = child.Folder("revision-" + r.Commit); err != nil {
 		return err
@@ -84,7 +84,7 @@ func (r *Revision) Extract(ctx context.Context, repository string) (err error) {
 	return nil
 }
 
-// Remove removes the files, if there are any.
+// Remove removes the extracted files.
 func (r *Revision) Remove() error {
 	if r.Root == "" {
 		return nil
@@ -92,10 +92,10 @@ func (r *Revision) Remove() error {
 	return os.RemoveAll(r.Root)
 }
 
-// Old adds to a failure of what was built from the commit why that may be: it gets the
-// settings, the topology and the calls of today.
-func (r *Revision) Old(err error) error {
-	return fmt.Errorf("%s, of --against %s, does not run as the present services do; take a later revision if it is too old for that: %w", r.Commit, r.Asked, err)
+// Incompatible wraps an error of a system that was built from the commit. The usual cause is
+// that the commit does not support the present settings, topology and requests.
+func (r *Revision) Incompatible(err error) error {
+	return fmt.Errorf("start %s (--against %s): it may be too old to run with the present settings; use a later revision: %w", r.Commit, r.Name, err)
 }
 
 func git(ctx context.Context, repository string, arguments ...string) (string, error) {
@@ -103,7 +103,7 @@ func git(ctx context.Context, repository string, arguments ...string) (string, e
 	return strings.TrimSpace(string(out)), err
 }
 
-// output is what a command prints, or an error with what it complains of.
+// output returns the standard output of a command. The error contains its standard error.
 func output(cmd *exec.Cmd) ([]byte, error) {
 	out, err := cmd.Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {

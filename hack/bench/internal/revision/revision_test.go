@@ -13,8 +13,9 @@ import (
 
 const program = "services/gateway/main.go"
 
-// history is a repository with a commit before there were services, and two with them.
-func history(t *testing.T) string {
+// newRepository returns a repository with one commit without services and two with
+// services.
+func newRepository(t *testing.T) string {
 	t.Helper()
 	t.Setenv("TMPDIR", t.TempDir())
 	dir := t.TempDir()
@@ -43,11 +44,11 @@ func write(t *testing.T, file, content string) {
 	}
 }
 
-func TestARevisionHasItsFilesWhateverTheWorkingTreeHas(t *testing.T) {
-	repository := history(t)
+func TestExtractIgnoresWorkingTree(t *testing.T) {
+	repository := newRepository(t)
 	write(t, filepath.Join(repository, program), "not committed")
 	found, err := Resolve(t.Context(), repository, []string{"HEAD~1", "HEAD"})
-	if err != nil || len(found) != 2 || found[0].Asked != "HEAD~1" || !strings.HasSuffix(found[0].About, "Serve then") {
+	if err != nil || len(found) != 2 || found[0].Name != "HEAD~1" || !strings.HasSuffix(found[0].About, "Serve then") {
 		t.Fatalf("%+v, %v; want HEAD~1 and HEAD", found, err)
 	}
 	for i, want := range []string{"then", "now"} {
@@ -56,25 +57,25 @@ func TestARevisionHasItsFilesWhateverTheWorkingTreeHas(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got, err := os.ReadFile(filepath.Join(r.Root, program)); string(got) != want {
-			t.Errorf("%s has %q (%v), want %q", r.Asked, got, err, want)
+			t.Errorf("%s has %q (%v), want %q", r.Name, got, err, want)
 		}
 		if err := r.Remove(); err != nil {
 			t.Error(err)
 		}
 	}
-	nothingLeft(t)
+	checkNothingRemains(t)
 }
 
-func nothingLeft(t *testing.T) {
+func checkNothingRemains(t *testing.T) {
 	t.Helper()
 	left, err := os.ReadDir(os.TempDir())
 	if err != nil || len(left) > 0 {
-		t.Errorf("left in the temporary folder: %v, %v; want nothing", left, err)
+		t.Errorf("files in the temporary folder: %v, %v; want none", left, err)
 	}
 }
 
-func TestAnInterruptedExtractionLeavesNothingBehind(t *testing.T) {
-	repository := history(t)
+func TestInterruptedExtractIsRemoved(t *testing.T) {
+	repository := newRepository(t)
 	found, err := Resolve(t.Context(), repository, []string{"HEAD"})
 	if err != nil {
 		t.Fatal(err)
@@ -87,30 +88,30 @@ func TestAnInterruptedExtractionLeavesNothingBehind(t *testing.T) {
 	if err := found[0].Remove(); err != nil {
 		t.Error(err)
 	}
-	nothingLeft(t)
+	checkNothingRemains(t)
 }
 
-func TestACommitThatIsNamedTwiceIsTakenOnce(t *testing.T) {
-	found, err := Resolve(t.Context(), history(t), []string{"HEAD~1", "HEAD", "HEAD^"})
+func TestResolveRemovesDuplicates(t *testing.T) {
+	found, err := Resolve(t.Context(), newRepository(t), []string{"HEAD~1", "HEAD", "HEAD^"})
 	var names []string
 	for _, r := range found {
-		names = append(names, r.Asked)
+		names = append(names, r.Name)
 	}
 	if err != nil || !slices.Equal(names, []string{"HEAD~1", "HEAD"}) {
 		t.Errorf("%v, %v; want HEAD~1 and HEAD", names, err)
 	}
 }
 
-func TestRefusalsSayWhatToDo(t *testing.T) {
-	repository := history(t)
+func TestErrorsNameTheFix(t *testing.T) {
+	repository := newRepository(t)
 	for what, c := range map[string]struct{ repository, name, want string }{
-		"an unknown revision":           {repository, "no-such-tag", "git log --oneline --all"},
-		"a range":                       {repository, "HEAD~1..HEAD", "git log --oneline --all"},
-		"an option":                     {repository, "--all", "git log --oneline --all"},
-		"one before the services":       {repository, "HEAD~2", "take a later one"},
-		"no repository":                 {t.TempDir(), "HEAD", "is no git repository"},
-		"a copy in another repository":  {filepath.Join(repository, "services"), "HEAD", "is no git repository"},
-		"no repository, and what to do": {t.TempDir(), "HEAD", "run the bench in a clone, or leave out --against"},
+		"an unknown revision":          {repository, "no-such-tag", "git log --oneline --all"},
+		"a range":                      {repository, "HEAD~1..HEAD", "git log --oneline --all"},
+		"an option":                    {repository, "--all", "git log --oneline --all"},
+		"one before the services":      {repository, "HEAD~2", "use a later revision"},
+		"no repository":                {t.TempDir(), "HEAD", "is not a git repository"},
+		"a copy in another repository": {filepath.Join(repository, "services"), "HEAD", "is not a git repository"},
+		"no repository, with the fix":  {t.TempDir(), "HEAD", "run the bench in a clone, or omit --against"},
 	} {
 		if found, err := Resolve(t.Context(), c.repository, []string{c.name}); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, %v; want an error with %q", what, found, err, c.want)

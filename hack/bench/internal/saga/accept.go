@@ -12,18 +12,18 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Order is what a customer wants.
+// Order is an order of a customer.
 type Order struct {
 	Customer int64
-	// Key is the request's Idempotency-Key.
+	// Key is the Idempotency-Key of the request.
 	Key   string
 	Items []event.Item
 }
 
 func now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
 
-// storedSale is the stored response to an order, as the sales service writes it.
-type storedSale struct {
+// storedResponse is the stored idempotent response, which has the size of a real one.
+type storedResponse struct {
 	ID         int64
 	CustomerID int64
 	Status     string
@@ -34,46 +34,46 @@ type storedSale struct {
 	UpdatedAt  time.Time
 }
 
-// Accept commits orders as pending sales and returns what to publish.
-func (b *Books) Accept(ctx context.Context, orders []Order) ([]Message, error) {
-	var said []Message
+// Accept commits orders as pending sales and returns the messages to publish.
+func (b *Database) Accept(ctx context.Context, orders []Order) ([]Message, error) {
+	var messages []Message
 	err := transact(ctx, b.sales, func(tx *sql.Tx) error {
 		at := now()
 		first, err := insertSales(ctx, tx, orders, at)
 		if err != nil {
 			return err
 		}
-		said = said[:0]
+		messages = messages[:0]
 		var timeline, requests []any
 		for i, o := range orders {
 			created := event.SaleCreated{SaleID: first + int64(i), CustomerID: o.Customer, Items: o.Items}
-			m, err := say("sales", created, at)
+			m, err := newMessage("sales", created, at)
 			if err != nil {
 				return err
 			}
-			said = append(said, m)
+			messages = append(messages, m)
 			timeline = append(timeline, created.SaleID, m.Type, encode(created), at)
 			key, body := sha256.Sum256([]byte(o.Key)), sha256.Sum256(m.Body)
-			requests = append(requests, o.Customer, key[:], body[:], encode(storedSale{ID: created.SaleID, CustomerID: o.Customer,
+			requests = append(requests, o.Customer, key[:], body[:], encode(storedResponse{ID: created.SaleID, CustomerID: o.Customer,
 				Status: "Pending", Items: o.Items, Currency: "USD", CreatedAt: at, UpdatedAt: at}), at)
 		}
-		if err := note(ctx, tx, timeline); err != nil {
+		if err := insertTimeline(ctx, tx, timeline); err != nil {
 			return err
 		}
 		if _, err := insertInto(ctx, tx, "requests (customer_id, key_hash, body_hash, response, created_at)", "(?,?,?,?,?)", requests); err != nil {
 			return err
 		}
-		return keep(ctx, tx, said)
+		return insertOutbox(ctx, tx, messages)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("accept %d orders: %w", len(orders), err)
 	}
-	return said, nil
+	return messages, nil
 }
 
-// insertSales returns the first id; the others follow it (MariaDB Server
-// Documentation, AUTO_INCREMENT Handling in InnoDB: a simple insert in lock modes 0
-// and 1 takes ids that follow each other).
+// insertSales inserts the sales and returns the first ID. The IDs are consecutive (MariaDB
+// Server Documentation, AUTO_INCREMENT Handling in InnoDB: simple inserts in lock modes 0
+// and 1).
 func insertSales(ctx context.Context, tx *sql.Tx, orders []Order, at time.Time) (int64, error) {
 	arguments := make([]any, 0, 5*len(orders))
 	for _, o := range orders {
@@ -87,12 +87,12 @@ func insertSales(ctx context.Context, tx *sql.Tx, orders []Order, at time.Time) 
 	return res.LastInsertId()
 }
 
-func note(ctx context.Context, tx *sql.Tx, arguments []any) error {
+func insertTimeline(ctx context.Context, tx *sql.Tx, arguments []any) error {
 	_, err := insertInto(ctx, tx, "timeline (sale_id, type, data, at)", "(?,?,?,?)", arguments)
 	return err
 }
 
-// encode is for values of our own types, which can always be encoded.
+// encode returns the JSON of a value that can always be encoded.
 func encode(v any) string {
 	raw, err := json.Marshal(v)
 	if err != nil {
@@ -102,6 +102,6 @@ func encode(v any) string {
 }
 
 func number(id string) int64 {
-	n, _ := strconv.ParseInt(id, 10, 64) // A subject that we made ourselves.
+	n, _ := strconv.ParseInt(id, 10, 64) // The bench has created the subject.
 	return n
 }

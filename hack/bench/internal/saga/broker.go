@@ -14,11 +14,11 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Broker is baseline B2: publish, confirm, consume and acknowledge messages with the
-// body of a SaleCreated through a quorum queue like ours.
+// Broker is baseline B2: it publishes, confirms, consumes and acknowledges messages with the
+// body of a SaleCreated through a quorum queue like those of the services.
 type Broker struct {
-	Place Place
-	// InFlight messages are under way at once.
+	Environment Environment
+	// InFlight is the number of messages in flight.
 	InFlight int
 }
 
@@ -32,9 +32,9 @@ func (m Broker) About() string {
 
 // Measure implements measure.Measurement.
 func (m Broker) Measure(ctx context.Context, d time.Duration) ([]measure.Figure, error) {
-	// A message is done when it is confirmed and acknowledged: two halves.
-	places := make(chan struct{}, 2*m.InFlight)
-	p, err := newPublisher(m.Place.AMQP, func(Message) { places <- struct{}{} })
+	// A message takes two slots: one until it is confirmed, one until it is acknowledged.
+	slots := make(chan struct{}, 2*m.InFlight)
+	p, err := newPublisher(m.Environment.AMQP, func(Message) { slots <- struct{}{} })
 	if err != nil {
 		return nil, err
 	}
@@ -43,17 +43,17 @@ func (m Broker) Measure(ctx context.Context, d time.Duration) ([]measure.Figure,
 	consuming, stop := context.WithCancel(ctx)
 	defer stop()
 	group.Go(func() error {
-		return drain(consuming, m.Place.AMQP, roundTrips, m.InFlight, func(n int) {
+		return consumeQueue(consuming, m.Environment.AMQP, roundTrips, m.InFlight, func(n int) {
 			acknowledged.Add(int64(n))
 			for range n {
-				places <- struct{}{}
+				slots <- struct{}{}
 			}
 		})
 	})
 	began := time.Now()
 	group.Go(func() error {
 		defer stop()
-		return errors.Join(m.publish(ctx, p, began, d, places), p.close(ctx))
+		return errors.Join(m.publish(ctx, p, began, d, slots), p.close(ctx))
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
@@ -62,14 +62,14 @@ func (m Broker) Measure(ctx context.Context, d time.Duration) ([]measure.Figure,
 	return []measure.Figure{{Name: "messages", Unit: "/s", Value: rate}, {Name: "orders", Unit: "/s of 4 messages", Value: rate / 4}}, nil
 }
 
-func (m Broker) publish(ctx context.Context, p *publisher, began time.Time, d time.Duration, places chan struct{}) error {
+func (m Broker) publish(ctx context.Context, p *publisher, began time.Time, d time.Duration, slots chan struct{}) error {
 	for range 2 * m.InFlight {
-		places <- struct{}{}
+		slots <- struct{}{}
 	}
-	take := func() error {
+	receive := func() error {
 		for range 2 {
 			select {
-			case <-places:
+			case <-slots:
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -78,10 +78,10 @@ func (m Broker) publish(ctx context.Context, p *publisher, began time.Time, d ti
 	}
 	key := func(Message) string { return roundTrips }
 	for n := int64(1); time.Since(began) < d; n++ {
-		if err := take(); err != nil {
+		if err := receive(); err != nil {
 			return err
 		}
-		message, err := say("sales", event.SaleCreated{SaleID: n, CustomerID: n, Items: []event.Item{{ProductID: 1 + n%1000, Quantity: 1}}}, now())
+		message, err := newMessage("sales", event.SaleCreated{SaleID: n, CustomerID: n, Items: []event.Item{{ProductID: 1 + n%1000, Quantity: 1}}}, now())
 		if err != nil {
 			return err
 		}
@@ -89,24 +89,24 @@ func (m Broker) publish(ctx context.Context, p *publisher, began time.Time, d ti
 			return err
 		}
 	}
-	for range m.InFlight { // All that are under way.
-		if err := take(); err != nil {
+	for range m.InFlight { // Wait for all messages in flight.
+		if err := receive(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// drain consumes until ctx ends, acknowledges all that is there at once, and tells how
-// many it was.
-func drain(ctx context.Context, url, queue string, prefetch int, done func(n int)) error {
+// consumeQueue consumes messages until ctx is canceled, acknowledges all available ones
+// together, and calls done with their number.
+func consumeQueue(ctx context.Context, url, queue string, prefetch int, done func(n int)) error {
 	conn, ch, deliveries, err := subscribe(url, queue, prefetch)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	for {
-		batch, err := take(ctx, deliveries, prefetch, 0)
+		batch, err := receive(ctx, deliveries, prefetch, 0)
 		if err != nil || len(batch) == 0 {
 			return err
 		}
@@ -136,9 +136,9 @@ func subscribe(url, queue string, prefetch int) (*amqp.Connection, *amqp.Channel
 	return conn, ch, deliveries, nil
 }
 
-// take waits for a delivery and takes up to most in all, of those that come within
-// linger or are there already. It returns none when ctx ends.
-func take(ctx context.Context, deliveries <-chan amqp.Delivery, most int, linger time.Duration) ([]amqp.Delivery, error) {
+// receive waits for a delivery and returns up to limit deliveries that are available or
+// arrive within linger. It returns none if ctx is canceled.
+func receive(ctx context.Context, deliveries <-chan amqp.Delivery, limit int, linger time.Duration) ([]amqp.Delivery, error) {
 	var batch []amqp.Delivery
 	select {
 	case <-ctx.Done():
@@ -151,7 +151,7 @@ func take(ctx context.Context, deliveries <-chan amqp.Delivery, most int, linger
 	}
 	timer := time.NewTimer(linger)
 	defer timer.Stop()
-	for len(batch) < most {
+	for len(batch) < limit {
 		select {
 		case d, ok := <-deliveries:
 			if !ok {

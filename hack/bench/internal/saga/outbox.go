@@ -12,8 +12,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// deleteBatch and deleteInterval: published rows are deleted when there are so many,
-// or so long after the first.
+// Published rows are deleted when there are deleteBatch rows, or every deleteInterval.
 const (
 	deleteBatch    = 512
 	deleteInterval = 50 * time.Millisecond
@@ -34,7 +33,7 @@ func newOutbox(db *sql.DB) *outbox {
 	return o
 }
 
-// published says that the broker has a message.
+// published schedules the deletion of messages that the broker has confirmed.
 func (o *outbox) published(messages ...Message) {
 	for _, m := range messages {
 		o.ids <- m.ID
@@ -75,7 +74,7 @@ func (o *outbox) run() {
 	}
 }
 
-// remove goes on after an interrupt: what was published is deleted.
+// remove deletes rows. It ignores interrupts, so that published rows are always deleted.
 func (o *outbox) remove(ids []any) {
 	if len(ids) == 0 {
 		return

@@ -18,12 +18,12 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// How much of the pipeline goes on at once. Window and Clients are those of the
-// scenarios, too; the sizes of batches are the services'.
+// Concurrency of the pipeline. The scenarios use the same Window and Clients; batches have
+// the sizes of those of the services.
 const (
-	// Clients place orders, each the next one when the last is accepted.
+	// Clients is the number of clients, each with one request at a time.
 	Clients = 64
-	// Window bounds the orders whose saga has not ended.
+	// Window is the maximum number of sagas that have not ended.
 	Window = 1024
 
 	maxBatch   = 256
@@ -31,18 +31,19 @@ const (
 	committers = 2
 )
 
-// drainTime bounds the wait for the sagas under way at the end.
-const drainTime = time.Minute
+// drainTimeout is the time limit for the last sagas to end.
+const drainTimeout = time.Minute
 
-// Pipeline is baseline B4: B1 and B2 in one process, the ceiling of the saga on this
-// machine. Clients are accepted, events go through the broker, consumers take batches.
+// Pipeline is baseline B4: B1 and B2 in one process, which is the maximum rate of the saga on
+// this machine. Orders of clients are accepted, events are sent through the broker, and
+// consumers handle batches.
 type Pipeline struct {
-	Place Place
-	// Label and Mix of the orders.
+	Environment Environment
+	// Label is the name of Mix, which generates the orders.
 	Label string
 	Mix   mix.Mix
-	// Together accepts orders that come at the same time in one transaction; otherwise
-	// each has a transaction of its own.
+	// Together accepts concurrent orders in one transaction; otherwise each order has a
+	// separate transaction.
 	Together bool
 }
 
@@ -60,21 +61,21 @@ func (m Pipeline) About() string {
 	if m.Together {
 		how = "concurrent orders accepted in one transaction"
 	}
-	return fmt.Sprintf("B4: SQL and broker in one process, %s, %s, %d clients, at most %d sagas under way", how, m.Label, Clients, Window)
+	return fmt.Sprintf("B4: SQL and broker in one process, %s, %s, %d clients, at most %d concurrent sagas", how, m.Label, Clients, Window)
 }
 
-// run is one run of a Pipeline.
+// run is a run of a Pipeline.
 type run struct {
 	Pipeline
-	books        *Books
+	database     *Database
 	sales, stock *publisher
 	waiting      chan waiting
-	places       chan struct{}
+	slots        chan struct{}
 	accepted     atomic.Int64
 	ended        atomic.Int64
 }
 
-// waiting is an order that waits to be accepted.
+// waiting is an order that has not been accepted.
 type waiting struct {
 	order Order
 	done  chan error
@@ -82,20 +83,20 @@ type waiting struct {
 
 // Measure implements measure.Measurement.
 func (m Pipeline) Measure(ctx context.Context, d time.Duration) (_ []measure.Figure, err error) {
-	r := &run{Pipeline: m, waiting: make(chan waiting), places: make(chan struct{}, Window)}
-	if r.books, err = Open(m.Place.DSN, m.Place.Sales, m.Place.Stock, Clients+8); err != nil {
+	r := &run{Pipeline: m, waiting: make(chan waiting), slots: make(chan struct{}, Window)}
+	if r.database, err = Open(m.Environment.DSN, m.Environment.Sales, m.Environment.Stock, Clients+8); err != nil {
 		return nil, err
 	}
-	defer func() { err = firstOf(err, r.books.Close()) }()
-	if r.sales, err = newPublisher(m.Place.AMQP, func(s Message) { r.books.saleEvents.published(s) }); err != nil {
+	defer func() { err = firstError(err, r.database.Close()) }()
+	if r.sales, err = newPublisher(m.Environment.AMQP, func(s Message) { r.database.saleEvents.published(s) }); err != nil {
 		return nil, err
 	}
-	defer func() { err = firstOf(err, r.sales.close(ctx)) }()
-	if r.stock, err = newPublisher(m.Place.AMQP, func(s Message) { r.books.stockEvents.published(s) }); err != nil {
+	defer func() { err = firstError(err, r.sales.close(ctx)) }()
+	if r.stock, err = newPublisher(m.Environment.AMQP, func(s Message) { r.database.stockEvents.published(s) }); err != nil {
 		return nil, err
 	}
-	defer func() { err = firstOf(err, r.stock.close(ctx)) }()
-	before, err := m.Place.cpu()
+	defer func() { err = firstError(err, r.stock.close(ctx)) }()
+	before, err := m.Environment.cpu()
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +104,7 @@ func (m Pipeline) Measure(ctx context.Context, d time.Duration) (_ []measure.Fig
 	if err != nil {
 		return nil, err
 	}
-	after, err := m.Place.cpu()
+	after, err := m.Environment.cpu()
 	if err != nil {
 		return nil, err
 	}
@@ -115,9 +116,9 @@ func (m Pipeline) Measure(ctx context.Context, d time.Duration) (_ []measure.Fig
 	return figures, nil
 }
 
-// cpu is what the servers and this process have used so far.
-func (p Place) cpu() (map[string]time.Duration, error) {
-	own, err := procfs.Alone(os.Getpid())
+// cpu returns the CPU time of the servers and of this process.
+func (p Environment) cpu() (map[string]time.Duration, error) {
+	own, err := procfs.OfProcess(os.Getpid())
 	if err != nil {
 		return nil, err
 	}
@@ -132,18 +133,17 @@ func (p Place) cpu() (map[string]time.Duration, error) {
 	return used, nil
 }
 
-// run lets clients place orders for d, waits until all sagas have ended, and returns
-// how long that took.
+// run places orders for d, waits until all sagas have ended, and returns the elapsed time.
 func (r *run) run(ctx context.Context, d time.Duration) (took time.Duration, err error) {
-	ctx, cancel := context.WithTimeout(ctx, d+drainTime)
+	ctx, cancel := context.WithTimeout(ctx, d+drainTimeout)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
-	working, stop := context.WithCancel(ctx)
+	consumeCtx, stop := context.WithCancel(ctx)
 	defer stop()
-	group.Go(func() error { return r.consume(working, event.StockQueue, r.decide) })
-	group.Go(func() error { return r.consume(working, event.SalesQueue, r.apply) })
+	group.Go(func() error { return r.consume(consumeCtx, event.StockQueue, r.decide) })
+	group.Go(func() error { return r.consume(consumeCtx, event.SalesQueue, r.apply) })
 	for range committers {
-		group.Go(func() error { return r.commit(working) })
+		group.Go(func() error { return r.commit(consumeCtx) })
 	}
 	began := time.Now()
 	clients, placing := errgroup.WithContext(ctx)
@@ -155,9 +155,9 @@ func (r *run) run(ctx context.Context, d time.Duration) (took time.Duration, err
 		if err := clients.Wait(); err != nil {
 			return err
 		}
-		for range Window { // Every saga that ends gives its place back.
+		for range Window { // Every saga that ends releases its slot.
 			select {
-			case r.places <- struct{}{}:
+			case r.slots <- struct{}{}:
 			case <-ctx.Done():
 				return fmt.Errorf("%d of %d sagas have ended: %w", r.ended.Load(), r.accepted.Load(), ctx.Err())
 			}
@@ -170,14 +170,14 @@ func (r *run) run(ctx context.Context, d time.Duration) (took time.Duration, err
 }
 
 func (r *run) client(ctx context.Context, seed uint64, until time.Time) error {
-	draw := newDraw(r.Mix, seed)
+	generator := newOrderGenerator(r.Mix, seed)
 	for time.Now().Before(until) {
 		select {
-		case r.places <- struct{}{}:
+		case r.slots <- struct{}{}:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := r.place(ctx, draw.order()); err != nil {
+		if err := r.place(ctx, generator.order()); err != nil {
 			return err
 		}
 		r.accepted.Add(1)
@@ -198,17 +198,17 @@ func (r *run) place(ctx context.Context, o Order) error {
 	return <-w.done
 }
 
-// accept commits orders and lets their events go.
+// accept commits orders and publishes their events.
 func (r *run) accept(ctx context.Context, orders []Order) error {
-	said, err := r.books.Accept(ctx, orders)
+	messages, err := r.database.Accept(ctx, orders)
 	if err != nil {
 		return err
 	}
-	return r.sales.publish(ctx, event.Exchange, byType, said...)
+	return r.sales.publish(ctx, event.Exchange, byType, messages...)
 }
 
-// commit accepts together what waits: what comes while one transaction commits is in
-// the next.
+// commit accepts waiting orders together. Orders that arrive during a commit are part of the
+// next transaction.
 func (r *run) commit(ctx context.Context) error {
 	for {
 		var batch []waiting
@@ -240,42 +240,42 @@ func (r *run) commit(ctx context.Context) error {
 	}
 }
 
-// decide is what stock does.
+// decide handles a batch as the stock service does.
 func (r *run) decide(ctx context.Context, batch []event.Envelope) error {
-	said, err := r.books.Stock(ctx, batch)
+	messages, err := r.database.Stock(ctx, batch)
 	if err != nil {
 		return err
 	}
-	return r.stock.publish(ctx, event.Exchange, byType, said...)
+	return r.stock.publish(ctx, event.Exchange, byType, messages...)
 }
 
-// apply is what sales does.
+// apply handles a batch as the sales service does.
 func (r *run) apply(ctx context.Context, batch []event.Envelope) error {
-	said, ended, err := r.books.Sales(ctx, batch)
+	messages, ended, err := r.database.Sales(ctx, batch)
 	if err != nil {
 		return err
 	}
-	if err := r.sales.publish(ctx, event.Exchange, byType, said...); err != nil {
+	if err := r.sales.publish(ctx, event.Exchange, byType, messages...); err != nil {
 		return err
 	}
 	r.ended.Add(int64(ended))
 	for range ended {
-		<-r.places
+		<-r.slots
 	}
 	return nil
 }
 
 func byType(m Message) string { return m.Type }
 
-// consume hands batches of a queue to do and acknowledges what that committed.
+// consume calls do with batches of a queue and acknowledges them when do has committed.
 func (r *run) consume(ctx context.Context, queue string, do func(context.Context, []event.Envelope) error) error {
-	conn, ch, deliveries, err := subscribe(r.Place.AMQP, queue, 2*maxBatch)
+	conn, ch, deliveries, err := subscribe(r.Environment.AMQP, queue, 2*maxBatch)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
 	for {
-		batch, err := take(ctx, deliveries, maxBatch, linger)
+		batch, err := receive(ctx, deliveries, maxBatch, linger)
 		if err != nil || len(batch) == 0 {
 			return err
 		}

@@ -9,15 +9,14 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-// inFlight bounds the messages of a publisher that wait for their confirm.
+// inFlight is the maximum number of unconfirmed messages of a publisher.
 const inFlight = 1000
 
-// publisher sends messages with many confirms in flight; it never waits for one
-// before it sends the next.
+// publisher publishes messages without waiting for the confirm of the previous one.
 type publisher struct {
 	conn *amqp.Connection
 	ch   *amqp.Channel
-	mu   sync.Mutex // an AMQP channel takes one publisher at a time
+	mu   sync.Mutex // serializes publishes on the channel
 	sent chan sent
 	done chan struct{}
 	err  error
@@ -28,7 +27,7 @@ type sent struct {
 	confirm *amqp.DeferredConfirmation
 }
 
-// newPublisher publishes to a server and calls confirmed, in order, with what it took.
+// newPublisher returns a publisher that calls confirmed, in order, with confirmed messages.
 func newPublisher(url string, confirmed func(Message)) (*publisher, error) {
 	conn, err := amqp.Dial(url)
 	if err != nil {
@@ -46,7 +45,7 @@ func newPublisher(url string, confirmed func(Message)) (*publisher, error) {
 		defer close(p.done)
 		for s := range p.sent {
 			if !s.confirm.Wait() {
-				p.err = fmt.Errorf("the broker refused %s", s.message.Type)
+				p.err = fmt.Errorf("the broker rejected %s", s.message.Type)
 				continue
 			}
 			confirmed(s.message)
@@ -72,15 +71,15 @@ func (p *publisher) publish(ctx context.Context, exchange string, key func(Messa
 	return nil
 }
 
-// close waits for the confirms of what was sent, unless the run was ended.
+// close waits for outstanding confirms, unless ctx is canceled, and closes the connection.
 func (p *publisher) close(ctx context.Context) error {
 	close(p.sent)
 	select {
 	case <-p.done:
 	case <-ctx.Done():
-		_ = p.conn.Close() // Lets the confirms go.
+		_ = p.conn.Close() // Ends the wait for confirms.
 		<-p.done
 		return ctx.Err()
 	}
-	return firstOf(p.err, p.conn.Close())
+	return firstError(p.err, p.conn.Close())
 }

@@ -11,13 +11,13 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Sales confirms the sales whose items are reserved and notes what left the stock, a
-// mixed batch in one transaction. It returns what to publish, and how many sagas have
-// ended with this batch.
-func (b *Books) Sales(ctx context.Context, batch []event.Envelope) (said []Message, ended int, err error) {
+// Sales handles a batch of events of stock in one transaction: it confirms sales whose items
+// are reserved, and adds all events to the timeline. It returns the messages to publish and
+// the number of sagas that have ended.
+func (b *Database) Sales(ctx context.Context, batch []event.Envelope) (messages []Message, ended int, err error) {
 	err = transact(ctx, b.sales, func(tx *sql.Tx) error {
-		said, ended = nil, 0
-		if err := claim(ctx, tx, batch); err != nil {
+		messages, ended = nil, 0
+		if err := insertInbox(ctx, tx, batch); err != nil {
 			return err
 		}
 		at := now()
@@ -36,24 +36,24 @@ func (b *Books) Sales(ctx context.Context, batch []event.Envelope) (said []Messa
 			reserved = append(reserved, r)
 		}
 		var err error
-		if said, err = confirm(ctx, tx, reserved, at); err != nil {
+		if messages, err = confirm(ctx, tx, reserved, at); err != nil {
 			return err
 		}
-		for i, m := range said {
+		for i, m := range messages {
 			timeline = append(timeline, reserved[i].SaleID, m.Type, encode(confirmation(reserved[i])), at)
 		}
-		if err := note(ctx, tx, timeline); err != nil {
+		if err := insertTimeline(ctx, tx, timeline); err != nil {
 			return err
 		}
-		return keep(ctx, tx, said)
+		return insertOutbox(ctx, tx, messages)
 	})
 	if err != nil {
-		return nil, 0, fmt.Errorf("apply %d answers: %w", len(batch), err)
+		return nil, 0, fmt.Errorf("apply %d events: %w", len(batch), err)
 	}
-	return said, ended, nil
+	return messages, ended, nil
 }
 
-// confirm locks the sales, which must be pending, and moves them.
+// confirm locks the sales, which must be pending, and confirms them.
 func confirm(ctx context.Context, tx *sql.Tx, reserved []event.SaleItemsReservedResponse, at time.Time) ([]Message, error) {
 	if len(reserved) == 0 {
 		return nil, nil
@@ -65,11 +65,11 @@ func confirm(ctx context.Context, tx *sql.Tx, reserved []event.SaleItemsReserved
 	if err := lockPending(ctx, tx, ids); err != nil {
 		return nil, err
 	}
-	said := make([]Message, len(reserved))
+	messages := make([]Message, len(reserved))
 	arguments := make([]any, 0, 6*len(reserved))
 	for i, r := range reserved {
 		var err error
-		if said[i], err = say("sales", confirmation(r), at); err != nil {
+		if messages[i], err = newMessage("sales", confirmation(r), at); err != nil {
 			return nil, err
 		}
 		arguments = append(arguments, r.SaleID, r.CustomerID, encode(r.ItemsReserved), total(r), at, at)
@@ -77,7 +77,7 @@ func confirm(ctx context.Context, tx *sql.Tx, reserved []event.SaleItemsReserved
 	_, err := tx.ExecContext(ctx, "INSERT INTO sales (id, customer_id, status, hold, reserved, reason, items, total, currency, created_at, updated_at) VALUES "+
 		values("(?,?,'Confirmed',0,1,'',?,?,'USD',?,?)", len(reserved))+" ON DUPLICATE KEY UPDATE status = VALUES(status), reserved = VALUES(reserved), "+
 		"items = VALUES(items), total = VALUES(total), updated_at = VALUES(updated_at)", arguments...)
-	return said, err
+	return messages, err
 }
 
 func lockPending(ctx context.Context, tx *sql.Tx, ids []any) error {
@@ -91,7 +91,7 @@ func lockPending(ctx context.Context, tx *sql.Tx, ids []any) error {
 		pending++
 	}
 	if pending != len(ids) {
-		return firstOf(rows.Err(), fmt.Errorf("%d of %d sales are pending", pending, len(ids)))
+		return firstError(rows.Err(), fmt.Errorf("%d of %d sales are pending", pending, len(ids)))
 	}
 	return rows.Err()
 }

@@ -14,26 +14,25 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// lanes are how many batches SQL has under way at once, so that the database can
-// commit several with one write to the disk.
-const lanes = 8
+// concurrentBatches is the number of concurrent batches of SQL, which lets the database
+// commit several with one sync.
+const concurrentBatches = 8
 
-// SQL is baseline B1: the saga's writes as raw SQL, handed from step to step in
-// memory.
+// SQL is baseline B1: the writes of the saga as raw SQL. Messages are passed in memory.
 type SQL struct {
-	Place Place
-	// Batch is how many orders a transaction takes.
+	Environment Environment
+	// Batch is the number of orders in a transaction.
 	Batch int
 }
 
-// Place is where baselines work.
-type Place struct {
-	// DSN of the administrator, and two schemas that the services' migrations have
-	// made, with mix.Products stocked.
+// Environment contains the servers and schemas of the baselines.
+type Environment struct {
+	// DSN is the administrator's DSN. Sales and Stock are schemas that the services'
+	// migrations have created, with stock of mix.Products products.
 	DSN, Sales, Stock string
-	// AMQP is the address of a virtual host of its own.
+	// AMQP is the URL of a separate virtual host.
 	AMQP string
-	// Servers are the process ids of the database and the broker by name.
+	// Servers are the process IDs of the database and the broker by name.
 	Servers map[string]int
 }
 
@@ -42,24 +41,24 @@ func (m SQL) Name() string { return fmt.Sprintf("sql/batch-%d", m.Batch) }
 
 // About implements measure.Measurement.
 func (m SQL) About() string {
-	return fmt.Sprintf("B1: the saga's writes as raw SQL, %d orders a transaction, %d transactions at once, uniform", m.Batch, lanes)
+	return fmt.Sprintf("B1: the saga's writes as raw SQL, %d orders a transaction, %d concurrent transactions, uniform", m.Batch, concurrentBatches)
 }
 
 // Measure implements measure.Measurement.
 func (m SQL) Measure(ctx context.Context, d time.Duration) (_ []measure.Figure, err error) {
-	books, err := Open(m.Place.DSN, m.Place.Sales, m.Place.Stock, lanes+2)
+	database, err := Open(m.Environment.DSN, m.Environment.Sales, m.Environment.Stock, concurrentBatches+2)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = firstOf(err, books.Close()) }()
+	defer func() { err = firstError(err, database.Close()) }()
 	began := time.Now()
 	var ended atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
-	for lane := range lanes {
+	for worker := range concurrentBatches {
 		group.Go(func() error {
-			draw := newDraw(mix.Uniform, uint64(lane))
+			generator := newOrderGenerator(mix.Uniform, uint64(worker))
 			for time.Since(began) < d {
-				if err := books.walk(ctx, draw.orders(m.Batch)); err != nil {
+				if err := database.runSaga(ctx, generator.orders(m.Batch)); err != nil {
 					return err
 				}
 				ended.Add(int64(m.Batch))
@@ -73,28 +72,28 @@ func (m SQL) Measure(ctx context.Context, d time.Duration) (_ []measure.Figure, 
 	return []measure.Figure{{Name: "orders", Unit: "/s", Value: float64(ended.Load()) / time.Since(began).Seconds()}}, nil
 }
 
-// walk takes orders through the whole saga.
-func (b *Books) walk(ctx context.Context, orders []Order) error {
-	said, err := b.Accept(ctx, orders)
+// runSaga runs the whole saga of orders.
+func (b *Database) runSaga(ctx context.Context, orders []Order) error {
+	messages, err := b.Accept(ctx, orders)
 	for step := 0; err == nil && step < 4; step++ {
 		var batch []event.Envelope
-		if batch, err = parse(said); err != nil {
+		if batch, err = parse(messages); err != nil {
 			return err
 		}
 		if step%2 == 0 {
-			b.saleEvents.published(said...)
-			said, err = b.Stock(ctx, batch)
+			b.saleEvents.published(messages...)
+			messages, err = b.Stock(ctx, batch)
 		} else {
-			b.stockEvents.published(said...)
-			said, _, err = b.Sales(ctx, batch)
+			b.stockEvents.published(messages...)
+			messages, _, err = b.Sales(ctx, batch)
 		}
 	}
 	return err
 }
 
-func parse(said []Message) ([]event.Envelope, error) {
-	batch := make([]event.Envelope, len(said))
-	for i, m := range said {
+func parse(messages []Message) ([]event.Envelope, error) {
+	batch := make([]event.Envelope, len(messages))
+	for i, m := range messages {
 		if err := json.Unmarshal(m.Body, &batch[i]); err != nil {
 			return nil, err
 		}

@@ -13,46 +13,47 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Stock reserves what new sales want and removes what confirmed ones hold, a mixed
-// batch in one transaction, and returns the answers. Every product has enough.
-func (b *Books) Stock(ctx context.Context, batch []event.Envelope) ([]Message, error) {
-	var said []Message
+// Stock handles a batch of events of sales in one transaction: it reserves the items of new
+// sales and removes the reservations of confirmed ones. It returns the messages to publish.
+// It returns an error if the stock of a product is too low.
+func (b *Database) Stock(ctx context.Context, batch []event.Envelope) ([]Message, error) {
+	var messages []Message
 	err := transact(ctx, b.stock, func(tx *sql.Tx) error {
-		if err := claim(ctx, tx, batch); err != nil {
+		if err := insertInbox(ctx, tx, batch); err != nil {
 			return err
 		}
-		d := &decision{at: now(), shelves: map[int64]*shelf{}}
+		d := &decision{at: now(), stocks: map[int64]*stockRow{}}
 		if err := d.read(ctx, tx, batch); err != nil {
 			return err
 		}
 		if err := d.decide(); err != nil {
 			return err
 		}
-		said = d.said
+		messages = d.messages
 		return d.write(ctx, tx)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("decide %d events: %w", len(batch), err)
 	}
-	return said, nil
+	return messages, nil
 }
 
-// shelf is a row of stocks.
-type shelf struct {
+// stockRow is a row of the table stocks.
+type stockRow struct {
 	available, reservedSales, removed int64
 	price                             decimal.Decimal
 }
 
-// decision is what a batch does to the stock.
+// decision contains the changes of a batch.
 type decision struct {
 	at        time.Time
 	created   []event.SaleCreated
 	confirmed []event.SaleConfirmed
-	shelves   map[int64]*shelf
+	stocks    map[int64]*stockRow
 	products  []int64
 
 	reservations, movements []any
-	said                    []Message
+	messages                []Message
 }
 
 func (d *decision) read(ctx context.Context, tx *sql.Tx, batch []event.Envelope) error {
@@ -81,13 +82,13 @@ func (d *decision) read(ctx context.Context, tx *sql.Tx, batch []event.Envelope)
 	if err := d.lockReservations(ctx, tx); err != nil {
 		return err
 	}
-	if err := d.lockShelves(ctx, tx); err != nil {
+	if err := d.lockStocks(ctx, tx); err != nil {
 		return err
 	}
 	return d.readPrices(ctx, tx)
 }
 
-// lockReservations finds what the confirmed sales hold, as they must.
+// lockReservations locks and reads the reservations of the confirmed sales.
 func (d *decision) lockReservations(ctx context.Context, tx *sql.Tx) error {
 	if len(d.confirmed) == 0 {
 		return nil
@@ -117,7 +118,7 @@ func (d *decision) lockReservations(ctx context.Context, tx *sql.Tx) error {
 	}
 	for i, c := range d.confirmed {
 		if d.confirmed[i].Items = held[c.SaleID]; d.confirmed[i].Items == nil {
-			return fmt.Errorf("sale %d holds nothing", c.SaleID)
+			return fmt.Errorf("sale %d has no reservation", c.SaleID)
 		}
 	}
 	return rows.Err()
@@ -131,7 +132,7 @@ func (d *decision) ids() []any {
 	return ids
 }
 
-func (d *decision) lockShelves(ctx context.Context, tx *sql.Tx) error {
+func (d *decision) lockStocks(ctx context.Context, tx *sql.Tx) error {
 	rows, err := tx.QueryContext(ctx, "SELECT product_id, available, reserved_sales, removed FROM stocks WHERE product_id IN ("+
 		values("?", len(d.products))+") ORDER BY product_id FOR UPDATE", d.ids()...)
 	if err != nil {
@@ -140,11 +141,11 @@ func (d *decision) lockShelves(ctx context.Context, tx *sql.Tx) error {
 	defer rows.Close()
 	for rows.Next() {
 		var id int64
-		var s shelf
+		var s stockRow
 		if err := rows.Scan(&id, &s.available, &s.reservedSales, &s.removed); err != nil {
 			return err
 		}
-		d.shelves[id] = &s
+		d.stocks[id] = &s
 	}
 	return rows.Err()
 }
@@ -165,7 +166,7 @@ func (d *decision) readPrices(ctx context.Context, tx *sql.Tx) error {
 		if err := rows.Scan(&id, &price); err != nil {
 			return err
 		}
-		d.shelves[id].price = price
+		d.stocks[id].price = price
 	}
 	return rows.Err()
 }
@@ -174,9 +175,9 @@ func (d *decision) decide() error {
 	for _, c := range d.created {
 		priced := make([]event.PricedItem, len(c.Items))
 		for i, it := range c.Items {
-			s := d.shelves[it.ProductID]
+			s := d.stocks[it.ProductID]
 			if s == nil || s.available < it.Quantity {
-				return fmt.Errorf("product %d is short: the bench has not stocked it", it.ProductID)
+				return fmt.Errorf("the stock of product %d is too low", it.ProductID)
 			}
 			s.available -= it.Quantity
 			s.reservedSales += it.Quantity
@@ -184,27 +185,27 @@ func (d *decision) decide() error {
 			priced[i] = event.PricedItem{ProductID: it.ProductID, Quantity: it.Quantity, Price: s.price}
 		}
 		d.reservations = append(d.reservations, c.SaleID, c.CustomerID, encode(c.Items), d.at)
-		if err := d.say(event.SaleItemsReservedResponse{SaleID: c.SaleID, CustomerID: c.CustomerID, ItemsReserved: priced}); err != nil {
+		if err := d.newMessage(event.SaleItemsReservedResponse{SaleID: c.SaleID, CustomerID: c.CustomerID, ItemsReserved: priced}); err != nil {
 			return err
 		}
 	}
 	for _, c := range d.confirmed {
 		for _, it := range c.Items {
-			s := d.shelves[it.ProductID]
+			s := d.stocks[it.ProductID]
 			s.reservedSales -= it.Quantity
 			s.removed += it.Quantity
 			d.movements = append(d.movements, it.ProductID, "removed", it.Quantity, c.SaleID, d.at)
 		}
-		if err := d.say(event.StockReleased{SaleID: c.SaleID, Items: c.Items, ReleasedAt: d.at}); err != nil {
+		if err := d.newMessage(event.StockReleased{SaleID: c.SaleID, Items: c.Items, ReleasedAt: d.at}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d *decision) say(data event.Data) error {
-	m, err := say("stock", data, d.at)
-	d.said = append(d.said, m)
+func (d *decision) newMessage(data event.Data) error {
+	m, err := newMessage("stock", data, d.at)
+	d.messages = append(d.messages, m)
 	return err
 }
 
@@ -212,19 +213,19 @@ func (d *decision) write(ctx context.Context, tx *sql.Tx) error {
 	if _, err := insertInto(ctx, tx, "reservations (sale_id, customer_id, status, lines_json, at)", "(?,?,'Reserved',?,?)", d.reservations); err != nil {
 		return err
 	}
-	if err := d.moveReservations(ctx, tx); err != nil {
+	if err := d.removeReservations(ctx, tx); err != nil {
 		return err
 	}
-	if err := d.writeShelves(ctx, tx); err != nil {
+	if err := d.writeStocks(ctx, tx); err != nil {
 		return err
 	}
 	if _, err := insertInto(ctx, tx, "movements (product_id, kind, quantity, sale_id, at)", "(?,?,?,?,?)", d.movements); err != nil {
 		return err
 	}
-	return keep(ctx, tx, d.said)
+	return insertOutbox(ctx, tx, d.messages)
 }
 
-func (d *decision) moveReservations(ctx context.Context, tx *sql.Tx) error {
+func (d *decision) removeReservations(ctx context.Context, tx *sql.Tx) error {
 	if len(d.confirmed) == 0 {
 		return nil
 	}
@@ -237,10 +238,10 @@ func (d *decision) moveReservations(ctx context.Context, tx *sql.Tx) error {
 	return err
 }
 
-func (d *decision) writeShelves(ctx context.Context, tx *sql.Tx) error {
+func (d *decision) writeStocks(ctx context.Context, tx *sql.Tx) error {
 	arguments := make([]any, 0, 5*len(d.products))
 	for _, id := range d.products {
-		s := d.shelves[id]
+		s := d.stocks[id]
 		arguments = append(arguments, id, s.available, s.reservedSales, s.removed, d.at)
 	}
 	_, err := tx.ExecContext(ctx, "INSERT INTO stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at) VALUES "+

@@ -8,8 +8,8 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Declare makes the exchange and the quorum queues of a stack in the virtual host of
-// an address, as the operator does, and a queue of the same kind for Broker.
+// Declare declares the exchange and the quorum queues of a stack in the virtual host of a
+// URL, as the operator does, and a queue with the same settings for Broker.
 func Declare(url string) error {
 	conn, err := amqp.Dial(url)
 	if err != nil {
@@ -40,7 +40,7 @@ func Declare(url string) error {
 // roundTrips is the queue of Broker.
 const roundTrips = "bench.round-trips"
 
-// properties of a message, as the services send it.
+// properties returns the AMQP properties that the services set.
 func properties(m Message) amqp.Publishing {
 	return amqp.Publishing{
 		ContentType: event.ContentType, DeliveryMode: amqp.Persistent, MessageId: m.ID.String(), Type: m.Type,

@@ -12,26 +12,26 @@ import (
 
 type browse struct{}
 
-// Browse reads the catalogue ten times for each order: nine products and a first page.
+// Browse reads the catalog ten times per order: nine products and a first page.
 func Browse() Scenario { return browse{} }
 
 func (browse) Name() string  { return "browse" }
-func (browse) About() string { return "catalogue reads 10:1 to orders" }
+func (browse) About() string { return "catalog reads 10:1 to orders" }
 
-// Visit is a read or an order.
-func (browse) Visit(ctx context.Context, d *Door, r *rand.Rand, began time.Time) error {
+// Visit implements Scenario.
+func (browse) Visit(ctx context.Context, d *Client, r *rand.Rand, began time.Time) error {
 	switch n := r.IntN(11); n {
 	case 0:
 		_, err := d.Place(ctx, d.Customer(r), mix.Uniform(r), false, began)
 		return err
 	case 1:
-		return d.look(ctx, "/products?limit=20&sort=price", began)
+		return d.get(ctx, "/products?limit=20&sort=price", began)
 	default:
-		return d.look(ctx, fmt.Sprintf("/products/%d", 1+r.IntN(mix.Products)), began)
+		return d.get(ctx, fmt.Sprintf("/products/%d", 1+r.IntN(mix.Products)), began)
 	}
 }
 
-func (d *Door) look(ctx context.Context, path string, began time.Time) error {
+func (d *Client) get(ctx context.Context, path string, began time.Time) error {
 	if err := d.Do(ctx, "", http.MethodGet, path, http.StatusOK); err != nil {
 		return err
 	}

@@ -7,9 +7,9 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/fill"
 )
 
-// check fails when the sales of a phase are not what was acknowledged, or the goods
-// not where they belong: a fast run that is wrong is no run.
-func (s *Shop) check(ctx context.Context, d *Door, start marks) error {
+// check returns an error if the sales of a phase differ from the acknowledged ones, or the
+// removed stock from the confirmed sales.
+func (s *Shop) check(ctx context.Context, d *Client, start position) error {
 	inTable, err := s.statuses(ctx, start.sale)
 	if err != nil {
 		return err
@@ -17,24 +17,24 @@ func (s *Shop) check(ctx context.Context, d *Door, start marks) error {
 	var sales int64
 	for status, n := range inTable {
 		sales += n
-		if seen := d.watch.decided[status]; seen != n {
-			return fmt.Errorf("%d sales are %s, but %d of those that were acknowledged", n, status, seen)
+		if acknowledged := d.watcher.decided[status]; acknowledged != n {
+			return fmt.Errorf("%d sales are %s, but %d of the acknowledged ones", n, status, acknowledged)
 		}
 	}
 	if sales != d.placed {
-		return fmt.Errorf("%d sales were acknowledged, there are %d", d.placed, sales)
+		return fmt.Errorf("%d sales were acknowledged, but %d exist", d.placed, sales)
 	}
-	end, err := s.marks(ctx)
+	end, err := s.position(ctx)
 	if err != nil {
 		return err
 	}
-	if left := end.removed - start.removed; left != d.watch.goods {
-		return fmt.Errorf("confirmed sales hold %d goods, but %d have left the stock", d.watch.goods, left)
+	if left := end.removed - start.removed; left != d.watcher.confirmedQuantity {
+		return fmt.Errorf("confirmed sales have a quantity of %d, but %d were removed from the stock", d.watcher.confirmedQuantity, left)
 	}
 	return s.Audit(ctx)
 }
 
-// statuses counts the sales after an id by status.
+// statuses returns the number of sales with an ID above after, by status.
 func (s *Shop) statuses(ctx context.Context, after int64) (map[string]int64, error) {
 	rows, err := s.DB.QueryContext(ctx, "SELECT status, COUNT(*) FROM "+fill.Shop.Sales+".sales WHERE id > ? GROUP BY status", after)
 	if err != nil {

@@ -12,24 +12,24 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/procfs"
 )
 
-// Services in the order they are told of.
+// Services are the services in the order of the report.
 var Services = []string{"gateway", "sales", "stock", "auth"}
 
-// passed are the services that an order goes through.
-var passed = []string{"gateway", "sales", "stock"}
+// orderServices are the services that handle an order.
+var orderServices = []string{"gateway", "sales", "stock"}
 
-// cost is what everything has used so far.
+// cost is the resource usage since the start of the processes.
 type cost struct {
 	processes map[string]procfs.Usage
-	allocated map[string]float64 // objects, by the services that an order goes through
+	allocated map[string]float64 // heap objects by orderServices
 	counters  map[string]int64   // of MariaDB
 }
 
-// spent reads the costs of all processes and of the database.
+// spent returns the cost of all processes and the counters of the database.
 func (s *Shop) spent(ctx context.Context) (cost, error) {
 	c := cost{processes: map[string]procfs.Usage{}, allocated: map[string]float64{}}
 	var err error
-	if c.processes["bench"], err = procfs.Alone(os.Getpid()); err != nil {
+	if c.processes["bench"], err = procfs.OfProcess(os.Getpid()); err != nil {
 		return c, err
 	}
 	if c.processes["MariaDB"], err = procfs.Of(s.System.MySQL.PID); err != nil {
@@ -43,7 +43,7 @@ func (s *Shop) spent(ctx context.Context) (cost, error) {
 			return c, err
 		}
 	}
-	for _, name := range passed {
+	for _, name := range orderServices {
 		if c.allocated[name], err = heap.Allocated(ctx, s.System.MetricsURL(name)); err != nil {
 			return c, err
 		}
@@ -71,7 +71,7 @@ func readCounters(ctx context.Context, db *sql.DB) (map[string]int64, error) {
 	return all, rows.Err()
 }
 
-// figures are the costs of n orders.
+// figures returns the cost per order of n orders since before.
 func (c cost) figures(before cost, n int64) []measure.Figure {
 	if n == 0 {
 		return nil
@@ -87,7 +87,7 @@ func (c cost) figures(before cost, n int64) []measure.Figure {
 		}
 		figures = append(figures, measure.Figure{Name: "CPU " + name, Unit: "ms/order", Value: ms})
 	}
-	for _, name := range passed {
+	for _, name := range orderServices {
 		figures = append(figures, measure.Figure{Name: "allocations " + name, Unit: "/order", Value: per(c.allocated[name] - before.allocated[name])})
 	}
 	written := func(name string) float64 {
@@ -103,7 +103,7 @@ func (c cost) figures(before cost, n int64) []measure.Figure {
 		measure.Figure{Name: "written by RabbitMQ", Unit: "KiB/order", Value: written("RabbitMQ")})...)
 }
 
-// peaks are what each process ever held of memory.
+// peaks returns the peak memory of each process.
 func (c cost) peaks() []measure.Figure {
 	var figures []measure.Figure
 	for _, name := range append([]string{"MariaDB", "RabbitMQ"}, Services...) {

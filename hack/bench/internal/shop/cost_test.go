@@ -7,7 +7,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/procfs"
 )
 
-func TestACostIsWhatWasUsedMeanwhileByEachOrder(t *testing.T) {
+func TestCostFiguresPerOrder(t *testing.T) {
 	before := cost{
 		processes: map[string]procfs.Usage{"sales": {CPU: time.Second}},
 		allocated: map[string]float64{"gateway": 100, "sales": 1000},

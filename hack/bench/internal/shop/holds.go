@@ -12,18 +12,17 @@ import (
 
 type holds struct{}
 
-// Holds orders with hold; half of the orders are confirmed by the customer once their
-// stock is reserved, half canceled, and of those again half at once, before stock has
-// answered.
+// Holds returns the scenario of holds. Customers confirm half of them when their stock is
+// reserved, and cancel the others, half of these before their stock is reserved.
 func Holds() Scenario { return holds{} }
 
 func (holds) Name() string { return "holds" }
 
 func (holds) About() string {
-	return "held orders, half confirmed and half canceled by the customer"
+	return "holds, half confirmed and half canceled by the customer"
 }
 
-func (holds) Visit(ctx context.Context, d *Door, r *rand.Rand, began time.Time) error {
+func (holds) Visit(ctx context.Context, d *Client, r *rand.Rand, began time.Time) error {
 	customer := d.Customer(r)
 	p, err := d.Place(ctx, customer, mix.Uniform(r), true, began)
 	if err != nil {
@@ -33,7 +32,7 @@ func (holds) Visit(ctx context.Context, d *Door, r *rand.Rand, began time.Time) 
 	if r.IntN(4) == 0 {
 		return d.Do(ctx, customer, http.MethodDelete, path, http.StatusNoContent)
 	}
-	if err := d.watch.Reserved(ctx, p); err != nil {
+	if err := d.watcher.Reserved(ctx, p); err != nil {
 		return err
 	}
 	if r.IntN(3) == 0 {

@@ -2,5 +2,5 @@ package shop
 
 import "ecommerce-stack.dev/hack/bench/internal/mix"
 
-// Hot orders one product, always the same.
+// Hot returns the scenario in which all orders are of the same product.
 func Hot() Scenario { return orders{"hot", "orders of one hot product", mix.Hot} }

@@ -15,23 +15,23 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/wire"
 )
 
-// Looks at the sales: seldom in the closed loop, where they only make room for more,
-// often in the open one, where they time decisions.
+// Poll intervals of the sales: long in the closed loop, where polls only release slots, short
+// in the open loop, where they measure decision latencies.
 const (
-	lookClosed = 50 * time.Millisecond
-	lookOpen   = 5 * time.Millisecond
+	pollClosed = 50 * time.Millisecond
+	pollOpen   = 5 * time.Millisecond
 )
 
-// settleTime bounds the wait until everything is decided.
-const settleTime = 2 * time.Minute
+// settleTimeout is the time limit until all sales are decided and all stock has moved.
+const settleTimeout = 2 * time.Minute
 
-// Measurement of a scenario: first closed for the maximum and what an order costs,
-// then open at half of the maximum for latencies. Either ends when every sale is
-// decided and every good has moved, and is checked.
+// Measurement measures a scenario: first a closed loop for the maximum rate and the cost of an
+// order, then an open loop at half of that rate for latencies. Each phase ends when all sales
+// are decided and all stock has moved, and its result is checked.
 type Measurement struct {
 	Shop     *Shop
 	Scenario Scenario
-	// Commit is what the shop's services were built from, "" for the present source tree.
+	// Commit is the revision of the services; "" is the present source tree.
 	Commit string
 }
 
@@ -44,7 +44,7 @@ func (m Measurement) About() string {
 	if m.Commit != "" {
 		through += " of a system built from " + m.Commit
 	}
-	return fmt.Sprintf("through %s: %s, %d clients, at most %d sagas under way; then open at half of that", through, m.Scenario.About(), saga.Clients, saga.Window)
+	return fmt.Sprintf("through %s: %s, %d clients, at most %d concurrent sagas; then open loop at half of that rate", through, m.Scenario.About(), saga.Clients, saga.Window)
 }
 
 // Measure implements measure.Measurement.
@@ -65,8 +65,8 @@ type outcome struct {
 	orders    int64
 }
 
-// closed finds the maximum: sagas that have ended per second, from the first order
-// until the last good has moved.
+// closed measures the maximum rate of completed sagas, from the first order until all stock
+// has moved.
 func (m Measurement) closed(ctx context.Context, d time.Duration) (outcome, []measure.Figure, error) {
 	before, err := m.Shop.spent(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func (m Measurement) closed(ctx context.Context, d time.Duration) (outcome, []me
 	}
 	var visits int64
 	var took time.Duration
-	door, err := m.phase(ctx, lookClosed, saga.Window, func(visit load.Visit) error {
+	visitor, err := m.phase(ctx, pollClosed, saga.Window, func(visit load.Visit) error {
 		return m.Shop.profiled(ctx, m.Name(), func() (err error) {
 			visits, err = load.Closed(ctx, saga.Clients, d, visit)
 			return err
@@ -87,32 +87,32 @@ func (m Measurement) closed(ctx context.Context, d time.Duration) (outcome, []me
 	if err != nil {
 		return outcome{}, nil, err
 	}
-	o := outcome{visitRate: float64(visits) / took.Seconds(), orders: door.placed}
+	o := outcome{visitRate: float64(visits) / took.Seconds(), orders: visitor.placed}
 	figures := []measure.Figure{{Name: "orders", Unit: "/s", Value: float64(o.orders) / took.Seconds()}}
-	if len(door.read) > 0 {
-		figures = append(figures, measure.Figure{Name: "reads", Unit: "/s", Value: float64(len(door.read)) / took.Seconds()})
+	if len(visitor.read) > 0 {
+		figures = append(figures, measure.Figure{Name: "reads", Unit: "/s", Value: float64(len(visitor.read)) / took.Seconds()})
 	}
-	figures = append(figures, measure.Figure{Name: "confirmed", Unit: "% of orders", Value: 100 * float64(door.watch.decided["Confirmed"]) / float64(max(1, o.orders))})
+	figures = append(figures, measure.Figure{Name: "confirmed", Unit: "% of orders", Value: 100 * float64(visitor.watcher.decided["Confirmed"]) / float64(max(1, o.orders))})
 	figures = append(figures, after.figures(before, o.orders)...)
 	figures = append(figures, after.peaks()...)
-	return o, append(figures, measure.Figure{Name: "looks at the sales", Unit: "% of the time", Value: 100 * door.watch.Busy()}), nil
+	return o, append(figures, measure.Figure{Name: "polls of sales", Unit: "% of the time", Value: 100 * visitor.watcher.Busy()}), nil
 }
 
-// open times visits that begin at a rate.
+// open measures the latencies of visits that start at a rate.
 func (m Measurement) open(ctx context.Context, rate float64, d time.Duration) ([]measure.Figure, error) {
 	var took time.Duration
-	door, err := m.phase(ctx, lookOpen, 0, func(visit load.Visit) error {
+	visitor, err := m.phase(ctx, pollOpen, 0, func(visit load.Visit) error {
 		_, err := load.Open(ctx, rate, d, visit)
 		return err
 	}, &took)
 	if err != nil {
 		return nil, err
 	}
-	figures := []measure.Figure{{Name: "open loop", Unit: "orders/s", Value: float64(door.placed) / d.Seconds()}}
-	figures = append(figures, latencies("POST /sales", door.posted)...)
-	figures = append(figures, latencies("decided", door.watch.Latencies())...)
-	if len(door.read) > 0 {
-		figures = append(figures, latencies("read", door.read)...)
+	figures := []measure.Figure{{Name: "open loop", Unit: "orders/s", Value: float64(visitor.placed) / d.Seconds()}}
+	figures = append(figures, latencies("POST /sales", visitor.posted)...)
+	figures = append(figures, latencies("decided", visitor.watcher.Latencies())...)
+	if len(visitor.read) > 0 {
+		figures = append(figures, latencies("read", visitor.read)...)
 	}
 	return figures, nil
 }
@@ -129,36 +129,36 @@ func latencies(what string, ms []float64) []measure.Figure {
 	return figures
 }
 
-// phase runs a load and then waits until it is settled, which is when took ends, and
-// checks what came of it.
-func (m Measurement) phase(ctx context.Context, look time.Duration, window int, run func(load.Visit) error, took *time.Duration) (*Door, error) {
-	start, err := m.Shop.marks(ctx)
+// phase runs a load, waits until all sales are decided and all stock has moved, stores the
+// elapsed time in took, and checks the result.
+func (m Measurement) phase(ctx context.Context, poll time.Duration, window int, run func(load.Visit) error, took *time.Duration) (*Client, error) {
+	start, err := m.Shop.position(ctx)
 	if err != nil {
 		return nil, err
 	}
-	door := &Door{shop: m.Shop, client: wire.New(m.Shop.address), maximum: window}
-	defer door.client.Close()
-	door.watch = newWatch(ctx, m.Shop.DB, start.sale, look, window)
-	defer door.watch.Stop()
+	visitor := &Client{shop: m.Shop, client: wire.New(m.Shop.address), maximum: window}
+	defer visitor.client.Close()
+	visitor.watcher = newSaleWatcher(ctx, m.Shop.DB, start.sale, poll, window)
+	defer visitor.watcher.Stop()
 	began := time.Now()
 	if err := run(func(ctx context.Context, r *rand.Rand, began time.Time) error {
-		return m.Scenario.Visit(ctx, door, r, began)
+		return m.Scenario.Visit(ctx, visitor, r, began)
 	}); err != nil {
 		return nil, err
 	}
-	settling, cancel := context.WithTimeout(ctx, settleTime)
+	settling, cancel := context.WithTimeout(ctx, settleTimeout)
 	defer cancel()
-	if err := m.Shop.settle(settling, door.watch, start); err != nil {
+	if err := m.Shop.settle(settling, visitor.watcher, start); err != nil {
 		return nil, err
 	}
 	*took = time.Since(began)
-	door.watch.Stop()
-	return door, m.Shop.check(ctx, door, start)
+	visitor.watcher.Stop()
+	return visitor, m.Shop.check(ctx, visitor, start)
 }
 
-// settle waits until every sale is decided, and all that was confirmed or canceled has
-// moved its goods.
-func (s *Shop) settle(ctx context.Context, w *Watch, start marks) error {
+// settle waits until all sales are decided, and the stock of confirmed and canceled sales has
+// moved.
+func (s *Shop) settle(ctx context.Context, w *SaleWatcher, start position) error {
 	if err := w.Settle(ctx); err != nil {
 		return err
 	}
@@ -174,8 +174,8 @@ func (s *Shop) settle(ctx context.Context, w *Watch, start marks) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("the goods of %d of %d sales have moved: %w", moved, want, ctx.Err())
-		case <-time.After(lookClosed):
+			return fmt.Errorf("the stock of %d of %d sales has moved: %w", moved, want, ctx.Err())
+		case <-time.After(pollClosed):
 		}
 	}
 }

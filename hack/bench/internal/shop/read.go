@@ -14,20 +14,21 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/wire"
 )
 
-// readers at once: few, so that a read waits for the database and not for others.
+// readers is the number of concurrent readers, which is low so that reads do not wait for
+// each other.
 const readers = 2
 
-// Read measures one kind of read at a service itself, where no cache answers.
+// Read measures a kind of read at a service, without the cache of the gateway.
 type Read struct {
 	Shop    *Shop
 	Title   string
 	Service string
-	// Draw makes a path and the number of the customer who asks, 0 for the manager.
+	// Draw returns a random path and the number of the customer, or 0 for the manager.
 	Draw func(r *rand.Rand) (path string, customer int64)
 }
 
-// Reads are the reads that must stay as fast as they are when there are so many
-// products and sales.
+// Reads returns the reads whose latency must not grow with the numbers of products and
+// sales.
 func Reads(s *Shop, products, firstSale, lastSale int64) []measure.Measurement {
 	product := func(r *rand.Rand) int64 { return 1 + r.Int64N(products) }
 	// The customer of a filled sale (package fill).
@@ -76,7 +77,7 @@ func (m Read) Name() string { return "read/" + m.Title }
 
 // About implements measure.Measurement.
 func (m Read) About() string {
-	return fmt.Sprintf("reads of %s at the service %s itself, %d at once", m.Title, m.Service, readers)
+	return fmt.Sprintf("reads of %s at the service %s directly, %d concurrent", m.Title, m.Service, readers)
 }
 
 // Measure implements measure.Measurement.
@@ -98,7 +99,7 @@ func (m Read) Measure(ctx context.Context, d time.Duration) ([]measure.Figure, e
 			return err
 		}
 		if a.Status != http.StatusOK {
-			return refused(request, a)
+			return unexpectedStatus(request, a)
 		}
 		mu.Lock()
 		defer mu.Unlock()

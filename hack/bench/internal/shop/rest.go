@@ -11,8 +11,8 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/procfs"
 )
 
-// Rest measures the services without load: from exec to ready, the memory they hold
-// when nobody calls, and the size of their programs and images.
+// Rest measures the services without load: the time from start to readiness, memory, and the
+// size of programs and images.
 type Rest struct {
 	Shop *Shop
 	// Images is the folder that `make images` builds into.
@@ -24,10 +24,10 @@ func (Rest) Name() string { return "rest/services" }
 
 // About implements measure.Measurement.
 func (Rest) About() string {
-	return "start of each service until it is ready, its memory when nobody calls, sizes of programs and images"
+	return "time until each service is ready, its memory without load, sizes of programs and images"
 }
 
-// Measure implements measure.Measurement. It starts every service again.
+// Measure implements measure.Measurement. It restarts every service.
 func (m Rest) Measure(ctx context.Context, d time.Duration) ([]measure.Figure, error) {
 	system := m.Shop.System
 	var figures []measure.Figure

@@ -19,45 +19,45 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Scenario is a way to use the shop.
+// Scenario is a kind of visit.
 type Scenario interface {
-	// Name is a word, About a line.
+	// Name returns a word, About a description in one line.
 	Name() string
 	About() string
-	// Visit is one visit of a customer. began is when it was meant to begin.
-	Visit(ctx context.Context, d *Door, r *rand.Rand, began time.Time) error
+	// Visit runs one visit of a customer. began is its intended start.
+	Visit(ctx context.Context, d *Client, r *rand.Rand, began time.Time) error
 }
 
-// Door is what a visit of the shop works with, and where it is timed.
-type Door struct {
-	shop   *Shop
-	client *wire.Client
-	watch  *Watch
+// Client sends the requests of visits and measures their latencies.
+type Client struct {
+	shop    *Shop
+	client  *wire.Client
+	watcher *SaleWatcher
 
 	mu      sync.Mutex
 	posted  []float64 // milliseconds of each POST /sales
 	read    []float64
 	placed  int64
-	maximum int // visits at once, when the loop is closed
+	maximum int // of concurrent sagas in a closed loop; 0 in an open one
 }
 
-// errRefused is an answer that no scenario expects.
-var errRefused = errors.New("the system refused")
+// errUnexpectedStatus is wrapped by errors of responses with an unexpected status.
+var errUnexpectedStatus = errors.New("unexpected status")
 
-func refused(r wire.Request, a wire.Answer) error {
-	return fmt.Errorf("%w: %s %s: %d %s", errRefused, r.Method, r.Path, a.Status, a.Body)
+func unexpectedStatus(r wire.Request, a wire.Response) error {
+	return fmt.Errorf("%w: %s %s: %d %s", errUnexpectedStatus, r.Method, r.Path, a.Status, a.Body)
 }
 
-// Customer draws one.
-func (d *Door) Customer(r *rand.Rand) string { return d.shop.tokens[r.IntN(len(d.shop.tokens))] }
+// Customer returns the Authorization header of a random customer.
+func (d *Client) Customer(r *rand.Rand) string { return d.shop.tokens[r.IntN(len(d.shop.tokens))] }
 
-// Place orders items and follows the sale.
-func (d *Door) Place(ctx context.Context, customer string, items []event.Item, hold bool, began time.Time) (*Placed, error) {
-	if err := d.watch.Enter(ctx); err != nil {
+// Place creates a sale and observes it until it is decided.
+func (d *Client) Place(ctx context.Context, customer string, items []event.Item, hold bool, began time.Time) (*PlacedSale, error) {
+	if err := d.watcher.Acquire(ctx); err != nil {
 		return nil, err
 	}
 	if d.maximum > 0 {
-		began = time.Now() // The wait for a place is the bench's own.
+		began = time.Now() // Exclude the wait for a slot.
 	}
 	body, err := json.Marshal(struct {
 		Items []event.Item `json:"items"`
@@ -73,17 +73,17 @@ func (d *Door) Place(ctx context.Context, customer string, items []event.Item, h
 	}
 	took := since(began)
 	if a.Status != http.StatusAccepted {
-		return nil, refused(request, a)
+		return nil, unexpectedStatus(request, a)
 	}
 	id, err := strconv.ParseInt(strings.TrimPrefix(a.Location, "/sales/"), 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("POST /sales: Location %q: %w", a.Location, err)
 	}
-	p := &Placed{ID: id, Hold: hold, Began: began}
+	p := &PlacedSale{ID: id, Hold: hold, Began: began}
 	for _, i := range items {
-		p.Goods += i.Quantity
+		p.Quantity += i.Quantity
 	}
-	d.watch.Add(p)
+	d.watcher.Add(p)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.placed++
@@ -93,20 +93,20 @@ func (d *Door) Place(ctx context.Context, customer string, items []event.Item, h
 
 func since(began time.Time) float64 { return float64(time.Since(began)) / float64(time.Millisecond) }
 
-// Do sends another request and says whether its answer has the wanted status.
-func (d *Door) Do(ctx context.Context, customer, method, path string, want int) error {
+// Do sends a request and returns an error if the status of the response is not want.
+func (d *Client) Do(ctx context.Context, customer, method, path string, want int) error {
 	request := wire.Request{Method: method, Path: path, Header: customer}
 	a, err := d.client.Do(ctx, request)
 	if err != nil {
 		return err
 	}
 	if a.Status != want {
-		return refused(request, a)
+		return unexpectedStatus(request, a)
 	}
 	return nil
 }
 
-// orders is a scenario in which every visit is one order.
+// orders is a scenario in which every visit creates one sale.
 type orders struct {
 	name, about string
 	mix         mix.Mix
@@ -115,7 +115,7 @@ type orders struct {
 func (o orders) Name() string  { return o.name }
 func (o orders) About() string { return o.about }
 
-func (o orders) Visit(ctx context.Context, d *Door, r *rand.Rand, began time.Time) error {
+func (o orders) Visit(ctx context.Context, d *Client, r *rand.Rand, began time.Time) error {
 	_, err := d.Place(ctx, d.Customer(r), o.mix(r), false, began)
 	return err
 }

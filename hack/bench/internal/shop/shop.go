@@ -1,5 +1,4 @@
-// Package shop loads the system through its gateway as customers would, and checks
-// that what it did fast it also did right.
+// Package shop generates the load of customers at the gateway and checks the results.
 package shop
 
 import (
@@ -16,26 +15,27 @@ import (
 	"ecommerce-stack.dev/hack/internal/local"
 )
 
-// Customers that order; each has a token of its own.
+// Customers is the number of customers, each with a token.
 const Customers = 1000
 
-// Shop is a system with products to sell.
+// Shop is a system with products.
 type Shop struct {
 	System *local.System
-	// DB is a connection of the bench's own, to look at rows and counters.
+	// DB is a separate connection pool, to read rows and counters.
 	DB *sql.DB
-	// NoAudit leaves out the system's own audit, which reads the whole ledger; what has
-	// left the stock is still compared with what was sold.
+	// NoAudit skips the audit of the system, which reads the whole ledger. The removed
+	// stock is still compared with the confirmed sales.
 	NoAudit bool
-	// Profiles takes CPU profiles of the services in closed loops, unless it is nil.
+	// Profiles takes CPU profiles of the services in closed loops; optional.
 	Profiles *profile.Taker
-	// Customers' Authorization header lines, and the manager's.
+	// tokens are the Authorization header lines of the customers, manager is that of the
+	// manager.
 	tokens  []string
 	manager string
 	address string // of the gateway
 }
 
-// Open prepares a shop of a system whose products are filled in.
+// Open returns a shop for a system with products.
 func Open(system *local.System, db *sql.DB) (*Shop, error) {
 	signer, err := NewSigner(system.KeysFile)
 	if err != nil {
@@ -51,7 +51,7 @@ func Open(system *local.System, db *sql.DB) (*Shop, error) {
 
 func authorization(token string) string { return "Authorization: Bearer " + token + "\r\n" }
 
-// Audit asks the system to recompute its ledger and fails when that does not add up.
+// Audit runs the audit of the system and returns an error if it finds violations.
 func (s *Shop) Audit(ctx context.Context) error {
 	if s.NoAudit {
 		return nil
@@ -79,13 +79,13 @@ func (s *Shop) Audit(ctx context.Context) error {
 	return nil
 }
 
-// marks are where the tables end before a phase.
-type marks struct {
+// position contains the last IDs of the tables at the start of a phase.
+type position struct {
 	sale, entry int64
-	removed     int64 // goods that ever left
+	removed     int64 // the removed stock of all products
 }
 
-func (s *Shop) marks(ctx context.Context) (m marks, err error) {
+func (s *Shop) position(ctx context.Context) (m position, err error) {
 	err = s.DB.QueryRowContext(ctx, "SELECT (SELECT COALESCE(MAX(id), 0) FROM "+fill.Shop.Sales+".sales), (SELECT COALESCE(MAX(id), 0) FROM "+
 		fill.Shop.Sales+".timeline), (SELECT CAST(COALESCE(SUM(removed), 0) AS SIGNED) FROM "+fill.Shop.Stock+".stocks)").
 		Scan(&m.sale, &m.entry, &m.removed)

@@ -17,13 +17,13 @@ import (
 // tokenTTL is longer than any run.
 const tokenTTL = 24 * time.Hour
 
-// Signer makes access tokens as auth would, without a login for each customer.
+// Signer signs access tokens as the auth service does, without a login for each customer.
 type Signer struct {
 	kid    string
 	secret []byte
 }
 
-// NewSigner reads the key of a system.
+// NewSigner returns a signer with the HS256 key of a JWK Set.
 func NewSigner(keysFile string) (*Signer, error) {
 	raw, err := os.ReadFile(keysFile)
 	if err != nil {
@@ -44,7 +44,7 @@ func NewSigner(keysFile string) (*Signer, error) {
 	return nil, errors.New("the system has no HS256 key to sign tokens with")
 }
 
-// Token of a user.
+// Token returns the access token of a user.
 func (s *Signer) Token(user int64, role string) string {
 	now := time.Now()
 	signed := segment(map[string]string{"alg": "HS256", "typ": "JWT", "kid": s.kid}) + "." + segment(map[string]any{
@@ -60,7 +60,7 @@ func (s *Signer) Token(user int64, role string) string {
 func segment(v any) string {
 	raw, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // Strings and numbers.
+		panic(err) // Strings and numbers can always be encoded.
 	}
 	return base64.RawURLEncoding.EncodeToString(raw)
 }

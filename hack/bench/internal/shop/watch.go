@@ -12,128 +12,127 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/fill"
 )
 
-// Watch observes what becomes of sales by looking at their rows over a connection of
-// the bench's own. Prefer: wait and event streams would add calls, connections and
-// looks of their own to the services that are measured; a look here is one scan of the
-// primary key over the newest sales, and costs only the database a little, which Busy
-// tells.
+// SaleWatcher polls the rows of sales over a separate connection until they are decided.
+// Prefer: wait and event streams would add requests and connections to the measured
+// services. A poll scans the primary key over the newest sales; Busy returns its share of
+// the time.
 //
-// A decision is dated when the look that saw it ends, so it includes the commit, and
-// is late by at most an interval.
-type Watch struct {
+// The time of a decision is the end of the poll that finds it, so it includes the commit
+// and is late by at most an interval.
+type SaleWatcher struct {
 	db       *sql.DB
 	interval time.Duration
 
-	mu      sync.Mutex
-	pending map[int64]*Placed
-	early   map[int64]seen // decided before the client heard of its id
-	highest int64
-	err     error
+	mu             sync.Mutex
+	pending        map[int64]*PlacedSale
+	earlyDecisions map[int64]decision // decided before the client received the ID
+	highest        int64
+	err            error
 
-	decided  map[string]int64
-	goods    int64     // of confirmed sales
-	latency  []float64 // milliseconds until decided
-	looking  time.Duration
-	began    time.Time
-	places   chan struct{}
-	finished chan struct{}
-	cancel   context.CancelFunc
+	decided           map[string]int64
+	confirmedQuantity int64     // sum of the quantities of confirmed sales
+	latency           []float64 // milliseconds until decided
+	polling           time.Duration
+	began             time.Time
+	slots             chan struct{}
+	finished          chan struct{}
+	cancel            context.CancelFunc
 }
 
-// Placed is a sale that was acknowledged.
-type Placed struct {
+// PlacedSale is an acknowledged sale.
+type PlacedSale struct {
 	ID   int64
 	Hold bool
-	// Goods is the sum of its quantities.
-	Goods int64
-	// Began is when the customer meant to order.
+	// Quantity is the sum of the quantities of its items.
+	Quantity int64
+	// Began is the intended start of the order.
 	Began time.Time
-	// reserved is closed when stock has answered for a held sale.
-	reserved chan struct{}
-	answered bool
+	// reserved is closed when stock has decided about the reservation.
+	reserved       chan struct{}
+	hasReservation bool
 }
 
-type seen struct {
+type decision struct {
 	status string
 	at     time.Time
 }
 
-// slack is how many of the newest sales are looked at even if none of them is
-// pending: somebody may not have heard of his yet.
-const slack = 256
+// overlap is the number of newest sales that are polled even if none is pending, because a
+// client may not have received the ID of its sale yet.
+const overlap = 256
 
-// newWatch looks at sales after an id. At most window are pending at once, none
-// bounded when it is 0.
-func newWatch(ctx context.Context, db *sql.DB, after int64, interval time.Duration, window int) *Watch {
+// newSaleWatcher starts to poll sales with an ID above after. At most window sales are pending
+// at the same time; 0 means no limit.
+func newSaleWatcher(ctx context.Context, db *sql.DB, after int64, interval time.Duration, window int) *SaleWatcher {
 	ctx, cancel := context.WithCancel(ctx)
-	w := &Watch{db: db, interval: interval, pending: map[int64]*Placed{}, early: map[int64]seen{}, highest: after + slack,
+	w := &SaleWatcher{db: db, interval: interval, pending: map[int64]*PlacedSale{}, earlyDecisions: map[int64]decision{}, highest: after + overlap,
 		decided: map[string]int64{}, began: time.Now(), finished: make(chan struct{}), cancel: cancel}
 	if window > 0 {
-		w.places = make(chan struct{}, window)
+		w.slots = make(chan struct{}, window)
 	}
 	go w.run(ctx)
 	return w
 }
 
-// Enter waits until another sale may be placed.
-func (w *Watch) Enter(ctx context.Context) error {
-	if w.places == nil {
+// Acquire waits until another sale can be placed.
+func (w *SaleWatcher) Acquire(ctx context.Context) error {
+	if w.slots == nil {
 		return nil
 	}
 	select {
-	case w.places <- struct{}{}:
+	case w.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-// Add begins to follow a sale.
-func (w *Watch) Add(p *Placed) {
+// Add starts to observe a sale.
+func (w *SaleWatcher) Add(p *PlacedSale) {
 	p.reserved = make(chan struct{})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pending[p.ID] = p
 	w.highest = max(w.highest, p.ID)
-	if s, ok := w.early[p.ID]; ok {
-		delete(w.early, p.ID)
-		w.saw(p, s.status, s.at)
+	if s, ok := w.earlyDecisions[p.ID]; ok {
+		delete(w.earlyDecisions, p.ID)
+		w.record(p, s.status, s.at)
 	}
 }
 
-// Reserved waits until stock has answered for a held sale.
-func (w *Watch) Reserved(ctx context.Context, p *Placed) error {
+// Reserved waits until stock has decided about the reservation of a hold.
+func (w *SaleWatcher) Reserved(ctx context.Context, p *PlacedSale) error {
 	select {
 	case <-p.reserved:
 		return nil
 	case <-w.finished:
-		return errors.Join(errors.New("nobody looks at the sales any more"), w.failure())
+		return errors.Join(errors.New("polling of sales has stopped"), w.failure())
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (w *Watch) failure() error {
+func (w *SaleWatcher) failure() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.err
 }
 
-// Stop ends the looks.
-func (w *Watch) Stop() {
+// Stop stops polling.
+func (w *SaleWatcher) Stop() {
 	w.cancel()
 	<-w.finished
 }
 
-// Busy is the share of the time that looks took.
-func (w *Watch) Busy() float64 {
+// Busy returns the share of the time that polls took.
+func (w *SaleWatcher) Busy() float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.looking.Seconds() / time.Since(w.began).Seconds()
+	return w.polling.Seconds() / time.Since(w.began).Seconds()
 }
 
-// Settle waits until every sale is decided.
-func (w *Watch) Settle(ctx context.Context) error {
+// Settle waits until all sales are decided.
+func (w *SaleWatcher) Settle(ctx context.Context) error {
 	for {
 		w.mu.Lock()
 		left, err := len(w.pending), w.err
@@ -149,7 +148,7 @@ func (w *Watch) Settle(ctx context.Context) error {
 	}
 }
 
-func (w *Watch) run(ctx context.Context) {
+func (w *SaleWatcher) run(ctx context.Context) {
 	defer close(w.finished)
 	tick := time.NewTicker(w.interval)
 	defer tick.Stop()
@@ -159,26 +158,26 @@ func (w *Watch) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		// Once in a while a look at all rows makes up for a clock or a commit that
-		// was late.
+		// Every 20th poll reads all rows, because of late commits and differences
+		// of clocks.
 		recent := 250 * time.Millisecond
 		if n%20 == 0 {
 			recent = time.Hour
 		}
-		if err := w.look(ctx, recent); err != nil && ctx.Err() == nil {
+		if err := w.poll(ctx, recent); err != nil && ctx.Err() == nil {
 			w.mu.Lock()
-			w.err = fmt.Errorf("look at the sales: %w", err)
+			w.err = fmt.Errorf("poll the sales: %w", err)
 			w.mu.Unlock()
 			return
 		}
 	}
 }
 
-// look reads which of the newest sales have changed lately.
-func (w *Watch) look(ctx context.Context, recent time.Duration) error {
+// poll reads the newest sales that have changed recently.
+func (w *SaleWatcher) poll(ctx context.Context, recent time.Duration) error {
 	began := time.Now()
 	rows, err := w.db.QueryContext(ctx, "SELECT id, status FROM "+fill.Shop.Sales+".sales WHERE id > ? AND updated_at > ? "+
-		"AND (status <> 'Pending' OR reserved = 1)", w.low(), began.UTC().Add(-recent))
+		"AND (status <> 'Pending' OR reserved = 1)", w.lowestPending(), began.UTC().Add(-recent))
 	if err != nil {
 		return err
 	}
@@ -199,37 +198,37 @@ func (w *Watch) look(ctx context.Context, recent time.Duration) error {
 	at := time.Now()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.looking += at.Sub(began)
+	w.polling += at.Sub(began)
 	for i, id := range ids {
 		if p := w.pending[id]; p != nil {
-			w.saw(p, statuses[i], at)
-		} else if _, before := w.early[id]; !before {
-			w.early[id] = seen{statuses[i], at}
+			w.record(p, statuses[i], at)
+		} else if _, before := w.earlyDecisions[id]; !before {
+			w.earlyDecisions[id] = decision{statuses[i], at}
 		}
 	}
 	return nil
 }
 
-// low is the id below which everything is decided.
-func (w *Watch) low() int64 {
+// lowestPending returns the ID up to which all sales are decided.
+func (w *SaleWatcher) lowestPending() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	low := w.highest - slack
+	lowestPending := w.highest - overlap
 	for id := range w.pending {
-		low = min(low, id-1)
+		lowestPending = min(lowestPending, id-1)
 	}
-	for id := range w.early {
-		if id <= low {
-			delete(w.early, id)
+	for id := range w.earlyDecisions {
+		if id <= lowestPending {
+			delete(w.earlyDecisions, id)
 		}
 	}
-	return low
+	return lowestPending
 }
 
-// saw takes note of what a look found. The caller holds the lock.
-func (w *Watch) saw(p *Placed, status string, at time.Time) {
-	if !p.answered {
-		p.answered = true
+// record records the status of a sale. The caller holds the lock.
+func (w *SaleWatcher) record(p *PlacedSale, status string, at time.Time) {
+	if !p.hasReservation {
+		p.hasReservation = true
 		w.latency = append(w.latency, float64(at.Sub(p.Began))/float64(time.Millisecond))
 		close(p.reserved)
 	}
@@ -239,16 +238,16 @@ func (w *Watch) saw(p *Placed, status string, at time.Time) {
 	delete(w.pending, p.ID)
 	w.decided[status]++
 	if status == "Confirmed" {
-		w.goods += p.Goods
+		w.confirmedQuantity += p.Quantity
 	}
-	if w.places != nil {
-		<-w.places
+	if w.slots != nil {
+		<-w.slots
 	}
 }
 
-// Latencies until decided, in milliseconds, sorted. A held sale counts until stock
-// has reserved for it.
-func (w *Watch) Latencies() []float64 {
+// Latencies returns the sorted times until sales were decided, in milliseconds. The latency of
+// a hold ends when its stock is reserved.
+func (w *SaleWatcher) Latencies() []float64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Sorted(slices.Values(w.latency))

@@ -1,5 +1,5 @@
-// Package statistics sums up what was measured: quantiles of latencies, the spread of
-// a figure over the rounds, and ratios of two figures within each round.
+// Package statistics computes quantiles, summaries of figures over rounds, and ratios of
+// two figures within each round.
 package statistics
 
 import (
@@ -7,8 +7,8 @@ import (
 	"slices"
 )
 
-// Quantile is the smallest value that at least the share q of the sorted values does
-// not exceed (the nearest rank), and 0 without values: it was really measured.
+// Quantile returns the q-quantile of the sorted values by the nearest-rank method, so that
+// the result is one of the values, or 0 without values.
 func Quantile(sorted []float64, q float64) float64 {
 	if len(sorted) == 0 {
 		return 0
@@ -17,8 +17,7 @@ func Quantile(sorted []float64, q float64) float64 {
 	return sorted[min(max(rank, 0), len(sorted)-1)]
 }
 
-// Median is the middle of the sorted values, between the two middle ones when their
-// number is even.
+// Median returns the median of the sorted values, or 0 without values.
 func Median(sorted []float64) float64 {
 	n := len(sorted)
 	switch {
@@ -30,7 +29,7 @@ func Median(sorted []float64) float64 {
 	return (sorted[n/2-1] + sorted[n/2]) / 2
 }
 
-// Summary of a figure over the rounds.
+// Summary summarizes a figure over the rounds.
 type Summary struct {
 	Median float64 `json:"median"`
 	Min    float64 `json:"min"`
@@ -38,8 +37,8 @@ type Summary struct {
 	N      int     `json:"n"`
 }
 
-// Summarise sums up values in any order.
-func Summarise(values []float64) Summary {
+// Summarize returns the summary of values in any order.
+func Summarize(values []float64) Summary {
 	if len(values) == 0 {
 		return Summary{}
 	}
@@ -47,7 +46,7 @@ func Summarise(values []float64) Summary {
 	return Summary{Median: Median(sorted), Min: sorted[0], Max: sorted[len(sorted)-1], N: len(sorted)}
 }
 
-// Spread is how far apart the extremes are, as a share of the median.
+// Spread returns the difference of maximum and minimum divided by the median.
 func (s Summary) Spread() float64 {
 	if s.Median == 0 {
 		return 0
@@ -55,8 +54,8 @@ func (s Summary) Spread() float64 {
 	return (s.Max - s.Min) / math.Abs(s.Median)
 }
 
-// Ratios divides the values of each round that both have; a round whose divisor is 0
-// is left out. Keys are rounds.
+// Ratios returns the sorted ratios of the values of each round. Keys are rounds. Rounds
+// that are missing on one side or have the divisor 0 are skipped.
 func Ratios(of, to map[int]float64) []float64 {
 	var ratios []float64
 	for round, v := range of {
@@ -68,7 +67,7 @@ func Ratios(of, to map[int]float64) []float64 {
 	return ratios
 }
 
-// Best is the largest value of each round over several figures.
+// Best returns the largest value of the figures in each round.
 func Best(figures ...map[int]float64) map[int]float64 {
 	best := map[int]float64{}
 	for _, f := range figures {

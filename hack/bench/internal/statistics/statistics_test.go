@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestQuantileIsTheNearestRank(t *testing.T) {
+func TestQuantileReturnsNearestRank(t *testing.T) {
 	hundred := make([]float64, 100)
 	for i := range hundred {
 		hundred[i] = float64(i + 1)
@@ -25,7 +25,7 @@ func TestQuantileIsTheNearestRank(t *testing.T) {
 	}
 }
 
-func TestSummarise(t *testing.T) {
+func TestSummarize(t *testing.T) {
 	for _, c := range []struct {
 		values []float64
 		want   Summary
@@ -34,7 +34,7 @@ func TestSummarise(t *testing.T) {
 		{[]float64{4, 1, 3, 2}, Summary{Median: 2.5, Min: 1, Max: 4, N: 4}},
 		{nil, Summary{}},
 	} {
-		if got := Summarise(c.values); got != c.want {
+		if got := Summarize(c.values); got != c.want {
 			t.Errorf("%v: %+v, want %+v", c.values, got, c.want)
 		}
 	}
@@ -43,14 +43,14 @@ func TestSummarise(t *testing.T) {
 	}
 }
 
-func TestRatiosAreTakenWithinARound(t *testing.T) {
+func TestRatiosWithinRounds(t *testing.T) {
 	of, to := map[int]float64{1: 10, 2: 30, 3: 7, 4: 1}, map[int]float64{1: 20, 2: 30, 4: 0, 5: 2}
 	if got, want := Ratios(of, to), []float64{.5, 1}; !slices.Equal(got, want) {
 		t.Errorf("ratios %v, want %v: rounds 3 and 5 have one side, round 4 divides by 0", got, want)
 	}
 }
 
-func TestBestIsChosenInEachRound(t *testing.T) {
+func TestBestOfEachRound(t *testing.T) {
 	got := Best(map[int]float64{1: 5, 2: 9}, map[int]float64{1: 7, 3: 2})
 	if want := map[int]float64{1: 7, 2: 9, 3: 2}; !maps.Equal(got, want) {
 		t.Errorf("best %v, want %v", got, want)

@@ -1,6 +1,5 @@
-// Package wire is an HTTP client that costs little: the load shares the machine with
-// what it measures. It writes requests that are made up beforehand to connections
-// that it keeps.
+// Package wire implements an HTTP client with a low overhead, because the load generator
+// shares the machine with the measured system.
 package wire
 
 import (
@@ -14,10 +13,11 @@ import (
 	"time"
 )
 
-// timeout bounds one exchange.
+// timeout is the time limit of a request and its response.
 const timeout = 50 * time.Second
 
-// Client keeps connections to one address. It is safe for concurrent use.
+// Client sends requests over persistent connections to one address. It is safe for
+// concurrent use.
 type Client struct {
 	address string
 	mu      sync.Mutex
@@ -29,47 +29,47 @@ type conn struct {
 	reader *bufio.Reader
 }
 
-// New returns a client of a host and port.
+// New returns a client of address, a host and port.
 func New(address string) *Client { return &Client{address: address} }
 
-// Request is one to send. Header lines end with CR LF.
+// Request is a request. The lines of Header end with CR LF.
 type Request struct {
 	Method, Path, Header string
 	Body                 []byte
 }
 
-// Answer to a request.
-type Answer struct {
+// Response is the response to a request.
+type Response struct {
 	Status   int
 	Location string
 	Body     []byte
 }
 
-// Do sends a request over a connection that nobody uses, or a new one.
-func (c *Client) Do(ctx context.Context, r Request) (Answer, error) {
+// Do sends a request over an idle or a new connection and returns the response.
+func (c *Client) Do(ctx context.Context, r Request) (Response, error) {
 	if err := ctx.Err(); err != nil {
-		return Answer{}, err
+		return Response{}, err
 	}
-	k, err := c.take(ctx)
+	k, err := c.connection(ctx)
 	if err != nil {
-		return Answer{}, err
+		return Response{}, err
 	}
-	answer, keep, err := k.exchange(r)
+	response, reusable, err := k.exchange(r)
 	if err != nil {
 		_ = k.Close()
-		return answer, fmt.Errorf("%s %s: %w", r.Method, r.Path, err)
+		return response, fmt.Errorf("%s %s: %w", r.Method, r.Path, err)
 	}
-	if !keep {
+	if !reusable {
 		_ = k.Close()
-		return answer, nil
+		return response, nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idle = append(c.idle, k)
-	return answer, nil
+	return response, nil
 }
 
-func (c *Client) take(ctx context.Context) (*conn, error) {
+func (c *Client) connection(ctx context.Context) (*conn, error) {
 	c.mu.Lock()
 	if n := len(c.idle); n > 0 {
 		k := c.idle[n-1]
@@ -86,7 +86,7 @@ func (c *Client) take(ctx context.Context) (*conn, error) {
 	return &conn{raw, bufio.NewReaderSize(raw, 4<<10)}, nil
 }
 
-func (k *conn) exchange(r Request) (a Answer, keep bool, err error) {
+func (k *conn) exchange(r Request) (a Response, reusable bool, err error) {
 	if err := k.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return a, false, err
 	}
@@ -98,7 +98,7 @@ func (k *conn) exchange(r Request) (a Answer, keep bool, err error) {
 		return a, false, err
 	}
 	defer res.Body.Close()
-	a = Answer{Status: res.StatusCode, Location: res.Header.Get("Location")}
+	a = Response{Status: res.StatusCode, Location: res.Header.Get("Location")}
 	a.Body, err = io.ReadAll(res.Body)
 	return a, !res.Close, err
 }
@@ -119,7 +119,7 @@ func (r Request) bytes(host string) []byte {
 	return append(out, r.Body...)
 }
 
-// Close ends the connections that nobody uses.
+// Close closes the idle connections.
 func (c *Client) Close() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -36,6 +36,6 @@ func TestRequestsShareAConnection(t *testing.T) {
 		}
 	}
 	if n := connections.Load(); n != 1 {
-		t.Errorf("%d connections, want one that is kept", n)
+		t.Errorf("%d connections, want one", n)
 	}
 }

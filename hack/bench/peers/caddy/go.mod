@@ -1,5 +1,5 @@
-// What the gateway is compared with. It has a module of its own, so that its
-// requirements move no version of ours. Built with GOWORK=off.
+// A proxy that the gateway is compared with. It is a separate module, so that its
+// requirements do not change versions of other modules. Built with GOWORK=off.
 module ecommerce-stack.dev/hack/bench/peers/caddy
 
 go 1.26.0

@@ -1,5 +1,5 @@
-// Command caddy is Caddy with what a reverse proxy needs and nothing else, for the
-// bench to compare the gateway with.
+// Command caddy is Caddy with only the modules of a reverse proxy. The bench compares the
+// gateway with it.
 package main
 
 import (

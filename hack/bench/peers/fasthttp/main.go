@@ -1,6 +1,6 @@
-// Command fasthttp is a reverse proxy of fasthttp's server and client and nothing else, for
-// the bench to compare the gateway with, which is built on the same library. It takes the
-// address to listen on and the origin's URL.
+// Command fasthttp is a minimal reverse proxy with the server and the client of fasthttp, the
+// library that the gateway uses. The bench compares the gateway with it. Its arguments are the
+// address to listen on and the URL of the origin.
 package main
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// Bounds of connections and messages.
+// Limits of connections and messages.
 const (
 	headerTimeout    = 10 * time.Second
 	idleTimeout      = 5 * time.Minute
@@ -76,20 +76,19 @@ func clientIP(remote net.Addr) string {
 	return host
 }
 
-// header is that of a request or of a response.
+// header is a request header or a response header.
 type header interface {
 	PeekAll(name string) [][]byte
 	Del(name string)
 }
 
-// hopByHop are the fields that concern one connection (RFC 9110, section 7.6.1).
+// hopByHop are the hop-by-hop fields (RFC 9110, section 7.6.1).
 var hopByHop = []string{
 	fasthttp.HeaderConnection, "Keep-Alive", "Proxy-Connection", fasthttp.HeaderProxyAuthenticate, fasthttp.HeaderProxyAuthorization,
 	fasthttp.HeaderTE, fasthttp.HeaderTrailer, fasthttp.HeaderTransferEncoding, fasthttp.HeaderUpgrade,
 }
 
-// removeHopByHop removes the fields that concern one connection, and those that a
-// Connection field names.
+// removeHopByHop removes the hop-by-hop fields and the fields that Connection lists.
 func removeHopByHop(h header) {
 	var named []string
 	for _, line := range h.PeekAll(fasthttp.HeaderConnection) {

@@ -1,6 +1,6 @@
-// Command origin answers every request alike, with about 300 bytes and next to no
-// work: what is in front of it is what is measured. It takes the address to listen
-// on.
+// Command origin returns the same response of about 300 bytes to every request, with minimal
+// work, so that measurements show the cost of the proxy in front of it. Its argument is the
+// address to listen on.
 package main
 
 import (
@@ -35,6 +35,6 @@ func handler() http.Handler {
 		if strings.HasPrefix(r.URL.Path, "/cached") {
 			h["Cache-Control"] = public
 		}
-		_, _ = w.Write(body) // The client may be gone.
+		_, _ = w.Write(body) // The client may have disconnected.
 	})
 }

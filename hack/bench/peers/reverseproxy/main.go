@@ -1,6 +1,5 @@
-// Command reverseproxy is what a Go programmer has at hand: httputil.ReverseProxy with
-// connections and buffers that are kept. It takes the address to listen on and the
-// origin's URL.
+// Command reverseproxy is httputil.ReverseProxy with persistent connections and pooled
+// buffers. Its arguments are the address to listen on and the URL of the origin.
 package main
 
 import (
@@ -15,12 +14,12 @@ import (
 	"time"
 )
 
-// buffers are kept between answers.
+// buffers is a pool of response buffers.
 type buffers struct{ pool sync.Pool }
 
 func (b *buffers) Get() []byte {
-	if kept, ok := b.pool.Get().(*[]byte); ok {
-		return *kept
+	if pooled, ok := b.pool.Get().(*[]byte); ok {
+		return *pooled
 	}
 	return make([]byte, 32<<10)
 }

@@ -1,7 +1,6 @@
 // Command with-servers runs a command with a private MariaDB and RabbitMQ, whose
-// addresses it passes as MYSQL_DSN, AMQP_URL and AMQP_MANAGEMENT_URL, and ends
-// with the command's exit code. Servers that these variables name already are
-// left as they are.
+// addresses it passes as MYSQL_DSN, AMQP_URL and AMQP_MANAGEMENT_URL, and exits with
+// the command's exit code. It does not start a server whose variables are set.
 package main
 
 import (

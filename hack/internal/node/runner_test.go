@@ -15,23 +15,24 @@ import (
 	"ecommerce-stack.dev/hack/internal/state"
 )
 
-// reap is the one reaper of this test program: it collects every child.
-var reap = sync.OnceValue(newReaper)
+// sharedReaper returns the reaper of this test process. There can be only one,
+// because it waits for every child.
+var sharedReaper = sync.OnceValue(newReaper)
 
-func TestPausesGrowUpToALimit(t *testing.T) {
+func TestBackoffGrowsToLimit(t *testing.T) {
 	for n := range 50 {
 		if backoff(n+1) < backoff(n) || backoff(n) > 15*time.Second {
-			t.Errorf("pauses %v, %v after failures %d, %d", backoff(n), backoff(n+1), n, n+1)
+			t.Errorf("delays %v, %v after failures %d, %d", backoff(n), backoff(n+1), n, n+1)
 		}
 	}
 }
 
-func TestAComponentThatDiesIsStartedAgain(t *testing.T) {
+func TestEndedComponentIsRestarted(t *testing.T) {
 	dir := Dir(t.TempDir())
 	starts := dir.Path("starts")
 	c := shell("dying", "echo x >>"+starts+"; exit 3")
-	k := keeperOf(t, dir, c)
-	stop := keep(t, k, c)
+	r := testRunner(t, dir, c)
+	stop := startRunner(t, r, c)
 	defer stop()
 	await(t, "it was started three times", func() bool {
 		data, _ := os.ReadFile(starts)
@@ -46,15 +47,15 @@ func TestAComponentThatDiesIsStartedAgain(t *testing.T) {
 	}
 }
 
-func TestAComponentWaitsForThoseBeforeIt(t *testing.T) {
+func TestComponentWaitsForDependencies(t *testing.T) {
 	dir := Dir(t.TempDir())
 	first := shell("first", "sleep 60")
 	second := shell("second", "touch "+dir.Path("second-began")+"; sleep 60")
 	second.After = []string{"first"}
-	k := keeperOf(t, dir, first, second)
+	r := testRunner(t, dir, first, second)
 	var mu sync.Mutex
 	firstReady := false
-	k.probe = func(_ context.Context, address string) error {
+	r.probe = func(_ context.Context, address string) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if address == "first" && !firstReady {
@@ -62,8 +63,8 @@ func TestAComponentWaitsForThoseBeforeIt(t *testing.T) {
 		}
 		return nil
 	}
-	defer keep(t, k, first)()
-	defer keep(t, k, second)()
+	defer startRunner(t, r, first)()
+	defer startRunner(t, r, second)()
 	await(t, "the first runs", func() bool { return status(t, dir, "first").PID > 0 })
 	if _, err := os.Stat(dir.Path("second-began")); err == nil {
 		t.Error("the second began before the first was ready")
@@ -77,11 +78,11 @@ func TestAComponentWaitsForThoseBeforeIt(t *testing.T) {
 	})
 }
 
-func TestStoppingEndsTheProcess(t *testing.T) {
+func TestCancelStopsProcess(t *testing.T) {
 	dir := Dir(t.TempDir())
 	c := shell("lasting", "exec sleep 60")
-	k := keeperOf(t, dir, c)
-	stop := keep(t, k, c)
+	r := testRunner(t, dir, c)
+	stop := startRunner(t, r, c)
 	await(t, "it runs", func() bool { return status(t, dir, "lasting").PID > 0 })
 	pid := status(t, dir, "lasting").PID
 	stop()
@@ -89,18 +90,18 @@ func TestStoppingEndsTheProcess(t *testing.T) {
 		t.Errorf("process %d is still there: %v", pid, err)
 	}
 	if got := status(t, dir, "lasting"); got.PID != 0 || got.Ready || got.LastExit != "killed by SIGTERM" {
-		t.Errorf("status %+v, want an ended one", got)
+		t.Errorf("status %+v, want a stopped component", got)
 	}
 }
 
-func TestAProgramThatCannotStartIsTold(t *testing.T) {
+func TestStatusContainsStartError(t *testing.T) {
 	dir := Dir(t.TempDir())
 	c := Component{Name: "missing", Args: []string{"/no/such/program"}}
-	defer keep(t, keeperOf(t, dir, c), c)()
-	await(t, "the status says why", func() bool { return strings.Contains(status(t, dir, "missing").LastExit, "/no/such/program") })
+	defer startRunner(t, testRunner(t, dir, c), c)()
+	await(t, "the status contains the error", func() bool { return strings.Contains(status(t, dir, "missing").LastExit, "/no/such/program") })
 }
 
-func TestALongLogGoesOnFromEmpty(t *testing.T) {
+func TestTrimLogMovesFullLog(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "etcd.log")
 	if err := os.WriteFile(file, []byte("0123456789"), 0o600); err != nil {
 		t.Fatal(err)
@@ -109,21 +110,21 @@ func TestALongLogGoesOnFromEmpty(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, _ := os.ReadFile(file); string(got) != "0123456789" {
-		t.Errorf("below its limit the log became %q", got)
+		t.Errorf("a log below the limit became %q", got)
 	}
 	if err := trimLog(file, 10); err != nil {
 		t.Fatal(err)
 	}
-	past, _ := os.ReadFile(strings.TrimSuffix(file, ".log") + ".old")
-	if got, _ := os.ReadFile(file); len(got) != 0 || string(past) != "0123456789" {
-		t.Errorf("the log holds %q and its past %q", got, past)
+	old, _ := os.ReadFile(strings.TrimSuffix(file, ".log") + ".old")
+	if got, _ := os.ReadFile(file); len(got) != 0 || string(old) != "0123456789" {
+		t.Errorf("the log contains %q and the old log %q", got, old)
 	}
 }
 
-func TestARecordOfAnotherBootIsNotRunning(t *testing.T) {
+func TestRecordOfEarlierBootIsNotRunning(t *testing.T) {
 	dir := Dir(t.TempDir())
 	if _, running := Running(dir); running {
-		t.Error("nothing runs")
+		t.Error("Running reports a supervisor in an empty folder")
 	}
 	record := Record{Fingerprint: "f"}
 	record.PID, record.Start, record.Boot = os.Getpid(), 1, "another boot"
@@ -131,10 +132,10 @@ func TestARecordOfAnotherBootIsNotRunning(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, running := Running(dir); running {
-		t.Error("a record of another boot runs")
+		t.Error("Running accepts a record of another boot")
 	}
 	if err := Stop(dir); err != nil {
-		t.Errorf("stop what does not run: %v", err)
+		t.Errorf("Stop without a supervisor: %v", err)
 	}
 }
 
@@ -142,22 +143,22 @@ func shell(name, script string) Component {
 	return Component{Name: name, Args: []string{"/bin/sh", "-c", script}, Probe: name}
 }
 
-func keeperOf(t *testing.T, dir Dir, components ...Component) *keeper {
+func testRunner(t *testing.T, dir Dir, components ...Component) *runner {
 	t.Helper()
 	if err := os.MkdirAll(dir.Path("log"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	k := newKeeper(dir, reap(), components)
-	k.probe = func(context.Context, string) error { return nil }
-	return k
+	r := newRunner(dir, sharedReaper(), components)
+	r.probe = func(context.Context, string) error { return nil }
+	return r
 }
 
-// keep keeps the component until the returned function is called.
-func keep(t *testing.T, k *keeper, c Component) (stop func()) {
+// startRunner runs the component until the returned function is called.
+func startRunner(t *testing.T, r *runner, c Component) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	var done sync.WaitGroup
-	done.Go(func() { k.keep(ctx, c) })
+	done.Go(func() { r.run(ctx, c) })
 	return func() { cancel(); done.Wait() }
 }
 
@@ -182,7 +183,7 @@ func await(t *testing.T, what string, is func() bool) {
 		select {
 		case <-time.After(10 * time.Millisecond):
 		case <-deadline:
-			t.Fatal(fmt.Sprint("in vain awaited that ", what))
+			t.Fatal(fmt.Sprint("timeout while waiting until ", what))
 		}
 	}
 }

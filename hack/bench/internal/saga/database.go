@@ -1,11 +1,11 @@
-// Package saga is what an order costs the database and the broker by themselves: the
-// rows and the messages of our saga, written by a raw program without an ORM, without
-// HTTP, in the very tables that the services' migrations make.
+// Package saga implements baselines B1, B2 and B4, which measure the cost of an order in
+// the database and the broker alone: they write the rows and messages of the saga without
+// an ORM and without HTTP to tables that the services' migrations create.
 //
 // A sale takes five transactions and four messages, as in the services: accept
 // (SaleCreated), reserve (SaleItemsReservedResponse), confirm (SaleConfirmed), remove
-// (StockReleased), note. Each of them is one transaction over a whole batch, with
-// inbox ids and outbox rows.
+// (StockReleased), and the timeline entry of StockReleased. Each is one transaction for a
+// whole batch, with inbox and outbox rows.
 package saga
 
 import (
@@ -22,42 +22,41 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// Books are the two schemas of a saga.
-type Books struct {
+// Database contains the two schemas of a saga.
+type Database struct {
 	sales, stock *sql.DB
-	// outboxes delete what was published, in bulk and behind the back of the saga.
+	// The outboxes delete published rows in bulk, concurrently with the saga.
 	saleEvents, stockEvents *outbox
 }
 
-// Open prepares connections to two schemas on the server of an administrator's DSN;
-// most bounds the connections to each.
-func Open(dsn, sales, stock string, most int) (*Books, error) {
+// Open opens two schemas with an administrator's DSN and at most limit connections to each.
+func Open(dsn, sales, stock string, limit int) (*Database, error) {
 	var pools [2]*sql.DB
 	for i, schema := range []string{sales, stock} {
 		config, err := mysql.ParseDSN(dsn)
 		if err != nil {
-			return nil, fmt.Errorf("read the address of the database: %w", err)
+			return nil, fmt.Errorf("parse the DSN of the database: %w", err)
 		}
 		config.DBName, config.ParseTime, config.InterpolateParams = schema, true, true
 		config.Params = map[string]string{"time_zone": "'+00:00'", "tx_isolation": "'READ-COMMITTED'"}
 		if pools[i], err = sql.Open("mysql", config.FormatDSN()); err != nil {
 			return nil, err
 		}
-		pools[i].SetMaxOpenConns(most)
-		pools[i].SetMaxIdleConns(most)
+		pools[i].SetMaxOpenConns(limit)
+		pools[i].SetMaxIdleConns(limit)
 	}
-	return &Books{sales: pools[0], stock: pools[1], saleEvents: newOutbox(pools[0]), stockEvents: newOutbox(pools[1])}, nil
+	return &Database{sales: pools[0], stock: pools[1], saleEvents: newOutbox(pools[0]), stockEvents: newOutbox(pools[1])}, nil
 }
 
-// Close deletes what is left to delete and ends the connections.
-func (b *Books) Close() error {
+// Close deletes the remaining published rows and closes the connections.
+func (b *Database) Close() error {
 	for _, o := range []*outbox{b.saleEvents, b.stockEvents} {
 		o.close()
 	}
-	return firstOf(b.saleEvents.failed(), b.stockEvents.failed(), b.sales.Close(), b.stock.Close())
+	return firstError(b.saleEvents.failed(), b.stockEvents.failed(), b.sales.Close(), b.stock.Close())
 }
 
-func firstOf(errs ...error) error {
+func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
 			return err
@@ -66,7 +65,7 @@ func firstOf(errs ...error) error {
 	return nil
 }
 
-// Message is an event on its way.
+// Message is an encoded event.
 type Message struct {
 	ID      uuid.UUID
 	Type    string
@@ -75,8 +74,8 @@ type Message struct {
 	Body    []byte
 }
 
-// say makes the message of an event.
-func say(service string, data event.Data, at time.Time) (Message, error) {
+// newMessage returns the message of an event.
+func newMessage(service string, data event.Data, at time.Time) (Message, error) {
 	e, err := event.New(service, data, at, "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	if err != nil {
 		return Message{}, err
@@ -85,12 +84,12 @@ func say(service string, data event.Data, at time.Time) (Message, error) {
 	return Message{ID: e.ID, Type: e.Type, Subject: e.Subject, At: at, Body: body}, err
 }
 
-// transact runs do in a transaction, and again, a bounded number of times, when it was
-// a deadlock's victim.
+// transact runs do in a transaction and repeats it, at most 20 times, after a deadlock or a
+// lock wait timeout.
 func transact(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	const attempts, deadlock, lockTimeout = 20, 1213, 1205
 	for attempt := 1; ; attempt++ {
-		err := once(ctx, db, do)
+		err := runOnce(ctx, db, do)
 		m, ok := asMySQL(err)
 		if err == nil || attempt == attempts || !ok || m.Number != deadlock && m.Number != lockTimeout {
 			return err
@@ -98,19 +97,19 @@ func transact(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	}
 }
 
-func once(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
+func runOnce(ctx context.Context, db *sql.DB, do func(*sql.Tx) error) error {
 	tx, err := db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	if err := do(tx); err != nil {
-		_ = tx.Rollback() // The transaction has failed as it is.
+		_ = tx.Rollback() // The error of do is returned.
 		return err
 	}
 	return tx.Commit()
 }
 
-// values is the list of n rows in a statement.
+// values returns n comma-separated rows.
 func values(row string, n int) string { return strings.Repeat(","+row, n)[1:] }
 
 func insertInto(ctx context.Context, tx *sql.Tx, into, row string, arguments []any) (sql.Result, error) {
@@ -125,8 +124,8 @@ func insertInto(ctx context.Context, tx *sql.Tx, into, row string, arguments []a
 	return res, nil
 }
 
-// claim writes the ids of a batch to the inbox.
-func claim(ctx context.Context, tx *sql.Tx, batch []event.Envelope) error {
+// insertInbox inserts the IDs of a batch into the inbox.
+func insertInbox(ctx context.Context, tx *sql.Tx, batch []event.Envelope) error {
 	batchID := uuid.New()
 	arguments := make([]any, 0, 2*len(batch))
 	for _, e := range batch {
@@ -136,8 +135,8 @@ func claim(ctx context.Context, tx *sql.Tx, batch []event.Envelope) error {
 	return err
 }
 
-// keep writes messages to the outbox.
-func keep(ctx context.Context, tx *sql.Tx, messages []Message) error {
+// insertOutbox inserts messages into the outbox.
+func insertOutbox(ctx context.Context, tx *sql.Tx, messages []Message) error {
 	arguments := make([]any, 0, 2*len(messages))
 	for _, m := range messages {
 		arguments = append(arguments, m.ID[:], m.Body)

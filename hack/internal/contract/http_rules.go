@@ -6,41 +6,41 @@ import (
 	"strings"
 )
 
-// wireRules hold for every request.
-func wireRules() []rule {
+// httpRules returns the rules of all requests.
+func httpRules() []rule {
 	return []rule{
-		{"wire/an unknown route is 404", nil, func(w *world) {
+		{"http/an unknown route is 404", nil, func(w *testContext) {
 			for _, path := range []string{"/nothing", "/metrics", "/admin", "/auth", "/sales/1/2/3", "/products/"} {
 				a := w.fetch(w.URL, http.MethodGet, path, call{as: w.manager})
 				if a.status != http.StatusNotFound {
 					w.t.Errorf("GET %s: %d, want 404", path, a.status)
 					continue
 				}
-				code("not_found")(w, a)
+				hasCode("not_found")(w, a)
 			}
 		}},
-		{"wire/a wrong method is 405", nil, wrongMethods},
-		{"wire/HEAD is GET without the body", nil, heads},
-		{"wire/X-Request-Id is accepted or made", nil, requestIDs},
-		{"wire/traceparent is continued and returned", nil, traces},
-		{"wire/identity is in the token alone", nil, identities},
-		{"wire/scripts of the origin may call", []need{scripts}, origins},
-		{"wire/health", nil, healthy},
-		{"wire/documents", nil, documents},
+		{"http/a wrong method is 405", nil, wrongMethods},
+		{"http/HEAD is GET without the body", nil, headRequests},
+		{"http/X-Request-Id is accepted or generated", nil, requestIDs},
+		{"http/traceparent is continued and returned", nil, traceContext},
+		{"http/identity headers are ignored", nil, identityHeaders},
+		{"http/CORS headers for the allowed origin", []requirement{webOrigin}, corsHeaders},
+		{"http/health", nil, healthEndpoints},
+		{"http/documents", nil, documentation},
 	}
 }
 
 var allMethods = []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete}
 
-// wrongMethods calls each path with a method that no operation has there.
-func wrongMethods(w *world) {
+// wrongMethods calls each path with a method that it does not support.
+func wrongMethods(w *testContext) {
 	taken := map[string][]string{}
 	for _, op := range w.document.Operations {
 		taken[op.Path] = append(taken[op.Path], op.Method)
 	}
 	for template, methods := range taken {
 		wrong := allMethods[slices.IndexFunc(allMethods, func(m string) bool { return !slices.Contains(methods, m) })]
-		_, filled := path(wrong+" "+template, []any{1, 1})
+		_, filled := resolvePath(wrong+" "+template, []any{1, 1})
 		if w.document.find(wrong, filled) != nil {
 			continue // /stock/audit is also of the form /stock/{productId}
 		}
@@ -49,7 +49,7 @@ func wrongMethods(w *world) {
 			w.t.Errorf("%s %s: %d, want 405", wrong, filled, a.status)
 			continue
 		}
-		code("method_not_allowed")(w, a)
+		hasCode("method_not_allowed")(w, a)
 		allow := strings.Split(a.header.Get("Allow"), ", ")
 		for _, m := range methods {
 			if !slices.Contains(allow, m) || slices.Contains(allow, wrong) {
@@ -59,15 +59,15 @@ func wrongMethods(w *world) {
 	}
 }
 
-func heads(w *world) {
-	p := w.product(1)
+func headRequests(w *testContext) {
+	p := w.newProduct(1)
 	for _, path := range []string{"/products/" + itoa(p.ID), "/products?q=" + unique()} {
 		get, head := w.fetch(w.URL, http.MethodGet, path, call{}), w.fetch(w.URL, http.MethodHead, path, call{})
 		if head.status != get.status || len(head.body) != 0 {
 			w.t.Errorf("HEAD %s: %d with %d bytes, want %d with none", path, head.status, len(head.body), get.status)
 		}
 		for _, name := range []string{"ETag", "Content-Type"} {
-			header(name, get.header.Get(name))(w, head)
+			hasHeader(name, get.header.Get(name))(w, head)
 		}
 	}
 	if a := w.fetch(w.URL, http.MethodHead, "/sales", call{}); a.status != http.StatusUnauthorized {
@@ -75,10 +75,10 @@ func heads(w *world) {
 	}
 }
 
-func requestIDs(w *world) {
+func requestIDs(w *testContext) {
 	mine := unique()
-	header("X-Request-Id", mine)(w, w.send("GET /products", call{header: []string{"X-Request-Id", mine}}))
-	header("X-Request-Id", mine)(w, w.send("GET /sales", call{as: w.ann, header: []string{"X-Request-Id", mine}}))
+	hasHeader("X-Request-Id", mine)(w, w.send("GET /products", call{header: []string{"X-Request-Id", mine}}))
+	hasHeader("X-Request-Id", mine)(w, w.send("GET /sales", call{as: w.ann, header: []string{"X-Request-Id", mine}}))
 	for _, unusable := range []string{"two words", strings.Repeat("x", 1000)} {
 		a := w.send("GET /products", call{header: []string{"X-Request-Id", unusable}})
 		if a.header.Get("X-Request-Id") == unusable {
@@ -87,20 +87,20 @@ func requestIDs(w *world) {
 	}
 	first, second := w.send("GET /products", call{}), w.send("GET /products", call{})
 	if first.header.Get("X-Request-Id") == second.header.Get("X-Request-Id") {
-		w.t.Error("two requests got one X-Request-Id")
+		w.t.Error("two requests have the same X-Request-Id")
 	}
 }
 
-// traces follows a trace through a problem, a passed on call, and answers of the cache,
-// which are of other traces.
-func traces(w *world) {
+// traceContext checks the trace of a problem, a proxied request, and cached responses,
+// which were created with other traces.
+func traceContext(w *testContext) {
 	const trace, span = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 	mine := []string{"Traceparent", "00-" + trace + "-" + span + "-01"}
-	a := w.must("GET /products/{productId}", http.StatusNotFound, call{args: []any{nowhere + 10}, header: mine})
+	a := w.must("GET /products/{productId}", http.StatusNotFound, call{args: []any{unknownID + 10}, header: mine})
 	if got := a.field(w, "traceId"); got != trace {
 		w.t.Errorf("traceId is %s, want that of the traceparent, %s", got, trace)
 	}
-	for _, a := range []*answer{a, w.send("GET /products", call{header: mine}), w.send("GET /sales", call{as: w.ann, header: mine})} {
+	for _, a := range []*response{a, w.send("GET /products", call{header: mine}), w.send("GET /sales", call{as: w.ann, header: mine})} {
 		if got := a.header.Values("Traceparent"); len(got) != 1 || !strings.HasPrefix(got[0], "00-"+trace+"-") || strings.Contains(got[0], span) {
 			w.t.Errorf("Traceparent is %q, want one with trace %s and another span than %s", got, trace, span)
 		}
@@ -113,32 +113,33 @@ func traces(w *world) {
 	}
 	first, second := w.send("GET /products", call{}), w.send("GET /products", call{})
 	if first.header.Get("Traceparent") == second.header.Get("Traceparent") {
-		w.t.Error("two requests got one Traceparent")
+		w.t.Error("two requests have the same Traceparent")
 	}
 }
 
-// identities sends the headers by which other gateways name the caller.
-func identities(w *world) {
+// identityHeaders sends the headers in which other gateways pass the identity of the
+// caller.
+func identityHeaders(w *testContext) {
 	forged := []string{"X-User-Id", itoa(w.bob.id), "X-User-Role", "Manager", "X-Auth-Role", "Manager", "X-Remote-User", "1",
 		"X-Forwarded-User", itoa(w.bob.id), "Cookie", "token=" + w.manager.access}
 	w.must("GET /sales", http.StatusUnauthorized, call{header: forged})
 	w.must("GET /stock/audit", http.StatusForbidden, call{as: w.ann, header: forged})
-	made := w.place(w.ann, order(line{ProductID: nowhere, Quantity: 1}), forged...)
-	if made.CustomerID != w.ann.id {
-		w.t.Errorf("the sale is of user %d, want %d", made.CustomerID, w.ann.id)
+	created := w.place(w.ann, orderBody(line{ProductID: unknownID, Quantity: 1}), forged...)
+	if created.CustomerID != w.ann.id {
+		w.t.Errorf("the sale belongs to user %d, want %d", created.CustomerID, w.ann.id)
 	}
 	if a := w.fetch(w.URL, http.MethodGet, "/sales", call{query: "access_token=" + w.ann.access}); a.status != http.StatusUnauthorized {
 		w.t.Errorf("a token in the query: %d, want 401", a.status)
 	}
 }
 
-func origins(w *world) {
+func corsHeaders(w *testContext) {
 	preflight := []string{"Origin", w.Origin, "Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,idempotency-key"}
 	a := w.fetch(w.URL, http.MethodOptions, "/sales", call{header: preflight})
 	if a.status != http.StatusNoContent && a.status != http.StatusOK {
 		w.t.Errorf("preflight: %d", a.status)
 	}
-	header("Access-Control-Allow-Origin", w.Origin)(w, a)
+	hasHeader("Access-Control-Allow-Origin", w.Origin)(w, a)
 	for name, wants := range map[string][]string{
 		"Access-Control-Allow-Methods": {"GET", "POST"},
 		"Access-Control-Allow-Headers": {"Authorization", "Idempotency-Key", "If-Match"},
@@ -150,19 +151,19 @@ func origins(w *world) {
 		}
 	}
 	a = w.send("GET /products", call{header: []string{"Origin", w.Origin}})
-	header("Access-Control-Allow-Origin", w.Origin)(w, a)
+	hasHeader("Access-Control-Allow-Origin", w.Origin)(w, a)
 	exposed := strings.Split(a.header.Get("Access-Control-Expose-Headers"), ", ")
 	for name := range w.document.headers() {
-		// Fetch shows every script the first, and none the second.
+		// Browsers expose Cache-Control to all scripts, and Set-Cookie to none.
 		if name != "Cache-Control" && name != "Set-Cookie" && !slices.Contains(exposed, name) {
-			w.t.Errorf("%s is documented, and no script sees it", name)
+			w.t.Errorf("%s is documented, but not exposed to scripts", name)
 		}
 	}
-	a = w.send("GET /products", call{header: []string{"Origin", "https://elsewhere.example.com"}})
-	header("Access-Control-Allow-Origin", "")(w, a)
+	a = w.send("GET /products", call{header: []string{"Origin", "https://other.example.com"}})
+	hasHeader("Access-Control-Allow-Origin", "")(w, a)
 }
 
-func healthy(w *world) {
+func healthEndpoints(w *testContext) {
 	bases := []string{w.URL}
 	for _, base := range w.Services {
 		bases = append(bases, base)
@@ -180,15 +181,15 @@ func healthy(w *world) {
 			}
 		}
 		if a := w.fetch(base, http.MethodGet, "/metrics", call{}); a.status != http.StatusNotFound {
-			w.t.Errorf("%s/metrics: %d, want 404: metrics have a port of their own", base, a.status)
+			w.t.Errorf("%s/metrics: %d, want 404, because metrics have a separate port", base, a.status)
 		}
 	}
 }
 
-// documents is what people and programs read about the contract.
-func documents(w *world) {
+// documentation checks the OpenAPI document and the page /docs.
+func documentation(w *testContext) {
 	if ok, errs := w.document.validator.ValidateDocument(); !ok {
-		w.t.Errorf("the document is not OpenAPI: %v", errs)
+		w.t.Errorf("the OpenAPI document is invalid: %v", errs)
 	}
 	seen := map[string]string{}
 	for name, op := range w.document.Operations {
@@ -196,7 +197,7 @@ func documents(w *world) {
 			w.t.Errorf("%s lacks an operationId, a summary or a tag", name)
 		}
 		if other := seen[op.ID]; other != "" {
-			w.t.Errorf("%s and %s are both called %s", name, other, op.ID)
+			w.t.Errorf("%s and %s have the same operationId %s", name, other, op.ID)
 		}
 		seen[op.ID] = name
 		for status, res := range op.Responses {
@@ -210,6 +211,6 @@ func documents(w *world) {
 	}
 	a := w.fetch(w.URL, http.MethodGet, "/docs", call{})
 	if a.status != http.StatusOK || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
-		w.t.Errorf("/docs: %d %s, want a page", a.status, a.header.Get("Content-Type"))
+		w.t.Errorf("/docs: %d %s, want an HTML page", a.status, a.header.Get("Content-Type"))
 	}
 }

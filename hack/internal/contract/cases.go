@@ -1,0 +1,101 @@
+package contract
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// cases returns all cases: the explicit ones and those that are derived from the
+// document.
+func (s *suite) cases() []testCase {
+	cases := explicitCases()
+	for _, name := range s.document.Names() {
+		cases = append(cases, s.derivedCases(s.document.Operations[name])...)
+	}
+	return cases
+}
+
+func explicitCases() []testCase {
+	return slices.Concat(authCases(), productCases(), stockCases(), saleCases(), adminCases())
+}
+
+// derivedCases returns the cases that follow from the document of an operation.
+func (s *suite) derivedCases(op *Operation) []testCase {
+	var cases []testCase
+	as := func(who func() *session, status int, variant string, change func(*call), checks ...check) {
+		cases = append(cases, operation(op.Name, expect(status, variant, func(*testContext) call {
+			c := call{as: who(), args: placeholders(op, 1)}
+			change(&c)
+			return c
+		}, checks...))...)
+	}
+	permittedUser := func() *session { return s.permittedUser(op) }
+	nothing := func(*call) {}
+	if !op.Public() {
+		as(func() *session { return nil }, http.StatusUnauthorized, "no token", nothing, hasCode("unauthenticated"))
+	}
+	if len(op.Roles) > 0 {
+		as(func() *session { return s.forbiddenUser(op) }, http.StatusForbidden, "wrong role", nothing, hasCode("forbidden"))
+	}
+	as(permittedUser, http.StatusBadRequest, "text that is not UTF-8", func(c *call) { c.query = "q=%ff" })
+	if op.RequestBody != nil {
+		as(permittedUser, http.StatusBadRequest, "malformed JSON", func(c *call) { c.raw = `{"name": ` })
+		as(permittedUser, http.StatusRequestEntityTooLarge, "more than 1 MiB", func(c *call) { c.raw = `"` + strings.Repeat("x", 1<<20) + `"` })
+		as(permittedUser, http.StatusUnsupportedMediaType, "not JSON", func(c *call) {
+			c.raw, c.header = "name=Desk", []string{"Content-Type", "application/x-www-form-urlencoded"}
+		})
+		as(permittedUser, http.StatusUnprocessableEntity, "unknown field", func(c *call) { c.raw = `{"unknownField": 1}` }, hasErrorsAt("body.unknownField"))
+	}
+	if op.isList() {
+		for _, q := range []string{"limit=0", "limit=-1", "limit=201", "cursor=nonsense", "cursor=" + strings.Repeat("x", 513)} {
+			name, _, _ := strings.Cut(q, "=")
+			as(permittedUser, http.StatusUnprocessableEntity, truncateTo(q, 20), func(c *call) { c.query = q }, hasErrorsAt("query."+name))
+		}
+	}
+	for i, p := range op.pathParameters() {
+		as(permittedUser, http.StatusUnprocessableEntity, p.Name+" 0", func(c *call) {
+			c.args[i] = 0
+			if op.RequestBody != nil {
+				c.raw = "{}"
+			}
+		}, hasErrorsAt("path."+p.Name))
+	}
+	return cases
+}
+
+// placeholders returns n for every path parameter.
+func placeholders(op *Operation, n int64) []any {
+	return slices.Repeat([]any{n}, len(op.pathParameters()))
+}
+
+// permittedUser returns a user who may call the operation, or nil for a public one.
+func (s *suite) permittedUser(op *Operation) *session {
+	switch {
+	case op.Public():
+		return nil
+	case slices.Contains(op.Roles, "Manager"):
+		return s.manager
+	}
+	return s.ann
+}
+
+// forbiddenUser returns a user whose role may not call the operation.
+func (s *suite) forbiddenUser(op *Operation) *session {
+	if slices.Contains(op.Roles, "Manager") {
+		return s.ann
+	}
+	return s.manager
+}
+
+// successCase returns a case of the operation that succeeds, and whether there is one.
+func (s *suite) successCase(op string) (testCase, bool) {
+	for _, r := range explicitCases() {
+		if r.op == op && r.status < 300 {
+			return r, true
+		}
+	}
+	return testCase{}, false
+}
+
+func truncateTo(text string, limit int) string { return text[:min(len(text), limit)] }
