@@ -30,7 +30,8 @@ func Products(ctx context.Context, db *sql.DB, s Schemas, from, to int64, progre
 		for _, statement := range []string{
 			"INSERT INTO " + s.Stock + ".products (id, name, description, price, version, created_at, updated_at) " +
 				"SELECT seq, CONCAT('Product ', LPAD(seq * 7919 % 10000019, 8, '0')), REPEAT('A thing to have. ', 8), 1 + seq % 100, 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) FROM (" + ids + ") ids",
-			"INSERT INTO " + s.Stock + ".stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at) " +
+			// Two columns have other names in earlier revisions.
+			"INSERT INTO " + s.Stock + ".stocks " +
 				fmt.Sprintf("SELECT seq, %d, 0, 0, 0, UTC_TIMESTAMP(6) FROM (", int64(Goods)) + ids + ") ids",
 			"INSERT INTO " + s.Stock + ".movements (product_id, kind, quantity, actor_id, at) " +
 				fmt.Sprintf("SELECT seq, 'received', %d, 1, UTC_TIMESTAMP(6) FROM (", int64(Goods)) + ids + ") ids",
