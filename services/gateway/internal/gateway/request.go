@@ -60,12 +60,10 @@ func (r *Request) begin(ctx *fasthttp.RequestCtx, began time.Time, refusal error
 	}
 }
 
-// method returns a method as a string, which is allocated for unusual ones only.
+// method returns a method as a string, which is allocated unless it is GET.
 func method(m []byte) string {
-	for _, usual := range [...]string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
-		if string(m) == usual {
-			return usual
-		}
+	if string(m) == http.MethodGet {
+		return http.MethodGet
 	}
 	return string(m)
 }
