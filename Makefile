@@ -104,8 +104,8 @@ test: ## Run the whole test suite: lint, unit, integration, race, fuzz, operator
 
 .PHONY: lint
 lint: tools ## Run the linters: .golangci.yml, kube-api-linter on operator/api, actionlint on the workflows
-	@$(WITH_GO) for m in $(MODULES); do (cd $$m && GOWORK=off $(TOOL_DIR)/golangci-lint run -c "$(CURDIR)/.golangci.yml" ./...); done
-	@$(WITH_GO) cd operator/api && GOWORK=off $(TOOL_DIR)/golangci-lint-kube-api-linter run -c .kube-api-linter.yml ./...
+	@$(WITH_GO) for m in $(MODULES); do (cd $$m && GOWORK=off $(TOOL_DIR)/golangci-lint run --allow-parallel-runners -c "$(CURDIR)/.golangci.yml" ./...); done
+	@$(WITH_GO) cd operator/api && GOWORK=off $(TOOL_DIR)/golangci-lint-kube-api-linter run --allow-parallel-runners -c .kube-api-linter.yml ./...
 	@$(TOOL_DIR)/actionlint
 
 .PHONY: unit
