@@ -71,6 +71,16 @@ func withEntry(m map[string]any, key string, value any) map[string]any {
 	return out
 }
 
+// RolesOf returns the roles that Require declared for an operation; none for one that is
+// public or for all callers.
+func RolesOf(op *huma.Operation) []Role {
+	roles, _ := op.Metadata[rolesMetadata].([]Role)
+	if slices.Equal(roles, public) {
+		return nil
+	}
+	return roles
+}
+
 // Declared reports whether an operation was passed to Require or Public.
 func Declared(op *huma.Operation) bool {
 	_, ok := op.Metadata[rolesMetadata].([]Role)
@@ -88,7 +98,7 @@ func Middleware(api huma.API, v *Verifier) func(huma.Context, func(huma.Context)
 		}
 		caller, err := v.authenticate(time.Now(), ctx.Header("Authorization"))
 		if err == nil && (!declared || !allowed(roles, caller.Role)) {
-			err = forbidden(roles)
+			err = Forbidden(roles)
 		}
 		if err != nil {
 			refuse(api, ctx, problem.From(err))
@@ -100,7 +110,14 @@ func Middleware(api huma.API, v *Verifier) func(huma.Context, func(huma.Context)
 
 func allowed(roles []Role, role Role) bool { return len(roles) == 0 || slices.Contains(roles, role) }
 
-func forbidden(roles []Role) error {
+// Errors of requests whose token is missing or has expired.
+var (
+	ErrNoToken      = failure.Unauthenticated("unauthenticated", "Send a token: Authorization: Bearer <accessToken>.")
+	ErrTokenExpired = failure.Unauthenticated(problem.InvalidToken, "The token has expired.")
+)
+
+// Forbidden returns the error of a request whose caller has none of the roles.
+func Forbidden(roles []Role) error {
 	names := make([]string, len(roles))
 	for i, r := range roles {
 		names[i] = string(r)
@@ -118,15 +135,16 @@ func refuse(api huma.API, ctx huma.Context, p *problem.Problem) {
 	_ = api.Marshal(ctx.BodyWriter(), "application/json", p.ForRequest(ctx.Context(), u.Path)) // the client may be gone
 }
 
-// Authorize returns the caller that the value of an Authorization header field names, for a
-// handler outside huma that is for the given roles; with none, for any. The error is the
-// 401 or 403 to respond with; with a 403 the caller is returned, too.
+// Authorize returns the caller that the value of an Authorization header field identifies at
+// a time, for a handler outside huma that is for the given roles; with none, for any. The
+// error is the 401 or 403 to respond with; with a 403 the caller is returned, too.
+// authorization is not retained.
 func (v *Verifier) Authorize(now time.Time, authorization []byte, roles ...Role) (Principal, error) {
 	// A token is long, and what is verified keeps no part of it.
 	header := unsafe.String(unsafe.SliceData(authorization), len(authorization)) //nolint:gosec // it is read here only
 	p, err := v.authenticate(now, header)
 	if err == nil && !allowed(roles, p.Role) {
-		err = forbidden(roles)
+		err = Forbidden(roles)
 	}
 	return p, err
 }
@@ -139,7 +157,7 @@ func bearer(header string) (token string, ok bool) {
 
 func (v *Verifier) authenticate(now time.Time, header string) (Principal, error) {
 	if header == "" {
-		return Principal{}, failure.Unauthenticated("unauthenticated", "Send a token: Authorization: Bearer <accessToken>.")
+		return Principal{}, ErrNoToken
 	}
 	token, ok := bearer(header)
 	if !ok {
@@ -148,7 +166,7 @@ func (v *Verifier) authenticate(now time.Time, header string) (Principal, error)
 	p, err := v.verifyAt(now, token)
 	switch {
 	case errors.Is(err, ErrExpired):
-		return Principal{}, failure.Unauthenticated(problem.InvalidToken, "The token has expired.")
+		return Principal{}, ErrTokenExpired
 	case err != nil:
 		return Principal{}, failure.Unauthenticated(problem.InvalidToken, "The token is not valid.")
 	}

@@ -99,7 +99,7 @@ func (l *Limiter) shard(k Key) *shard {
 }
 
 // makeRoom removes the callers whose whole burst is available. If there are none, it
-// removes one at random, which gives that caller a new burst and refuses nobody.
+// removes one at random, which gives that caller a new burst and refuses no request.
 func (s *shard) makeRoom(now int64) {
 	if now-s.swept >= sweepAtLeast {
 		s.swept = now

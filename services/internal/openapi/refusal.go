@@ -11,6 +11,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/telemetry"
@@ -58,12 +59,10 @@ func (e examples) general(op *huma.Operation) []*problem.Problem {
 			problem.From(huma.NewError(http.StatusUnsupportedMediaType, "")))
 	}
 	if len(op.Security) > 0 {
-		all = append(all,
-			problem.From(failure.Unauthenticated("unauthenticated", "Send a token: Authorization: Bearer <accessToken>.")),
-			problem.From(failure.Unauthenticated(problem.InvalidToken, "The token has expired.")))
+		all = append(all, problem.From(authn.ErrNoToken), problem.From(authn.ErrTokenExpired))
 	}
-	if roles, ok := op.Extensions["x-roles"].([]string); ok {
-		all = append(all, problem.From(failure.Forbidden("forbidden", "This operation requires the role %s.", strings.Join(roles, " or "))))
+	if roles := authn.RolesOf(op); len(roles) > 0 {
+		all = append(all, problem.From(authn.Forbidden(roles)))
 	}
 	return all
 }

@@ -11,8 +11,8 @@ import (
 	"ecommerce-stack.dev/services/internal/clientaddr"
 )
 
-// Failed logins delay the next ones. The counters are such that nobody else can delay a client
-// that has logged in before, and that no single address can delay others:
+// Failed logins delay the next ones. The counters ensure that other clients cannot delay one that
+// has logged in before, and that no single address can delay others:
 //
 //   - A client with a valid device cookie for the account is counted only per device id of
 //     the cookie (OWASP, "Slow Down Online Guessing Attacks with Device Cookies").

@@ -162,7 +162,7 @@ func TestManagersListSalesOfAllClients(t *testing.T) {
 
 func TestAdminOperationsWithoutDatabaseRespond503(t *testing.T) {
 	t.Parallel()
-	s := openWithDSN(t, "nobody:secret@tcp(127.0.0.1:1)/none")
+	s := openWithDSN(t, "unknown:secret@tcp(127.0.0.1:1)/none")
 	for _, call := range [][2]string{{"GET", "/admin/sales"}, {"GET", "/admin/dead-letters"}, {"POST", "/admin/dead-letters/1/redrive"}, {"DELETE", "/admin/dead-letters/1"}} {
 		if a := s.Call(t, call[0], call[1], s.manager, ""); a.Status != 503 || a.Header.Get("Retry-After") == "" {
 			t.Errorf("%s %s: %d, want 503 with Retry-After", call[0], call[1], a.Status)

@@ -695,7 +695,7 @@ func TestInvalidOrdersAreRejectedByField(t *testing.T) {
 
 func TestOperationsWithoutDatabaseRespond503(t *testing.T) {
 	t.Parallel()
-	s := openWithDSN(t, "nobody:secret@tcp(127.0.0.1:1)/none")
+	s := openWithDSN(t, "unknown:secret@tcp(127.0.0.1:1)/none")
 	for _, call := range [][3]string{{"POST", "/sales", order}, {"GET", "/sales", ""}, {"GET", "/sales/1", ""}, {"PATCH", "/sales/1", ""}, {"DELETE", "/sales/1", ""}} {
 		a := s.Call(t, call[0], call[1], s.ann, call[2])
 		if a.Status != 503 || a.Header.Get("Retry-After") == "" {

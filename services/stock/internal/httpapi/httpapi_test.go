@@ -293,7 +293,7 @@ func TestWritesAndInventoryRequireManager(t *testing.T) {
 
 func TestOperationsWithoutDatabaseRespond503(t *testing.T) {
 	t.Parallel()
-	s := openWithDSN(t, "nobody:secret@tcp(127.0.0.1:1)/none")
+	s := openWithDSN(t, "unknown:secret@tcp(127.0.0.1:1)/none")
 	for _, call := range [][3]string{{"GET", "/products", ""}, {"POST", "/products", `{"name":"a","price":"1"}`}} {
 		a := s.Call(t, call[0], call[1], s.manager, call[2])
 		if a.Status != 503 || a.Header.Get("Retry-After") == "" || strings.Contains(string(a.Body), "127.0.0.1") {
