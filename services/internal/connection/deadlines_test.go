@@ -90,6 +90,22 @@ func TestADeadlineThatIsMovedDoesNotPass(t *testing.T) {
 	}
 }
 
+func TestDeadlinesPassAfterAPauseWithoutConnections(t *testing.T) {
+	t.Parallel()
+	var d Deadlines
+	first, _ := pair(t, &d)
+	_ = first.Close()
+	time.Sleep(2 * deadlinePrecision) // The timer stops when it finds no connection.
+	c, other := pair(t, &d)
+	time.AfterFunc(10*deadlinePrecision, func() { _ = other.Close() })
+	if err := c.SetReadDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("error %v, want %v", err, os.ErrDeadlineExceeded)
+	}
+}
+
 func TestAClosedConnectionIsForgotten(t *testing.T) {
 	t.Parallel()
 	var d Deadlines
