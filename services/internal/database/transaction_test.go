@@ -3,6 +3,7 @@ package database_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -10,6 +11,7 @@ import (
 
 	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/failure"
 )
 
 // suspended is the context of a process that was suspended: its deadline has passed, and its
@@ -55,5 +57,35 @@ func TestTransactionDoesNotCommitAfterItsDeadline(t *testing.T) {
 	}
 	if len(committed) != 1 || committed[0] != 1 {
 		t.Errorf("committed %v, want 1", committed)
+	}
+}
+
+func TestTransactionIsRetriedAfterConflicts(t *testing.T) {
+	t.Parallel()
+	db, err := database.Open(testenv.Schema(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = database.Close(db) })
+	conflict := fmt.Errorf("write: %w", database.ErrRetry)
+	for conflicts, want := range map[int]error{0: nil, 3: nil, 7: nil, 8: conflict} {
+		attempts := 0
+		err := database.Transact(t.Context(), db, func(*gorm.DB) error {
+			if attempts++; attempts <= conflicts {
+				return conflict
+			}
+			return nil
+		})
+		if want == nil && (err != nil || attempts != conflicts+1) {
+			t.Errorf("%d conflicts: error %v after %d attempts, want success", conflicts, err, attempts)
+		}
+		if want != nil && (!errors.Is(err, want) || failure.KindOf(err) != failure.KindUnavailable || attempts != conflicts) {
+			t.Errorf("%d conflicts: error %v after %d attempts, want it unavailable", conflicts, err, attempts)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	err = database.Transact(ctx, db, func(*gorm.DB) error { cancel(); return conflict })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the context ends during the back-off: error %v, want %v", err, context.Canceled)
 	}
 }

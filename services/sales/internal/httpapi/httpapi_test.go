@@ -3,10 +3,12 @@ package httpapi_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -136,6 +138,42 @@ func reserved(id int64) event.Data {
 func rejected(id int64) event.Data {
 	return event.SaleCreationFailed{SaleID: id, CustomerID: annID, Reason: event.ReasonInsufficientStock,
 		Shortages: []event.Shortage{{ProductID: 7, Requested: 2, Available: 1}}}
+}
+
+func TestRedeliveredEventIsRecordedOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.place(t, order)
+	s.receive(t, reserved(id))
+	released, err := event.New("stock", event.StockReleased{SaleID: id, Items: []event.Item{{ProductID: 7, Quantity: 2}}, ReleasedAt: time.Now()}, time.Now(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, batch := range [][]event.Envelope{{released, released}, {released}} {
+		if err := s.handler.Handle(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want, got := "SaleCreated SaleItemsReservedResponse SaleConfirmed StockReleased", s.timeline(t, id); got != want {
+		t.Errorf("timeline: %s, want %s", got, want)
+	}
+}
+
+func TestCommittedChangesAreReported(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.place(t, `{"items":[{"productId":7,"quantity":2}],"hold":true}`)
+	var changed []int64
+	store := mysql.New(s.db, outbox.New("sales", s.db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()),
+		func(id int64) { changed = append(changed, id) })
+	if _, err := store.Confirm(t.Context(), id, annID); !errors.Is(err, sale.ErrNotReserved) || len(changed) != 0 {
+		t.Errorf("a rejected change: error %v, reported %v", err, changed)
+	}
+	s.handler = messaging.Handler{Store: store}
+	s.receive(t, reserved(id))
+	if _, err := store.Confirm(t.Context(), id, annID); err != nil || !slices.Equal(changed, []int64{id, id}) {
+		t.Errorf("error %v, reported %v; want the reservation and the confirmation of sale %d", err, changed, id)
+	}
 }
 
 // published returns the types of the events in the outbox.
