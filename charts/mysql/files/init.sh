@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the data directory, once, and writes the statements that set the
+# Creates the data directory, once, and writes the statements that set the
 # administrator's password, at each start. Killed at any point, it starts over: the
 # data directory appears under its name only when it is complete.
 set -eu
@@ -7,7 +7,7 @@ umask 077
 
 volume=/var/lib/mysql
 data=$volume/data
-fresh=$volume/.initialising
+fresh=$volume/.initializing
 run=/run/mysqld
 config=/etc/ecommerce/mysql/my.cnf
 
@@ -23,7 +23,7 @@ for value in "$username" "$password"; do
 done
 
 if [ ! -d "$data" ]; then
-  echo "Initialising the data directory."
+  echo "Initializing the data directory."
   rm -rf "$fresh"
   if command -v mariadb-install-db >/dev/null; then
     mkdir "$fresh"
@@ -37,7 +37,7 @@ if [ ! -d "$data" ]; then
   sync
 fi
 
-# The shell's own printf: nothing secret is on a command line. MariaDB makes accounts
+# The shell's own printf: nothing secret is on a command line. MariaDB creates accounts
 # without a password that come before the administrator's.
 printf '%s\n' \
   "DROP USER IF EXISTS 'root'@'127.0.0.1', 'root'@'::1', ''@'localhost';" \
