@@ -14,7 +14,7 @@ WITH_GO = export PATH="$(dir $(GO)):$$PATH";
 export GOFLAGS := -buildvcs=false
 
 CLUSTER = $(GO) run ./hack/cluster
-MODULES := services/event services operator/api operator charts hack/testenv hack
+MODULES := services operator charts hack hack/cluster hack/testenv
 # Tools of hack/tools are built again when their versions change.
 TOOL_DIR = $(CURDIR)/_out/tools
 TESTS = $(CURDIR)/_out/tests
@@ -86,7 +86,7 @@ generate: ## Regenerate deep copies, the CRD, chart schemas, RBAC and golden ren
 
 .PHONY: verify
 verify: generate ## Fail if generated files or go.mod differ from the committed ones
-	@$(WITH_GO) for m in $(MODULES) hack/kubernetes hack/kubernetes/addons hack/tools hack/bench/peers/caddy hack/bench/peers/traefik; do (cd $$m && GOWORK=off $(GO) mod tidy); done
+	@$(WITH_GO) for m in $(MODULES) hack/cluster/kubernetes hack/tools hack/bench/peers/caddy hack/bench/peers/traefik; do (cd $$m && GOWORK=off $(GO) mod tidy); done
 	@git diff --exit-code -- . ':!go.work.sum' || { echo "verify: the files above differ: commit the output of 'make generate' and 'go mod tidy'" >&2; exit 1; }
 
 ##@ Test
@@ -100,7 +100,7 @@ test: ## Run the whole test suite: lint, unit, integration, race, fuzz, operator
 	  echo; echo "=== $$suite"; began=$$SECONDS; \
 	  $(MAKE) $$suite || failed="$$failed $$suite"; \
 	  echo "=== $$suite took $$((SECONDS - began)) s"; \
-	done; echo; $(GO) run ./hack/verdict --results $(TESTS) $$failed
+	done; echo; $(GO) run ./hack/ci results --results $(TESTS) $$failed
 
 .PHONY: lint
 lint: tools ## Run the linters: .golangci.yml, kube-api-linter on operator/api, actionlint on the workflows
@@ -115,20 +115,20 @@ unit: tools ## Run the tests that need no server
 .PHONY: integration
 integration: tools deps ## Run the tests that need MariaDB and RabbitMQ, on servers of their own
 	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,integration,./services/...)
-	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract/... ./hack/bench/... ./hack/fuzz/... ./hack/browser/...)
+	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract/... ./hack/bench/... ./hack/ci/...)
 
 .PHONY: fuzz
 fuzz: deps ## Run every fuzz target, with real servers (FUZZ_SCALE=10 for ten times the inputs)
-	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(GO) run ./hack/fuzz --scale $(or $(FUZZ_SCALE),1) services/event services
+	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(GO) run ./hack/ci fuzz --scale $(or $(FUZZ_SCALE),1) services
 
 .PHONY: race
 race: tools deps ## Run the suites of services and operator with the race detector
-	@$(WITH_GO) $(GO) run ./hack/deps race
+	@$(WITH_GO) $(GO) run ./hack/ci packages race
 	@$(WITH_GO) export CGO_ENABLED=1 KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,race,-race -timeout=30m ./services/... ./operator/...)
 
 .PHONY: operator
 operator: tools deps ## Test the operator and the charts on a real kube-apiserver, MariaDB and RabbitMQ
-	@$(WITH_GO) export KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; $(call gotest,operator,-timeout=20m ./operator/... ./operator/api/... ./charts/...)
+	@$(WITH_GO) export KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; $(call gotest,operator,-timeout=20m ./operator/... ./charts/...)
 
 .PHONY: e2e
 e2e: tools up ## Test a stack on the cluster, through its gateway
@@ -148,7 +148,7 @@ assets: ## Print the folder with kube-apiserver, etcd, kubectl and helm; build t
 
 .PHONY: deps
 deps: ## Install the Debian packages that the tests need (root on Debian; else print their names)
-	@$(WITH_GO) $(GO) run ./hack/deps integration bench
+	@$(WITH_GO) $(GO) run ./hack/ci packages integration bench
 
 .PHONY: tools
 TOOLS := $(addprefix $(TOOL_DIR)/,golangci-lint golangci-lint-kube-api-linter gotestsum controller-gen actionlint)

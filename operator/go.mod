@@ -4,9 +4,8 @@ go 1.26.0
 
 require (
 	ecommerce-stack.dev/charts v0.0.0
-	ecommerce-stack.dev/hack/testenv v0.0.0-00010101000000-000000000000
-	ecommerce-stack.dev/operator/api v0.0.0-00010101000000-000000000000
-	ecommerce-stack.dev/services/event v0.0.0-00010101000000-000000000000
+	ecommerce-stack.dev/hack/testenv v0.0.0
+	ecommerce-stack.dev/services v0.0.0
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/google/go-cmp v0.7.0
 	helm.sh/helm/v4 v4.3.1
@@ -99,6 +98,5 @@ require (
 replace (
 	ecommerce-stack.dev/charts => ../charts
 	ecommerce-stack.dev/hack/testenv => ../hack/testenv
-	ecommerce-stack.dev/operator/api => ./api
-	ecommerce-stack.dev/services/event => ../services/event
+	ecommerce-stack.dev/services => ../services
 )

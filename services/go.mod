@@ -2,12 +2,9 @@ module ecommerce-stack.dev/services
 
 go 1.26.0
 
-replace ecommerce-stack.dev/services/event => ./event
-
 replace ecommerce-stack.dev/hack/testenv => ../hack/testenv
 
 require (
-	ecommerce-stack.dev/services/event v0.0.0
 	github.com/KimMachineGun/automemlimit v0.7.5
 	github.com/failsafe-go/failsafe-go v0.9.8
 	github.com/maypok86/otter/v2 v2.4.0

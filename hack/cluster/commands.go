@@ -6,7 +6,7 @@ import (
 	"os"
 	"os/exec"
 
-	"ecommerce-stack.dev/hack/internal/bare"
+	"ecommerce-stack.dev/hack/cluster/internal/bare"
 	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/internal/state"
 )

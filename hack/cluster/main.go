@@ -17,11 +17,11 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"ecommerce-stack.dev/hack/internal/bare"
-	"ecommerce-stack.dev/hack/internal/kind"
-	"ecommerce-stack.dev/hack/internal/node"
+	"ecommerce-stack.dev/hack/cluster/internal/bare"
+	"ecommerce-stack.dev/hack/cluster/internal/kind"
+	"ecommerce-stack.dev/hack/cluster/internal/node"
+	"ecommerce-stack.dev/hack/cluster/internal/release"
 	"ecommerce-stack.dev/hack/internal/progress"
-	"ecommerce-stack.dev/hack/internal/release"
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
 
