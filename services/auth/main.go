@@ -94,6 +94,9 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := database.RegisterMetrics(db, name, metrics); err != nil {
+		return err
+	}
 	checks.Add("database", func(ctx context.Context) error { return database.Ping(ctx, db) })
 	accounts := &account.Service{Store: mysql.NewStore(db), Signer: signer, Hasher: hasher,
 		RefreshTTL: c.RefreshTTL, Log: log, Now: database.Now}

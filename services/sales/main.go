@@ -41,8 +41,9 @@ const (
 	expireInterval = time.Second
 	// purgeInterval is the time between two deletions of rows whose retention has passed.
 	purgeInterval = time.Hour
-	// countInterval is the time between two updates of the metric ecommerce_dead_letters.
-	countInterval = 10 * time.Second
+	// measureInterval is the time between two updates of the metrics of rows, such as
+	// ecommerce_dead_letters.
+	measureInterval = 10 * time.Second
 )
 
 type settings struct {
@@ -84,6 +85,9 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := database.RegisterMetrics(db, name, metrics); err != nil {
+		return err
+	}
 	publisher := broker.NewPublisher(c.AMQP.Reveal(), name+" publisher")
 	checks.Add("database", func(ctx context.Context) error { return database.Ping(ctx, db) })
 	checks.Add("broker", publisher.Ping)
@@ -120,8 +124,9 @@ func serve(ctx context.Context) error {
 			}
 		}
 	})
-	srv.Every(countInterval, "dead letter count", func(ctx context.Context) error { return countDeadLetters(ctx, store, deadLetters) })
+	srv.Every(measureInterval, "dead letter count", func(ctx context.Context) error { return countDeadLetters(ctx, store, deadLetters) })
 	srv.Every(purgeInterval, "purge", func(ctx context.Context) error { return store.Purge(ctx, database.Now()) })
+	srv.Every(measureInterval, "outbox size", events.Measure)
 	srv.Background("outbox", events.Run)
 	srv.OnStop("broker", func(context.Context) error { publisher.Close(); return nil })
 	srv.OnStop("database", func(context.Context) error { return database.Close(db) })

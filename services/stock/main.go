@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,8 +34,12 @@ const (
 	title = "Stock: catalog and inventory"
 )
 
-// purgeInterval is the time between two deletions of rows whose retention has passed.
-const purgeInterval = time.Hour
+const (
+	// purgeInterval is the time between two deletions of rows whose retention has passed.
+	purgeInterval = time.Hour
+	// measureInterval is the time between two updates of the metrics of the outbox.
+	measureInterval = 10 * time.Second
+)
 
 type settings struct {
 	Server   lifecycle.Config
@@ -42,10 +47,15 @@ type settings struct {
 	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
 	AMQP     config.Secret `env:"AMQP_URL,required,notEmpty"`
 	Currency string        `env:"CURRENCY" envDefault:"USD"`
+	// AuditInterval is the time between two audits in the background.
+	AuditInterval time.Duration `env:"AUDIT_INTERVAL" envDefault:"5m"`
 }
 
 // Check implements config.Checker.
 func (s settings) Check() error {
+	if s.AuditInterval <= 0 {
+		return errors.New("AUDIT_INTERVAL must be above 0")
+	}
 	if err := money.CheckCurrency(s.Currency); err != nil {
 		return fmt.Errorf("CURRENCY: %w", err)
 	}
@@ -71,6 +81,9 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := database.RegisterMetrics(db, name, metrics); err != nil {
+		return err
+	}
 	publisher := broker.NewPublisher(c.AMQP.Reveal(), name+" publisher")
 	checks.Add("database", func(ctx context.Context) error { return database.Ping(ctx, db) })
 	checks.Add("broker", publisher.Ping)
@@ -90,6 +103,8 @@ func serve(ctx context.Context) error {
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	srv.Background("consumer", consumer.Run)
 	srv.Every(purgeInterval, "purge", func(ctx context.Context) error { return store.Purge(ctx, database.Now()) })
+	srv.Every(c.AuditInterval, "audit", newAuditor(store.Audit, log, metrics).run)
+	srv.Every(measureInterval, "outbox size", events.Measure)
 	srv.Background("outbox", events.Run)
 	srv.OnStop("broker", func(context.Context) error { publisher.Close(); return nil })
 	srv.OnStop("database", func(context.Context) error { return database.Close(db) })

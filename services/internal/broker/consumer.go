@@ -12,6 +12,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 // Handler handles batches of events.
@@ -69,6 +70,7 @@ type Consumer struct {
 type consumerMetrics struct {
 	handled, deadLettered prometheus.Counter
 	batch                 prometheus.Histogram
+	age                   map[string]prometheus.Observer // by the type of the event
 }
 
 // NewConsumer returns a Consumer and registers its metrics with reg.
@@ -86,7 +88,20 @@ func NewConsumer(s Settings, h Handler, log *slog.Logger, reg prometheus.Registe
 			Help: "Number of events in a batch passed to the handler.", ConstLabels: prometheus.Labels{"queue": s.Queue},
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
 	}
-	reg.MustRegister(m.handled, m.deadLettered, m.batch)
+	ages := telemetry.Histogram("ecommerce_event_age_seconds",
+		"Time from the transaction that published an event to the commit of its effects, by type.",
+		[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600})
+	ages.ConstLabels = prometheus.Labels{"queue": s.Queue}
+	age := prometheus.NewHistogramVec(ages, []string{"type"})
+	m.age = map[string]prometheus.Observer{}
+	for _, q := range event.Queues {
+		if q.Name == s.Queue {
+			for _, name := range q.Events {
+				m.age[name] = age.WithLabelValues(name)
+			}
+		}
+	}
+	reg.MustRegister(m.handled, m.deadLettered, m.batch, age)
 	return &Consumer{settings: s, handler: h, log: log.With("queue", s.Queue), metrics: m}
 }
 
@@ -203,6 +218,11 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery) error {
 		switch {
 		case err == nil:
 			c.metrics.handled.Add(float64(len(parsed)))
+			for _, e := range envelopes {
+				if age := c.metrics.age[e.Type]; age != nil {
+					age.Observe(max(0, time.Since(e.Time).Seconds())) // The clocks of replicas may differ.
+				}
+			}
 			return c.acknowledge(parsed)
 		case c.settings.IsTransient != nil && c.settings.IsTransient(err):
 			c.log.WarnContext(ctx, "dependency unavailable, retrying the batch", "size", len(parsed), "error", err)

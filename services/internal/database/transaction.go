@@ -47,6 +47,7 @@ func Transact(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) erro
 		case ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || IsUnavailable(err)):
 			return ctx.Err() // database/sql rolled back, and closed the connection of a running statement.
 		case isRetryable(err):
+			countConflict(err)
 			return retry.RetryableError(err)
 		}
 		return err

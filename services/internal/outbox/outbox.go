@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -38,6 +39,12 @@ const (
 	flushTimeout = 5 * time.Second
 )
 
+// Sources of published events, which are values of a label.
+const (
+	sourceDispatcher = "dispatcher"
+	sourceRelay      = "relay"
+)
+
 // Publisher is implemented by broker.Publisher.
 type Publisher interface {
 	// Publish publishes a batch and returns the messages that the broker has confirmed. When
@@ -54,6 +61,8 @@ type Outbox struct {
 	log       *slog.Logger
 	committed chan broker.Message
 	published *prometheus.CounterVec
+	rows      prometheus.Gauge
+	oldest    atomic.Int64 // the time of the oldest row in Unix milliseconds, 0 without rows
 	relayAge  time.Duration
 }
 
@@ -66,9 +75,44 @@ func New(service string, db *gorm.DB, p Publisher, log *slog.Logger, reg prometh
 		published: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ecommerce_events_published_total",
 			Help: "Events confirmed by the broker, by their source: the dispatcher, which publishes from memory, or the relay, which publishes from the table."},
 			[]string{"source"}),
+		rows: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_outbox_rows",
+			Help: "Events in the outbox. All replicas report the same number."}),
 	}
-	reg.MustRegister(o.published)
+	o.published.WithLabelValues(sourceDispatcher)
+	o.published.WithLabelValues(sourceRelay)
+	reg.MustRegister(o.published, o.rows, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ecommerce_outbox_oldest_seconds",
+		Help: "Age of the oldest event in the outbox, 0 without one. It grows while the broker or the database is unavailable."}, o.oldestSeconds))
 	return o
+}
+
+// Measure updates the metrics of the rows in the table.
+func (o *Outbox) Measure(ctx context.Context) error {
+	var row struct {
+		Events int64
+		Oldest []byte
+	}
+	if err := o.db.WithContext(ctx).Raw("SELECT COUNT(*) AS events, MIN(event_id) AS oldest FROM outbox").Scan(&row).Error; err != nil {
+		return fmt.Errorf("count the events in the outbox: %w", err)
+	}
+	var oldest int64
+	if row.Events > 0 {
+		id, err := uuid.FromBytes(row.Oldest)
+		if err != nil {
+			return fmt.Errorf("read the oldest event of the outbox: %w", err)
+		}
+		oldest = time.Unix(id.Time().UnixTime()).UnixMilli()
+	}
+	o.rows.Set(float64(row.Events))
+	o.oldest.Store(oldest)
+	return nil
+}
+
+func (o *Outbox) oldestSeconds() float64 {
+	oldest := o.oldest.Load()
+	if oldest == 0 {
+		return 0
+	}
+	return max(0, time.Since(time.UnixMilli(oldest)).Seconds())
 }
 
 // Tx is a transaction that can also publish events.
@@ -216,7 +260,7 @@ func (o *Outbox) publish(ctx context.Context, batch []broker.Message) {
 	if err != nil {
 		o.log.WarnContext(ctx, "events stay in the outbox", "events", len(batch)-len(confirmed), "error", err)
 	}
-	o.published.WithLabelValues("dispatcher").Add(float64(len(confirmed)))
+	o.published.WithLabelValues(sourceDispatcher).Add(float64(len(confirmed)))
 	if err := deleteMessages(o.db.WithContext(context.WithoutCancel(ctx)), confirmed); err != nil {
 		o.log.WarnContext(ctx, "published events stay in the outbox and will be published again", "error", err)
 	}
@@ -281,7 +325,7 @@ func (o *Outbox) relayBatch(ctx context.Context, after uuid.UUID) (last uuid.UUI
 		}
 		var confirmed []broker.Message
 		confirmed, publishErr = o.publisher.Publish(ctx, batch)
-		o.published.WithLabelValues("relay").Add(float64(len(confirmed)))
+		o.published.WithLabelValues(sourceRelay).Add(float64(len(confirmed)))
 		return deleteMessages(tx, confirmed)
 	})
 	if err != nil || publishErr == nil {

@@ -132,6 +132,39 @@ func TestCommittedEventsArePublishedAndTheirRowsDeleted(t *testing.T) {
 	}
 }
 
+func TestRowsAreMeasured(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	measure := func() (rows, oldest float64) {
+		t.Helper()
+		if err := o.Measure(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return testutil.ToFloat64(o.rows), o.oldestSeconds()
+	}
+	if rows, oldest := measure(); rows != 0 || oldest != 0 {
+		t.Errorf("empty: %v rows, the oldest %v s, want 0 and 0", rows, oldest)
+	}
+	publish(t, o, 1, 2)
+	old := event.FirstID(time.Now().Add(-time.Minute))
+	old[6] = 0x70 // version 7, as in the id of an event
+	if err := db.Exec("INSERT INTO outbox VALUES (?, '')", database.Binary(old[:])).Error; err != nil {
+		t.Fatal(err)
+	}
+	if rows, oldest := measure(); rows != 3 || oldest < 60 || oldest > 120 {
+		t.Errorf("%v rows, the oldest %v s, want 3 and about 60", rows, oldest)
+	}
+	stop := run(t, o)
+	<-b.batches
+	stop()
+	if err := db.Exec("DELETE FROM outbox").Error; err != nil {
+		t.Fatal(err)
+	}
+	if rows, oldest := measure(); rows != 0 || oldest != 0 {
+		t.Errorf("empty again: %v rows, the oldest %v s, want 0 and 0", rows, oldest)
+	}
+}
+
 func TestRolledBackTransactionPublishesNothing(t *testing.T) {
 	t.Parallel()
 	o, b, db := newOutbox(t)
