@@ -13,6 +13,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/authn/authntest"
 	"ecommerce-stack.dev/services/internal/jwk"
@@ -110,7 +111,7 @@ func TestKeysAreReadAgainWhenTheFileChanges(t *testing.T) {
 	next := authntest.EdKey(t, "test-2")
 	keys.Write(t, next)
 	token := keys.Token(t, 7, authn.Client)
-	eventually(t, "the new key is in use", func() bool { _, err := v.Verify(token); return err == nil })
+	testenv.Eventually(t, "the new key is in use", func() bool { _, err := v.Verify(token); return err == nil })
 	if _, err := v.Verify(before); err == nil {
 		t.Error("a token of a key that was removed is accepted")
 	}
@@ -179,20 +180,5 @@ func TestAuthorizeRefusesWithChallenges(t *testing.T) {
 	}
 	if p, err := v.Authorize(time.Now(), []byte("bearer  "+keys.Token(t, 7, authn.Manager)), authn.Manager); err != nil || p.UserID != 7 {
 		t.Errorf("a manager: got %+v, %v", p, err)
-	}
-}
-
-func eventually(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	deadline := time.NewTimer(10 * time.Second)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for !ok() {
-		select {
-		case <-deadline.C:
-			t.Fatalf("not in time: %s", what)
-		case <-tick.C:
-		}
 	}
 }

@@ -149,18 +149,6 @@ func depth(t *testing.T, url, queue string) int {
 	}
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.After(30 * time.Second)
-	for !holds() {
-		select {
-		case <-deadline:
-			t.Fatalf("not within 30 s: %s", what)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
 func TestEventsArriveInBatchesAndAreAcknowledged(t *testing.T) {
 	t.Parallel()
 	url := topology(t)
@@ -234,7 +222,7 @@ func TestOnlyPoisonMessageIsDeadLettered(t *testing.T) {
 			})
 			stop := consume(t, url, r)
 			r.wait(t, 19)
-			eventually(t, "the poison message is in the dead-letter queue", func() bool {
+			testenv.Eventually(t, "the poison message is in the dead-letter queue", func() bool {
 				return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1
 			})
 			stop()
@@ -262,7 +250,7 @@ func TestHandlerPanicIsAnError(t *testing.T) {
 	})
 	consume(t, url, r)
 	r.wait(t, 1)
-	eventually(t, "the message that panics is dead-lettered", func() bool {
+	testenv.Eventually(t, "the message that panics is dead-lettered", func() bool {
 		return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1
 	})
 }
@@ -278,7 +266,7 @@ func TestUnreadableMessagesAreDeadLettered(t *testing.T) {
 	r := newRecorder(nil)
 	consume(t, url, r)
 	r.wait(t, 2)
-	eventually(t, "the unreadable message is dead-lettered", func() bool {
+	testenv.Eventually(t, "the unreadable message is dead-lettered", func() bool {
 		return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1
 	})
 }
@@ -346,7 +334,7 @@ func TestPublisherAndConsumerReconnect(t *testing.T) {
 		t.Fatal(err)
 	}
 	closed := 0
-	eventually(t, "the management API lists both connections", func() bool {
+	testenv.Eventually(t, "the management API lists both connections", func() bool {
 		conns, err := client.ListVhostConnections(info.VHost)
 		if err != nil || len(conns) < 2 {
 			return false
@@ -362,7 +350,7 @@ func TestPublisherAndConsumerReconnect(t *testing.T) {
 	if closed < 2 {
 		t.Fatalf("closed %d connections, want both", closed)
 	}
-	eventually(t, "an event is confirmed after the connections were closed", func() bool {
+	testenv.Eventually(t, "an event is confirmed after the connections were closed", func() bool {
 		confirmed, err := p.Publish(t.Context(), messages(t, event.SaleCanceled{SaleID: 2}))
 		return err == nil && len(confirmed) == 1
 	})

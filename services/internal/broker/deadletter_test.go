@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
 )
@@ -63,17 +64,17 @@ func TestRejectedMessageIsCollectedAndCanBeRedriven(t *testing.T) {
 	}
 	r := newRecorder(nil)
 	consume(t, url, r)
-	eventually(t, "the unreadable message is collected", func() bool { return len(c.stored()) == 1 })
+	testenv.Eventually(t, "the unreadable message is collected", func() bool { return len(c.stored()) == 1 })
 	got := c.stored()[0]
 	if got.Queue != event.StockQueue || got.Reason != "rejected" || got.MessageID != batch[1].ID.String() || got.Type != event.SaleCanceledType ||
 		string(got.Body) != string(batch[1].Body) || got.ContentType != event.ContentType || got.DiedAt.IsZero() {
 		t.Errorf("collected %+v", got)
 	}
-	eventually(t, "its queue is empty", func() bool { return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 0 })
+	testenv.Eventually(t, "its queue is empty", func() bool { return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 0 })
 	if err := p.Redrive(t.Context(), got); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is rejected again", func() bool { return len(c.stored()) == 2 })
+	testenv.Eventually(t, "it is rejected again", func() bool { return len(c.stored()) == 2 })
 	got.Body = whole
 	if err := p.Redrive(t.Context(), got); err != nil {
 		t.Fatal(err)
@@ -103,9 +104,9 @@ func TestDeadLetterThatCannotBeStoredStaysInItsQueue(t *testing.T) {
 		return nil
 	}}
 	stop := collect(t, url, &c)
-	eventually(t, "the others are collected", func() bool { return len(c.stored()) == 2 })
+	testenv.Eventually(t, "the others are collected", func() bool { return len(c.stored()) == 2 })
 	stop()
-	eventually(t, "the dead letter that cannot be stored is in its queue", func() bool { return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1 })
+	testenv.Eventually(t, "the dead letter that cannot be stored is in its queue", func() bool { return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 1 })
 }
 
 func TestRedriveWithoutQueueIsAnError(t *testing.T) {

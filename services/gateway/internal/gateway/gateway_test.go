@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/gateway/internal/route"
 	"ecommerce-stack.dev/services/internal/clientaddr"
 	"ecommerce-stack.dev/services/internal/limit"
@@ -252,7 +253,7 @@ func TestStreamsAndWaitsOfOneUserAreLimited(t *testing.T) {
 	for _, end := range ends {
 		end()
 	}
-	eventually(t, "the places of clients that left are free", func() bool {
+	testenv.Eventually(t, "the places of clients that left are free", func() bool {
 		return g.do("GET", "/sales/7/stream", "", "Authorization", ann).status == 200
 	})
 }
@@ -279,7 +280,7 @@ func TestOneAddressCannotTakeAllPlacesOfLongRequests(t *testing.T) {
 	for _, end := range ends {
 		end()
 	}
-	eventually(t, "the places are free again", func() bool {
+	testenv.Eventually(t, "the places are free again", func() bool {
 		return g.do("GET", "/sales/7/stream", "", "Authorization", g.client(9)).status == 200
 	})
 }
@@ -377,7 +378,7 @@ func TestABreakerOpensAndHeals(t *testing.T) {
 		t.Errorf("%d calls through an open breaker", n)
 	}
 	g.up.respondWith(text("ok"))
-	eventually(t, "the breaker closes", func() bool { return read().status == 200 })
+	testenv.Eventually(t, "the breaker closes", func() bool { return read().status == 200 })
 	for range 5 {
 		g.expect(read(), 200, "")
 	}
@@ -785,7 +786,7 @@ func TestTheBuffersOfALargeResponseAreFreeWhenItsClientIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = slow.Close()
-	eventually(t, "the buffers are free", func() bool {
+	testenv.Eventually(t, "the buffers are free", func() bool {
 		free := g.buffers.TryAcquire(all)
 		if free {
 			g.buffers.Release(all)

@@ -7,20 +7,11 @@ import (
 
 	"gorm.io/gorm"
 
+	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/deadline"
 	"ecommerce-stack.dev/services/internal/server/servertest"
 )
-
-// eventually waits until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(30 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("not within 30 s: %s", what)
-		}
-	}
-}
 
 // running returns the number of statements like a pattern that the server is executing.
 func (s testService) running(t *testing.T, pattern string) int {
@@ -105,13 +96,13 @@ func TestOrderWithSlowTransactionIsNotPlacedAndOthersAre(t *testing.T) {
 	const key, insert = "Idempotency-Key", "INSERT INTO requests%"
 	others, slow := s.lockKey(t, annID, "other 1", "other 2"), s.lockKey(t, annID, "slow")
 	first := s.callAsync(t, "POST", "/sales", s.ann, order, key, "other 1")
-	eventually(t, "the first order waits for its key", func() bool { return s.running(t, insert) == 1 })
+	testenv.Eventually(t, "the first order waits for its key", func() bool { return s.running(t, insert) == 1 })
 	second := s.callAsync(t, "POST", "/sales", s.ann, order, key, "other 2")
-	eventually(t, "the second order waits for its key", func() bool { return s.running(t, insert) == 2 })
+	testenv.Eventually(t, "the second order waits for its key", func() bool { return s.running(t, insert) == 2 })
 
 	tooSlow := s.callAsync(t, "POST", "/sales", s.ann, order, key, "slow", deadline.Header, after(2*time.Second))
 	inTime := s.callAsync(t, "POST", "/sales", s.bob, order, key, "fast")
-	eventually(t, "all orders are in flight", func() bool { return s.inFlight(t) == 4 })
+	testenv.Eventually(t, "all orders are in flight", func() bool { return s.inFlight(t) == 4 })
 	others.Rollback()
 	for _, placed := range []<-chan servertest.Response{first, second} {
 		if a := <-placed; a.Status != 202 {
@@ -125,7 +116,7 @@ func TestOrderWithSlowTransactionIsNotPlacedAndOthersAre(t *testing.T) {
 		t.Errorf("an order of the same transaction without a deadline: %d %s, want 202", a.Status, a.Body)
 	}
 	slow.Rollback()
-	eventually(t, "the slow transaction has ended", func() bool { return s.running(t, insert) == 0 && s.transactions(t) == 0 })
+	testenv.Eventually(t, "the slow transaction has ended", func() bool { return s.running(t, insert) == 0 && s.transactions(t) == 0 })
 	if ann, bob := s.countSales(t, annID), s.countSales(t, 6); ann != 2 || bob != 1 {
 		t.Errorf("%d sales of Ann and %d of Bob, want the 2 and the 1 that were acknowledged", ann, bob)
 	}
@@ -161,7 +152,7 @@ func TestCancellationWithSlowTransactionChangesNothing(t *testing.T) {
 		t.Errorf("%d %s, want 503 timeout", a.Status, a.Body)
 	}
 	tx.Rollback()
-	eventually(t, "the slow transaction has ended", func() bool { return s.transactions(t) == 0 })
+	testenv.Eventually(t, "the slow transaction has ended", func() bool { return s.transactions(t) == 0 })
 	if got := s.Call(t, "GET", path(id), s.ann, "").JSON(t)["status"]; got != "Pending" {
 		t.Errorf("the sale is %v, want Pending", got)
 	}

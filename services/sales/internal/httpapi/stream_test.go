@@ -155,7 +155,7 @@ func TestHeadOfStreamHasNoBody(t *testing.T) {
 	id := s.place(t, held)
 	t.Cleanup(func() { // A stream that continues would delay the end of the server.
 		_ = s.store.Cancel(context.Background(), id, annID)
-		eventually(t, "no request is in flight", func() bool { return s.inFlight(t) == 0 })
+		testenv.Eventually(t, "no request is in flight", func() bool { return s.inFlight(t) == 0 })
 	})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(s.URL(""), "http://"))
 	if err != nil {
