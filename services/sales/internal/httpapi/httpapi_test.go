@@ -140,25 +140,6 @@ func rejected(id int64) event.Data {
 		Shortages: []event.Shortage{{ProductID: 7, Requested: 2, Available: 1}}}
 }
 
-func TestRedeliveredEventIsRecordedOnce(t *testing.T) {
-	t.Parallel()
-	s := open(t)
-	id := s.place(t, order)
-	s.receive(t, reserved(id))
-	released, err := event.New("stock", event.StockReleased{SaleID: id, Items: []event.Item{{ProductID: 7, Quantity: 2}}, ReleasedAt: time.Now()}, time.Now(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, batch := range [][]event.Envelope{{released, released}, {released}} {
-		if err := s.handler.Handle(t.Context(), batch); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if want, got := "SaleCreated SaleItemsReservedResponse SaleConfirmed StockReleased", s.timeline(t, id); got != want {
-		t.Errorf("timeline: %s, want %s", got, want)
-	}
-}
-
 func TestCommittedChangesAreReported(t *testing.T) {
 	t.Parallel()
 	s := open(t)

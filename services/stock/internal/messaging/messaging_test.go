@@ -118,23 +118,6 @@ func TestBatchIsDecidedInOrder(t *testing.T) {
 	w.audit(t)
 }
 
-func TestRedeliveredEventIsAppliedOnce(t *testing.T) {
-	t.Parallel()
-	w := open(t)
-	id := w.product(t, 5)
-	created := envelope(t, event.SaleCreated{SaleID: 1, CustomerID: 5, Items: []event.Item{{ProductID: id, Quantity: 9}}})
-	// The cancellation of a rejected sale publishes an event each time that it is applied.
-	canceled := envelope(t, event.SaleCanceled{SaleID: 1})
-	for _, batch := range [][]event.Envelope{{created, canceled, canceled}, {canceled}, {created, canceled}} {
-		if err := w.handler.Handle(t.Context(), batch); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := w.published(t); got[event.SaleCreationFailedType] != 1 || got[event.StockCanceledType] != 1 {
-		t.Errorf("published %v, want one event for each of the two", got)
-	}
-}
-
 func TestPoisonEventChangesNothing(t *testing.T) {
 	t.Parallel()
 	w := open(t)
