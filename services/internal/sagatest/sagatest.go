@@ -3,6 +3,7 @@
 package sagatest
 
 import (
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"iter"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"gorm.io/gorm"
 
@@ -205,10 +207,14 @@ func data(t *testing.T, body any) map[string]any {
 }
 
 func format(value any) string {
-	if raw, ok := value.([]byte); ok {
+	raw, binary := value.([]byte)
+	switch {
+	case !binary:
+		return fmt.Sprint(value)
+	case utf8.Valid(raw):
 		return string(raw)
 	}
-	return fmt.Sprint(value)
+	return hex.EncodeToString(raw)
 }
 
 // orders returns every order of the steps, with each event twice, in which no step comes
