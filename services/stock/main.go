@@ -34,12 +34,8 @@ const (
 	title = "Stock: catalog and inventory"
 )
 
-const (
-	// purgeInterval is the time between two deletions of rows whose retention has passed.
-	purgeInterval = time.Hour
-	// measureInterval is the time between two updates of the metrics of the outbox.
-	measureInterval = 10 * time.Second
-)
+// measureInterval is the time between two updates of the metrics of the outbox.
+const measureInterval = 10 * time.Second
 
 type settings struct {
 	Server   lifecycle.Config
@@ -102,7 +98,6 @@ func serve(ctx context.Context) error {
 	// They stop in this order, so that the outbox publishes the events that the consumer commits.
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	srv.Background("consumer", consumer.Run)
-	srv.Every(purgeInterval, "purge", func(ctx context.Context) error { return store.Purge(ctx, database.Now()) })
 	srv.Every(c.AuditInterval, "audit", newAuditor(store.Audit, log, metrics).run)
 	srv.Every(measureInterval, "outbox size", events.Measure)
 	srv.Background("outbox", events.Run)

@@ -31,7 +31,7 @@ const gateway = "gateway"
 var technologies = []string{
 	"net/http", "database/sql", "gorm.io/", "github.com/go-sql-driver/", "github.com/rabbitmq/", "github.com/danielgtaylor/huma/",
 	"github.com/go-chi/", Root + "services/internal/database", Root + "services/internal/broker", Root + "services/internal/outbox",
-	Root + "services/internal/inbox", Root + "services/internal/server", Root + "services/internal/openapi", Root + "services/internal/problem",
+	Root + "services/internal/server", Root + "services/internal/openapi", Root + "services/internal/problem",
 }
 
 // nondescript are package names without a meaning.

@@ -123,8 +123,8 @@ func newDeadLetter(queue string, d amqp.Delivery) event.DeadLetter {
 
 // Redrive publishes a dead letter to the queue from which it was rejected and waits for
 // the broker's confirmation. It returns ErrUnroutable when the queue does not exist. After
-// any other error the message may have been published; the inbox of the consumer makes a
-// second delivery harmless.
+// any other error the message may have been published; a second delivery is harmless,
+// because events may be redelivered.
 func (p *Publisher) Redrive(ctx context.Context, l event.DeadLetter) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -65,8 +65,8 @@ func NewPublisher(url, name string) *Publisher { return &Publisher{url: url, nam
 
 // Publish publishes up to MaxBatch messages and returns those that the broker has
 // confirmed. When some are missing, it returns an error, too. The broker may have accepted
-// these nevertheless, so a caller that publishes them again relies on the inbox of the
-// consumers. The error wraps ErrUnroutable if all missing messages were unroutable.
+// these nevertheless, so consumers must accept a message that is published again. The error
+// wraps ErrUnroutable if all missing messages were unroutable.
 func (p *Publisher) Publish(ctx context.Context, batch []Message) ([]Message, error) {
 	if len(batch) > MaxBatch {
 		return nil, fmt.Errorf("publish %d messages: the limit is %d", len(batch), MaxBatch)

@@ -5,7 +5,7 @@
 // After a commit the dispatcher publishes the events from memory in batches, and deletes
 // their rows. Events that remain in the table after a crash, a full buffer or a failure of
 // the broker are published by the relay of any replica. So an event may be published more
-// than once, and consumers need an inbox.
+// than once, and consumers must accept that.
 package outbox
 
 import (

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"gorm.io/gorm"
@@ -19,7 +18,6 @@ import (
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
 	"ecommerce-stack.dev/services/internal/database"
-	"ecommerce-stack.dev/services/internal/inbox"
 )
 
 // fakeBroker confirms the messages of a batch except those that refuse selects, for which it
@@ -69,7 +67,6 @@ func open(t *testing.T) *gorm.DB {
 	t.Cleanup(func() { _ = database.Close(db) })
 	for _, statement := range []string{
 		"CREATE TABLE outbox (event_id BINARY(16) NOT NULL PRIMARY KEY, body MEDIUMBLOB NOT NULL)",
-		"CREATE TABLE inbox (event_id BINARY(16) NOT NULL PRIMARY KEY, claim BINARY(16) NOT NULL)",
 		"CREATE TABLE effects (n INT NOT NULL)",
 	} {
 		if err := db.Exec(statement).Error; err != nil {
@@ -343,75 +340,5 @@ func TestStoppingDispatcherPublishesCommittedEvents(t *testing.T) {
 	o.Run(ctx)
 	if n := count(t, db, "outbox"); n != 0 || len(b.published) != 3 {
 		t.Errorf("%d rows left, published %v; want all published", n, b.published)
-	}
-}
-
-func TestRedeliveredEventIsClaimedOnce(t *testing.T) {
-	t.Parallel()
-	db := open(t)
-	var batch []uuid.UUID
-	for range 10 {
-		id := newID(t)
-		batch = append(batch, id, id)
-	}
-	var wg sync.WaitGroup
-	var mu sync.Mutex
-	handled := map[uuid.UUID]int{}
-	for worker := range 4 {
-		wg.Go(func() {
-			for i := range 5 {
-				part := batch[(worker+i)%3*4 : len(batch)-i]
-				err := database.Transact(t.Context(), db, func(tx *gorm.DB) error {
-					fresh, err := inbox.Claim(tx, part)
-					if err != nil {
-						return err
-					}
-					for range fresh {
-						if err := tx.Exec("INSERT INTO effects VALUES (1)").Error; err != nil {
-							return err
-						}
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					for id := range fresh {
-						handled[id]++
-					}
-					return nil
-				})
-				if err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if n := count(t, db, "effects"); n != 10 {
-		t.Errorf("%d effects of 10 events, want 10 (claimed: %v)", n, handled)
-	}
-}
-
-// newID returns the id of an event.
-func newID(t *testing.T) uuid.UUID {
-	t.Helper()
-	e, err := event.New("sales", event.SaleCanceled{SaleID: 1}, time.Now(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return e.ID
-}
-
-func TestPurgeDeletesOnlyOldIDs(t *testing.T) {
-	t.Parallel()
-	db := open(t)
-	if _, err := inbox.Claim(db, []uuid.UUID{newID(t)}); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		now  time.Time
-		want int64
-	}{{time.Now(), 0}, {time.Now().Add(inbox.Retention + time.Minute), 1}} {
-		if n, err := inbox.Purge(t.Context(), db, c.now); err != nil || n != c.want {
-			t.Errorf("at %s: purged %d, %v; want %d", c.now, n, err, c.want)
-		}
 	}
 }

@@ -30,8 +30,6 @@ var inserts = []string{
 	`INSERT INTO timeline (sale_id, type, data, at) SELECT n, 'SaleConfirmed', '{}', NOW(6) FROM numbers`,
 	`INSERT INTO requests (customer_id, key_hash, body_hash, response, created_at)
 		SELECT IF(n % 4 = 0, 5, n), UNHEX(SHA2(n, 256)), UNHEX(SHA2(n, 256)), '{}', NOW(6) - INTERVAL IF(n % 100 = 0, 25, 1) HOUR FROM numbers`,
-	`INSERT INTO inbox (event_id, claim)
-		SELECT UNHEX(CONCAT(IF(n % 100 = 0, '0000', '7FFF'), LPAD(HEX(n), 28, '0'))), UNHEX(REPEAT('00', 16)) FROM numbers`,
 	`INSERT INTO outbox (event_id, body) SELECT UNHEX(CONCAT('7FFF', LPAD(HEX(n), 28, '0'))), '{}' FROM numbers`,
 	`INSERT INTO dead_letters (fingerprint, queue, reason, message_id, type, correlation, trace_parent, content_type, body, died_at, stored_at)
 		SELECT UNHEX(SHA2(n, 256)), 'stock.sale-events', 'rejected', '', '', '', '', '', REPEAT('x', 300), NOW(6), NOW(6) FROM numbers`,

@@ -26,7 +26,7 @@ type Handler struct{ Store Store }
 func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
 	commands := make([]sale.Command, len(batch))
 	for i, e := range batch {
-		c := sale.Command{EventID: e.ID, TraceParent: e.TraceParent}
+		c := sale.Command{TraceParent: e.TraceParent}
 		var err error
 		if c.SaleID, c.Event, err = decode(e); err != nil {
 			return fmt.Errorf("%w: %w", broker.ErrPoison, err)

@@ -91,7 +91,7 @@ func (s *Store) CountDeadLetters(ctx context.Context) (int64, error) {
 }
 
 // Redrive implements deadletter.Store. It locks the row while it sends the message. A
-// retried transaction sends it again, which the inbox of the consumer makes harmless.
+// retried transaction sends it again, which is harmless because events may be redelivered.
 func (s *Store) Redrive(ctx context.Context, id int64, send func(context.Context, event.DeadLetter) error) error {
 	return database.Transact(ctx, s.db, func(tx *gorm.DB) error {
 		var rows []deadLetterRow

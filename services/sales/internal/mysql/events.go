@@ -4,36 +4,25 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/google/uuid"
-
 	"ecommerce-stack.dev/services/internal/broker"
 	"ecommerce-stack.dev/services/internal/database"
-	"ecommerce-stack.dev/services/internal/inbox"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
-// Apply implements messaging.Store. It claims the events of a batch and applies those that
-// are new.
+// Apply implements messaging.Store. An event that was applied before changes nothing: its
+// sale has left the status in which it had an effect, and insertEntries skips its entry.
 func (s *Store) Apply(ctx context.Context, batch []sale.Command) error {
-	ids, sales := make([]uuid.UUID, len(batch)), make([]int64, len(batch))
+	sales := make([]int64, len(batch))
 	for i, c := range batch {
-		ids[i], sales[i] = c.EventID, c.SaleID
+		sales[i] = c.SaleID
 	}
 	return s.change(ctx, func(tx *outbox.Tx) (*changeSet, error) {
-		fresh, err := inbox.Claim(tx.DB, ids)
-		if err != nil || len(fresh) == 0 {
-			return nil, err
-		}
 		changes, err := lockSales(tx.DB, sales)
 		if err != nil {
 			return nil, err
 		}
 		for _, c := range batch {
-			if !fresh[c.EventID] {
-				continue
-			}
-			delete(fresh, c.EventID) // A batch may have an event twice.
 			if err := apply(tx, changes, c); err != nil {
 				return nil, err
 			}

@@ -16,7 +16,6 @@ import (
 
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/groupcommit"
-	"ecommerce-stack.dev/services/internal/inbox"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
@@ -49,18 +48,14 @@ func New(db *gorm.DB, o *outbox.Outbox, onChange func(saleID int64)) *Store {
 	return s
 }
 
-// Purge deletes inbox ids and stored responses whose retention has passed.
+// Purge deletes stored responses whose retention has passed.
 func (s *Store) Purge(ctx context.Context, now time.Time) error {
 	for {
-		n, err := inbox.Purge(ctx, s.db, now)
-		if err != nil {
-			return database.Classify(err)
-		}
 		res := s.db.WithContext(ctx).Exec("DELETE FROM requests WHERE created_at < ? LIMIT 5000", now.Add(-sale.KeyRetention))
 		if res.Error != nil {
 			return database.Classify(fmt.Errorf("purge stored responses: %w", res.Error))
 		}
-		if n+res.RowsAffected == 0 {
+		if res.RowsAffected == 0 {
 			return nil
 		}
 	}

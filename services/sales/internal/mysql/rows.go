@@ -99,7 +99,8 @@ func updateSales(tx *gorm.DB, sales []sale.Sale) error {
 	return nil
 }
 
-// insertEntries adds entries to the timeline.
+// insertEntries adds entries to the timeline. It skips an entry whose type the sale already
+// has: its event was redelivered. Each event of a sale occurs once.
 func insertEntries(tx *gorm.DB, entries []sale.Entry) error {
 	if len(entries) == 0 {
 		return nil
@@ -109,7 +110,7 @@ func insertEntries(tx *gorm.DB, entries []sale.Entry) error {
 		arguments = append(arguments, e.SaleID, e.Type, database.JSON(e.Data), e.At)
 	}
 	err := tx.Exec("INSERT INTO timeline (sale_id, type, data, at) VALUES "+
-		database.Placeholders(len(entries), 4), arguments...).Error
+		database.Placeholders(len(entries), 4)+" ON DUPLICATE KEY UPDATE id = id", arguments...).Error
 	if err != nil {
 		return fmt.Errorf("write %d entries of the timeline: %w", len(entries), err)
 	}

@@ -70,15 +70,16 @@ func (s *Store) Timeline(ctx context.Context, id, customerID, after int64, limit
 		return nil, err
 	}
 	var entries []sale.Entry
-	err := s.db.WithContext(ctx).Raw("SELECT id, sale_id, type, data, at FROM timeline WHERE sale_id = ? AND id > ? "+
-		"ORDER BY id LIMIT ?", id, after, limit).Scan(&entries).Error
+	err := s.db.WithContext(ctx).Raw("SELECT id, sale_id, type, data, at FROM timeline FORCE INDEX (timeline_by_sale) "+
+		"WHERE sale_id = ? AND id > ? ORDER BY id LIMIT ?", id, after, limit).Scan(&entries).Error
 	if err != nil {
 		return nil, database.Classify(fmt.Errorf("read the timeline of sale %d: %w", id, err))
 	}
 	return entries, nil
 }
 
-// NewestEntries implements sale.Timelines. The statement reads one index entry per sale.
+// NewestEntries implements sale.Timelines. The statement reads only the index, in which
+// a sale has few entries.
 func (s *Store) NewestEntries(ctx context.Context, saleIDs []int64) (map[int64]int64, error) {
 	var rows []struct{ SaleID, ID int64 }
 	err := s.db.WithContext(ctx).Raw("SELECT sale_id, MAX(id) AS id FROM timeline FORCE INDEX (timeline_by_sale) "+

@@ -3,14 +3,11 @@ package sale
 import (
 	"time"
 
-	"github.com/google/uuid"
-
 	"ecommerce-stack.dev/services/event"
 )
 
 // Command is an event of stock that is to be applied to its sale.
 type Command struct {
-	EventID     uuid.UUID
 	TraceParent string // of the event
 	SaleID      int64
 	// Event is a SaleItemsReservedResponse, SaleCreationFailed, StockReleased or StockCanceled.

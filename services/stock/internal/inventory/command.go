@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/google/uuid"
-
 	"ecommerce-stack.dev/services/event"
 )
 
@@ -22,7 +20,6 @@ const (
 
 // Command is an event of sales that is to be applied to the inventory.
 type Command struct {
-	EventID     uuid.UUID
 	TraceParent string // of the event
 	Action      Action
 	SaleID      int64

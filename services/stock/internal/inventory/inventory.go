@@ -68,7 +68,8 @@ type Line struct {
 // ReservationStatus is the status of a reservation.
 type ReservationStatus string
 
-// Statuses of a reservation. Reserved changes to Removed or Released. The others are final.
+// Statuses of a reservation. Reserved changes to Removed or Released, and Rejected to Released
+// when its sale is canceled. Removed and Released are final.
 const (
 	ReservationReserved ReservationStatus = "Reserved"
 	ReservationRemoved  ReservationStatus = "Removed"

@@ -144,9 +144,10 @@ func (u *UnitOfWork) Remove(saleID int64) (event.Data, error) {
 }
 
 // Release releases the reservation of a canceled sale and returns the event to publish, or
-// nil when it was released before. For a sale without a reservation it inserts a released
-// one, so that a SaleCreated that arrives later reserves nothing. It returns an error when
-// the goods were removed, which violates an invariant.
+// nil when it was released before. A rejected reservation is released without goods. For a
+// sale without a reservation it inserts a released one, so that a SaleCreated that arrives
+// later reserves nothing. It returns an error when the goods were removed, which violates an
+// invariant.
 func (u *UnitOfWork) Release(saleID int64) (event.Data, error) {
 	r := u.reservations[saleID]
 	switch {
@@ -156,6 +157,8 @@ func (u *UnitOfWork) Release(saleID int64) (event.Data, error) {
 	case r.Status == ReservationReleased:
 		return nil, nil
 	case r.Status == ReservationRejected:
+		r.Status = ReservationReleased
+		u.setReservation(*r)
 		return event.StockCanceled{SaleID: saleID, Items: []event.Item{}}, nil
 	case r.Status == ReservationRemoved:
 		return nil, fmt.Errorf("sale %d is canceled, but its goods were removed", saleID)

@@ -211,7 +211,7 @@ func TestManagersMoveAllThatThereIsAndNoMore(t *testing.T) {
 
 // TestAnySequencePreservesInvariants applies random events and movements, in any order
 // and repeated, in units of work of random size, and checks after each step that every
-// quantity follows from the ledger.
+// quantity follows from the ledger, and that each event was published once for a sale.
 func TestAnySequencePreservesInvariants(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -228,12 +228,17 @@ type world struct {
 	stocks       map[int64]inventory.Stock
 	reservations map[int64]inventory.Reservation
 	sums         map[int64]inventory.Sums
-	removed      map[int64]int // how often the goods of each sale were removed
+	published    map[publication]int
+}
+
+// publication is an event that stock publishes once for a sale.
+type publication struct {
+	eventType, sale string
 }
 
 func newWorld() *world {
 	w := &world{stocks: map[int64]inventory.Stock{}, reservations: map[int64]inventory.Reservation{},
-		sums: map[int64]inventory.Sums{}, removed: map[int64]int{}}
+		sums: map[int64]inventory.Sums{}, published: map[publication]int{}}
 	for id := range int64(3) {
 		w.stocks[id] = inventory.Stock{ProductID: id}
 		w.sums[id] = inventory.Sums{ProductID: id}
@@ -277,15 +282,20 @@ func (w *world) act(t *rapid.T, u *inventory.UnitOfWork) {
 	saleID := rapid.Int64Range(1, 6).Draw(t, "sale")
 	switch what := rapid.SampledFrom([]string{"create", "create", "confirm", "cancel", "received", "reserved", "released", "removed"}).Draw(t, "what"); what {
 	case "create":
-		u.Reserve(saleID, 5, []inventory.Line{{ProductID: product, Quantity: quantity}, {ProductID: (product + 1) % 3, Quantity: 1}})
+		w.publish(u.Reserve(saleID, 5, []inventory.Line{{ProductID: product, Quantity: quantity}, {ProductID: (product + 1) % 3, Quantity: 1}}), nil)
 	case "confirm":
-		if published, err := u.Remove(saleID); err == nil && published != nil {
-			w.removed[saleID]++
-		}
+		w.publish(u.Remove(saleID)) // It fails unless the goods are reserved.
 	case "cancel":
-		_, _ = u.Release(saleID) // It fails after the goods were removed.
+		w.publish(u.Release(saleID)) // It fails after the goods were removed.
 	default:
 		_, _ = u.MoveManual(inventory.Kind(what), product, quantity, 1) // It fails when the quantity is too large.
+	}
+}
+
+// publish counts an event, unless it is nil.
+func (w *world) publish(published event.Data, err error) {
+	if err == nil && published != nil {
+		w.published[publication{published.EventType(), published.Key()}]++
 	}
 }
 
@@ -309,9 +319,9 @@ func (w *world) check(t *rapid.T) {
 			t.Fatalf("product %d: available, reserved and removed sum to %d, received were %d", id, s.Received(), w.sums[id].Received)
 		}
 	}
-	for id, n := range w.removed {
+	for p, n := range w.published {
 		if n > 1 {
-			t.Fatalf("the goods of sale %d were removed %d times", id, n)
+			t.Fatalf("%s of sale %s was published %d times", p.eventType, p.sale, n)
 		}
 	}
 }

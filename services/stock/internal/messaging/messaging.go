@@ -30,7 +30,7 @@ func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
 		if commands[i], err = decode(e); err != nil {
 			return fmt.Errorf("%w: %w", broker.ErrPoison, err)
 		}
-		commands[i].EventID, commands[i].TraceParent = e.ID, e.TraceParent
+		commands[i].TraceParent = e.TraceParent
 	}
 	return h.Store.Apply(ctx, commands)
 }

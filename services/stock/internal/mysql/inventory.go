@@ -8,42 +8,32 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/shopspring/decimal"
 	"gorm.io/gorm"
 
 	"ecommerce-stack.dev/services/internal/broker"
 	"ecommerce-stack.dev/services/internal/database"
-	"ecommerce-stack.dev/services/internal/inbox"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
-// Apply implements messaging.Store. It claims the events of a batch and applies those that
-// are new.
+// Apply implements messaging.Store. An event that was applied before changes nothing: the
+// reservation of its sale has left the status in which it had an effect.
 func (s *Store) Apply(ctx context.Context, batch []inventory.Command) error {
-	ids, sales := make([]uuid.UUID, len(batch)), make([]int64, len(batch))
+	sales := make([]int64, len(batch))
 	var products []int64
 	for i, c := range batch {
-		ids[i], sales[i] = c.EventID, c.SaleID
+		sales[i] = c.SaleID
 		for _, l := range c.Lines {
 			products = append(products, l.ProductID)
 		}
 	}
 	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
-		fresh, err := inbox.Claim(tx.DB, ids)
-		if err != nil || len(fresh) == 0 {
-			return err
-		}
 		work, err := beginUnitOfWork(tx.DB, sales, products)
 		if err != nil {
 			return err
 		}
 		for _, c := range batch {
-			if !fresh[c.EventID] {
-				continue
-			}
-			delete(fresh, c.EventID) // A batch may have an event twice.
 			published, err := work.Apply(c)
 			if err != nil {
 				return fmt.Errorf("%w: %w", broker.ErrPoison, err)

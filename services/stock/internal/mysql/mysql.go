@@ -6,15 +6,11 @@
 package mysql
 
 import (
-	"context"
 	"embed"
 	"io/fs"
-	"time"
 
 	"gorm.io/gorm"
 
-	"ecommerce-stack.dev/services/internal/database"
-	"ecommerce-stack.dev/services/internal/inbox"
 	"ecommerce-stack.dev/services/internal/outbox"
 )
 
@@ -38,13 +34,3 @@ type Store struct {
 
 // New returns a Store for the schema of db that publishes its events through o.
 func New(db *gorm.DB, o *outbox.Outbox) *Store { return &Store{db: db, outbox: o} }
-
-// Purge deletes inbox ids whose retention has passed.
-func (s *Store) Purge(ctx context.Context, now time.Time) error {
-	for {
-		n, err := inbox.Purge(ctx, s.db, now)
-		if err != nil || n == 0 {
-			return database.Classify(err)
-		}
-	}
-}
