@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/broker"
@@ -41,8 +39,7 @@ const (
 	expireInterval = time.Second
 	// purgeInterval is the time between two deletions of rows whose retention has passed.
 	purgeInterval = time.Hour
-	// measureInterval is the time between two updates of the metrics of rows, such as
-	// ecommerce_dead_letters.
+	// measureInterval is the time between two updates of the metrics of rows.
 	measureInterval = 10 * time.Second
 )
 
@@ -92,19 +89,20 @@ func serve(ctx context.Context) error {
 	checks.Add("database", func(ctx context.Context) error { return database.Ping(ctx, db) })
 	checks.Add("broker", publisher.Ping)
 
-	watcher := sale.NewWatcher(log)
+	watcher, measured := sale.NewWatcher(log), newMetrics(metrics)
 	events := outbox.New(name, db, publisher, log, metrics)
-	store := mysql.New(db, events, watcher.Changed)
+	store := mysql.New(db, events, func(changed sale.Sale, decided bool) {
+		watcher.Changed(changed.ID)
+		if decided {
+			measured.decided(changed)
+		}
+	})
 	consumer := broker.NewConsumer(broker.Settings{
 		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, IsTransient: database.IsTransient,
 	}, messaging.Handler{Store: store}, log, metrics)
 
 	collector := broker.DeadLetterCollector{URL: c.AMQP.Reveal(), Name: name + " dead letters", Store: store.StoreDeadLetter,
 		IsTransient: database.IsTransient, Log: log}
-	deadLetters := prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_dead_letters",
-		Help: "Dead letters that are stored until a manager redrives or deletes them. All replicas report the same number."})
-	metrics.MustRegister(deadLetters)
-
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5002",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
 	api := httpapi.API{Store: store, DeadLetters: store, Redrive: publisher.Redrive, Watcher: watcher, Currency: c.Currency, HoldTTL: c.HoldTTL,
@@ -124,19 +122,11 @@ func serve(ctx context.Context) error {
 			}
 		}
 	})
-	srv.Every(measureInterval, "dead letter count", func(ctx context.Context) error { return countDeadLetters(ctx, store, deadLetters) })
+	srv.Every(measureInterval, "measurement", func(ctx context.Context) error { return measured.update(ctx, store) })
 	srv.Every(purgeInterval, "purge", func(ctx context.Context) error { return store.Purge(ctx, database.Now()) })
 	srv.Every(measureInterval, "outbox size", events.Measure)
 	srv.Background("outbox", events.Run)
 	srv.OnStop("broker", func(context.Context) error { publisher.Close(); return nil })
 	srv.OnStop("database", func(context.Context) error { return database.Close(db) })
 	return srv.Run(ctx)
-}
-
-func countDeadLetters(ctx context.Context, store *mysql.Store, gauge prometheus.Gauge) error {
-	n, err := store.CountDeadLetters(ctx)
-	if err == nil {
-		gauge.Set(float64(n))
-	}
-	return err
 }

@@ -84,7 +84,8 @@ func openWithoutWatcher(t testing.TB, dsn string) testService {
 	}
 	t.Cleanup(func() { _ = database.Close(db) })
 	watcher := sale.NewWatcher(quiet)
-	store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()), watcher.Changed)
+	store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()),
+		func(changed sale.Sale, _ bool) { watcher.Changed(changed.ID) })
 	keys := authntest.New(t)
 	metrics := telemetry.NewRegistry("sales")
 	srv := server.New(server.Options{Name: "sales", Log: quiet, Metrics: metrics, Health: health.New(),
@@ -144,16 +145,56 @@ func TestCommittedChangesAreReported(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	id := s.place(t, `{"items":[{"productId":7,"quantity":2}],"hold":true}`)
-	var changed []int64
+	type change struct {
+		id      int64
+		status  sale.Status
+		decided bool
+	}
+	var changes []change
 	store := mysql.New(s.db, outbox.New("sales", s.db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()),
-		func(id int64) { changed = append(changed, id) })
-	if _, err := store.Confirm(t.Context(), id, annID); !errors.Is(err, sale.ErrNotReserved) || len(changed) != 0 {
-		t.Errorf("a rejected change: error %v, reported %v", err, changed)
+		func(s sale.Sale, decided bool) { changes = append(changes, change{s.ID, s.Status, decided}) })
+	if _, err := store.Confirm(t.Context(), id, annID); !errors.Is(err, sale.ErrNotReserved) || len(changes) != 0 {
+		t.Errorf("a rejected change: error %v, reported %v", err, changes)
 	}
 	s.handler = messaging.Handler{Store: store}
 	s.receive(t, reserved(id))
-	if _, err := store.Confirm(t.Context(), id, annID); err != nil || !slices.Equal(changed, []int64{id, id}) {
-		t.Errorf("error %v, reported %v; want the reservation and the confirmation of sale %d", err, changed, id)
+	if _, err := store.Confirm(t.Context(), id, annID); err != nil {
+		t.Fatal(err)
+	}
+	s.receive(t, event.StockReleased{SaleID: id})
+	want := []change{{id, sale.Pending, false}, {id, sale.Confirmed, true}, {id, sale.Confirmed, false}}
+	if !slices.Equal(changes, want) {
+		t.Errorf("reported %v; want the reservation, the decision and the release: %v", changes, want)
+	}
+}
+
+func TestOldestUndecidedSaleWaitsForStock(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	oldest := func() time.Time {
+		t.Helper()
+		at, err := s.store.OldestUndecided(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	if at := oldest(); !at.IsZero() {
+		t.Errorf("%s without a sale, want the zero time", at)
+	}
+	held := s.place(t, `{"items":[{"productId":7,"quantity":2}],"hold":true}`)
+	first := oldest()
+	ordinary := s.place(t, order)
+	if at := oldest(); first.IsZero() || !at.Equal(first) {
+		t.Errorf("%s, want that of the hold without stock, %s", at, first)
+	}
+	s.receive(t, reserved(held))
+	if at := oldest(); !at.After(first) {
+		t.Errorf("%s, want that of the second sale, after %s: a reserved hold waits for its customer", at, first)
+	}
+	s.receive(t, reserved(ordinary))
+	if at := oldest(); !at.IsZero() {
+		t.Errorf("%s with no sale that waits for stock, want the zero time", at)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"ecommerce-stack.dev/services/internal/sagatest"
 	"ecommerce-stack.dev/services/sales/internal/messaging"
 	"ecommerce-stack.dev/services/sales/internal/mysql"
+	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
 const saleID, customerID = 42, 5
@@ -81,7 +82,7 @@ func forEachHistory(t *testing.T, check func(*testing.T, sagatest.Service, []sag
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { _ = database.Close(db) })
-			store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()), func(int64) {})
+			store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()), func(sale.Sale, bool) {})
 			h := histories(t, store)[name]
 			check(t, sagatest.Service{DB: db, Handler: messaging.Handler{Store: store}, Tables: []string{"sales", "timeline"}, Reset: func(t *testing.T) {
 				t.Helper()

@@ -15,6 +15,7 @@ import (
 // changeSet holds the sales that a transaction has locked, with the changes to write.
 type changeSet struct {
 	sales    map[int64]*sale.Sale
+	pending  map[int64]bool // the sales that were not decided when they were locked
 	changed  map[int64]bool
 	timeline []sale.Entry
 }
@@ -35,9 +36,10 @@ func lock(tx *gorm.DB, condition string, arguments ...any) (*changeSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &changeSet{sales: make(map[int64]*sale.Sale, len(sales)), changed: map[int64]bool{}}
+	c := &changeSet{sales: make(map[int64]*sale.Sale, len(sales)), pending: map[int64]bool{}, changed: map[int64]bool{}}
 	for _, s := range sales {
 		c.sales[s.ID] = &s
+		c.pending[s.ID] = !s.IsDecided()
 	}
 	return c, nil
 }
@@ -45,21 +47,20 @@ func lock(tx *gorm.DB, condition string, arguments ...any) (*changeSet, error) {
 // change runs fn in a transaction, writes the changes that it returns, unless they are nil,
 // and calls onChange for each changed sale after the commit.
 func (s *Store) change(ctx context.Context, fn func(*outbox.Tx) (*changeSet, error)) error {
-	var changed map[int64]bool
+	var changes *changeSet
 	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
-		changed = nil // The transaction may be retried.
-		c, err := fn(tx)
-		if err != nil || c == nil {
+		var err error
+		if changes, err = fn(tx); err != nil || changes == nil {
 			return err
 		}
-		changed = c.changed
-		return c.write(tx.DB)
+		return changes.write(tx.DB)
 	})
-	if err != nil {
+	if err != nil || changes == nil {
 		return err
 	}
-	for id := range changed {
-		s.onChange(id)
+	for id := range changes.changed {
+		changed := changes.sales[id]
+		s.onChange(*changed, changes.pending[id] && changed.IsDecided())
 	}
 	return nil
 }

@@ -36,16 +36,33 @@ func Migrations() fs.FS {
 type Store struct {
 	db        *gorm.DB
 	outbox    *outbox.Outbox
-	onChange  func(saleID int64)
+	onChange  func(changed sale.Sale, decided bool)
 	creations *groupcommit.Committer[*creation]
 }
 
 // New returns a Store for the schema of db that publishes its events through o. It calls
-// onChange, which must not block, after each commit that adds to the timeline of a sale.
-func New(db *gorm.DB, o *outbox.Outbox, onChange func(saleID int64)) *Store {
+// onChange, which must not block, after each commit that adds to the timeline of a sale;
+// decided reports whether this commit decided the sale.
+func New(db *gorm.DB, o *outbox.Outbox, onChange func(changed sale.Sale, decided bool)) *Store {
 	s := &Store{db: db, outbox: o, onChange: onChange}
 	s.creations = s.newCreations()
 	return s
+}
+
+// OldestUndecided returns the creation time of the oldest sale that waits for stock or for
+// its decision, or the zero time without one. A hold whose stock is reserved waits for its
+// customer and does not count.
+func (s *Store) OldestUndecided(ctx context.Context) (time.Time, error) {
+	var oldest []time.Time
+	err := s.db.WithContext(ctx).Raw("SELECT created_at FROM sales FORCE INDEX (sales_by_status) "+
+		"WHERE status = ? AND NOT (hold AND reserved) ORDER BY id LIMIT 1", sale.Pending).Scan(&oldest).Error
+	if err != nil {
+		return time.Time{}, database.Classify(fmt.Errorf("find the oldest undecided sale: %w", err))
+	}
+	if len(oldest) == 0 {
+		return time.Time{}, nil
+	}
+	return oldest[0], nil
 }
 
 // Purge deletes stored responses whose retention has passed.
