@@ -77,9 +77,6 @@ func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *c
 			u.client.CloseConn(cc)
 		}
 	}()
-	if err = u.write(req, conn, c.deadline.Add(deadlineGrace)); err != nil {
-		return fmt.Errorf("%w: write the request: %w", errNoResponse, err)
-	}
 	left := c.watch(conn)
 	br := u.client.AcquireReader(conn)
 	defer func() {
@@ -87,7 +84,9 @@ func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *c
 			u.client.ReleaseReader(br)
 		}
 	}()
-	err = u.read(br, req, resp, c)
+	if err = u.write(req, conn, c.deadline.Add(deadlineGrace)); err == nil {
+		err = u.read(br, req, resp, c)
+	}
 	switch {
 	case left():
 		u.releaseHeld(c)
@@ -96,7 +95,7 @@ func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *c
 		u.releaseHeld(c)
 		return err
 	case err != nil:
-		return fmt.Errorf("%w: read the response: %w", errNoResponse, err)
+		return fmt.Errorf("%w: %w", errNoResponse, err)
 	}
 	if c.stream && string(resp.Header.ContentType()) == "text/event-stream" && !req.Header.IsHead() {
 		c.source = newSource(conn, br, resp.Header.ContentLength(), func() { u.client.ReleaseReader(br); u.client.CloseConn(cc) })
@@ -106,16 +105,14 @@ func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *c
 	return nil
 }
 
+// write writes a request, and returns when the response begins.
 func (u *Upstream) write(req *fasthttp.Request, conn net.Conn, until time.Time) error {
 	if err := conn.SetDeadline(until); err != nil {
 		return err
 	}
 	bw := u.client.AcquireWriter(conn)
 	defer u.client.ReleaseWriter(bw)
-	if err := req.Write(bw); err != nil {
-		return err
-	}
-	return bw.Flush()
+	return connection.Send(conn, bw, req)
 }
 
 // read reads a response: the header of a stream, else all of it.
