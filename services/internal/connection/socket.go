@@ -8,7 +8,6 @@ import (
 	"os"
 	"sync"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,7 +72,7 @@ func (t *transfer) run(whenReady func(func(uintptr) bool) error, try func(uintpt
 }
 
 func (s *socket) tryRead(fd uintptr) bool {
-	s.in.done, s.in.err = transferNow(unix.SYS_READ, fd, s.in.data)
+	s.in.done, s.in.err = readNow(fd, s.in.data)
 	return !errors.Is(s.in.err, unix.EAGAIN)
 }
 
@@ -81,26 +80,12 @@ func (s *socket) tryWrite(fd uintptr) bool {
 	t := &s.out
 	for t.done < len(t.data) {
 		var n int
-		if n, t.err = transferNow(unix.SYS_WRITE, fd, t.data[t.done:]); t.err != nil {
+		if n, t.err = writeNow(fd, t.data[t.done:]); t.err != nil {
 			return !errors.Is(t.err, unix.EAGAIN)
 		}
 		t.done += n
 	}
 	return true
-}
-
-// transferNow reads or writes what is possible without waiting.
-func transferNow(call, fd uintptr, p []byte) (int, error) {
-	for {
-		n, _, err := unix.RawSyscall(call, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p))) //nolint:gosec // as syscall.Read does it
-		switch err {
-		case 0:
-			return int(n), nil
-		case unix.EINTR:
-		default:
-			return 0, err
-		}
-	}
 }
 
 // explain returns an error as package net has it.
