@@ -1,7 +1,6 @@
 package compression
 
 import (
-	"bytes"
 	"strings"
 
 	"github.com/valyala/fasthttp"
@@ -26,16 +25,6 @@ func compressedTag(tag string) string {
 // Plain returns the value of a header field without gzipSuffix in its entity tags.
 func Plain(tags string) string {
 	return strings.ReplaceAll(tags, gzipSuffix, `"`)
-}
-
-// PlainTags removes gzipSuffix from the entity tags in the preconditions of a request.
-func PlainTags(h *fasthttp.RequestHeader) {
-	for _, name := range [...]string{fasthttp.HeaderIfMatch, fasthttp.HeaderIfNoneMatch} {
-		if v := string(bytes.Join(h.PeekAll(name), []byte(", "))); strings.Contains(v, gzipSuffix) {
-			h.Del(name)
-			h.Set(name, Plain(v))
-		}
-	}
 }
 
 // tagNotModified sets the entity tag of a 304 to that of the stored response of the client (RFC 9110,

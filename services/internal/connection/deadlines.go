@@ -22,7 +22,11 @@ type Deadlines struct {
 
 // Watch returns a connection like conn whose deadlines are these, until it is closed.
 func (d *Deadlines) Watch(conn *net.TCPConn) net.Conn {
-	c := &timedConn{TCPConn: conn, of: d}
+	s, err := newSocket(conn)
+	if err != nil {
+		return conn // It is closed.
+	}
+	c := &timedConn{socket: s, of: d}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.conns == nil {
@@ -58,7 +62,7 @@ func (d *Deadlines) remove(c *timedConn) {
 }
 
 type timedConn struct {
-	*net.TCPConn
+	*socket
 	of *Deadlines
 
 	mu          sync.Mutex

@@ -29,10 +29,13 @@ const (
 // call is what one exchange with an upstream needs beside the request, and what it returns
 // beside the response.
 type call struct {
-	// began is the time of the call. deadline is sent to the service. The connection ends deadlineGrace later.
-	began, deadline time.Time
-	// stream allows a response whose end is not foreseeable, which is returned in source.
-	stream bool
+	Call // of a client; only its start is set for a call of the gateway itself
+	// message is what is sent: the call itself for a client's request, else that of the gateway.
+	message connection.Message
+	request *fasthttp.Request
+	host    string
+	// deadline is sent to the service. The connection ends deadlineGrace later.
+	deadline time.Time
 	// read is set for a call that may be retried.
 	read bool
 	// client is watched while the response is awaited; nil for other calls.
@@ -59,7 +62,7 @@ const deadlineGrace = 2 * time.Second
 // interrupted when the client leaves, and would pool the connections above.
 func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
 	cc, err := u.client.AcquireConn(0, false) // There is none to wait for.
-	for err == nil && (!c.read || c.began.Sub(cc.LastUseTime()) > recently) && !reusable(cc.Conn()) {
+	for err == nil && (!c.read || c.Began.Sub(cc.LastUseTime()) > recently) && !reusable(cc.Conn()) {
 		u.client.CloseConn(cc)
 		cc, err = u.client.AcquireConn(0, false)
 	}
@@ -77,9 +80,6 @@ func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *c
 			u.client.CloseConn(cc)
 		}
 	}()
-	if err = u.write(req, conn, c.deadline.Add(deadlineGrace)); err != nil {
-		return fmt.Errorf("%w: write the request: %w", errNoResponse, err)
-	}
 	left := c.watch(conn)
 	br := u.client.AcquireReader(conn)
 	defer func() {
@@ -87,7 +87,9 @@ func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *c
 			u.client.ReleaseReader(br)
 		}
 	}()
-	err = u.read(br, req, resp, c)
+	if err = u.write(c, conn); err == nil {
+		err = u.read(br, req, resp, c)
+	}
 	switch {
 	case left():
 		u.releaseHeld(c)
@@ -96,9 +98,9 @@ func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *c
 		u.releaseHeld(c)
 		return err
 	case err != nil:
-		return fmt.Errorf("%w: read the response: %w", errNoResponse, err)
+		return fmt.Errorf("%w: %w", errNoResponse, err)
 	}
-	if c.stream && string(resp.Header.ContentType()) == "text/event-stream" && !req.Header.IsHead() {
+	if c.Stream && string(resp.Header.ContentType()) == "text/event-stream" && !req.Header.IsHead() {
 		c.source = newSource(conn, br, resp.Header.ContentLength(), func() { u.client.ReleaseReader(br); u.client.CloseConn(cc) })
 		return nil
 	}
@@ -106,16 +108,14 @@ func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *c
 	return nil
 }
 
-func (u *Upstream) write(req *fasthttp.Request, conn net.Conn, until time.Time) error {
-	if err := conn.SetDeadline(until); err != nil {
+// write writes a request, and returns when the response begins.
+func (u *Upstream) write(c *call, conn net.Conn) error {
+	if err := conn.SetDeadline(c.deadline.Add(deadlineGrace)); err != nil {
 		return err
 	}
 	bw := u.client.AcquireWriter(conn)
 	defer u.client.ReleaseWriter(bw)
-	if err := req.Write(bw); err != nil {
-		return err
-	}
-	return bw.Flush()
+	return connection.Send(conn, bw, c.message)
 }
 
 // read reads a response: the header of a stream, else all of it.
@@ -131,7 +131,7 @@ func (u *Upstream) read(br *bufio.Reader, req *fasthttp.Request, resp *fasthttp.
 		return nil
 	case status == fasthttp.StatusNoContent || status == fasthttp.StatusNotModified:
 		return nil
-	case c.stream && string(resp.Header.ContentType()) == "text/event-stream":
+	case c.Stream && string(resp.Header.ContentType()) == "text/event-stream":
 		return nil
 	case length >= 0 && length <= SmallResponse:
 		return resp.ReadBody(br, SmallResponse)

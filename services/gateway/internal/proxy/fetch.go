@@ -24,7 +24,7 @@ func (u *Upstream) Fetch(ctx context.Context, target string, timeout time.Durati
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	now := time.Now()
-	c := call{began: now, deadline: now.Add(timeout)}
+	c := call{Call: Call{Began: now}, message: req, deadline: now.Add(timeout)}
 	u.address(req, target)
 	req.Header.Set(telemetry.RequestIDHeader, telemetry.RequestID(ctx))
 	req.Header.Set(telemetry.TraceParentHeader, telemetry.TraceParent(ctx))
@@ -65,7 +65,7 @@ func (u *Upstream) Ready(ctx context.Context) error {
 	if !ok {
 		until = time.Now().Add(dialTimeout)
 	}
-	c := call{deadline: until}
+	c := call{message: req, deadline: until}
 	u.address(req, "/readyz")
 	err := u.exchange(req, resp, &c)
 	u.releaseHeld(&c)

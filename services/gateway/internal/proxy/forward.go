@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"bufio"
 	"bytes"
 	"io"
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -52,24 +54,23 @@ func (u *Upstream) Forward(ctx *fasthttp.RequestCtx, c Call) (held int64, err er
 		c.end(nil)
 		return 0, err
 	}
-	x := call{began: c.Began, deadline: c.Began.Add(c.Timeout), stream: c.Stream}
+	x := call{Call: c, deadline: c.Began.Add(c.Timeout), request: &ctx.Request, host: u.host}
+	x.message = &x
 	if c.Long {
 		x.client = c.Conn
 	}
-	chunked := ctx.Request.Header.IsHTTP11()
-	u.prepare(&ctx.Request, c, x.deadline)
 	if err := u.send(&ctx.Request, &ctx.Response, &x); err != nil {
-		c.end(place)
+		x.end(place)
 		ctx.Response.Reset()
 		return 0, err
 	}
 	removeHopByHop(&ctx.Response.Header)
 	if x.source == nil {
-		c.end(place)
+		x.end(place)
 		return x.held, nil
 	}
-	s := newStream(x.source, ctx.Conn(), c.Draining, func() { c.end(place) })
-	if !chunked {
+	s := newStream(x.source, ctx.Conn(), x.Draining, func() { x.end(place) })
+	if !ctx.Request.Header.IsHTTP11() {
 		untilClose(ctx, s)
 		return 0, nil
 	}
@@ -107,65 +108,58 @@ func untilClose(ctx *fasthttp.RequestCtx, s *stream) {
 // via is this gateway in a Via field (RFC 9110, section 7.6.3).
 const via = "1.1 ecommerce-gateway"
 
-// prepare turns the client's request into the one to the upstream. It loses the fields
-// that concern one connection, and those that name an identity: who calls is in the token
-// alone.
-func (u *Upstream) prepare(req *fasthttp.Request, c Call, until time.Time) {
-	h := &req.Header
-	target := req.URI().PathOriginal()
-	if query := req.URI().QueryString(); len(query) > 0 {
-		target = append(append(slices.Clone(target), '?'), query...)
+// Write implements connection.Message for a client's request. It loses the fields that concern
+// one connection, and those that name an identity: who calls is in the token alone. The
+// request itself is not changed.
+func (c *call) Write(w *bufio.Writer) error {
+	h, uri, body := &c.request.Header, c.request.URI(), c.request.Body()
+	b := append(append(w.AvailableBuffer(), h.Method()...), ' ')
+	b = append(b, uri.PathOriginal()...)
+	if query := uri.QueryString(); len(query) > 0 {
+		b = append(append(b, '?'), query...)
 	}
-	cookies := allowedCookies(h, c.Cookies)
-	var drop [8]string
-	dropped := drop[:0]
-	conditional := false
+	b = appendField(append(b, " HTTP/1.1\r\n"...), fasthttp.HeaderHost, c.host)
+	var named []string
+	for _, field := range h.PeekAll(fasthttp.HeaderConnection) {
+		named = appendOptions(named, string(field))
+	}
 	for name, value := range h.All() {
-		if endsHere(name) {
-			dropped = append(dropped, string(name))
-		}
-		switch string(name) {
-		case fasthttp.HeaderConnection:
-			dropped = appendOptions(dropped, string(value))
-		case fasthttp.HeaderIfMatch, fasthttp.HeaderIfNoneMatch:
-			conditional = true
+		switch {
+		case endsHere(name), slices.ContainsFunc(named, func(n string) bool { return strings.EqualFold(n, string(name)) }):
+		case string(name) == fasthttp.HeaderIfMatch, string(name) == fasthttp.HeaderIfNoneMatch:
+			b = appendField(b, name, compression.Plain(string(value)))
+		default:
+			b = appendField(b, name, value)
 		}
 	}
-	for _, name := range dropped {
-		h.Del(name)
+	if cookies := allowedCookies(h, c.Cookies); cookies != "" {
+		b = appendField(b, fasthttp.HeaderCookie, cookies)
 	}
-	if h.IsGet() || h.IsHead() {
-		h.Del(fasthttp.HeaderContentLength) // The body is not forwarded.
-	}
-	h.SetCanonical(forwardedHost, h.Host())
-	if cookies != "" {
-		h.Set(fasthttp.HeaderCookie, cookies)
-	}
-	if conditional {
-		compression.PlainTags(h)
-	}
-	req.SetRequestURIBytes(target)
-	h.SetHost(u.host)
-	h.SetProtocol("HTTP/1.1")
-	h.SetNoDefaultContentType(true)
-	h.Add(fasthttp.HeaderVia, via)
+	b = appendField(b, fasthttp.HeaderVia, via)
+	b = appendField(b, telemetry.RequestIDHeader, c.RequestID)
+	b = appendField(b, telemetry.TraceParentHeader, c.TraceParent)
+	b = appendField(b, fasthttp.HeaderXForwardedHost, h.Host())
+	b = appendField(b, fasthttp.HeaderXForwardedProto, scheme(c.Secure))
 	var buf [64]byte
-	h.SetCanonical(requestID, append(buf[:0], c.RequestID...))
-	h.SetCanonical(traceParent, append(buf[:0], c.TraceParent...))
-	h.SetCanonical(forwardedProto, append(buf[:0], scheme(c.Secure)...))
 	if c.Address.IsValid() {
-		h.SetCanonical(forwardedFor, c.Address.AppendTo(buf[:0]))
+		b = appendField(b, fasthttp.HeaderXForwardedFor, c.Address.AppendTo(buf[:0]))
 	}
-	h.SetCanonical(requestDeadline, deadline.Append(buf[:0], until))
+	b = appendField(b, deadline.Header, deadline.Append(buf[:0], c.deadline))
+	if !h.IsGet() && !h.IsHead() { // They have no body.
+		b = appendField(b, fasthttp.HeaderContentLength, strconv.AppendInt(buf[:0], int64(len(body)), 10))
+	}
+	if _, err := w.Write(append(b, "\r\n"...)); err != nil {
+		return err
+	}
+	_, err := w.Write(body)
+	return err
 }
 
-// Names as the HTTP library has them.
-var (
-	requestID, traceParent      = []byte(telemetry.RequestIDHeader), []byte(telemetry.TraceParentHeader)
-	forwardedFor, forwardedHost = []byte(fasthttp.HeaderXForwardedFor), []byte(fasthttp.HeaderXForwardedHost)
-	forwardedProto              = []byte(fasthttp.HeaderXForwardedProto)
-	requestDeadline             = []byte(deadline.Header)
-)
+// appendField appends a header field. Values from the client have no line breaks.
+func appendField[N, V string | []byte](b []byte, name N, value V) []byte {
+	b = append(append(b, name...), ": "...)
+	return append(append(b, value...), "\r\n"...)
+}
 
 func scheme(secure bool) string {
 	if secure {
@@ -174,9 +168,11 @@ func scheme(secure bool) string {
 	return "http"
 }
 
-// endsHere reports whether a field of a request is not forwarded.
+// endsHere reports whether a field of a request is not forwarded as it is.
 func endsHere(name []byte) bool {
 	switch string(name) {
+	case "Host", "Content-Length", telemetry.RequestIDHeader, telemetry.TraceParentHeader: // They are set anew.
+		return true
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
 		"Transfer-Encoding", "Upgrade", "Http2-Settings", "Expect": // RFC 9110, section 7.6.1
 		return true
