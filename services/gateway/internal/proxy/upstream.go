@@ -8,7 +8,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"sync/atomic"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sethvargo/go-retry"
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/sys/cpu"
@@ -167,7 +167,8 @@ func (u *Upstream) enter(long bool) (*places, error) {
 // out. The error is the one to respond with.
 func (u *Upstream) send(req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
 	c.read = req.Header.IsGet() || req.Header.IsHead()
-	for attempt := 0; ; attempt++ {
+	var backoff retry.Backoff // nil before the first failure
+	for {
 		if !u.breaker.TryAcquirePermit() {
 			u.metrics.failures.WithLabelValues(u.name, "breaker").Inc()
 			return failure.Unavailable(u.breaker.RemainingDelay(), errors.New("the circuit breaker is open"))
@@ -179,9 +180,14 @@ func (u *Upstream) send(req *fasthttp.Request, resp *fasthttp.Response, c *call)
 		}
 		u.breaker.RecordFailure()
 		u.releaseHeld(c)
-		if !c.read || attempt == retries || !pause(c.deadline, retryPause<<attempt) {
+		if backoff == nil {
+			backoff = retry.WithMaxRetries(retries, retry.WithJitterPercent(50, retry.NewExponential(retryPause)))
+		}
+		wait, stop := backoff.Next()
+		if !c.read || stop || time.Until(c.deadline) <= wait {
 			return u.explain(err, c)
 		}
+		<-time.After(wait)
 		u.metrics.retries.WithLabelValues(u.name).Inc()
 		resp.Reset()
 	}
@@ -216,14 +222,4 @@ func (u *Upstream) explain(err error, c *call) error {
 	}
 	u.metrics.failures.WithLabelValues(u.name, reason).Inc()
 	return public
-}
-
-// pause waits a random part of d between two attempts, and reports whether there is time
-// for another one before the deadline.
-func pause(deadline time.Time, d time.Duration) bool {
-	if time.Until(deadline) <= d {
-		return false
-	}
-	<-time.After(d/2 + rand.N(d/2))
-	return true
 }
