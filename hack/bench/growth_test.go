@@ -18,7 +18,7 @@ func TestGrowthDefaultsAndSpaceError(t *testing.T) {
 	if _, err := parser.Parse([]string{"--growth"}); err != nil {
 		t.Fatal(err)
 	}
-	bytes, less := requiredSpace(o, 1, 1)
+	bytes, less := o.requiredSpace(1, 1)
 	if last := o.Sales[len(o.Sales)-1]; last != 10_000_000 || bytes < 40<<30 {
 		t.Errorf("up to %d sales in %d MiB, want 10,000,000 in at least 40 GiB", last, bytes>>20)
 	}

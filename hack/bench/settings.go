@@ -7,8 +7,6 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
-
-	"ecommerce-stack.dev/hack/bench/internal/report"
 )
 
 // durability are the variables of MariaDB that affect the cost of a commit and the
@@ -17,29 +15,30 @@ var durability = []string{"version", "innodb_flush_log_at_trx_commit", "sync_bin
 	"innodb_flush_method", "innodb_buffer_pool_size", "innodb_log_file_size", "tx_isolation"}
 
 // settings returns the settings of the machine, the servers and the services, as read
-// from the running system.
-func (b *bench) settings(ctx context.Context) []report.Setting {
-	all := []report.Setting{
-		{Name: "machine", Value: fmt.Sprintf("%d processors, %s, %s, %s, load %s", runtime.NumCPU(), field("/proc/cpuinfo", "model name"),
-			"Linux "+strings.TrimSpace(text("/proc/sys/kernel/osrelease")), field("/proc/meminfo", "MemTotal"), firstWords(text("/proc/loadavg"), 3))},
-		{Name: "data", Value: fileSystem(os.TempDir(), text("/proc/mounts"))},
-		{Name: "program", Value: fmt.Sprintf("%s, commit %s", runtime.Version(), b.commit(ctx))},
+// from the running system, each with its name.
+func (b *bench) settings(ctx context.Context) [][2]string {
+	load, _, _ := strings.Cut(text("/proc/loadavg"), " ")
+	all := [][2]string{
+		{"machine", fmt.Sprintf("%d processors, %s, Linux %s, %s, load %s", runtime.NumCPU(), field("/proc/cpuinfo", "model name"),
+			text("/proc/sys/kernel/osrelease"), field("/proc/meminfo", "MemTotal"), load)},
+		{"data", fileSystem(os.TempDir(), text("/proc/mounts"))},
+		{"program", fmt.Sprintf("%s, commit %s", runtime.Version(), b.commit(ctx))},
 	}
-	for _, r := range b.revisions() {
-		all = append(all, report.Setting{Name: "against", Value: fmt.Sprintf("%s (%s), %s", r.Commit, r.Name, r.About)})
+	for _, s := range b.earlier {
+		all = append(all, [2]string{"against", fmt.Sprintf("%s (%s), %s", s.revision.Commit, s.revision.Name, s.revision.About)})
 	}
-	if b.system == nil {
+	if b.present.local == nil {
 		return all
 	}
-	return append(all, report.Setting{Name: "MariaDB", Value: b.mariadb(ctx)}, report.Setting{Name: "RabbitMQ", Value: b.rabbitmq()},
-		report.Setting{Name: "services", Value: strings.Join(append(serviceEnv, b.options.Env...), " ") + ", otherwise defaults (requests are logged)"})
+	services := strings.Join(append(serviceEnv, b.options.Env...), " ") + ", otherwise defaults (requests are logged)"
+	return append(all, [2]string{"MariaDB", b.mariadb(ctx)}, [2]string{"RabbitMQ", b.rabbitmq()}, [2]string{"services", services})
 }
 
 func (b *bench) mariadb(ctx context.Context) string {
 	var facts []string
 	for _, name := range durability {
 		var value string
-		if err := b.db.QueryRowContext(ctx, "SELECT @@"+name).Scan(&value); err != nil {
+		if err := b.present.db.QueryRowContext(ctx, "SELECT @@"+name).Scan(&value); err != nil {
 			value = "unknown: " + err.Error()
 		}
 		facts = append(facts, name+"="+value)
@@ -48,17 +47,17 @@ func (b *bench) mariadb(ctx context.Context) string {
 }
 
 func (b *bench) rabbitmq() string {
-	client, err := b.system.RabbitMQ.Info.Management()
+	client, err := b.present.local.RabbitMQ.Info.Management()
 	if err != nil {
 		return err.Error()
 	}
-	facts := "unknown version"
-	if o, err := client.Overview(); err == nil {
-		facts = o.RabbitMQVersion + " on Erlang " + o.ErlangVersion
+	overview, err := client.Overview()
+	if err != nil {
+		return err.Error()
 	}
 	queues, err := client.ListQueues()
 	if err != nil {
-		return facts + ", " + err.Error()
+		return err.Error()
 	}
 	kinds := map[string]int{}
 	for _, q := range queues {
@@ -68,7 +67,7 @@ func (b *bench) rabbitmq() string {
 		}
 		kinds[kind]++
 	}
-	return fmt.Sprintf("%s, queues by type %v, persistent messages, publisher confirms", facts, kinds)
+	return fmt.Sprintf("%s on Erlang %s, queues by type %v, persistent messages, publisher confirms", overview.RabbitMQVersion, overview.ErlangVersion, kinds)
 }
 
 func (b *bench) commit(ctx context.Context) string {
@@ -114,7 +113,7 @@ func text(file string) string {
 	if err != nil {
 		return "unknown"
 	}
-	return string(raw)
+	return strings.TrimSpace(string(raw))
 }
 
 // field returns the first value of a name in a file of "name: value" lines.
@@ -125,9 +124,4 @@ func field(file, name string) string {
 		}
 	}
 	return "unknown " + name
-}
-
-func firstWords(s string, n int) string {
-	words := strings.Fields(s)
-	return strings.Join(words[:min(n, len(words))], " ")
 }

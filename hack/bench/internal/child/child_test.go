@@ -1,8 +1,11 @@
 package child
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,7 +17,8 @@ import (
 func TestStopKillsProcessGroup(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pid")
 	// The program ends immediately, but its child does not.
-	c, err := Start(Spec{Path: "/bin/sh", Args: []string{"-c", "sleep 60 & echo $! > " + file + ".new && mv " + file + ".new " + file + "; wait"}})
+	program := exec.Command("/bin/sh", "-c", "sleep 60 & echo $! > "+file+".new && mv "+file+".new "+file+"; wait")
+	c, err := Start(program, os.DevNull, syscall.SIGKILL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,18 +49,43 @@ func hasEnded(pid int) bool {
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
-func TestListeningReturnsWhenProgramEnds(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "log")
-	c, err := Start(Spec{Path: "/bin/sh", Args: []string{"-c", "echo wrong configuration; exit 3"}, Log: log})
+func TestAwaitReadyReturnsWhenProgramEnds(t *testing.T) {
+	program := exec.Command("/bin/sh", "-c", "echo wrong configuration; exit 3")
+	c, err := Start(program, filepath.Join(t.TempDir(), "log"), syscall.SIGKILL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, err := FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Listening(t.Context(), address); err == nil || !strings.Contains(err.Error(), "wrong configuration") {
+	notReady := func(context.Context) error { return errors.New("not ready") }
+	if err := c.AwaitReady(t.Context(), notReady); err == nil || !strings.Contains(err.Error(), "wrong configuration") {
 		t.Errorf("%v, want an error with the output of the program", err)
 	}
 	c.Stop()
+}
+
+func TestFolderRemovesFoldersOfEndedRuns(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	ended := exec.Command("true")
+	if err := ended.Run(); err != nil {
+		t.Fatal(err)
+	}
+	abandoned := filepath.Join(os.TempDir(), fmt.Sprintf("%s%d-edge-1", prefix, ended.Process.Pid))
+	foreign := filepath.Join(os.TempDir(), prefix+"notes")
+	for _, dir := range []string{abandoned, foreign} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, err := Folder("edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := Folder("edge")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for dir, want := range map[string]bool{abandoned: false, foreign: true, first: true, second: true} {
+		if _, err := os.Stat(dir); (err == nil) != want {
+			t.Errorf("%s: %v; want it to exist: %t", dir, err, want)
+		}
+	}
 }

@@ -8,21 +8,16 @@ import (
 	"time"
 )
 
-type fake string
-
-func (n fake) Name() string  { return string(n) }
-func (n fake) About() string { return "" }
-func (n fake) Measure(context.Context, time.Duration) ([]Figure, error) {
-	if n == "bad/one" {
-		return nil, errors.New("broken")
-	}
-	return []Figure{{Name: "n", Value: float64(len(n))}}, nil
-}
-
+// fakes returns measurements with the names, of which bad/one fails.
 func fakes(names ...string) []Measurement {
 	var all []Measurement
-	for _, n := range names {
-		all = append(all, fake(n))
+	for _, name := range names {
+		all = append(all, Measurement{Name: name, Measure: func(context.Context, time.Duration) ([]Figure, error) {
+			if name == "bad/one" {
+				return nil, errors.New("broken")
+			}
+			return []Figure{{Name: "n"}}, nil
+		}})
 	}
 	return all
 }
@@ -58,13 +53,14 @@ func TestRunReturnsSamplesBeforeFailure(t *testing.T) {
 }
 
 func TestSelect(t *testing.T) {
-	all := fakes("saga/each", "saga/together", "http/gateway", "http/nginx")
+	all := fakes("saga/each", "saga/together", "http/gateway", "http/gateway@abc1234", "http/nginx")
 	for _, c := range []struct {
 		patterns, want []string
 	}{
 		{nil, Names(all)},
-		{[]string{"gateway"}, []string{"http/gateway"}},
+		{[]string{"gateway"}, []string{"http/gateway", "http/gateway@abc1234"}},
 		{[]string{"nginx", "saga/"}, []string{"saga/each", "saga/together", "http/nginx"}},
+		{[]string{"http/*ay"}, []string{"http/gateway", "http/gateway@abc1234"}},
 		{[]string{"*/each"}, []string{"saga/each"}},
 		{[]string{"saga", "each"}, []string{"saga/each", "saga/together"}},
 	} {

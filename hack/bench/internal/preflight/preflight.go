@@ -3,9 +3,7 @@
 package preflight
 
 import (
-	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"slices"
 	"strings"
@@ -48,34 +46,6 @@ func Installed(programs []Program) error {
 		strings.Join(names, ", "), strings.Join(slices.Compact(packages), " "))
 }
 
-// Files is the number of files that a run can open at the same time.
-const Files = 8192
-
-// RaiseFiles raises the soft limit of open files to Files.
-func RaiseFiles() error {
-	var limit syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("read the limit of open files: %w", err)
-	}
-	wanted, err := raisedLimit(limit)
-	if err != nil || wanted == limit {
-		return err
-	}
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &wanted); err != nil {
-		return fmt.Errorf("raise the limit of open files to %d: %w", wanted.Cur, err)
-	}
-	return nil
-}
-
-func raisedLimit(limit syscall.Rlimit) (syscall.Rlimit, error) {
-	if limit.Max < Files {
-		return limit, fmt.Errorf("the limit of open files is %d, but the bench needs %d: raise the hard limit (`ulimit -Hn %d` as root, or `nofile` in /etc/security/limits.conf)",
-			limit.Max, Files, Files)
-	}
-	limit.Cur = max(limit.Cur, Files)
-	return limit, nil
-}
-
 // Space returns an error if the disk of a folder has less than the required free bytes.
 // less describes a run that needs less.
 func Space(dir string, bytes uint64, less string) error {
@@ -88,16 +58,4 @@ func Space(dir string, bytes uint64, less string) error {
 			dir, free>>20, bytes>>20, less)
 	}
 	return nil
-}
-
-// Free returns an error if the address is in use or invalid.
-func Free(address string) error {
-	l, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		return fmt.Errorf("%s is in use: stop the process (`ss -ltnp` shows it), or omit --addr to use a free port", address)
-	}
-	if err != nil {
-		return fmt.Errorf("--addr %s is not a valid address: %w", address, err)
-	}
-	return l.Close()
 }

@@ -1,85 +1,62 @@
-// Package profile takes CPU profiles of the services during measurements. The bench adds a
-// file to their main packages with a build overlay (go help build, -overlay), which
-// starts and stops profiles on two signals.
+// Package profile takes CPU profiles of services that run with PROFILING=true during
+// measurements.
 package profile
 
 import (
 	"context"
-	_ "embed"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"math"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
-	"syscall"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// Variable is the environment variable with the folder of the profiles.
-const Variable = "BENCH_PROFILES"
-
-//go:embed overlay.go.txt
-var source []byte
-
-// Flags writes a build overlay for the services of the source trees to dir and returns the
-// GOFLAGS that use it.
-func Flags(roots []string, dir string, services []string) (string, error) {
-	file := filepath.Join(dir, "profile.go")
-	if err := os.WriteFile(file, source, 0o600); err != nil {
-		return "", err
+// During runs do, which takes about d, and meanwhile takes a profile of each service, if dir
+// is not "". urls contains the URL of the metrics by service. A profile is written to dir with
+// the names of the measurement and the service.
+func During(ctx context.Context, dir, measurement string, urls map[string]string, d time.Duration, do func() error) error {
+	if dir == "" {
+		return do()
 	}
-	replace := map[string]string{}
-	for _, root := range roots {
-		for _, s := range services {
-			replace[filepath.Join(root, "services", s, "profile_of_bench.go")] = file
-		}
-	}
-	raw, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		return "", err
-	}
-	overlay := filepath.Join(dir, "overlay.json")
-	return "-buildvcs=false -overlay=" + overlay, os.WriteFile(overlay, raw, 0o600)
-}
-
-// Taker takes profiles of processes that were built with the overlay.
-type Taker struct {
-	// Work is the folder in Variable, Out the folder of finished profiles.
-	Work, Out string
-}
-
-// Begin starts the profile of a process.
-func (t *Taker) Begin(pid int) error { return syscall.Kill(pid, syscall.SIGUSR1) }
-
-// End ends the profile of a process and copies it to Out, with the names of the measurement
-// and the service.
-func (t *Taker) End(ctx context.Context, pid int, measurement, service string) error {
-	if err := syscall.Kill(pid, syscall.SIGUSR2); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	temporary := filepath.Join(t.Work, fmt.Sprintf("%d.pprof", pid))
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	for {
-		if _, err := os.Stat(temporary); err == nil {
-			break
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("%s wrote no profile: %w", service, ctx.Err())
-		case <-time.After(10 * time.Millisecond):
-		}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, service := range slices.Sorted(maps.Keys(urls)) {
+		file := filepath.Join(dir, strings.ReplaceAll(measurement, "/", "-")+"-"+service+".pprof")
+		url := fmt.Sprintf("%s/debug/pprof/profile?seconds=%.0f", urls[service], math.Ceil(d.Seconds()))
+		group.Go(func() error {
+			if err := save(ctx, url, file); err != nil {
+				return fmt.Errorf("profile %s: %w", service, err)
+			}
+			return nil
+		})
 	}
-	raw, err := os.ReadFile(temporary)
+	err := do()
+	return errors.Join(err, group.Wait())
+}
+
+func save(ctx context.Context, url, file string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(t.Out, 0o755); err != nil {
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
 		return err
 	}
-	target := filepath.Join(t.Out, strings.ReplaceAll(measurement, "/", "-")+"-"+service+".pprof")
-	if err := os.WriteFile(target, raw, 0o644); err != nil {
-		return err
+	defer res.Body.Close()
+	profile, err := io.ReadAll(res.Body)
+	if err == nil && res.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", res.Status, profile)
 	}
-	return os.Remove(temporary)
+	return errors.Join(err, os.WriteFile(file, profile, 0o644))
 }

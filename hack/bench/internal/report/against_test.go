@@ -12,7 +12,7 @@ import (
 // comparedReport returns a run of three rounds in which the present services are faster than
 // those of abc1234, on a machine that was twice as fast in the second round.
 func comparedReport() *Report {
-	r := &Report{Rounds: 3, Seconds: 1, Samples: []measure.Sample{
+	r := &Report{Run: Run{Rounds: 3, Seconds: 1}, Samples: []measure.Sample{
 		sample(1, "http/gateway-token", "requests", 110), sample(1, "http/gateway-token@abc1234", "requests", 100),
 		sample(2, "http/gateway-token@abc1234", "requests", 200), sample(2, "http/gateway-token", "requests", 240),
 		sample(3, "http/gateway-token", "requests", 130), sample(3, "http/gateway-token@abc1234", "requests", 100),
@@ -61,7 +61,7 @@ func TestPairsNeedFiguresOfOneRound(t *testing.T) {
 }
 
 func TestGoalsIgnoreTwins(t *testing.T) {
-	if goals := goalsOf([]measure.Sample{sample(1, "shop/uniform@abc1234", "decided p99", 100)}); len(goals) != 0 {
+	if goals := figuresOf([]measure.Sample{sample(1, "shop/uniform@abc1234", "decided p99", 100)}).goals(); len(goals) != 0 {
 		t.Errorf("goals %+v of an earlier revision, want none", goals)
 	}
 }

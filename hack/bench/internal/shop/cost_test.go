@@ -4,19 +4,18 @@ import (
 	"testing"
 	"time"
 
-	"ecommerce-stack.dev/hack/bench/internal/procfs"
+	"ecommerce-stack.dev/hack/bench/internal/usage"
 )
 
 func TestCostFiguresPerOrder(t *testing.T) {
 	before := cost{
-		processes: map[string]procfs.Usage{"sales": {CPU: time.Second}},
-		allocated: map[string]float64{"gateway": 100, "sales": 1000},
+		processes: map[string]usage.Usage{"gateway": {Objects: 100}, "sales": {CPU: time.Second, Objects: 1000}},
 		counters:  map[string]int64{"Innodb_data_fsyncs": 5},
 	}
 	after := cost{
-		processes: map[string]procfs.Usage{"sales": {CPU: 3 * time.Second}, "MariaDB": {CPU: time.Second}},
-		allocated: map[string]float64{"gateway": 700, "sales": 5000},
-		counters:  map[string]int64{"Innodb_data_fsyncs": 25},
+		processes: map[string]usage.Usage{"gateway": {Objects: 700}, "sales": {CPU: 3 * time.Second, Objects: 5000, Peak: 3 << 20},
+			"MariaDB": {CPU: time.Second}, "bench": {CPU: time.Minute}},
+		counters: map[string]int64{"Innodb_data_fsyncs": 25},
 	}
 	got := map[string]float64{}
 	for _, f := range after.figures(before, 10) {
@@ -24,7 +23,7 @@ func TestCostFiguresPerOrder(t *testing.T) {
 	}
 	for figure, want := range map[string]float64{
 		"CPU sales ms/order": 200, "CPU of the system ms/order": 300, "allocations gateway /order": 60,
-		"allocations sales /order": 400, "allocations stock /order": 0, "fsyncs of InnoDB /order": 2,
+		"allocations sales /order": 400, "allocations stock /order": 0, "fsyncs of InnoDB /order": 2, "peak memory of sales MiB": 3,
 	} {
 		if v, ok := got[figure]; !ok || v != want {
 			t.Errorf("%s: %v (%v), want %v", figure, v, ok, want)

@@ -5,176 +5,198 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
+	"math"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"ecommerce-stack.dev/hack/bench/internal/fill"
 )
 
-// SaleWatcher polls the rows of sales over a separate connection until they are decided.
+// watcher polls the rows of sales over a separate connection until they are decided.
 // Prefer: wait and event streams would add requests and connections to the measured
-// services. A poll scans the primary key over the newest sales; Busy returns its share of
+// services. A poll scans the primary key over the newest sales; busy returns its share of
 // the time.
 //
 // The time of a decision is the end of the poll that finds it, so it includes the commit
 // and is late by at most an interval.
-type SaleWatcher struct {
+type watcher struct {
 	db       *sql.DB
 	interval time.Duration
+	// slots limits the sales that are not decided. A decision releases a slot.
+	slots *semaphore.Weighted
 
-	mu             sync.Mutex
-	pending        map[int64]*PlacedSale
-	earlyDecisions map[int64]decision // decided before the client received the ID
-	highest        int64
-	err            error
+	mu                sync.Mutex
+	sales             map[int64]*sale
+	pending           int64 // placed sales that are not decided
+	highest           int64
+	decided           map[string]int64 // placed sales by status
+	confirmedQuantity int64            // sum of the quantities of confirmed sales
+	latency           []float64        // milliseconds until the reservation was decided
+	err               error
 
-	decided           map[string]int64
-	confirmedQuantity int64     // sum of the quantities of confirmed sales
-	latency           []float64 // milliseconds until decided
-	polling           time.Duration
-	began             time.Time
-	slots             chan struct{}
-	finished          chan struct{}
-	cancel            context.CancelFunc
+	began   time.Time
+	polling time.Duration
+	ended   chan struct{}
+	cancel  context.CancelFunc
 }
 
-// PlacedSale is an acknowledged sale.
-type PlacedSale struct {
-	ID   int64
-	Hold bool
-	// Quantity is the sum of the quantities of its items.
-	Quantity int64
-	// Began is the intended start of the order.
-	Began time.Time
-	// reserved is closed when stock has decided about the reservation.
-	reserved       chan struct{}
-	hasReservation bool
-}
-
-type decision struct {
-	status string
-	at     time.Time
+// sale is a sale that a client has placed, or that a poll has found before the client
+// received its ID.
+type sale struct {
+	isPlaced bool
+	quantity int64
+	began    time.Time
+	// reservedAt is the time when stock has decided about the reservation. reserved is
+	// closed when it is known of a placed sale.
+	reservedAt time.Time
+	reserved   chan struct{}
+	status     string // "" until the sale is decided
+	isCounted  bool
 }
 
 // overlap is the number of newest sales that are polled even if none is pending, because a
 // client may not have received the ID of its sale yet.
 const overlap = 256
 
-// newSaleWatcher starts to poll sales with an ID above after. At most window sales are pending
-// at the same time; 0 means no limit.
-func newSaleWatcher(ctx context.Context, db *sql.DB, after int64, interval time.Duration, window int) *SaleWatcher {
-	ctx, cancel := context.WithCancel(ctx)
-	w := &SaleWatcher{db: db, interval: interval, pending: map[int64]*PlacedSale{}, earlyDecisions: map[int64]decision{}, highest: after + overlap,
-		decided: map[string]int64{}, began: time.Now(), finished: make(chan struct{}), cancel: cancel}
-	if window > 0 {
-		w.slots = make(chan struct{}, window)
+// newWatcher returns a watcher of sales with an ID above after, which does not poll. At most
+// window sales are pending at the same time; 0 means no limit.
+func newWatcher(db *sql.DB, after int64, interval time.Duration, window int64) *watcher {
+	if window == 0 {
+		window = math.MaxInt64
 	}
-	go w.run(ctx)
-	return w
+	return &watcher{db: db, interval: interval, slots: semaphore.NewWeighted(window), sales: map[int64]*sale{}, highest: after + overlap,
+		decided: map[string]int64{}, began: time.Now(), ended: make(chan struct{})}
 }
 
-// Acquire waits until another sale can be placed.
-func (w *SaleWatcher) Acquire(ctx context.Context) error {
-	if w.slots == nil {
-		return nil
-	}
-	select {
-	case w.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+// start polls until stop is called.
+func (w *watcher) start(ctx context.Context) {
+	ctx, w.cancel = context.WithCancel(ctx)
+	go func() {
+		defer close(w.ended)
+		tick := time.NewTicker(w.interval)
+		defer tick.Stop()
+		for n := 0; ctx.Err() == nil; n++ {
+			// Every 20th poll reads all rows, because of late commits and differences
+			// of clocks.
+			recent := 250 * time.Millisecond
+			if n%20 == 0 {
+				recent = time.Hour
+			}
+			if err := w.poll(ctx, recent); err != nil && ctx.Err() == nil {
+				w.mu.Lock()
+				w.err = fmt.Errorf("poll the sales: %w", err)
+				w.mu.Unlock()
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-tick.C:
+			}
+		}
+	}()
 }
 
-// Add starts to observe a sale.
-func (w *SaleWatcher) Add(p *PlacedSale) {
-	p.reserved = make(chan struct{})
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.pending[p.ID] = p
-	w.highest = max(w.highest, p.ID)
-	if s, ok := w.earlyDecisions[p.ID]; ok {
-		delete(w.earlyDecisions, p.ID)
-		w.record(p, s.status, s.at)
-	}
-}
-
-// Reserved waits until stock has decided about the reservation of a hold.
-func (w *SaleWatcher) Reserved(ctx context.Context, p *PlacedSale) error {
-	select {
-	case <-p.reserved:
-		return nil
-	case <-w.finished:
-		return errors.Join(errors.New("polling of sales has stopped"), w.failure())
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (w *SaleWatcher) failure() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.err
-}
-
-// Stop stops polling.
-func (w *SaleWatcher) Stop() {
+func (w *watcher) stop() {
 	w.cancel()
-	<-w.finished
+	<-w.ended
 }
 
-// Busy returns the share of the time that polls took.
-func (w *SaleWatcher) Busy() float64 {
+// busy returns the share of the time that polls took.
+func (w *watcher) busy() float64 { return w.polling.Seconds() / time.Since(w.began).Seconds() }
+
+// sale returns a sale, which it adds if it is new. The caller holds the lock.
+func (w *watcher) sale(id int64) *sale {
+	if w.sales[id] == nil {
+		w.sales[id] = &sale{reserved: make(chan struct{})}
+	}
+	return w.sales[id]
+}
+
+// add starts to watch a sale that was placed.
+func (w *watcher) add(id, quantity int64, began time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.polling.Seconds() / time.Since(w.began).Seconds()
+	s := w.sale(id)
+	s.isPlaced, s.quantity, s.began = true, quantity, began
+	w.highest = max(w.highest, id)
+	w.pending++
+	w.count(s)
 }
 
-// Settle waits until all sales are decided.
-func (w *SaleWatcher) Settle(ctx context.Context) error {
+// found records a status that a poll has found.
+func (w *watcher) found(id int64, status string, at time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	s := w.sale(id)
+	if s.reservedAt.IsZero() {
+		s.reservedAt = at
+	}
+	if status != "Pending" {
+		s.status = status
+	}
+	w.count(s)
+}
+
+// count counts the reservation and the decision of a placed sale once. The latency of a hold
+// ends when its stock is reserved.
+func (w *watcher) count(s *sale) {
+	if !s.isPlaced || s.reservedAt.IsZero() || s.isCounted {
+		return
+	}
+	select {
+	case <-s.reserved:
+	default:
+		close(s.reserved)
+		w.latency = append(w.latency, milliseconds(s.reservedAt.Sub(s.began)))
+	}
+	if s.status == "" {
+		return
+	}
+	s.isCounted = true
+	w.pending--
+	w.decided[s.status]++
+	if s.status == "Confirmed" {
+		w.confirmedQuantity += s.quantity
+	}
+	w.slots.Release(1)
+}
+
+// reserved waits until stock has decided about the reservation of a placed sale.
+func (w *watcher) reserved(ctx context.Context, id int64) error {
+	w.mu.Lock()
+	reserved := w.sale(id).reserved
+	w.mu.Unlock()
+	select {
+	case <-reserved:
+		return nil
+	case <-w.ended:
+		return errors.New("polling of sales has stopped")
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// settle waits until all sales are decided.
+func (w *watcher) settle(ctx context.Context) error {
 	for {
 		w.mu.Lock()
-		left, err := len(w.pending), w.err
+		pending, err := w.pending, w.err
 		w.mu.Unlock()
-		if err != nil || left == 0 {
+		if err != nil || pending == 0 {
 			return err
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%d sales are still pending: %w", left, ctx.Err())
+			return fmt.Errorf("%d sales are still pending: %w", pending, ctx.Err())
 		case <-time.After(w.interval):
 		}
 	}
 }
 
-func (w *SaleWatcher) run(ctx context.Context) {
-	defer close(w.finished)
-	tick := time.NewTicker(w.interval)
-	defer tick.Stop()
-	for n := 0; ; n++ {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		// Every 20th poll reads all rows, because of late commits and differences
-		// of clocks.
-		recent := 250 * time.Millisecond
-		if n%20 == 0 {
-			recent = time.Hour
-		}
-		if err := w.poll(ctx, recent); err != nil && ctx.Err() == nil {
-			w.mu.Lock()
-			w.err = fmt.Errorf("poll the sales: %w", err)
-			w.mu.Unlock()
-			return
-		}
-	}
-}
-
 // poll reads the newest sales that have changed recently.
-func (w *SaleWatcher) poll(ctx context.Context, recent time.Duration) error {
+func (w *watcher) poll(ctx context.Context, recent time.Duration) error {
 	began := time.Now()
 	rows, err := w.db.QueryContext(ctx, "SELECT id, status FROM "+fill.Shop.Sales+".sales WHERE id > ? AND updated_at > ? "+
 		"AND (status <> 'Pending' OR reserved = 1)", w.lowestPending(), began.UTC().Add(-recent))
@@ -182,73 +204,37 @@ func (w *SaleWatcher) poll(ctx context.Context, recent time.Duration) error {
 		return err
 	}
 	defer rows.Close()
-	var ids []int64
-	var statuses []string
+	statuses := map[int64]string{}
 	for rows.Next() {
 		var id int64
 		var status string
 		if err := rows.Scan(&id, &status); err != nil {
 			return err
 		}
-		ids, statuses = append(ids, id), append(statuses, status)
-	}
-	if err := rows.Err(); err != nil {
-		return err
+		statuses[id] = status
 	}
 	at := time.Now()
-	w.mu.Lock()
-	defer w.mu.Unlock()
+	for id, status := range statuses {
+		w.found(id, status, at)
+	}
 	w.polling += at.Sub(began)
-	for i, id := range ids {
-		if p := w.pending[id]; p != nil {
-			w.record(p, statuses[i], at)
-		} else if _, before := w.earlyDecisions[id]; !before {
-			w.earlyDecisions[id] = decision{statuses[i], at}
-		}
-	}
-	return nil
+	return rows.Err()
 }
 
-// lowestPending returns the ID up to which all sales are decided.
-func (w *SaleWatcher) lowestPending() int64 {
+// lowestPending returns the ID up to which all sales are decided, and forgets these.
+func (w *watcher) lowestPending() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lowestPending := w.highest - overlap
-	for id := range w.pending {
-		lowestPending = min(lowestPending, id-1)
-	}
-	for id := range w.earlyDecisions {
-		if id <= lowestPending {
-			delete(w.earlyDecisions, id)
+	lowest := w.highest - overlap
+	for id, s := range w.sales {
+		if s.isPlaced && !s.isCounted {
+			lowest = min(lowest, id-1)
 		}
 	}
-	return lowestPending
-}
-
-// record records the status of a sale. The caller holds the lock.
-func (w *SaleWatcher) record(p *PlacedSale, status string, at time.Time) {
-	if !p.hasReservation {
-		p.hasReservation = true
-		w.latency = append(w.latency, float64(at.Sub(p.Began))/float64(time.Millisecond))
-		close(p.reserved)
+	for id := range w.sales {
+		if id <= lowest {
+			delete(w.sales, id)
+		}
 	}
-	if status == "Pending" {
-		return
-	}
-	delete(w.pending, p.ID)
-	w.decided[status]++
-	if status == "Confirmed" {
-		w.confirmedQuantity += p.Quantity
-	}
-	if w.slots != nil {
-		<-w.slots
-	}
-}
-
-// Latencies returns the sorted times until sales were decided, in milliseconds. The latency of
-// a hold ends when its stock is reserved.
-func (w *SaleWatcher) Latencies() []float64 {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Sorted(slices.Values(w.latency))
+	return lowest
 }

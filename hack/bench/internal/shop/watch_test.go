@@ -1,71 +1,71 @@
 package shop
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
 
-// newIdleWatcher returns a watcher that does not poll.
-func newIdleWatcher(after int64, window int) *SaleWatcher {
-	return &SaleWatcher{pending: map[int64]*PlacedSale{}, earlyDecisions: map[int64]decision{}, highest: after + overlap, decided: map[string]int64{},
-		slots: make(chan struct{}, window), finished: make(chan struct{}), began: time.Now()}
-}
-
-func place(t *testing.T, w *SaleWatcher, p *PlacedSale) {
+// placeSale takes a slot and adds a sale with a quantity of 3.
+func placeSale(t *testing.T, w *watcher, id int64, began time.Time) {
 	t.Helper()
-	if err := w.Acquire(t.Context()); err != nil {
+	if err := w.slots.Acquire(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	w.Add(p)
+	w.add(id, 3, began)
 }
 
-func TestEarlyDecisionKeepsItsTime(t *testing.T) {
-	w := newIdleWatcher(0, 4)
+func TestDecisionBeforeResponseKeepsItsTime(t *testing.T) {
+	w := newWatcher(nil, 0, 0, 1)
 	began := time.Now()
-	w.earlyDecisions[7] = decision{"Confirmed", began.Add(30 * time.Millisecond)}
-	place(t, w, &PlacedSale{ID: 7, Quantity: 3, Began: began})
-	if got := w.Latencies(); len(got) != 1 || got[0] != 30 {
-		t.Errorf("latencies %v, want 30 ms", got)
+	w.found(7, "Confirmed", began.Add(30*time.Millisecond))
+	placeSale(t, w, 7, began)
+	if !slices.Equal(w.latency, []float64{30}) {
+		t.Errorf("latencies %v, want 30 ms", w.latency)
 	}
-	if w.decided["Confirmed"] != 1 || w.confirmedQuantity != 3 || len(w.pending) != 0 || len(w.slots) != 0 {
-		t.Errorf("decided %v with a quantity of %d, %d pending in %d slots; want one with a quantity of 3 and none pending", w.decided, w.confirmedQuantity, len(w.pending), len(w.slots))
+	if w.decided["Confirmed"] != 1 || w.confirmedQuantity != 3 || w.pending != 0 || !w.slots.TryAcquire(1) {
+		t.Errorf("decided %v with a quantity of %d, %d pending; want one with a quantity of 3, none pending, and a free slot", w.decided, w.confirmedQuantity, w.pending)
 	}
 }
 
 func TestHoldIsReservedOnceAndDecidedLater(t *testing.T) {
-	w := newIdleWatcher(0, 4)
+	w := newWatcher(nil, 0, 0, 1)
 	began := time.Now()
-	p := &PlacedSale{ID: 1, Hold: true, Quantity: 2, Began: began}
-	place(t, w, p)
-	w.record(p, "Pending", began.Add(10*time.Millisecond)) // reserved
-	if err := w.Reserved(t.Context(), p); err != nil {
+	placeSale(t, w, 1, began)
+	w.found(1, "Pending", began.Add(10*time.Millisecond)) // reserved
+	if err := w.reserved(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	w.record(p, "Pending", began.Add(20*time.Millisecond))
-	if len(w.pending) != 1 || len(w.slots) != 1 {
-		t.Errorf("%d pending in %d slots, want the hold to stay pending", len(w.pending), len(w.slots))
+	w.found(1, "Pending", began.Add(20*time.Millisecond))
+	if w.pending != 1 || w.slots.TryAcquire(1) {
+		t.Errorf("%d pending, want the hold to stay pending in its slot", w.pending)
 	}
-	w.record(p, "Canceled", began.Add(90*time.Millisecond))
-	if got := w.Latencies(); len(got) != 1 || got[0] != 10 {
-		t.Errorf("latencies %v, want only that of the reservation, 10 ms", got)
+	for range 2 { // A poll can find a decision again.
+		w.found(1, "Canceled", began.Add(90*time.Millisecond))
 	}
-	if w.decided["Canceled"] != 1 || w.confirmedQuantity != 0 || len(w.slots) != 0 {
-		t.Errorf("decided %v with a quantity of %d, %d slots in use; want one canceled sale, no quantity, no slot", w.decided, w.confirmedQuantity, len(w.slots))
+	if !slices.Equal(w.latency, []float64{10}) {
+		t.Errorf("latencies %v, want only that of the reservation, 10 ms", w.latency)
+	}
+	if w.decided["Canceled"] != 1 || w.confirmedQuantity != 0 || !w.slots.TryAcquire(1) {
+		t.Errorf("decided %v with a quantity of %d; want one canceled sale, no quantity, and a free slot", w.decided, w.confirmedQuantity)
 	}
 }
 
 func TestLowestPending(t *testing.T) {
-	w := newIdleWatcher(1000, 4)
-	if lowestPending := w.lowestPending(); lowestPending != 1000 {
-		t.Errorf("polls begin after %d, want 1000", lowestPending)
+	w := newWatcher(nil, 1000, 0, 0)
+	check := func(what string, want int64) {
+		t.Helper()
+		if got := w.lowestPending(); got != want {
+			t.Errorf("polls begin after %d %s, want %d", got, what, want)
+		}
 	}
-	place(t, w, &PlacedSale{ID: 1001})
-	place(t, w, &PlacedSale{ID: 9000})
-	if lowestPending := w.lowestPending(); lowestPending != 1000 {
-		t.Errorf("polls begin after %d while sale 1001 is pending, want 1000", lowestPending)
-	}
-	w.record(w.pending[1001], "Confirmed", time.Now())
-	if lowestPending := w.lowestPending(); lowestPending != 9000-overlap {
-		t.Errorf("polls begin after %d, want %d", lowestPending, 9000-overlap)
+	check("without sales", 1000)
+	placeSale(t, w, 1001, time.Now())
+	placeSale(t, w, 9000, time.Now())
+	check("while sale 1001 is pending", 1000)
+	w.found(1001, "Confirmed", time.Now())
+	check("after its decision", 9000-overlap)
+	if len(w.sales) != 1 {
+		t.Errorf("%d sales are remembered, want only the pending one", len(w.sales))
 	}
 }
