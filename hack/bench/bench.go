@@ -11,14 +11,12 @@ import (
 	"slices"
 
 	"github.com/go-sql-driver/mysql"
-	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 
 	"ecommerce-stack.dev/hack/bench/internal/disk"
 	"ecommerce-stack.dev/hack/bench/internal/edge"
 	"ecommerce-stack.dev/hack/bench/internal/fill"
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/mix"
-	"ecommerce-stack.dev/hack/bench/internal/preflight"
 	"ecommerce-stack.dev/hack/bench/internal/revision"
 	"ecommerce-stack.dev/hack/bench/internal/saga"
 	"ecommerce-stack.dev/hack/bench/internal/shop"
@@ -67,10 +65,6 @@ type system struct {
 func newBench(o options, root string) *bench {
 	b := &bench{options: o, root: root, show: progress.New(os.Stderr)}
 	b.edge.Root, b.edge.Bin = root, filepath.Join(root, "_out", "bench", "bin")
-	if o.Profile {
-		b.edge.Profiles = filepath.Join(o.Out, "profiles")
-		b.present.shop.Profiles = b.edge.Profiles
-	}
 	return b
 }
 
@@ -79,9 +73,6 @@ func (b *bench) resolveRevisions(ctx context.Context) error {
 	if len(b.options.Against) == 0 {
 		return nil
 	}
-	if err := preflight.Installed(preflight.History); err != nil {
-		return err
-	}
 	found, err := revision.Resolve(ctx, b.root, b.options.Against)
 	b.compareWith(found)
 	return err
@@ -89,7 +80,7 @@ func (b *bench) resolveRevisions(ctx context.Context) error {
 
 func (b *bench) compareWith(revisions []revision.Revision) {
 	for _, r := range revisions {
-		s := &system{revision: r, shop: shop.Shop{Commit: r.Commit, Profiles: b.present.shop.Profiles}}
+		s := &system{revision: r, shop: shop.Shop{Commit: r.Commit}}
 		b.earlier, b.edge.Against = append(b.earlier, s), append(b.edge.Against, &s.revision)
 	}
 }
@@ -108,14 +99,14 @@ func (b *bench) measurements() []measure.Measurement {
 
 // inGroup reports whether a measurement of the groups is selected.
 func inGroup(selected []measure.Measurement, groups ...string) bool {
-	return slices.ContainsFunc(selected, func(m measure.Measurement) bool { return slices.Contains(groups, m.Group()) })
+	return slices.ContainsFunc(selected, func(m measure.Measurement) bool { return slices.Contains(groups, measure.Group(m.Name)) })
 }
 
 // hasTwins reports whether a twin of the group is selected.
 func hasTwins(selected []measure.Measurement, group string) bool {
 	return slices.ContainsFunc(selected, func(m measure.Measurement) bool {
 		_, commit := measure.Present(m.Name)
-		return commit != "" && m.Group() == group
+		return commit != "" && measure.Group(m.Name) == group
 	})
 }
 
@@ -154,23 +145,12 @@ func (b *bench) start(ctx context.Context, selected []measure.Measurement) error
 	return nil
 }
 
-// details is a writer that shows each line as the progress of a step.
-type details func(string)
-
-func (d details) Write(line []byte) (int, error) {
-	d(string(line))
-	return len(line), nil
-}
-
 // startSystem starts a system with production settings of the servers and without links to
 // them, and adds the products.
 func (b *bench) startSystem(ctx context.Context, s *system, what string) error {
 	env := append(slices.Clone(serviceEnv), b.options.Env...)
-	if b.options.Profile {
-		env = append(env, "PROFILING=true")
-	}
-	return b.show.Run(what, func(detail func(string)) (err error) {
-		s.local, err = local.Start(ctx, local.Options{Root: s.revision.Root, MySQLFlags: mysqlFlags, Direct: true, Env: env, Log: details(detail)})
+	return b.show.Run(what, func(func(string)) (err error) {
+		s.local, err = local.Start(ctx, local.Options{Root: s.revision.Root, MySQLFlags: mysqlFlags, Direct: true, Env: env})
 		if err != nil {
 			return err
 		}
@@ -181,7 +161,7 @@ func (b *bench) startSystem(ctx context.Context, s *system, what string) error {
 		if s.db, err = sql.Open("mysql", dsn); err != nil {
 			return err
 		}
-		detail(fmt.Sprintf("add %d products", mix.Products))
+		s.db.SetMaxIdleConns(saga.Clients)
 		if err := fill.Products(ctx, s.db, fill.Shop, 1, mix.Products, func(int64) {}); err != nil {
 			return err
 		}
@@ -199,8 +179,8 @@ func withSchema(dsn, schema string) (string, error) {
 	return config.FormatDSN(), nil
 }
 
-// prepareBaselines creates the schemas of B1 and B4, with the services' migrations, and
-// a virtual host.
+// prepareBaselines creates the schemas of B1 and B4, with the services' migrations, and the queues
+// of B2 and B4.
 func (b *bench) prepareBaselines(ctx context.Context) error {
 	s := b.present.local
 	for service, schema := range map[string]string{"sales": baseline.Sales, "stock": baseline.Stock} {
@@ -220,24 +200,10 @@ func (b *bench) prepareBaselines(ctx context.Context) error {
 	if err := fill.Products(ctx, b.present.db, baseline, 1, mix.Products, func(int64) {}); err != nil {
 		return err
 	}
-	info := s.RabbitMQ.Info
-	info.VHost = "bench"
-	b.environment = saga.Environment{DSN: s.MySQL.DSN, Sales: baseline.Sales, Stock: baseline.Stock, AMQP: info.URL(),
+	amqp := s.RabbitMQ.Info.URL() // of the default virtual host; the services have another
+	b.environment = saga.Environment{DSN: s.MySQL.DSN, Sales: baseline.Sales, Stock: baseline.Stock, AMQP: amqp,
 		Servers: map[string]int{"MariaDB": s.MySQL.PID, "RabbitMQ": s.RabbitMQ.PID}}
-	client, err := info.Management()
-	if err != nil {
-		return err
-	}
-	res, err := client.PutVhost(info.VHost, rabbithole.VhostSettings{})
-	if err != nil {
-		return fmt.Errorf("create a virtual host: %w", err)
-	}
-	_ = res.Body.Close()
-	if res, err = client.UpdatePermissionsIn(info.VHost, info.Username, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}); err != nil {
-		return fmt.Errorf("set the permissions of the virtual host: %w", err)
-	}
-	_ = res.Body.Close()
-	return saga.Declare(b.environment.AMQP)
+	return saga.Declare(amqp)
 }
 
 // stop stops everything that was started and removes its data.

@@ -27,9 +27,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"ecommerce-stack.dev/hack/bench/internal/measure"
-	"ecommerce-stack.dev/hack/bench/internal/preflight"
 	"ecommerce-stack.dev/hack/bench/internal/report"
-	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
 
@@ -43,8 +41,6 @@ type options struct {
 	Out     string   `help:"Folder of the results." default:"_out/bench"`
 
 	Against []string `help:"Earlier git revisions whose gateway and services are measured, too; HEAD compares uncommitted changes." placeholder:"REV" sep:","`
-
-	Profile bool `help:"Write CPU profiles of the measured services to the folder of the results. This adds a small overhead."`
 
 	Growth   bool    `help:"Measure at growing sizes instead: first more past sales, then more products, then more replicas."`
 	Products []int64 `help:"Numbers of products, with --growth." default:"1000,100000,1000000" sep:","`
@@ -145,27 +141,30 @@ func (o options) requiredSpace(measurements, systems int) (bytes uint64, less st
 	return uint64(systems)<<31 + uint64(float64(measurements*o.Rounds)*o.Seconds*8*(1<<20)), "measure less with --only, --rounds or --seconds"
 }
 
+// checkSpace returns an error if the disk of a folder has less than the required free bytes.
+// less describes a run that needs less.
+func checkSpace(dir string, bytes uint64, less string) error {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("read the free space of %s: %w", dir, err)
+	}
+	if free := fs.Bavail * uint64(fs.Bsize); free < bytes {
+		return fmt.Errorf("%s has %d MiB free, but this run needs about %d MiB: delete files, set TMPDIR to a folder on a larger disk, or %s",
+			dir, free>>20, bytes>>20, less)
+	}
+	return nil
+}
+
 // preflight checks the requirements of a run.
 func (b *bench) preflight(selected []measure.Measurement) error {
-	if len(b.earlier) > 0 && !hasTwins(selected, "http") && !hasTwins(selected, "shop") {
-		return errors.New("--against compares the gateway and the scenarios, but none of them is selected: select one with --only, such as http/gateway-token or shop/uniform")
-	}
 	systems := 1
 	if hasTwins(selected, "shop") {
 		systems += len(b.earlier)
+	} else if len(b.earlier) > 0 && !hasTwins(selected, "http") {
+		return errors.New("--against compares the gateway and the scenarios, but none of them is selected: select one with --only, such as http/gateway-token or shop/uniform")
 	}
 	bytes, less := b.options.requiredSpace(len(selected), systems)
-	if err := preflight.Space(os.TempDir(), bytes, less); err != nil {
-		return err
-	}
-	var needed []preflight.Program
-	if inGroup(selected, serverGroups...) {
-		needed = append(needed, preflight.Servers...)
-	}
-	if inGroup(selected, "http") {
-		needed = append(needed, preflight.Peers...)
-	}
-	return preflight.Installed(needed)
+	return checkSpace(os.TempDir(), bytes, less)
 }
 
 // description returns the description of this run.
@@ -175,11 +174,7 @@ func (b *bench) description(ctx context.Context) report.Run {
 
 // measure runs all rounds and writes the report, also if a round fails.
 func (b *bench) measure(ctx context.Context, selected []measure.Measurement) error {
-	r := &report.Report{Run: b.description(ctx), About: map[string]string{}}
-	for _, m := range selected {
-		r.About[m.Name] = m.About
-	}
-	var err error
+	r, err := &report.Report{Run: b.description(ctx)}, error(nil)
 	r.Samples, err = b.rounds(ctx, selected)
 	if len(r.Samples) == 0 || ctx.Err() != nil {
 		return err
@@ -198,23 +193,7 @@ func printBase(base string, err error) error {
 	return nil
 }
 
-// rounds runs all rounds and prints a line for each measurement.
+// rounds runs all rounds of the selected measurements.
 func (b *bench) rounds(ctx context.Context, selected []measure.Measurement) ([]measure.Sample, error) {
-	total, began := len(selected)*b.options.Rounds, time.Now()
-	return measure.Run(ctx, b.options.Rounds, time.Duration(b.options.Seconds*float64(time.Second)), selected,
-		func(number int, m measure.Measurement, round int, do func() ([]measure.Figure, error)) error {
-			var figures []measure.Figure
-			what := fmt.Sprintf("%d/%d round %d %s", number, total, round, m.Name)
-			if done := number - 1; done > 2 {
-				what += fmt.Sprintf(", %s left", progress.Short(time.Since(began)/time.Duration(done)*time.Duration(total-done)))
-			}
-			err := b.show.Run(what, func(func(string)) (err error) {
-				figures, err = do()
-				return err
-			})
-			if err == nil && len(figures) > 0 {
-				b.show.Printf("      %s %s %s", report.Number(figures[0].Value), figures[0].Unit, figures[0].Name)
-			}
-			return err
-		})
+	return measure.Run(ctx, b.show, b.options.Rounds, time.Duration(b.options.Seconds*float64(time.Second)), selected)
 }

@@ -17,11 +17,10 @@ var durability = []string{"version", "innodb_flush_log_at_trx_commit", "sync_bin
 // settings returns the settings of the machine, the servers and the services, as read
 // from the running system, each with its name.
 func (b *bench) settings(ctx context.Context) [][2]string {
-	load, _, _ := strings.Cut(text("/proc/loadavg"), " ")
 	all := [][2]string{
-		{"machine", fmt.Sprintf("%d processors, %s, Linux %s, %s, load %s", runtime.NumCPU(), field("/proc/cpuinfo", "model name"),
-			text("/proc/sys/kernel/osrelease"), field("/proc/meminfo", "MemTotal"), load)},
-		{"data", fileSystem(os.TempDir(), text("/proc/mounts"))},
+		{"machine", fmt.Sprintf("%d processors, %s, %s, %s", runtime.NumCPU(), output(ctx, "sh", "-c", "grep -m 1 'model name' /proc/cpuinfo; grep MemTotal /proc/meminfo"),
+			output(ctx, "uname", "-sr"), output(ctx, "uptime"))},
+		{"data", fileSystem(ctx, os.TempDir())},
 		{"program", fmt.Sprintf("%s, commit %s", runtime.Version(), b.commit(ctx))},
 	}
 	for _, s := range b.earlier {
@@ -71,57 +70,29 @@ func (b *bench) rabbitmq() string {
 }
 
 func (b *bench) commit(ctx context.Context) string {
-	git := func(arguments ...string) string {
-		// Without optional locks, because an interrupted git would leave its lock in
-		// the checkout.
-		out, err := exec.CommandContext(ctx, "git", append([]string{"--no-optional-locks", "-C", b.root}, arguments...)...).Output()
-		if err != nil {
-			return "unknown"
-		}
-		return strings.TrimSpace(string(out))
-	}
-	commit := git("rev-parse", "--short", "HEAD")
-	if git("status", "--porcelain", "--", "services", "hack") != "" {
+	commit := output(ctx, "git", "-C", b.root, "rev-parse", "--short", "HEAD")
+	// Without optional locks, because an interrupted git would leave its lock in the checkout.
+	if output(ctx, "git", "--no-optional-locks", "-C", b.root, "status", "--porcelain", "--", "services", "hack") != "" {
 		commit += " with changes"
 	}
 	return commit
 }
 
-// fileSystem describes the file system of a folder according to a table of mounts
-// (proc(5)). In-memory file systems are marked, because syncs cost nothing there.
-func fileSystem(dir, mounts string) string {
-	found, longest := "unknown", -1
-	for line := range strings.Lines(mounts) {
-		fields := strings.Fields(line)
-		if len(fields) < 3 {
-			continue
-		}
-		device, at, kind := fields[0], fields[1], fields[2]
-		inside := dir == at || at == "/" || strings.HasPrefix(dir, at+"/")
-		if inside && len(at) > longest {
-			found, longest = kind+" on "+device, len(at)
-			if kind == "tmpfs" || kind == "ramfs" {
-				found += ", in MEMORY: syncs cost nothing and the figures are not those of a disk"
-			}
-		}
+// fileSystem describes the file system of a folder. In-memory file systems are marked, because
+// syncs cost nothing there.
+func fileSystem(ctx context.Context, dir string) string {
+	kind := output(ctx, "findmnt", "--noheadings", "--output", "FSTYPE,SOURCE", "--target", dir)
+	if strings.HasPrefix(kind, "tmpfs") || strings.HasPrefix(kind, "ramfs") {
+		kind += ", in MEMORY: syncs cost nothing and the figures are not those of a disk"
 	}
-	return dir + ", " + found
+	return dir + ", " + kind
 }
 
-func text(file string) string {
-	raw, err := os.ReadFile(file)
+// output returns the output of a command with single spaces, or "unknown".
+func output(ctx context.Context, name string, arguments ...string) string {
+	out, err := exec.CommandContext(ctx, name, arguments...).Output()
 	if err != nil {
 		return "unknown"
 	}
-	return strings.TrimSpace(string(raw))
-}
-
-// field returns the first value of a name in a file of "name: value" lines.
-func field(file, name string) string {
-	for line := range strings.Lines(text(file)) {
-		if key, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(key) == name {
-			return strings.Join(strings.Fields(value), " ")
-		}
-	}
-	return "unknown " + name
+	return strings.Join(strings.Fields(string(out)), " ")
 }

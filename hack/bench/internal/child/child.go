@@ -6,15 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
+
+	"ecommerce-stack.dev/hack/testenv"
 )
 
 // Child is a running program.
@@ -104,25 +102,9 @@ func (c *Child) Stop() {
 
 // FreeAddress returns a loopback address with a free port.
 func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	port, err := testenv.FreePort()
+	return fmt.Sprintf("127.0.0.1:%d", port), err
 }
 
-// prefix is the prefix of the bench's temporary folders. The process ID of the run follows.
-const prefix = "ecommerce-bench-"
-
-// Folder creates a temporary folder, and removes those of runs that have ended.
-func Folder(what string) (string, error) {
-	left, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*")) // The pattern is well-formed.
-	for _, dir := range left {
-		number, _, _ := strings.Cut(strings.TrimPrefix(filepath.Base(dir), prefix), "-")
-		if pid, err := strconv.Atoi(number); err == nil && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-			_ = os.RemoveAll(dir)
-		}
-	}
-	return os.MkdirTemp("", fmt.Sprintf("%s%d-%s-", prefix, os.Getpid(), what))
-}
+// Folder creates a temporary folder.
+func Folder(what string) (string, error) { return os.MkdirTemp("", "ecommerce-bench-"+what+"-") }

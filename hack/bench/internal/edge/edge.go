@@ -11,6 +11,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,8 +27,6 @@ type Edge struct {
 	Root, Bin string
 	// Against are earlier revisions whose gateway is measured, too.
 	Against []*revision.Revision
-	// Profiles is the folder of CPU profiles of the gateway, or "".
-	Profiles string
 
 	dir     string
 	running map[string]*process
@@ -42,7 +41,7 @@ func (e *Edge) needed(targets []target) []peer {
 		all = append(all, gateway(r))
 	}
 	return slices.DeleteFunc(all, func(p peer) bool {
-		return p.name != "origin" && !slices.ContainsFunc(targets, func(t target) bool { return t.peer == p.name })
+		return p.name != "origin" && !slices.ContainsFunc(targets, func(t target) bool { return t.peer.name == p.name })
 	})
 }
 
@@ -65,7 +64,13 @@ func (e *Edge) Start(ctx context.Context, selected []string, progress func(strin
 		return err
 	}
 	targets := slices.DeleteFunc(e.targets(), func(t target) bool { return !slices.Contains(selected, t.measurement()) })
-	for _, p := range e.needed(targets) {
+	needed := e.needed(targets)
+	for _, p := range append([]peer{{program: "wrk"}}, needed...) {
+		if _, err := exec.LookPath(p.program); p.module == "" && err != nil {
+			return fmt.Errorf("%w: run `make deps`, which installs the proxies and the load generator", err)
+		}
+	}
+	for _, p := range needed {
 		progress(p.name)
 		if err := e.startAndCheck(ctx, p, targets); err != nil {
 			err = fmt.Errorf("%s: %w", p.name, err)
@@ -84,8 +89,8 @@ func (e *Edge) startAndCheck(ctx context.Context, p peer, targets []target) erro
 		return err
 	}
 	e.running[p.name], e.order = running, append(e.order, p.name)
-	for _, t := range append([]target{{peer: "origin", path: plainPath}}, targets...) {
-		if t.peer != p.name {
+	for _, t := range append([]target{newTarget(peers()[0], "")}, targets...) {
+		if t.peer.name != p.name {
 			continue
 		}
 		if err := running.AwaitReady(ctx, func(ctx context.Context) error { return e.check(ctx, t) }); err != nil {
@@ -133,7 +138,7 @@ func (e *Edge) expect(ctx context.Context, t target, token string, status, bytes
 	return err
 }
 
-func (e *Edge) url(t target) string { return "http://" + e.running[t.peer].address + t.path }
+func (e *Edge) url(t target) string { return "http://" + e.running[t.peer.name].address + t.path }
 
 // Stop stops all peers and removes their files.
 func (e *Edge) Stop() error {

@@ -64,13 +64,13 @@ func TestCheckRequires401OnlyFromProtectedTargets(t *testing.T) {
 	}))
 	defer server.Close()
 	e := &Edge{running: map[string]*process{"peer": {address: strings.TrimPrefix(server.URL, "http://")}}, tokens: []string{"abc"}}
-	if err := e.check(t.Context(), target{peer: "peer", path: plainPath, tokens: true}); err != nil {
+	if err := e.check(t.Context(), target{peer: peer{name: "peer"}, path: plainPath, tokens: true}); err != nil {
 		t.Errorf("a target that requires no token: %v", err)
 	}
 	if len(tokens) != 1 || tokens[0] != "Bearer abc" {
 		t.Errorf("received the tokens %q, want one request with a token", tokens)
 	}
-	if err := e.check(t.Context(), target{peer: "peer", path: tokenPath, tokens: true, requiresToken: true}); err == nil || !strings.Contains(err.Error(), "want 401") {
+	if err := e.check(t.Context(), target{peer: peer{name: "peer"}, path: tokenPath, tokens: true, requiresToken: true}); err == nil || !strings.Contains(err.Error(), "want 401") {
 		t.Errorf("a protected target that accepts requests without a token: %v, want an error", err)
 	}
 }

@@ -25,9 +25,12 @@ var configs embed.FS
 
 // peer is a proxy, or the origin. Arguments, environment and files contain placeholders:
 // @DIR@, the folder of the files, @ADDRESS@ to listen on, @ORIGIN@ with @HOST@ and @PORT@,
-// @METRICS@, the address of the metrics, and @KEYS@, the file of keys.
+// and @KEYS@, the file of keys.
 type peer struct {
-	name string
+	name, about string
+	// kinds are the suffixes of the targets: "" for /plain, "-token" for requests with
+	// tokens, "-cached" for /cached.
+	kinds []string
 	// program is the path of an installed program, or a package of the module in the
 	// folder module of the source tree.
 	program, module string
@@ -42,15 +45,17 @@ type peer struct {
 // peers returns all peers in the order of their start.
 func peers() []peer {
 	const caddy, traefik = "hack/bench/peers/caddy", "hack/bench/peers/traefik" // modules that are not part of the workspace
+	plain, tokens, cached := []string{""}, []string{"", "-token"}, []string{"", "-token", "-cached"}
 	return []peer{
-		{name: "origin", module: "hack", program: "./bench/peers/origin", arguments: []string{"@ADDRESS@"}},
-		{name: "nginx", program: "/usr/sbin/nginx", arguments: []string{"-p", "@DIR@", "-e", "@DIR@/error.log", "-c", "@DIR@/nginx.conf"}, signal: syscall.SIGTERM},
-		{name: "haproxy", program: "/usr/sbin/haproxy", arguments: []string{"-db", "-f", "@DIR@/haproxy.cfg"}},
-		{name: "caddy", module: caddy, program: "./", arguments: []string{"run", "--config", "@DIR@/caddy.json"}, env: []string{"HOME=@DIR@", "PATH=/usr/bin:/bin"}},
-		{name: "traefik", module: traefik, program: "github.com/traefik/traefik/v3/cmd/traefik", arguments: []string{"--configFile=@DIR@/traefik.yaml"}},
-		{name: "go-reverseproxy", module: "hack", program: "./bench/peers/reverseproxy", arguments: []string{"@ADDRESS@", "http://@ORIGIN@"}},
-		{name: "fasthttp", module: "hack", program: "./bench/peers/fasthttp", arguments: []string{"@ADDRESS@", "http://@ORIGIN@"}},
-		{name: "varnish", program: "/usr/sbin/varnishd", signal: syscall.SIGTERM,
+		{name: "origin", about: "a no-op origin of about 300 bytes, directly", kinds: tokens, module: "hack", program: "./bench/peers/origin", arguments: []string{"@ADDRESS@"}},
+		{name: "nginx", about: "nginx, with proxy_cache", kinds: cached, program: "/usr/sbin/nginx", signal: syscall.SIGTERM,
+			arguments: []string{"-p", "@DIR@", "-e", "@DIR@/error.log", "-c", "@DIR@/nginx.conf"}},
+		{name: "haproxy", about: "haproxy", kinds: plain, program: "/usr/sbin/haproxy", arguments: []string{"-db", "-f", "@DIR@/haproxy.cfg"}},
+		{name: "caddy", about: "Caddy", kinds: plain, module: caddy, program: "./", arguments: []string{"run", "--config", "@DIR@/caddy.json"}, env: []string{"HOME=@DIR@", "PATH=/usr/bin:/bin"}},
+		{name: "traefik", about: "Traefik", kinds: plain, module: traefik, program: "github.com/traefik/traefik/v3/cmd/traefik", arguments: []string{"--configFile=@DIR@/traefik.yaml"}},
+		{name: "go-reverseproxy", about: "Go's httputil.ReverseProxy, tuned", kinds: tokens, module: "hack", program: "./bench/peers/reverseproxy", arguments: []string{"@ADDRESS@", "http://@ORIGIN@"}},
+		{name: "fasthttp", about: "a minimal reverse proxy with fasthttp, tuned", kinds: tokens, module: "hack", program: "./bench/peers/fasthttp", arguments: []string{"@ADDRESS@", "http://@ORIGIN@"}},
+		{name: "varnish", about: "varnish", kinds: []string{"-cached"}, program: "/usr/sbin/varnishd", signal: syscall.SIGTERM,
 			arguments: []string{"-F", "-j", "none", "-n", "@DIR@/work", "-a", "@ADDRESS@", "-f", "@DIR@/origin.vcl", "-s", "default,64m", "-T", "none"}},
 		gateway(nil),
 	}
@@ -59,38 +64,30 @@ func peers() []peer {
 // gateway returns the gateway of a revision; nil is the present source tree. It logs requests,
 // which is the default, but its output is discarded.
 func gateway(r *revision.Revision) peer {
-	p := peer{name: "gateway", module: ".", program: "./services/gateway", revision: r, env: []string{
-		"HTTP_ADDR=@ADDRESS@", "METRICS_ADDR=@METRICS@", "ROUTES_FILE=@DIR@/routes.yaml",
+	p := peer{name: "gateway", about: "the gateway, which verifies tokens and limits only with -token", kinds: []string{"", "-token", "-cached"}, module: ".", program: "./services/gateway", revision: r, env: []string{
+		"HTTP_ADDR=@ADDRESS@", "METRICS_ADDR=127.0.0.1:0", "ROUTES_FILE=@DIR@/routes.yaml",
 		"JWT_KEYS_FILE=@KEYS@", "JWT_ISSUER=" + local.Issuer, "JWT_AUDIENCE=" + local.Audience,
 		"AUTH_URL=http://@ORIGIN@", "SALES_URL=http://@ORIGIN@", "STOCK_URL=http://@ORIGIN@",
 		"RATE_LIMIT_RPS=1000000", "RATE_LIMIT_BURST=1000000", "LOGIN_RATE_PER_MINUTE=0",
 	}}
 	if r != nil {
-		p.name = measure.Twin(p.name, r.Commit)
+		p.name, p.about = measure.Twin(p.name, r.Commit), p.about+", as built from "+r.Commit
 	}
 	return p
 }
 
-// isGateway reports whether a peer is the gateway, which has metrics.
-func isGateway(peer string) bool {
-	present, _ := measure.Present(peer)
-	return present == "gateway"
-}
+// isGateway reports whether a peer is the gateway.
+func (p peer) isGateway() bool { return p.program == "./services/gateway" }
 
 // process is a running peer.
 type process struct {
 	*child.Child
 	address string
-	metrics string // URL, or ""
 }
 
 // start builds and starts a peer.
 func (e *Edge) start(ctx context.Context, p peer) (*process, error) {
 	address, err := child.FreeAddress()
-	if err != nil {
-		return nil, err
-	}
-	metrics, err := child.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +100,7 @@ func (e *Edge) start(ctx context.Context, p peer) (*process, error) {
 		return nil, err
 	}
 	dir := filepath.Join(e.dir, p.name)
-	fill := strings.NewReplacer("@DIR@", dir, "@ADDRESS@", address, "@METRICS@", metrics, "@ORIGIN@", origin, "@HOST@", host, "@PORT@", port, "@KEYS@", e.keysFile())
+	fill := strings.NewReplacer("@DIR@", dir, "@ADDRESS@", address, "@ORIGIN@", origin, "@HOST@", host, "@PORT@", port, "@KEYS@", e.keysFile())
 	program, err := e.build(ctx, p, dir)
 	if err != nil {
 		return nil, err
@@ -121,15 +118,11 @@ func (e *Edge) start(ctx context.Context, p peer) (*process, error) {
 	if signal == 0 {
 		signal = syscall.SIGKILL
 	}
-	running := &process{address: address}
-	if isGateway(p.name) {
-		running.metrics, log = "http://"+metrics, os.DevNull
-		if e.Profiles != "" {
-			cmd.Env = append(cmd.Env, "PROFILING=true")
-		}
+	if p.isGateway() {
+		log = os.DevNull
 	}
-	running.Child, err = child.Start(cmd, log, signal)
-	return running, err
+	running, err := child.Start(cmd, log, signal)
+	return &process{running, address}, err
 }
 
 // build compiles the program of a peer, unless it is an installed one, and returns its path.

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/hack/bench/internal/measure"
-	"ecommerce-stack.dev/hack/bench/internal/profile"
 	"ecommerce-stack.dev/hack/bench/internal/usage"
 )
 
@@ -26,49 +25,45 @@ const (
 
 // target is a path at a peer.
 type target struct {
-	name, about, peer, path string
+	name, about, path string
+	peer              peer
 	// tokens reports whether each request has the token of one of many users,
-	// requiresToken whether the peer rejects requests without one.
+	// requiresToken whether the peer rejects requests without one. A token makes a request
+	// several times as long, even for a peer that ignores it.
 	tokens, requiresToken bool
 }
 
 func (t target) measurement() string { return "http/" + t.name }
 
-// sameRequests describes targets that receive the same requests as gateway-token, because
-// a token makes a request several times as long, even for a peer that ignores it.
-const sameRequests = ", the same requests as gateway-token"
-
 // targets returns all targets, those of the gateway followed by their twins at earlier revisions.
 func (e *Edge) targets() []target {
-	all := []target{
-		{name: "origin", about: "a no-op origin of about 300 bytes, directly", peer: "origin", path: plainPath},
-		{name: "nginx", about: "nginx before the origin", peer: "nginx", path: plainPath},
-		{name: "haproxy", about: "haproxy before the origin", peer: "haproxy", path: plainPath},
-		{name: "caddy", about: "caddy before the origin", peer: "caddy", path: plainPath},
-		{name: "go-reverseproxy", about: "Go's httputil.ReverseProxy, tuned, before the origin", peer: "go-reverseproxy", path: plainPath},
-		{name: "traefik", about: "Traefik before the origin", peer: "traefik", path: plainPath},
-		{name: "fasthttp", about: "a minimal reverse proxy with fasthttp, tuned, before the origin", peer: "fasthttp", path: plainPath},
-		{name: "gateway", about: "the gateway before the origin, public and without a limit", peer: "gateway", path: plainPath},
-		{name: "gateway-token", about: fmt.Sprintf("the gateway before the origin, tokens of %d users and their limits", users), peer: "gateway", path: tokenPath, tokens: true, requiresToken: true},
-		{name: "origin-token", about: "the origin directly" + sameRequests, peer: "origin", path: plainPath, tokens: true},
-		{name: "nginx-token", about: "nginx before the origin" + sameRequests, peer: "nginx", path: plainPath, tokens: true},
-		{name: "go-reverseproxy-token", about: "Go's httputil.ReverseProxy before the origin" + sameRequests, peer: "go-reverseproxy", path: plainPath, tokens: true},
-		{name: "fasthttp-token", about: "a minimal reverse proxy with fasthttp before the origin" + sameRequests, peer: "fasthttp", path: plainPath, tokens: true},
-		{name: "nginx-cached", about: "nginx with proxy_cache", peer: "nginx", path: cachedPath},
-		{name: "varnish-cached", about: "varnish", peer: "varnish", path: cachedPath},
-		{name: "gateway-cached", about: "the gateway's cached reads; without a broker they expire after a second", peer: "gateway", path: cachedPath},
-	}
-	var withTwins []target
-	for _, t := range all {
-		withTwins = append(withTwins, t)
-		for _, r := range e.Against {
-			if twin := t; isGateway(t.peer) {
-				twin.name, twin.peer, twin.about = measure.Twin(t.name, r.Commit), gateway(r).name, t.about+", as built from "+r.Commit
-				withTwins = append(withTwins, twin)
+	var all []target
+	for _, p := range peers() {
+		for _, kind := range p.kinds {
+			all = append(all, newTarget(p, kind))
+			for _, r := range e.Against {
+				if p.isGateway() {
+					all = append(all, newTarget(gateway(r), kind))
+				}
 			}
 		}
 	}
-	return withTwins
+	return all
+}
+
+func newTarget(p peer, kind string) target {
+	present, commit := measure.Present(p.name)
+	t := target{name: measure.Twin(present+kind, commit), about: p.about, path: plainPath, peer: p}
+	switch kind {
+	case "-token":
+		t.about += fmt.Sprintf(", requests with tokens of %d users", users)
+		if t.tokens = true; p.isGateway() {
+			t.path, t.requiresToken = tokenPath, true
+		}
+	case "-cached":
+		t.about, t.path = t.about+", cached responses", cachedPath
+	}
+	return t
 }
 
 // Measurements returns the measurements of all targets, those of the gateway followed by their
@@ -76,7 +71,7 @@ func (e *Edge) targets() []target {
 func (e *Edge) Measurements() []measure.Measurement {
 	var all []measure.Measurement
 	for _, t := range e.targets() {
-		all = append(all, measure.Measurement{Name: t.measurement(), Slow: t.peer == "traefik",
+		all = append(all, measure.Measurement{Name: t.measurement(), Slow: t.peer.name == "traefik",
 			About:   fmt.Sprintf("B3: %s; wrk with %d connections", t.about, connections),
 			Measure: func(ctx context.Context, d time.Duration) ([]measure.Figure, error) { return e.measure(ctx, t, d) }})
 	}
@@ -84,44 +79,22 @@ func (e *Edge) Measurements() []measure.Measurement {
 }
 
 func (e *Edge) measure(ctx context.Context, t target, d time.Duration) ([]measure.Figure, error) {
-	before, err := e.spent(ctx, t.peer)
+	pid := e.running[t.peer.name].PID
+	before, err := usage.OfTree(pid)
 	if err != nil {
 		return nil, err
 	}
-	profiles, r := e.Profiles, result{}
-	if !isGateway(t.peer) {
-		profiles = ""
-	}
-	err = profile.During(ctx, profiles, t.measurement(), map[string]string{"gateway": e.running[t.peer].metrics}, d, func() (err error) {
-		r, err = e.wrk(ctx, t, d)
-		return err
-	})
+	r, err := e.wrk(ctx, t, d)
 	if err != nil {
 		return nil, err
 	}
-	after, err := e.spent(ctx, t.peer)
-	if err != nil {
-		return nil, err
-	}
-	figures := []measure.Figure{
+	after, err := usage.OfTree(pid)
+	return []measure.Figure{
 		{Name: "requests", Unit: "/s", Value: r.rate()},
 		{Name: "p50", Unit: "ms", Value: r.p50 / 1000},
 		{Name: "p99", Unit: "ms", Value: r.p99 / 1000},
 		{Name: "CPU", Unit: "µs/request", Value: float64((after.CPU - before.CPU).Microseconds()) / max(1, r.requests)},
-	}
-	if after.Objects > 0 {
-		figures = append(figures, measure.Figure{Name: "allocations", Unit: "/request", Value: (after.Objects - before.Objects) / max(1, r.requests)})
-	}
-	return figures, nil
-}
-
-// spent returns the usage of a peer since its start, with allocations if it has metrics.
-func (e *Edge) spent(ctx context.Context, peer string) (usage.Usage, error) {
-	u, err := usage.OfTree(e.running[peer].PID)
-	if url := e.running[peer].metrics; url != "" && err == nil {
-		u.Objects, err = usage.Objects(ctx, url)
-	}
-	return u, err
+	}, err
 }
 
 // connections is the number of connections of wrk, each with one request in flight.

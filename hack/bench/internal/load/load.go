@@ -44,32 +44,27 @@ func Closed(ctx context.Context, visitors int, d time.Duration, v Visit) (int64,
 // maxConcurrent is the maximum number of concurrent visits in an open loop.
 const maxConcurrent = 4096
 
-// Open starts visits at random times (a Poisson process) with a rate per second for d,
-// waits until they have ended, and returns their number. More than maxConcurrent active
-// visits are an error.
-func Open(ctx context.Context, rate float64, d time.Duration, v Visit) (int64, error) {
-	if rate <= 0 {
-		return 0, fmt.Errorf("the rate must be positive: %g", rate)
-	}
+// Open starts visits at random times (a Poisson process) with a rate per second for d, and waits
+// until they have ended. More than maxConcurrent active visits are an error.
+func Open(ctx context.Context, rate float64, d time.Duration, v Visit) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(maxConcurrent)
 	random := rand.New(rand.NewPCG(7, 7))
 	gap := func() time.Duration { return time.Duration(random.ExpFloat64() / rate * float64(time.Second)) }
-	start, visits := time.Now(), int64(0)
+	start := time.Now()
 	for at := gap(); at < d; at += gap() {
 		began, r := start.Add(at), rand.New(rand.NewPCG(random.Uint64(), 2))
 		select {
 		case <-ctx.Done():
-			return visits, group.Wait()
+			return group.Wait()
 		case <-time.After(time.Until(began)):
 		}
 		if !group.TryGo(func() error { return v(ctx, r, began) }) {
 			cancel()
-			return visits, errors.Join(fmt.Errorf("the system does not keep up: %d active visits at %.0f per second", maxConcurrent, rate), group.Wait())
+			return errors.Join(fmt.Errorf("the system does not keep up: %d active visits at %.0f per second", maxConcurrent, rate), group.Wait())
 		}
-		visits++
 	}
-	return visits, group.Wait()
+	return group.Wait()
 }

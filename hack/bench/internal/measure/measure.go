@@ -6,11 +6,14 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"ecommerce-stack.dev/hack/internal/progress"
 )
 
 // Figure is a value of a measurement.
@@ -33,9 +36,6 @@ type Measurement struct {
 	// Nothing keeps running afterwards.
 	Measure func(ctx context.Context, d time.Duration) ([]Figure, error)
 }
-
-// Group returns the group of the measurement.
-func (m Measurement) Group() string { return Group(m.Name) }
 
 // Group returns the group of a name.
 func Group(name string) string {
@@ -100,27 +100,28 @@ func Names(all []Measurement) []string {
 	return names
 }
 
-// Step calls do, which runs a measurement, and shows its progress. number counts the
-// measurements of all rounds from 1.
-type Step func(number int, m Measurement, round int, do func() ([]Figure, error)) error
-
-// Run runs all measurements once in each round. The order alternates, so that a measurement
-// does not always follow the same other one. Run returns the samples so far also with an error.
-func Run(ctx context.Context, rounds int, d time.Duration, all []Measurement, step Step) ([]Sample, error) {
+// Run runs all measurements once in each round and shows the progress. The order alternates, so
+// that a measurement does not always follow the same other one. Run returns the samples so far
+// also with an error.
+func Run(ctx context.Context, show *progress.Printer, rounds int, d time.Duration, all []Measurement) ([]Sample, error) {
 	var samples []Sample
-	order := slices.Clone(all)
+	order, total, start := slices.Clone(all), rounds*len(all), time.Now()
 	for round := 1; round <= rounds; round++ {
 		for _, m := range order {
-			s := Sample{Measurement: m.Name, Round: round, Began: time.Now()}
-			err := step(len(samples)+1, m, round, func() (figures []Figure, err error) {
-				s.Figures, err = m.Measure(ctx, d)
-				return s.Figures, err
-			})
-			if err == nil {
-				err = ctx.Err()
+			s, done := Sample{Measurement: m.Name, Round: round, Began: time.Now()}, len(samples)
+			what := fmt.Sprintf("%d/%d round %d %s", done+1, total, round, m.Name)
+			if done > 2 {
+				what += fmt.Sprintf(", %s left", progress.Short(time.Since(start)/time.Duration(done)*time.Duration(total-done)))
 			}
+			err := show.Run(what, func(func(string)) (err error) {
+				s.Figures, err = m.Measure(ctx, d)
+				return errors.Join(err, ctx.Err())
+			})
 			if err != nil {
 				return samples, fmt.Errorf("%s: %w", m.Name, err)
+			}
+			if len(s.Figures) > 0 {
+				show.Printf("      %.1f %s %s", s.Figures[0].Value, s.Figures[0].Unit, s.Figures[0].Name)
 			}
 			s.Seconds = time.Since(s.Began).Seconds()
 			samples = append(samples, s)

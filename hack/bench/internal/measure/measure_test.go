@@ -3,9 +3,12 @@ package measure
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"testing"
 	"time"
+
+	"ecommerce-stack.dev/hack/internal/progress"
 )
 
 // fakes returns measurements with the names, of which bad/one fails.
@@ -22,13 +25,19 @@ func fakes(names ...string) []Measurement {
 	return all
 }
 
-func runStep(_ int, _ Measurement, _ int, do func() ([]Figure, error)) error {
-	_, err := do()
-	return err
+// newPrinter returns a printer that discards its output.
+func newPrinter(t *testing.T) *progress.Printer {
+	t.Helper()
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = null.Close() })
+	return progress.New(null)
 }
 
 func TestRunAlternatesOrder(t *testing.T) {
-	samples, err := Run(t.Context(), 3, 0, fakes("a/1", "b/2", "c/3"), runStep)
+	samples, err := Run(t.Context(), newPrinter(t), 3, 0, fakes("a/1", "b/2", "c/3"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +55,7 @@ func TestRunAlternatesOrder(t *testing.T) {
 }
 
 func TestRunReturnsSamplesBeforeFailure(t *testing.T) {
-	samples, err := Run(t.Context(), 2, 0, fakes("a/1", "bad/one", "c/3"), runStep)
+	samples, err := Run(t.Context(), newPrinter(t), 2, 0, fakes("a/1", "bad/one", "c/3"))
 	if err == nil || len(samples) != 1 {
 		t.Errorf("%d samples and %v, want the first sample and an error", len(samples), err)
 	}

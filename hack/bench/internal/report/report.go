@@ -26,13 +26,9 @@ type Run struct {
 // Report is the result of a run.
 type Report struct {
 	Run
-	// About contains the descriptions of the measurements by name.
-	About   map[string]string `json:"about"`
-	Samples []measure.Sample  `json:"samples"`
-	Rows    []Row             `json:"rows"`
-	Goals   []Goal            `json:"goals"`
-	// Against compares the present figures with those of earlier revisions.
-	Against []Pair `json:"against,omitempty"`
+	Samples []measure.Sample `json:"samples"`
+	Rows    []Row            `json:"rows"`
+	Goals   []Goal           `json:"goals"`
 }
 
 // Row is the summary of a figure over all rounds.
@@ -46,19 +42,7 @@ type Row struct {
 	Ratio *Summary `json:"ratio,omitempty"`
 }
 
-// Pair is a figure at an earlier revision and at the present one.
-type Pair struct {
-	Measurement string  `json:"measurement"`
-	Figure      string  `json:"figure"`
-	Unit        string  `json:"unit"`
-	Commit      string  `json:"commit"`
-	Then        Summary `json:"then"`
-	Now         Summary `json:"now"`
-	// Ratio is Now divided by Then in each round.
-	Ratio Summary `json:"ratio"`
-}
-
-// Digest computes rows, goals and pairs from the samples.
+// Digest computes rows and goals from the samples.
 func (r *Report) Digest() {
 	f := figuresOf(r.Samples)
 	r.Rows = rowsOf(r.Samples)
@@ -69,7 +53,7 @@ func (r *Report) Digest() {
 			row.Of, row.Ratio = name, &ratio
 		}
 	}
-	r.Goals, r.Against = f.goals(), f.pairs(r.Rows)
+	r.Goals = f.goals()
 }
 
 // rowsOf returns the rows in the order of the first samples.
@@ -124,29 +108,6 @@ func (f figures) reference(measurement, figure string) (name string, values byRo
 // ceiling returns the best rates of the baselines B4 with the orders of a scenario.
 func (f figures) ceiling(orders string) byRound {
 	return best(f.of("saga/each-"+orders, "orders"), f.of("saga/together-"+orders, "orders"))
-}
-
-// pairFigures are the figures that are compared between revisions, by group. The rate of
-// the open loop differs between revisions, so it precedes the latency at that rate.
-var pairFigures = map[string][]string{
-	"http": {"requests", "CPU"},
-	"shop": {"orders", "open loop", "decided p99", "CPU of the system", "CPU gateway"},
-}
-
-// pairs returns the pairs of all figures that have a twin.
-func (f figures) pairs(rows []Row) []Pair {
-	var pairs []Pair
-	for _, then := range rows {
-		present, commit := measure.Present(then.Measurement)
-		now, ok := find(rows, present, then.Figure)
-		ratio := f.of(present, then.Figure).over(f.of(then.Measurement, then.Figure)).summary()
-		if commit == "" || !ok || ratio.N == 0 || !slices.Contains(pairFigures[measure.Group(present)], then.Figure) {
-			continue
-		}
-		pairs = append(pairs, Pair{Measurement: present, Figure: then.Figure, Unit: then.Unit, Commit: commit,
-			Then: then.Summary, Now: now.Summary, Ratio: ratio})
-	}
-	return pairs
 }
 
 // Write writes the report as JSON and plots and returns the common prefix of their paths.

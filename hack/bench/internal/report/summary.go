@@ -42,14 +42,12 @@ func (v byRound) over(to byRound) byRound {
 	return ratios
 }
 
-// best returns the largest value of the figures in each round.
+// best returns the largest value, which is positive, of the figures in each round.
 func best(figures ...byRound) byRound {
 	all := byRound{}
 	for _, f := range figures {
 		for round, v := range f {
-			if old, ok := all[round]; !ok || v > old {
-				all[round] = v
-			}
+			all[round] = max(all[round], v)
 		}
 	}
 	return all

@@ -12,7 +12,7 @@ import (
 	"ecommerce-stack.dev/services/event"
 )
 
-// roundTrips is the queue of baseline B2.
+// roundTrips is the queue of baseline B2, and its routing key.
 const roundTrips = "bench.round-trips"
 
 // Declare declares the exchange and the quorum queues of a stack in the virtual host of a
@@ -30,7 +30,7 @@ func Declare(url string) error {
 	if err := ch.ExchangeDeclare(event.Exchange, amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
 		return fmt.Errorf("declare the exchange: %w", err)
 	}
-	for _, q := range append([]event.Queue{{Name: roundTrips}}, event.Queues...) {
+	for _, q := range append([]event.Queue{{Name: roundTrips, Events: []string{roundTrips}}}, event.Queues...) {
 		if _, err := ch.QueueDeclare(q.Name, true, false, false, false, q.Arguments()); err != nil {
 			return fmt.Errorf("declare %s: %w", q.Name, err)
 		}
@@ -48,7 +48,7 @@ const maxUnconfirmed = 1000
 
 // publisher publishes messages without waiting for the confirm of the previous one.
 type publisher struct {
-	conn *amqp.Connection
+	conn *amqp.Connection // nil if messages are not sent
 	ch   *amqp.Channel
 	mu   sync.Mutex // serializes publishes on the channel
 	sent chan sent
@@ -60,26 +60,34 @@ type sent struct {
 	confirm *amqp.DeferredConfirmation
 }
 
-// newPublisher returns a publisher that calls confirmed, in order, with confirmed messages.
-func newPublisher(url string, confirmed func(message)) (*publisher, error) {
-	conn, ch, err := openChannel(url)
-	if err != nil {
-		return nil, err
+// newPublisher returns a publisher that calls confirmed, in order, with batches of at most limit
+// messages that were confirmed within an interval. Without a URL it does not send the messages.
+func newPublisher(url string, limit int, interval time.Duration, confirmed func([]sent) error) (*publisher, error) {
+	p := &publisher{sent: make(chan sent, maxUnconfirmed), done: make(chan error, 1)}
+	if url != "" {
+		var err error
+		if p.conn, p.ch, err = openChannel(url); err != nil {
+			return nil, err
+		}
+		if err := p.ch.Confirm(false); err != nil {
+			return nil, errors.Join(err, p.conn.Close())
+		}
 	}
-	if err := ch.Confirm(false); err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	p := &publisher{conn: conn, ch: ch, sent: make(chan sent, maxUnconfirmed), done: make(chan error, 1)}
 	go func() {
 		var err error
-		for s := range p.sent {
-			if s.confirm.Wait() {
-				confirmed(s.message)
-			} else {
-				err = fmt.Errorf("the broker rejected %s", s.message.Type)
+		for {
+			batch := collect(context.Background(), p.sent, limit, interval)
+			if len(batch) == 0 {
+				p.done <- err
+				return
 			}
+			for _, s := range batch {
+				if s.confirm != nil && !s.confirm.Wait() {
+					err = fmt.Errorf("the broker rejected %s", s.message.Type)
+				}
+			}
+			err = errors.Join(err, confirmed(batch))
 		}
-		p.done <- err
 	}()
 	return p, nil
 }
@@ -97,25 +105,24 @@ func openChannel(url string) (*amqp.Connection, *amqp.Channel, error) {
 	return conn, ch, nil
 }
 
-// publish publishes messages, to the queue if it is not "", otherwise to the exchange, with
-// the AMQP properties that the services set.
-func (p *publisher) publish(ctx context.Context, queue string, messages ...message) error {
+// publish publishes messages with the AMQP properties that the services set.
+func (p *publisher) publish(ctx context.Context, messages ...message) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, m := range messages {
-		exchange, key := event.Exchange, m.Type
-		if queue != "" {
-			exchange, key = "", queue
-		}
-		c, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, exchange, key, true, false, amqp.Publishing{
-			ContentType: event.ContentType, DeliveryMode: amqp.Persistent, MessageId: m.ID.String(), Type: m.Type,
-			CorrelationId: m.Subject, Timestamp: m.Time, Body: m.body, Headers: amqp.Table{"traceparent": traceParent},
-		})
-		if err != nil {
-			return fmt.Errorf("publish %s: %w", m.Type, err)
+		published := sent{message: m}
+		if p.conn != nil {
+			var err error
+			published.confirm, err = p.ch.PublishWithDeferredConfirmWithContext(ctx, event.Exchange, m.Type, true, false, amqp.Publishing{
+				ContentType: event.ContentType, DeliveryMode: amqp.Persistent, MessageId: m.ID.String(), Type: m.Type,
+				CorrelationId: m.Subject, Timestamp: m.Time, Body: m.body, Headers: amqp.Table{"traceparent": traceParent},
+			})
+			if err != nil {
+				return fmt.Errorf("publish %s: %w", m.Type, err)
+			}
 		}
 		select {
-		case p.sent <- sent{m, c}:
+		case p.sent <- published:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -126,14 +133,16 @@ func (p *publisher) publish(ctx context.Context, queue string, messages ...messa
 // close waits for outstanding confirms, unless ctx is canceled, and closes the connection.
 func (p *publisher) close(ctx context.Context) error {
 	close(p.sent)
-	select {
-	case err := <-p.done:
-		return errors.Join(err, p.conn.Close())
-	case <-ctx.Done():
-		_ = p.conn.Close() // Ends the wait for confirms.
-		<-p.done
+	if p.conn == nil {
+		return <-p.done
+	}
+	stop := context.AfterFunc(ctx, func() { _ = p.conn.Close() }) // It ends the wait for confirms.
+	defer stop()
+	err := <-p.done
+	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	return errors.Join(err, p.conn.Close())
 }
 
 // consume calls do with batches of at most limit messages of a queue until ctx is canceled,
@@ -168,10 +177,12 @@ func consume(ctx context.Context, url, queue string, limit int, linger time.Dura
 	}
 }
 
-// collect waits for an item and returns it with others that are available or arrive within
-// linger, at most limit. It returns none if ctx is canceled or the channel is closed.
-func collect[T any](ctx context.Context, items <-chan T, limit int, linger time.Duration) []T {
-	var batch []T
+// soon is a linger time in which items that are already available arrive.
+const soon = 100 * time.Microsecond
+
+// collect waits for an item and returns it with others that arrive within linger, at most limit.
+// It returns none if ctx is canceled or the channel is closed.
+func collect[T any](ctx context.Context, items <-chan T, limit int, linger time.Duration) (batch []T) {
 	var timeout <-chan time.Time // nil before the first item
 	for len(batch) < limit {
 		select {
@@ -179,22 +190,9 @@ func collect[T any](ctx context.Context, items <-chan T, limit int, linger time.
 			if !ok {
 				return batch
 			}
-			batch = append(batch, item)
-			continue
-		default:
-		}
-		switch {
-		case len(batch) > 0 && linger == 0:
-			return batch
-		case len(batch) > 0 && timeout == nil:
-			timeout = time.After(linger)
-		}
-		select {
-		case item, ok := <-items:
-			if !ok {
-				return batch
+			if batch = append(batch, item); timeout == nil {
+				timeout = time.After(linger)
 			}
-			batch = append(batch, item)
 		case <-timeout:
 			return batch
 		case <-ctx.Done():

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	randv2 "math/rand/v2"
-	"os"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -53,10 +52,9 @@ type pipeline struct {
 type run struct {
 	pipeline
 	database
-	toStock, toSales *publisher
-	waiting          chan waiting
-	window           *semaphore.Weighted
-	ended            atomic.Int64
+	waiting chan waiting
+	window  *semaphore.Weighted
+	ended   atomic.Int64
 }
 
 // waiting is an order that has not been accepted.
@@ -67,19 +65,11 @@ type waiting struct {
 
 func (p pipeline) measure(ctx context.Context, d time.Duration) (_ []measure.Figure, err error) {
 	r := &run{pipeline: p, waiting: make(chan waiting), window: semaphore.NewWeighted(Window)}
-	if r.database, err = openDatabase(p.environment, Clients+8); err != nil {
+	if r.database, err = p.environment.open(Clients+8, p.environment.AMQP); err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, r.database.close()) }()
-	if r.toStock, err = newPublisher(p.environment.AMQP, func(m message) { r.sales.published <- m.ID }); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.toStock.close(ctx)) }()
-	if r.toSales, err = newPublisher(p.environment.AMQP, func(m message) { r.stock.published <- m.ID }); err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, r.toSales.close(ctx)) }()
-	before, err := p.environment.cpu()
+	defer func() { err = errors.Join(err, r.close(ctx)) }()
+	before, err := usage.OfTrees(p.environment.Servers)
 	if err != nil {
 		return nil, err
 	}
@@ -87,24 +77,13 @@ func (p pipeline) measure(ctx context.Context, d time.Duration) (_ []measure.Fig
 	if err != nil {
 		return nil, err
 	}
-	after, err := p.environment.cpu()
+	after, err := usage.OfTrees(p.environment.Servers)
 	orders := float64(r.ended.Load())
 	figures := []measure.Figure{{Name: "orders", Unit: "/s", Value: orders / took.Seconds()}}
 	for _, name := range slices.Sorted(maps.Keys(after)) {
-		figures = append(figures, measure.Figure{Name: "CPU " + name, Unit: "ms/order", Value: (after[name] - before[name]).Seconds() * 1000 / max(1, orders)})
+		figures = append(figures, measure.Figure{Name: "CPU " + name, Unit: "ms/order", Value: (after[name].CPU - before[name].CPU).Seconds() * 1000 / max(1, orders)})
 	}
 	return figures, err
-}
-
-// cpu returns the CPU time of the servers and of this process.
-func (e *Environment) cpu() (map[string]time.Duration, error) {
-	own, err := usage.OfProcess(os.Getpid())
-	used := map[string]time.Duration{"bench": own.CPU}
-	for name, pid := range e.Servers {
-		u, failed := usage.OfTree(pid)
-		used[name], err = u.CPU, errors.Join(err, failed)
-	}
-	return used, err
 }
 
 // run places orders for d, waits until all sagas have ended, and returns the elapsed time.
@@ -169,14 +148,14 @@ func (r *run) accept(ctx context.Context, orders []order) error {
 	if err != nil {
 		return err
 	}
-	return r.toStock.publish(ctx, "", messages...)
+	return r.sales.publish(ctx, messages...)
 }
 
 // commit accepts waiting orders together. Orders that arrive during a commit are part of the
 // next transaction.
 func (r *run) commit(ctx context.Context) error {
 	for {
-		batch := collect(ctx, r.waiting, maxBatch, 0)
+		batch := collect(ctx, r.waiting, maxBatch, soon)
 		if len(batch) == 0 {
 			return nil
 		}
@@ -213,7 +192,7 @@ func (r *run) decide(ctx context.Context, batch []event.Envelope) error {
 	if err != nil {
 		return err
 	}
-	return r.toSales.publish(ctx, "", messages...)
+	return r.stock.publish(ctx, messages...)
 }
 
 // apply handles a batch as the sales service does.
@@ -222,7 +201,7 @@ func (r *run) apply(ctx context.Context, batch []event.Envelope) error {
 	if err != nil {
 		return err
 	}
-	if err := r.toStock.publish(ctx, "", messages...); err != nil {
+	if err := r.sales.publish(ctx, messages...); err != nil {
 		return err
 	}
 	r.ended.Add(int64(ended))

@@ -79,11 +79,11 @@ const concurrentBatches = 8
 
 // measureSQL measures B1: the writes of the saga. Messages are passed in memory.
 func measureSQL(ctx context.Context, e *Environment, batch int, d time.Duration) (_ []measure.Figure, err error) {
-	db, err := openDatabase(e, concurrentBatches+2)
+	db, err := e.open(concurrentBatches+2, "")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, db.close()) }()
+	defer func() { err = errors.Join(err, db.close(context.WithoutCancel(ctx))) }()
 	began := time.Now()
 	var ended atomic.Int64
 	group, ctx := errgroup.WithContext(ctx)
@@ -113,15 +113,18 @@ func measureSQL(ctx context.Context, e *Environment, batch int, d time.Duration)
 func (d database) runSaga(ctx context.Context, orders []order) error {
 	messages, err := d.accept(ctx, orders)
 	for step := 0; err == nil && step < 4; step++ {
-		batch, publisher := make([]event.Envelope, len(messages)), d.sales
+		publisher := d.sales
 		if step%2 == 1 {
 			publisher = d.stock
 		}
+		batch := make([]event.Envelope, len(messages))
 		for i, m := range messages {
 			if batch[i], err = event.Parse(m.body); err != nil {
 				return err
 			}
-			publisher.published <- m.ID
+		}
+		if err := publisher.publish(ctx, messages...); err != nil {
+			return err
 		}
 		if step%2 == 0 {
 			messages, err = d.handleSales(ctx, batch)
@@ -137,7 +140,7 @@ func (d database) runSaga(ctx context.Context, orders []order) error {
 func measureBroker(ctx context.Context, e *Environment, inFlight int, d time.Duration) ([]measure.Figure, error) {
 	// A message takes two slots: one until it is confirmed, one until it is consumed.
 	slots := semaphore.NewWeighted(2 * int64(inFlight))
-	p, err := newPublisher(e.AMQP, func(message) { slots.Release(1) })
+	p, err := newPublisher(e.AMQP, 1, 0, func([]sent) error { slots.Release(1); return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -146,7 +149,7 @@ func measureBroker(ctx context.Context, e *Environment, inFlight int, d time.Dur
 	consuming, stop := context.WithCancel(ctx)
 	defer stop()
 	group.Go(func() error {
-		return consume(consuming, e.AMQP, roundTrips, inFlight, 0, func(batch []amqp.Delivery) error {
+		return consume(consuming, e.AMQP, roundTrips, inFlight, soon, func(batch []amqp.Delivery) error {
 			consumed += int64(len(batch))
 			slots.Release(int64(len(batch)))
 			return nil
@@ -178,7 +181,8 @@ func publishUntil(ctx context.Context, p *publisher, end time.Time, slots *semap
 		if err != nil {
 			return err
 		}
-		if err := p.publish(ctx, roundTrips, m); err != nil {
+		m.Type = roundTrips
+		if err := p.publish(ctx, m); err != nil {
 			return err
 		}
 	}

@@ -33,14 +33,12 @@ func newMessage(service string, data event.Data, at time.Time) (message, error) 
 	return message{e, body}, err
 }
 
-// schema is the schema of a service.
+// schema is the schema of a service, with the publisher of its messages. Their rows in the outbox
+// are deleted in bulk, concurrently with the saga.
 type schema struct {
 	db      *sql.DB
 	service string
-	// published receives the IDs of published messages. Their rows in the outbox are
-	// deleted in bulk, concurrently with the saga.
-	published chan uuid.UUID
-	deleted   chan error // receives one result after published was closed
+	*publisher
 }
 
 // Published rows are deleted when there are deleteBatch rows, or every deleteInterval.
@@ -49,8 +47,9 @@ const (
 	deleteInterval = 50 * time.Millisecond
 )
 
-// openSchema opens a schema with an administrator's DSN and at most limit connections.
-func openSchema(dsn, name, service string, limit int) (*schema, error) {
+// openSchema opens a schema with an administrator's DSN and at most limit connections. url is
+// that of the broker; without one, messages are not sent.
+func openSchema(dsn, name, service string, limit int, url string) (*schema, error) {
 	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		return nil, fmt.Errorf("parse the DSN of the database: %w", err)
@@ -63,35 +62,27 @@ func openSchema(dsn, name, service string, limit int) (*schema, error) {
 	}
 	db.SetMaxOpenConns(limit)
 	db.SetMaxIdleConns(limit)
-	s := &schema{db: db, service: service, published: make(chan uuid.UUID, 4*deleteBatch), deleted: make(chan error, 1)}
-	go func() { s.deleted <- s.deletePublished() }()
-	return s, nil
+	s := &schema{db: db, service: service}
+	s.publisher, err = newPublisher(url, deleteBatch, deleteInterval, s.deletePublished)
+	return s, err
 }
 
 // deletePublished ignores interrupts, so that published rows are always deleted.
-func (s *schema) deletePublished() (err error) {
-	ctx := context.Background()
-	for {
-		batch := collect(ctx, s.published, deleteBatch, deleteInterval)
-		if len(batch) == 0 {
-			return err
-		}
-		var ids []any
-		for _, id := range batch {
-			ids = append(ids, id[:])
-		}
-		limited, cancel := context.WithTimeout(ctx, 10*time.Second)
-		if _, failed := s.db.ExecContext(limited, "DELETE FROM outbox WHERE event_id IN "+list(ids), ids...); failed != nil {
-			err = fmt.Errorf("delete published rows: %w", failed)
-		}
-		cancel()
+func (s *schema) deletePublished(batch []sent) error {
+	var ids []any
+	for _, m := range batch {
+		ids = append(ids, m.message.ID[:])
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if _, err := s.db.ExecContext(ctx, "DELETE FROM outbox WHERE event_id IN "+list(ids), ids...); err != nil {
+		return fmt.Errorf("delete published rows: %w", err)
+	}
+	return nil
 }
 
-// close deletes the remaining published rows and closes the connections.
-func (s *schema) close() error {
-	close(s.published)
-	return errors.Join(<-s.deleted, s.db.Close())
+func (s *schema) close(ctx context.Context) error {
+	return errors.Join(s.publisher.close(ctx), s.db.Close())
 }
 
 // transact runs do in a transaction, with the inbox rows of the handled events and the outbox

@@ -10,7 +10,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"time"
 
 	"github.com/shopspring/decimal"
 
@@ -20,33 +19,27 @@ import (
 // database contains the two schemas of a saga.
 type database struct{ sales, stock *schema }
 
-func openDatabase(e *Environment, limit int) (d database, err error) {
-	if d.sales, err = openSchema(e.DSN, e.Sales, "sales", limit); err != nil {
+// open opens the schemas of an environment. url is that of the broker, or "".
+func (e *Environment) open(limit int, url string) (d database, err error) {
+	if d.sales, err = openSchema(e.DSN, e.Sales, "sales", limit, url); err != nil {
 		return d, err
 	}
-	d.stock, err = openSchema(e.DSN, e.Stock, "stock", limit)
+	if d.stock, err = openSchema(e.DSN, e.Stock, "stock", limit, url); err != nil {
+		err = errors.Join(err, d.sales.close(context.Background()))
+	}
 	return d, err
 }
 
-func (d database) close() error { return errors.Join(d.sales.close(), d.stock.close()) }
+// close deletes the remaining published rows and closes the connections.
+func (d database) close(ctx context.Context) error {
+	return errors.Join(d.sales.close(ctx), d.stock.close(ctx))
+}
 
 // order is an order of a customer.
 type order struct {
 	customer int64
 	key      string // the Idempotency-Key of the request
 	items    []event.Item
-}
-
-// storedResponse is the stored idempotent response, which has the size of a real one.
-type storedResponse struct {
-	ID         int64
-	CustomerID int64
-	Status     string
-	Hold       bool
-	Items      []event.Item
-	Currency   string
-	CreatedAt  time.Time
-	UpdatedAt  time.Time
 }
 
 const timeline = "timeline (sale_id, type, data, at)"
@@ -63,8 +56,9 @@ func (d database) accept(ctx context.Context, orders []order) ([]message, error)
 			created := event.SaleCreated{SaleID: first + int64(i), CustomerID: o.customer, Items: o.items}
 			entries = append(entries, created.SaleID, created.EventType(), encode(created), t.at)
 			key, body := sha256.Sum256([]byte(o.key)), sha256.Sum256(t.publish(created))
-			requests = append(requests, o.customer, key[:], body[:], encode(storedResponse{ID: created.SaleID, CustomerID: o.customer,
-				Status: "Pending", Items: o.items, Currency: "USD", CreatedAt: t.at, UpdatedAt: t.at}), t.at)
+			response := map[string]any{"ID": created.SaleID, "CustomerID": o.customer, "Status": "Pending", "Hold": false, "Items": o.items,
+				"Currency": "USD", "CreatedAt": t.at, "UpdatedAt": t.at} // It has the size of a real one.
+			requests = append(requests, o.customer, key[:], body[:], encode(response), t.at)
 		}
 		t.insert(timeline, "(?,?,?,?)", entries)
 		t.insert("requests (customer_id, key_hash, body_hash, response, created_at)", "(?,?,?,?,?)", requests)

@@ -2,17 +2,16 @@ package shop
 
 import (
 	"context"
-	"os"
+	"database/sql"
+	"fmt"
+	"strconv"
 
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/usage"
 )
 
-// Services are the services in the order of the report. orderServices handle an order.
-var (
-	Services      = []string{"gateway", "sales", "stock", "auth"}
-	orderServices = Services[:3]
-)
+// Services are the services in the order of the report.
+var Services = []string{"gateway", "sales", "stock", "auth"}
 
 // measured are the processes in the order of the report; the last one is no part of the system.
 var measured = append(append([]string{"MariaDB", "RabbitMQ"}, Services...), "bench")
@@ -25,27 +24,14 @@ type cost struct {
 
 // spent returns the cost of all processes and the counters of the database.
 func (s *Shop) spent(ctx context.Context) (c cost, err error) {
-	c.processes = map[string]usage.Usage{}
-	if c.processes["bench"], err = usage.OfProcess(os.Getpid()); err != nil {
-		return c, err
-	}
 	pids := map[string]int{"MariaDB": s.System.MySQL.PID, "RabbitMQ": s.System.RabbitMQ.PID}
 	for _, name := range Services {
 		pids[name] = s.System.PID(name)
 	}
-	for name, pid := range pids {
-		if c.processes[name], err = usage.OfTree(pid); err != nil {
-			return c, err
-		}
+	if c.processes, err = usage.OfTrees(pids); err != nil {
+		return c, err
 	}
-	for _, name := range orderServices {
-		u := c.processes[name]
-		if u.Objects, err = usage.Objects(ctx, s.System.MetricsURL(name)); err != nil {
-			return c, err
-		}
-		c.processes[name] = u
-	}
-	c.counters, err = counts(ctx, s.DB, "SHOW GLOBAL STATUS")
+	c.counters, err = readCounters(ctx, s.DB)
 	return c, err
 }
 
@@ -67,9 +53,6 @@ func (c cost) figures(before cost, orders float64) []measure.Figure {
 		add("CPU "+name, "ms/order", ms)
 	}
 	figures[0] = measure.Figure{Name: "CPU of the system", Unit: "ms/order", Value: sum}
-	for _, name := range orderServices {
-		add("allocations "+name, "/order", (c.processes[name].Objects-before.processes[name].Objects)/orders)
-	}
 	count := func(name string) float64 { return float64(c.counters[name]-before.counters[name]) / orders }
 	add("fsyncs of InnoDB", "/order", count("Innodb_data_fsyncs"))
 	// With sync_binlog=1 the binary log is synced once for each group of commits.
@@ -83,4 +66,22 @@ func (c cost) figures(before cost, orders float64) []measure.Figure {
 		add("peak memory of "+name, "MiB", float64(c.processes[name].Peak)/(1<<20))
 	}
 	return figures
+}
+
+// readCounters returns the counters of MariaDB.
+func readCounters(ctx context.Context, db *sql.DB) (map[string]int64, error) {
+	rows, err := db.QueryContext(ctx, "SHOW GLOBAL STATUS")
+	if err != nil {
+		return nil, fmt.Errorf("read the database's counters: %w", err)
+	}
+	defer rows.Close()
+	all := map[string]int64{}
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return nil, err
+		}
+		all[name], _ = strconv.ParseInt(value, 10, 64) // Others are no counters.
+	}
+	return all, rows.Err()
 }

@@ -9,11 +9,11 @@ import (
 
 func TestCostFiguresPerOrder(t *testing.T) {
 	before := cost{
-		processes: map[string]usage.Usage{"gateway": {Objects: 100}, "sales": {CPU: time.Second, Objects: 1000}},
+		processes: map[string]usage.Usage{"sales": {CPU: time.Second}},
 		counters:  map[string]int64{"Innodb_data_fsyncs": 5},
 	}
 	after := cost{
-		processes: map[string]usage.Usage{"gateway": {Objects: 700}, "sales": {CPU: 3 * time.Second, Objects: 5000, Peak: 3 << 20},
+		processes: map[string]usage.Usage{"sales": {CPU: 3 * time.Second, Peak: 3 << 20},
 			"MariaDB": {CPU: time.Second}, "bench": {CPU: time.Minute}},
 		counters: map[string]int64{"Innodb_data_fsyncs": 25},
 	}
@@ -22,8 +22,8 @@ func TestCostFiguresPerOrder(t *testing.T) {
 		got[f.Name+" "+f.Unit] = f.Value
 	}
 	for figure, want := range map[string]float64{
-		"CPU sales ms/order": 200, "CPU of the system ms/order": 300, "allocations gateway /order": 60,
-		"allocations sales /order": 400, "allocations stock /order": 0, "fsyncs of InnoDB /order": 2, "peak memory of sales MiB": 3,
+		"CPU sales ms/order": 200, "CPU of the system ms/order": 300,
+		"fsyncs of InnoDB /order": 2, "peak memory of sales MiB": 3,
 	} {
 		if v, ok := got[figure]; !ok || v != want {
 			t.Errorf("%s: %v (%v), want %v", figure, v, ok, want)

@@ -48,7 +48,7 @@ func hold(ctx context.Context, v *visitor, r *rand.Rand, began time.Time) error 
 	}
 	kind := r.IntN(4)
 	if kind > 0 {
-		if err := v.watcher.reserved(ctx, id); err != nil {
+		if err := v.shop.awaitReserved(ctx, id); err != nil {
 			return err
 		}
 	}
@@ -82,24 +82,30 @@ func browse(ctx context.Context, v *visitor, r *rand.Rand, began time.Time) erro
 type visitor struct {
 	shop    *Shop
 	gateway *client
-	watcher *watcher
-	// closed reports whether visits wait for a slot, which is not part of the latency.
-	closed bool
+	start   position
+	backlog *backlog // nil in the open loop
 
 	mu           sync.Mutex
-	posted, read []float64 // milliseconds of each POST /sales and read
+	placed       map[int64]placed // by ID
+	posted, read []float64        // milliseconds of each POST /sales and read
+}
+
+// placed is an acknowledged sale: the intended start of the order and the sum of the quantities.
+type placed struct {
+	began    time.Time
+	quantity int64
 }
 
 // customer returns the token of a random customer.
 func (v *visitor) customer(r *rand.Rand) string { return v.shop.tokens[r.IntN(Customers)] }
 
-// place creates a sale, watches it until it is decided, and returns its ID.
+// place creates a sale and returns its ID.
 func (v *visitor) place(ctx context.Context, customer string, items []event.Item, hold bool, began time.Time) (int64, error) {
-	if err := v.watcher.slots.Acquire(ctx, 1); err != nil {
-		return 0, err
-	}
-	if v.closed {
-		began = time.Now()
+	if v.backlog != nil {
+		if err := v.backlog.wait(ctx); err != nil {
+			return 0, err
+		}
+		began = time.Now() // The wait is not part of the latency.
 	}
 	body, err := json.Marshal(struct {
 		Items []event.Item `json:"items"`
@@ -117,14 +123,13 @@ func (v *visitor) place(ctx context.Context, customer string, items []event.Item
 	if err != nil {
 		return 0, fmt.Errorf("POST /sales: Location %q: %w", location, err)
 	}
-	var quantity int64
+	p := placed{began: began}
 	for _, i := range items {
-		quantity += i.Quantity
+		p.quantity += i.Quantity
 	}
-	v.watcher.add(id, quantity, began)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.posted = append(v.posted, took)
+	v.placed[id], v.posted = p, append(v.posted, took)
 	return id, nil
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"ecommerce-stack.dev/hack/bench/internal/fill"
 	"ecommerce-stack.dev/hack/internal/local"
 )
 
@@ -30,8 +29,6 @@ type Shop struct {
 	// NoAudit skips the audit of the system, which reads the whole ledger. The removed
 	// stock is still compared with the confirmed sales.
 	NoAudit bool
-	// Profiles is the folder of CPU profiles of the services in closed loops, or "".
-	Profiles string
 
 	tokens  []string // of the customers
 	manager string   // the token of the manager
@@ -116,38 +113,4 @@ func (s *Shop) audit(ctx context.Context, gateway *client) error {
 		return fmt.Errorf("the audit found %d violations, the first of product %d: %s", n, report.Violations[0].ProductID, report.Violations[0].Rule)
 	}
 	return nil
-}
-
-// position contains the last IDs of the tables at the start of a phase.
-type position struct {
-	sale, entry int64
-	removed     int64 // the removed stock of all products
-}
-
-func (s *Shop) position(ctx context.Context) (p position, err error) {
-	err = s.DB.QueryRowContext(ctx, "SELECT (SELECT COALESCE(MAX(id), 0) FROM "+fill.Shop.Sales+".sales), (SELECT COALESCE(MAX(id), 0) FROM "+
-		fill.Shop.Sales+".timeline), (SELECT CAST(COALESCE(SUM(removed), 0) AS SIGNED) FROM "+fill.Shop.Stock+".stocks)").
-		Scan(&p.sale, &p.entry, &p.removed)
-	return p, err
-}
-
-// counts returns the numbers that a statement selects, by name. It skips other values.
-func counts(ctx context.Context, db *sql.DB, statement string, arguments ...any) (map[string]int64, error) {
-	rows, err := db.QueryContext(ctx, statement, arguments...)
-	if err != nil {
-		return nil, fmt.Errorf("%.40s: %w", statement, err)
-	}
-	defer rows.Close()
-	all := map[string]int64{}
-	for rows.Next() {
-		var name, value string
-		if err := rows.Scan(&name, &value); err != nil {
-			return nil, err
-		}
-		var n int64
-		if _, err := fmt.Sscan(value, &n); err == nil {
-			all[name] = n
-		}
-	}
-	return all, rows.Err()
 }

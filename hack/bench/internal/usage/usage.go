@@ -1,16 +1,12 @@
-// Package usage reads the resource usage of processes from /proc (proc(5)), and the
-// allocations of Go programs from their metrics.
+// Package usage reads the resource usage of processes from /proc (proc(5)).
 package usage
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"os"
 	"time"
 
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/procfs"
 )
 
@@ -27,8 +23,6 @@ type Usage struct {
 	// Resident and Peak are the current and the maximum resident memory in bytes, summed
 	// over all processes.
 	Resident, Peak uint64
-	// Objects is the number of allocated heap objects, if it was read.
-	Objects float64
 }
 
 // OfTree returns the usage of a process and its descendants.
@@ -54,6 +48,18 @@ func OfTree(pid int) (Usage, error) {
 		}
 	}
 	return sum, nil
+}
+
+// OfTrees returns the usage of processes, by name, and their descendants, and that of the bench
+// itself without its descendants as "bench".
+func OfTrees(pids map[string]int) (map[string]Usage, error) {
+	own, err := OfProcess(os.Getpid())
+	all := map[string]Usage{"bench": own}
+	for name, pid := range pids {
+		u, failed := OfTree(pid)
+		all[name], err = u, errors.Join(err, failed)
+	}
+	return all, err
 }
 
 // OfProcess returns the usage of a process without its descendants.
@@ -89,30 +95,4 @@ func descendants(pid int, parents map[int]int) []int {
 		}
 	}
 	return tree[1:]
-}
-
-// objects is the metric of allocated heap objects. It has no labels.
-const objects = "go_memstats_mallocs_total"
-
-// Objects returns the number of heap objects that a program has allocated, from its
-// metrics at url + "/metrics". The request itself allocates some thousand objects.
-func Objects(ctx context.Context, url string) (float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, fmt.Errorf("read the allocations: %w", err)
-	}
-	defer res.Body.Close()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(res.Body)
-	if err == nil {
-		if metrics := families[objects].GetMetric(); len(metrics) > 0 {
-			return metrics[0].GetCounter().GetValue(), nil
-		}
-		err = errors.New("it has no " + objects)
-	}
-	return 0, fmt.Errorf("%s/metrics: %s: %w", url, res.Status, err)
 }
