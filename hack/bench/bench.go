@@ -154,11 +154,7 @@ func (b *bench) startSystem(ctx context.Context, s *system, what string) error {
 		if err != nil {
 			return err
 		}
-		dsn, err := withSchema(s.local.MySQL.DSN, fill.Shop.Stock)
-		if err != nil {
-			return err
-		}
-		if s.db, err = sql.Open("mysql", dsn); err != nil {
+		if s.db, err = sql.Open("mysql", s.local.MySQL.DSN); err != nil {
 			return err
 		}
 		s.db.SetMaxIdleConns(saga.Clients)
@@ -169,30 +165,21 @@ func (b *bench) startSystem(ctx context.Context, s *system, what string) error {
 	})
 }
 
-// withSchema returns a DSN with a schema.
-func withSchema(dsn, schema string) (string, error) {
-	config, err := mysql.ParseDSN(dsn)
-	if err != nil {
-		return "", fmt.Errorf("parse the DSN of the database: %w", err)
-	}
-	config.DBName = schema
-	return config.FormatDSN(), nil
-}
-
 // prepareBaselines creates the schemas of B1 and B4, with the services' migrations, and the queues
 // of B2 and B4.
 func (b *bench) prepareBaselines(ctx context.Context) error {
 	s := b.present.local
+	config, err := mysql.ParseDSN(s.MySQL.DSN)
+	if err != nil {
+		return fmt.Errorf("parse the DSN of the database: %w", err)
+	}
 	for service, schema := range map[string]string{"sales": baseline.Sales, "stock": baseline.Stock} {
 		if _, err := b.present.db.ExecContext(ctx, "CREATE DATABASE "+schema+" CHARACTER SET utf8mb4"); err != nil {
 			return err
 		}
-		dsn, err := withSchema(s.MySQL.DSN, schema)
-		if err != nil {
-			return err
-		}
+		config.DBName = schema
 		cmd := exec.CommandContext(ctx, filepath.Join(s.Dir, "bin", service), "migrate")
-		cmd.Env = append(os.Environ(), "MYSQL_DSN="+dsn)
+		cmd.Env = append(os.Environ(), "MYSQL_DSN="+config.FormatDSN())
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("migrate %s: %w\n%s", schema, err, out)
 		}

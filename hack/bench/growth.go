@@ -22,6 +22,7 @@ type growth struct {
 	now       report.Size
 	firstSale int64 // the ID of the first sale of the last fill
 	lastSale  int64
+	last      []measure.Sample // of the last point
 	result    report.Growth
 }
 
@@ -51,8 +52,7 @@ func (b *bench) grow(ctx context.Context) error {
 	if len(g.result.Points) == 0 || ctx.Err() != nil {
 		return err
 	}
-	g.result.Print(os.Stdout)
-	return errors.Join(err, printBase(g.result.Write(b.options.Out)))
+	return errors.Join(err, g.result.Publish(os.Stdout, b.options.Out))
 }
 
 func (g *growth) run(ctx context.Context) error {
@@ -65,7 +65,7 @@ func (g *growth) run(ctx context.Context) error {
 		grow  func(context.Context, int64) error
 	}{{"sales", g.options.Sales, g.sales}, {"products", g.options.Products[1:], g.products}, {"replicas", g.options.Replicas, g.replicas}} {
 		if curve.name == "products" {
-			g.result.Continue(curve.name) // It begins at the last point of the curve of sales.
+			g.result.Add(curve.name, g.now, g.last) // It begins at the last point of the curve of sales.
 		}
 		for _, n := range curve.sizes {
 			if err := curve.grow(ctx, n); err != nil {
@@ -142,9 +142,9 @@ func (g *growth) point(ctx context.Context, curve string) error {
 	}
 	s.NoAudit = max(g.now.Sales, g.now.Products) > maxAuditSize
 	g.show.Printf("  At %s", g.now)
-	samples, err := g.rounds(ctx, selected)
-	if err == nil {
-		g.result.Add(curve, g.now, samples)
+	var err error
+	if g.last, err = g.rounds(ctx, selected); err == nil {
+		g.result.Add(curve, g.now, g.last)
 	}
 	return err
 }

@@ -174,23 +174,13 @@ func (b *bench) description(ctx context.Context) report.Run {
 
 // measure runs all rounds and writes the report, also if a round fails.
 func (b *bench) measure(ctx context.Context, selected []measure.Measurement) error {
-	r, err := &report.Report{Run: b.description(ctx)}, error(nil)
+	r := &report.Report{Run: b.description(ctx)}
+	var err error
 	r.Samples, err = b.rounds(ctx, selected)
 	if len(r.Samples) == 0 || ctx.Err() != nil {
 		return err
 	}
-	r.Digest()
-	r.Print(os.Stdout)
-	return errors.Join(err, printBase(r.Write(b.options.Out)))
-}
-
-// printBase prints the prefix of the paths of the written results.
-func printBase(base string, err error) error {
-	if err != nil {
-		return fmt.Errorf("write the results: %w", err)
-	}
-	fmt.Printf("\nAll samples and plots: %s*\n", base)
-	return nil
+	return errors.Join(err, r.Publish(os.Stdout, b.options.Out))
 }
 
 // rounds runs all rounds of the selected measurements.

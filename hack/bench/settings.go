@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -51,11 +52,8 @@ func (b *bench) rabbitmq() string {
 		return err.Error()
 	}
 	overview, err := client.Overview()
-	if err != nil {
-		return err.Error()
-	}
-	queues, err := client.ListQueues()
-	if err != nil {
+	queues, failed := client.ListQueues()
+	if err = errors.Join(err, failed); err != nil {
 		return err.Error()
 	}
 	kinds := map[string]int{}

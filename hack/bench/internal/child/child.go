@@ -69,20 +69,15 @@ func (c *Child) AwaitReady(ctx context.Context, check func(context.Context) erro
 		}
 		select {
 		case <-c.done:
-			return fmt.Errorf("%s ended: %w\n%s", c.cmd.Path, errors.Join(c.err, err), c.tail())
+			err = fmt.Errorf("%s ended: %w", c.cmd.Path, errors.Join(c.err, err))
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w\n%s", c.cmd.Path, errors.Join(err, ctx.Err()), c.tail())
+			err = fmt.Errorf("%s is not ready: %w", c.cmd.Path, errors.Join(err, ctx.Err()))
 		case <-time.After(20 * time.Millisecond):
+			continue
 		}
+		output, _ := os.ReadFile(c.log) // The error is about the program.
+		return fmt.Errorf("%w\n%s", err, output[max(0, len(output)-4096):])
 	}
-}
-
-func (c *Child) tail() string {
-	content, err := os.ReadFile(c.log)
-	if err != nil {
-		return err.Error()
-	}
-	return string(content[max(0, len(content)-4096):])
 }
 
 // stopTimeout is the time that a program has to end after SIGTERM.

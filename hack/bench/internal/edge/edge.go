@@ -146,22 +146,16 @@ func (e *Edge) Stop() error {
 		e.running[name].Stop()
 	}
 	e.order = nil
-	if e.dir == "" {
-		return nil
-	}
 	return os.RemoveAll(e.dir)
 }
 
-// Files in e.dir: the keys that every gateway verifies tokens with, the tokens of users, one a
-// line, and the script of wrk.
-func (e *Edge) keysFile() string   { return filepath.Join(e.dir, "keys.json") }
-func (e *Edge) tokensFile() string { return filepath.Join(e.dir, "tokens") }
-func (e *Edge) scriptFile() string { return filepath.Join(e.dir, "wrk.lua") }
+func (e *Edge) keysFile() string { return filepath.Join(e.dir, "keys.json") }
 
 // users is the number of users, each with a token.
 const users = 1000
 
-// prepareLoad writes the files of keys, tokens and the script.
+// prepareLoad writes the files of the keys that every gateway verifies tokens with, the tokens of
+// users, one a line, and the script of wrk.
 func (e *Edge) prepareLoad() (err error) {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // It never fails.
@@ -173,6 +167,6 @@ func (e *Edge) prepareLoad() (err error) {
 		return err
 	}
 	script, err := configs.ReadFile("config/wrk.lua")
-	return errors.Join(err, os.WriteFile(e.scriptFile(), script, 0o600),
-		os.WriteFile(e.tokensFile(), []byte(strings.Join(e.tokens, "\n")+"\n"), 0o600))
+	return errors.Join(err, os.WriteFile(filepath.Join(e.dir, "wrk.lua"), script, 0o600),
+		os.WriteFile(filepath.Join(e.dir, "tokens"), []byte(strings.Join(e.tokens, "\n")+"\n"), 0o600))
 }

@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"math"
 	"os/exec"
+	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"ecommerce-stack.dev/hack/bench/internal/measure"
@@ -110,19 +109,14 @@ func (r result) rate() float64 { return r.requests / (r.duration / 1e6) }
 
 // wrk loads a target, for a whole number of seconds.
 func (e *Edge) wrk(ctx context.Context, t target, d time.Duration) (result, error) {
-	args := []string{"-t", strconv.Itoa(min(2, runtime.NumCPU())), "-c", strconv.Itoa(connections), "-d", fmt.Sprintf("%.0fs", math.Ceil(d.Seconds())),
-		"--timeout", "5s", "-s", e.scriptFile(), e.url(t)}
+	args := strings.Fields(fmt.Sprintf("-t %d -c %d -d %.0fs --timeout 5s -s", min(2, runtime.NumCPU()), connections, math.Ceil(d.Seconds())))
+	args = append(args, filepath.Join(e.dir, "wrk.lua"), e.url(t))
 	if t.tokens {
-		args = append(args, "--", e.tokensFile())
+		args = append(args, "--", filepath.Join(e.dir, "tokens"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "wrk", args...)
-	// The kernel sends Pdeathsig when the thread that started the child ends.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.CombinedOutput()
+	out, err := exec.CommandContext(ctx, "wrk", args...).CombinedOutput()
 	if err != nil {
 		return result{}, fmt.Errorf("wrk: %w\n%s", err, out)
 	}

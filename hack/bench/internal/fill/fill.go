@@ -64,7 +64,7 @@ func inParts(ctx context.Context, db *sql.DB, s Schemas, statements string, from
 	defer func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }()
 	for first := from; first <= to; first += size {
 		last := min(first+size-1, to)
-		part := strings.NewReplacer("$SALES", s.Sales, "$STOCK", s.Stock, "$IDS", fmt.Sprintf("seq_%d_to_%d", first, last)).Replace(statements)
+		part := strings.NewReplacer("$SALES", s.Sales, "$STOCK", s.Stock, "$IDS", fmt.Sprintf("%s.seq_%d_to_%d", s.Stock, first, last)).Replace(statements)
 		if err := transact(ctx, conn, strings.Split(part, "\n\n")); err != nil {
 			return fmt.Errorf("add rows %d to %d: %w", first, last, err)
 		}

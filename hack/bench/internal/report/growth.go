@@ -44,15 +44,6 @@ func (g *Growth) Add(curve string, s Size, samples []measure.Sample) {
 	g.Points = append(g.Points, Point{curve, s, samples, rowsOf(samples)})
 }
 
-// Continue starts another curve at the last point.
-func (g *Growth) Continue(curve string) {
-	if n := len(g.Points); n > 0 {
-		first := g.Points[n-1]
-		first.Curve = curve
-		g.Points = append(g.Points, first)
-	}
-}
-
 // curveFigures are the figures of orders and reads that are printed and plotted.
 var curveFigures = []string{"orders", "decided p99", "POST /sales p99", "read p50", "read p99"}
 
@@ -92,11 +83,8 @@ func (g *Growth) Print(w io.Writer) {
 	}
 }
 
-// Write writes JSON and plots and returns the common prefix of their paths.
-func (g *Growth) Write(dir string) (string, error) {
-	base, err := g.write(dir, "-growth", g)
-	if err != nil {
-		return "", err
-	}
-	return base, g.plot(base)
+// Publish prints the tables and writes JSON and plots to a folder. It prints the paths.
+func (g *Growth) Publish(w io.Writer, dir string) error {
+	g.Print(w)
+	return g.write(w, dir, "-growth", g, g.plot)
 }

@@ -3,7 +3,9 @@ package report
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -110,25 +112,23 @@ func (f figures) ceiling(orders string) byRound {
 	return best(f.of("saga/each-"+orders, "orders"), f.of("saga/together-"+orders, "orders"))
 }
 
-// Write writes the report as JSON and plots and returns the common prefix of their paths.
-func (r *Report) Write(dir string) (string, error) {
-	base, err := r.write(dir, "", r)
-	if err != nil {
-		return "", err
-	}
-	return base, r.plot(base)
+// Publish prints the tables and writes JSON and plots to a folder. It prints the paths.
+func (r *Report) Publish(w io.Writer, dir string) error {
+	r.Digest()
+	r.Print(w)
+	return r.write(w, dir, "", r, r.plot)
 }
 
-// write writes a value as JSON to a file with the time of the run and returns its name without
-// the suffix.
-func (r *Run) write(dir, what string, value any) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
-	}
+// write writes a value as JSON, and plots, to files with the time of the run.
+func (r *Run) write(w io.Writer, dir, what string, value any, plot func(base string) error) error {
 	raw, err := json.MarshalIndent(value, "", " ")
 	if err != nil {
-		return "", fmt.Errorf("encode the report: %w", err)
+		return fmt.Errorf("encode the report: %w", err)
 	}
 	base := filepath.Join(dir, r.Began.UTC().Format("20060102T150405Z")+what)
-	return base, os.WriteFile(base+".json", append(raw, '\n'), 0o644)
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(base+".json", append(raw, '\n'), 0o644)); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	fmt.Fprintf(w, "\nAll samples and plots: %s*\n", base)
+	return plot(base)
 }

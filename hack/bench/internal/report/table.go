@@ -116,10 +116,7 @@ func (r *Report) Print(w io.Writer) {
 	}
 	throughput.write(w, 1)
 	proxies.write(w, 1)
-	r.scenarios(w, "", "Scenarios through the gateway, and the raw saga (B4, uniform, accepted together); medians")
-	for _, commit := range r.commits() {
-		r.scenarios(w, commit, "Scenarios at "+commit+"; medians")
-	}
+	r.scenarios(w)
 	rest.write(w, 0)
 	r.goals(w)
 
@@ -148,39 +145,22 @@ func (r *Report) against(w io.Writer) {
 	t.write(w, 1)
 }
 
-// commits returns the earlier revisions.
-func (r *Report) commits() []string {
-	var all []string
+// scenarios writes a table with a column for each scenario, and for the raw saga, which is the cost
+// of an order without the services.
+func (r *Report) scenarios(w io.Writer) {
+	const rawSaga = "saga/together-uniform"
+	t := &table{title: "Scenarios through the gateway, and the raw saga (B4, uniform, accepted together); medians"}
+	head, measurements, figures := []string{""}, []string{}, []Row{} // The figures are the first row of each.
 	for _, row := range r.Rows {
-		if _, commit := measure.Present(row.Measurement); commit != "" && !slices.Contains(all, commit) {
-			all = append(all, commit)
+		name, isScenario := strings.CutPrefix(row.Measurement, "shop/")
+		if row.Measurement == rawSaga {
+			name, isScenario = "raw saga", true
 		}
-	}
-	return all
-}
-
-// rawSaga is the measurement with a column in the table of scenarios, for the cost of an order
-// without the services.
-const rawSaga = "saga/together-uniform"
-
-// scenarios writes a table with a column for each scenario of a commit, which is "" for the
-// present revision.
-func (r *Report) scenarios(w io.Writer, commit, title string) {
-	t, head := &table{title: title}, []string{""}
-	var measurements []string
-	var figures []Row // the first row of each figure
-	for _, row := range r.Rows {
-		present, of := measure.Present(row.Measurement)
-		name, isScenario := strings.CutPrefix(present, "shop/")
-		if of != commit || !isScenario && present != rawSaga {
+		if !isScenario || strings.Contains(name, "@") {
 			continue
 		}
-		if !slices.Contains(measurements, row.Measurement) {
-			measurements = append(measurements, row.Measurement)
-			if !isScenario {
-				name = "raw saga"
-			}
-			head = append(head, name)
+		if !slices.Contains(head, name) {
+			head, measurements = append(head, name), append(measurements, row.Measurement)
 		}
 		if !slices.ContainsFunc(figures, func(f Row) bool { return f.Figure == row.Figure }) {
 			figures = append(figures, row)

@@ -75,12 +75,7 @@ func (r *Revision) Extract(ctx context.Context, repository string) (err error) {
 }
 
 // Remove removes the extracted files.
-func (r *Revision) Remove() error {
-	if r.Root == "" {
-		return nil
-	}
-	return os.RemoveAll(r.Root)
-}
+func (r *Revision) Remove() error { return os.RemoveAll(r.Root) }
 
 // Incompatible wraps an error of a system that was built from the commit. The usual cause is
 // that the commit does not support the present settings, topology and requests.

@@ -156,35 +156,29 @@ func measureBroker(ctx context.Context, e *Environment, inFlight int, d time.Dur
 		})
 	})
 	began, took := time.Now(), time.Duration(0)
-	group.Go(func() error {
+	group.Go(func() (err error) {
 		defer stop()
-		err := publishUntil(ctx, p, began.Add(d), slots)
-		if err == nil {
-			err = slots.Acquire(ctx, 2*int64(inFlight)) // Wait for all messages in flight.
+		defer func() { err = errors.Join(err, p.close(ctx)) }()
+		for n := int64(1); time.Since(began) < d; n++ {
+			if err := slots.Acquire(ctx, 2); err != nil {
+				return err
+			}
+			m, err := newMessage("sales", event.SaleCreated{SaleID: n, CustomerID: n, Items: []event.Item{{ProductID: 1 + n%1000, Quantity: 1}}}, time.Now().UTC())
+			if err != nil {
+				return err
+			}
+			m.Type = roundTrips
+			if err := p.publish(ctx, m); err != nil {
+				return err
+			}
 		}
+		err = slots.Acquire(ctx, 2*int64(inFlight)) // Wait for all messages in flight.
 		took = time.Since(began)
-		return errors.Join(err, p.close(ctx))
+		return err
 	})
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
 	rate := float64(consumed) / took.Seconds()
 	return []measure.Figure{{Name: "messages", Unit: "/s", Value: rate}, {Name: "orders", Unit: "/s of 4 messages", Value: rate / 4}}, nil
-}
-
-func publishUntil(ctx context.Context, p *publisher, end time.Time, slots *semaphore.Weighted) error {
-	for n := int64(1); time.Now().Before(end); n++ {
-		if err := slots.Acquire(ctx, 2); err != nil {
-			return err
-		}
-		m, err := newMessage("sales", event.SaleCreated{SaleID: n, CustomerID: n, Items: []event.Item{{ProductID: 1 + n%1000, Quantity: 1}}}, time.Now().UTC())
-		if err != nil {
-			return err
-		}
-		m.Type = roundTrips
-		if err := p.publish(ctx, m); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -61,14 +61,10 @@ func (s *Shop) closed(ctx context.Context, c scenario, d time.Duration) (float64
 		return 0, nil, err
 	}
 	visits := int64(0)
-	v, took, err := s.phase(ctx, c, true, func(ctx context.Context, visit load.Visit) (err error) {
+	v, err := s.phase(ctx, c, true, func(ctx context.Context, visit load.Visit) (err error) {
 		visits, err = load.Closed(ctx, saga.Clients, d, visit)
 		return err
 	})
-	if err != nil {
-		return 0, nil, err
-	}
-	decided, err := s.check(ctx, v)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -76,31 +72,23 @@ func (s *Shop) closed(ctx context.Context, c scenario, d time.Duration) (float64
 	if err != nil {
 		return 0, nil, err
 	}
-	orders := float64(len(v.posted))
-	figures := []measure.Figure{{Name: "orders", Unit: "/s", Value: orders / took.Seconds()}}
+	orders, seconds := float64(len(v.posted)), v.took.Seconds()
+	figures := []measure.Figure{{Name: "orders", Unit: "/s", Value: orders / seconds}}
 	if len(v.read) > 0 {
-		figures = append(figures, measure.Figure{Name: "reads", Unit: "/s", Value: float64(len(v.read)) / took.Seconds()})
+		figures = append(figures, measure.Figure{Name: "reads", Unit: "/s", Value: float64(len(v.read)) / seconds})
 	}
-	figures = append(figures, measure.Figure{Name: "confirmed", Unit: "% of orders", Value: 100 * float64(decided.confirmed) / max(1, orders)})
-	return float64(visits) / took.Seconds(), append(figures, after.figures(before, orders)...), nil
+	figures = append(figures, measure.Figure{Name: "confirmed", Unit: "% of orders", Value: 100 * float64(v.decisions.confirmed) / max(1, orders)})
+	return float64(visits) / seconds, append(figures, after.figures(before, orders)...), nil
 }
 
 // open measures the latencies of visits that start at a rate.
 func (s *Shop) open(ctx context.Context, rate float64, c scenario, d time.Duration) ([]measure.Figure, error) {
-	v, _, err := s.phase(ctx, c, false, func(ctx context.Context, visit load.Visit) error {
-		return load.Open(ctx, rate, d, visit)
-	})
-	if err != nil {
-		return nil, err
-	}
-	decided, err := s.check(ctx, v)
+	v, err := s.phase(ctx, c, false, func(ctx context.Context, visit load.Visit) error { return load.Open(ctx, rate, d, visit) })
 	if err != nil {
 		return nil, err
 	}
 	figures := []measure.Figure{{Name: "open loop", Unit: "orders/s", Value: float64(len(v.posted)) / d.Seconds()}}
-	figures = append(figures, latencies("POST /sales", v.posted)...)
-	figures = append(figures, latencies("decided", decided.latencies)...)
-	return append(figures, latencies("read", v.read)...), nil
+	return slices.Concat(figures, latencies("POST /sales", v.posted), latencies("decided", v.decisions.latencies), latencies("read", v.read)), nil
 }
 
 // latencies returns the nearest-rank percentiles of milliseconds, if there are any.
@@ -116,12 +104,12 @@ func latencies(what string, ms []float64) []measure.Figure {
 	return figures
 }
 
-// phase runs a load, and waits until all sales are decided and all stock has moved. It returns
-// the elapsed time until then.
-func (s *Shop) phase(ctx context.Context, c scenario, closed bool, run func(context.Context, load.Visit) error) (*visitor, time.Duration, error) {
+// phase runs a load, waits until all sales are decided and all stock has moved, and checks the
+// result.
+func (s *Shop) phase(ctx context.Context, c scenario, closed bool, run func(context.Context, load.Visit) error) (*visitor, error) {
 	start, err := s.position(ctx)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	v := &visitor{shop: s, gateway: newClient(s.System.URL), start: start, placed: map[int64]placed{}}
 	defer v.gateway.CloseIdleConnections()
@@ -138,8 +126,12 @@ func (s *Shop) phase(ctx context.Context, c scenario, closed bool, run func(cont
 		return run(loading, func(ctx context.Context, r *rand.Rand, began time.Time) error { return c.visit(ctx, v, r, began) })
 	})
 	if err := group.Wait(); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	err = s.settle(ctx, start)
-	return v, time.Since(began), err
+	if err := s.settle(ctx, start); err != nil {
+		return nil, err
+	}
+	v.took = time.Since(began)
+	v.decisions, err = s.check(ctx, v)
+	return v, err
 }

@@ -110,10 +110,11 @@ type decisions struct {
 	latencies []float64 // milliseconds until the first decision of each sale
 }
 
-// decisions reads the decisions of the sales of a phase. The time of a decision is that of its
-// entry in the timeline, which the service takes just before the commit. That of a hold is the
-// time of its reservation. It returns an error if the sales differ from the acknowledged ones.
-func (s *Shop) decisions(ctx context.Context, v *visitor) (d decisions, err error) {
+// check reads the decisions of the sales of a phase. The time of a decision is that of its entry
+// in the timeline, which the service takes just before the commit. That of a hold is the time of
+// its reservation. It returns an error if the sales differ from the acknowledged ones, the removed
+// stock from the confirmed sales, or the audit of the system finds violations.
+func (s *Shop) check(ctx context.Context, v *visitor) (d decisions, err error) {
 	rows, err := s.DB.QueryContext(ctx, "SELECT sales.id, status, CAST(UNIX_TIMESTAMP(MIN(at)) * 1000000 AS SIGNED) FROM "+fill.Shop.Sales+".sales JOIN "+
 		fill.Shop.Sales+".timeline ON sale_id = sales.id AND type <> 'SaleCreated' WHERE sales.id > ? GROUP BY sales.id", v.start.sale)
 	if err != nil {
@@ -138,14 +139,7 @@ func (s *Shop) decisions(ctx context.Context, v *visitor) (d decisions, err erro
 	if n := len(d.latencies); n != len(v.placed) {
 		return d, fmt.Errorf("%d sales were acknowledged, but %d are decided", len(v.placed), n)
 	}
-	return d, rows.Err()
-}
-
-// check returns the decisions of a phase, and an error if the sales differ from the acknowledged
-// ones, the removed stock from the confirmed sales, or the audit of the system finds violations.
-func (s *Shop) check(ctx context.Context, v *visitor) (decisions, error) {
-	d, err := s.decisions(ctx, v)
-	if err != nil {
+	if err := rows.Err(); err != nil {
 		return d, err
 	}
 	end, err := s.position(ctx)

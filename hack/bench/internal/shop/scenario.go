@@ -88,6 +88,9 @@ type visitor struct {
 	mu           sync.Mutex
 	placed       map[int64]placed // by ID
 	posted, read []float64        // milliseconds of each POST /sales and read
+
+	took      time.Duration // until all sales were decided and all stock had moved
+	decisions decisions
 }
 
 // placed is an acknowledged sale: the intended start of the order and the sum of the quantities.
