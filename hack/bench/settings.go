@@ -19,8 +19,9 @@ var durability = []string{"version", "innodb_flush_log_at_trx_commit", "sync_bin
 // from the running system, each with its name.
 func (b *bench) settings(ctx context.Context) [][2]string {
 	all := [][2]string{
-		{"machine", fmt.Sprintf("%d processors, %s, %s, %s", runtime.NumCPU(), output(ctx, "sh", "-c", "grep -m 1 'model name' /proc/cpuinfo; grep MemTotal /proc/meminfo"),
-			output(ctx, "uname", "-sr"), output(ctx, "uptime"))},
+		{"machine", fmt.Sprintf("%d processors, %s, %s, load %s", runtime.NumCPU(),
+			output(ctx, "awk", "-F:", `/^model name/ && !n++ || /^MemTotal/ { printf "%s%s", sep, $2; sep = "," }`, "/proc/cpuinfo", "/proc/meminfo"),
+			output(ctx, "uname", "-sr"), output(ctx, "cut", "-d ", "-f1-3", "/proc/loadavg"))},
 		{"data", fileSystem(ctx, os.TempDir())},
 		{"program", fmt.Sprintf("%s, commit %s", runtime.Version(), b.commit(ctx))},
 	}

@@ -36,10 +36,11 @@ func Reads(s *Shop, products, firstSale, lastSale int64) []measure.Measurement {
 		// random returns a path and a token: that of the customer of a filled sale
 		// (package fill), of a manager for a product, or of any customer for a page.
 		random := func(r *rand.Rand) (path, token string) {
-			switch id := firstSale + r.Int64N(max(1, lastSale-firstSale+1)); {
-			case read.name == "sale" || read.name == "timeline":
+			switch read.name {
+			case "sale", "timeline":
+				id := firstSale + r.Int64N(lastSale-firstSale+1)
 				return fmt.Sprintf(read.path, id), s.tokens[id%Customers]
-			case read.name == "product" || read.name == "stock" || read.name == "movements":
+			case "product", "stock", "movements":
 				return fmt.Sprintf(read.path, 1+r.Int64N(products)), s.manager
 			}
 			return read.path, s.tokens[r.IntN(Customers)]

@@ -63,10 +63,10 @@ func (b *backlog) count(ctx context.Context) error {
 		b.after = max(b.after, first.Int64-overlap)
 		return false, err
 	})
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return fmt.Errorf("count the pending sales: %w", err)
 	}
-	return fmt.Errorf("count the pending sales: %w", err)
+	return nil
 }
 
 // wait waits until another sale can be placed.
