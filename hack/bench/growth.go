@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"syscall"
 
 	"ecommerce-stack.dev/hack/bench/internal/fill"
 	"ecommerce-stack.dev/hack/bench/internal/measure"
@@ -44,6 +45,19 @@ func (o *options) checkSizes() error {
 func (o *options) growthSpace() uint64 {
 	const perSale, perProduct = 4 << 10, 2 << 10
 	return 4<<30 + uint64(o.Sales[len(o.Sales)-1])*perSale + uint64(o.Products[len(o.Products)-1])*perProduct
+}
+
+// checkSpace returns an error if the disk of a folder has less than the required free bytes.
+func checkSpace(dir string, bytes uint64) error {
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fs); err != nil {
+		return fmt.Errorf("read the free space of %s: %w", dir, err)
+	}
+	if free := fs.Bavail * uint64(fs.Bsize); free < bytes {
+		return fmt.Errorf("%s has %d MiB free, but this run needs about %d MiB: delete files, set TMPDIR to a folder on a larger disk, or use smaller --sales and --products, such as --sales 10000,1000000",
+			dir, free>>20, bytes>>20)
+	}
+	return nil
 }
 
 func (b *bench) grow(ctx context.Context) error {

@@ -55,8 +55,6 @@ func (o *options) Validate() error {
 		return errors.New("--rounds must be at least 1")
 	case o.Seconds < .1 || o.Seconds > 600:
 		return errors.New("--seconds must be from 0.1 to 600")
-	case slices.Contains(o.Against, ""):
-		return errors.New("--against needs a git revision, such as HEAD~3, a tag or a commit")
 	case o.Growth && len(o.Against) > 0:
 		return errors.New("--against and --growth cannot be combined: run them separately")
 	}
@@ -132,39 +130,15 @@ func (b *bench) selection() ([]measure.Measurement, error) {
 	return selected, err
 }
 
-// requiredSpace returns the maximum disk space of a run, in bytes, most of which is the
-// binary log, and how to reduce it.
-func (o options) requiredSpace(measurements, systems int) (bytes uint64, less string) {
-	if o.Growth {
-		return o.growthSpace(), "use smaller --sales and --products, such as --sales 10000,1000000"
-	}
-	return uint64(systems)<<31 + uint64(float64(measurements*o.Rounds)*o.Seconds*8*(1<<20)), "measure less with --only, --rounds or --seconds"
-}
-
-// checkSpace returns an error if the disk of a folder has less than the required free bytes.
-// less describes a run that needs less.
-func checkSpace(dir string, bytes uint64, less string) error {
-	var fs syscall.Statfs_t
-	if err := syscall.Statfs(dir, &fs); err != nil {
-		return fmt.Errorf("read the free space of %s: %w", dir, err)
-	}
-	if free := fs.Bavail * uint64(fs.Bsize); free < bytes {
-		return fmt.Errorf("%s has %d MiB free, but this run needs about %d MiB: delete files, set TMPDIR to a folder on a larger disk, or %s",
-			dir, free>>20, bytes>>20, less)
-	}
-	return nil
-}
-
 // preflight checks the requirements of a run.
 func (b *bench) preflight(selected []measure.Measurement) error {
-	systems := 1
-	if hasTwins(selected, "shop") {
-		systems += len(b.earlier)
-	} else if len(b.earlier) > 0 && !hasTwins(selected, "http") {
+	if len(b.earlier) > 0 && !hasTwins(selected, "http") && !hasTwins(selected, "shop") {
 		return errors.New("--against compares the gateway and the scenarios, but none of them is selected: select one with --only, such as http/gateway-token or shop/uniform")
 	}
-	bytes, less := b.options.requiredSpace(len(selected), systems)
-	return checkSpace(os.TempDir(), bytes, less)
+	if b.options.Growth {
+		return checkSpace(os.TempDir(), b.options.growthSpace())
+	}
+	return nil
 }
 
 // description returns the description of this run.

@@ -1,5 +1,4 @@
-// Package child runs programs that the kernel kills when the bench ends, and creates the
-// temporary folders of a run.
+// Package child runs programs that the kernel kills when the bench ends.
 package child
 
 import (
@@ -100,6 +99,3 @@ func FreeAddress() (string, error) {
 	port, err := testenv.FreePort()
 	return fmt.Sprintf("127.0.0.1:%d", port), err
 }
-
-// Folder creates a temporary folder.
-func Folder(what string) (string, error) { return os.MkdirTemp("", "ecommerce-bench-"+what+"-") }

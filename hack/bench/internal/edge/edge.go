@@ -16,7 +16,6 @@ import (
 	"slices"
 	"strings"
 
-	"ecommerce-stack.dev/hack/bench/internal/child"
 	"ecommerce-stack.dev/hack/bench/internal/revision"
 	"ecommerce-stack.dev/hack/bench/internal/shop"
 )
@@ -48,7 +47,7 @@ func (e *Edge) needed(targets []target) []peer {
 // Start builds, starts and checks the peers of the selected measurements. It calls progress
 // with the name of each.
 func (e *Edge) Start(ctx context.Context, selected []string, progress func(string)) (err error) {
-	if e.dir, err = child.Folder("edge"); err != nil {
+	if e.dir, err = os.MkdirTemp("", "ecommerce-bench-edge-"); err != nil {
 		return err
 	}
 	e.running = map[string]*process{}

@@ -11,8 +11,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-
-	"ecommerce-stack.dev/hack/bench/internal/child"
 )
 
 // Revision is a commit of this repository.
@@ -59,7 +57,7 @@ func Resolve(ctx context.Context, repository string, names []string) ([]Revision
 // Extract writes the files of the commit to a temporary folder. Call Remove even if it returns
 // an error.
 func (r *Revision) Extract(ctx context.Context, repository string) (err error) {
-	if r.Root, err = child.Folder("revision-" + r.Commit); err != nil {
+	if r.Root, err = os.MkdirTemp("", "ecommerce-bench-revision-"); err != nil {
 		return err
 	}
 	archive, err := git(ctx, repository, "archive", "--format=tar", r.Commit)

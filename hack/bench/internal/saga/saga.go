@@ -41,18 +41,12 @@ type Environment struct {
 func Measurements(e *Environment) []measure.Measurement {
 	var all []measure.Measurement
 	for _, batch := range []int{1, 16, 64, 256} {
-		all = append(all, measure.Measurement{Name: fmt.Sprintf("sql/batch-%d", batch),
-			About: fmt.Sprintf("B1: the saga's writes as raw SQL, %d orders a transaction, %d concurrent transactions, uniform", batch, concurrentBatches),
-			Measure: func(ctx context.Context, d time.Duration) ([]measure.Figure, error) {
-				return measureSQL(ctx, e, batch, d)
-			}})
+		all = append(all, measure.Measurement{Name: fmt.Sprintf("sql/batch-%d", batch), Measure: sqlBaseline{e, batch}.measure,
+			About: fmt.Sprintf("B1: the saga's writes as raw SQL, %d orders a transaction, %d concurrent transactions, uniform", batch, concurrentBatches)})
 	}
 	for _, inFlight := range []int{1, 200, 1000} {
-		all = append(all, measure.Measurement{Name: fmt.Sprintf("broker/in-flight-%d", inFlight),
-			About: fmt.Sprintf("B2: publish, confirm, consume and acknowledge through a quorum queue, %d in flight", inFlight),
-			Measure: func(ctx context.Context, d time.Duration) ([]measure.Figure, error) {
-				return measureBroker(ctx, e, inFlight, d)
-			}})
+		all = append(all, measure.Measurement{Name: fmt.Sprintf("broker/in-flight-%d", inFlight), Measure: brokerBaseline{e, inFlight}.measure,
+			About: fmt.Sprintf("B2: publish, confirm, consume and acknowledge through a quorum queue, %d in flight", inFlight)})
 	}
 	for _, p := range []pipeline{{e, "each-uniform", mix.Uniform, false}, {e, "each-hot", mix.Hot, false}, {e, "together-uniform", mix.Uniform, true}, {e, "together-hot", mix.Hot, true}} {
 		how := "a transaction per accepted order"
@@ -77,9 +71,14 @@ func newOrder(m mix.Mix, r *randv2.Rand) order {
 // commit several with one sync.
 const concurrentBatches = 8
 
-// measureSQL measures B1: the writes of the saga. Messages are passed in memory.
-func measureSQL(ctx context.Context, e *Environment, batch int, d time.Duration) (_ []measure.Figure, err error) {
-	db, err := e.open(concurrentBatches+2, "")
+// sqlBaseline is baseline B1: the writes of the saga. Messages are passed in memory.
+type sqlBaseline struct {
+	environment *Environment
+	batch       int // orders of a transaction
+}
+
+func (b sqlBaseline) measure(ctx context.Context, d time.Duration) (_ []measure.Figure, err error) {
+	db, err := b.environment.open(concurrentBatches+2, "")
 	if err != nil {
 		return nil, err
 	}
@@ -91,14 +90,14 @@ func measureSQL(ctx context.Context, e *Environment, batch int, d time.Duration)
 		random := randv2.New(randv2.NewPCG(uint64(worker), 1))
 		group.Go(func() error {
 			for time.Since(began) < d {
-				orders := make([]order, batch)
+				orders := make([]order, b.batch)
 				for i := range orders {
 					orders[i] = newOrder(mix.Uniform, random)
 				}
 				if err := db.runSaga(ctx, orders); err != nil {
 					return err
 				}
-				ended.Add(int64(batch))
+				ended.Add(int64(b.batch))
 			}
 			return nil
 		})
@@ -135,12 +134,18 @@ func (d database) runSaga(ctx context.Context, orders []order) error {
 	return err
 }
 
-// measureBroker measures B2: messages with the body of a SaleCreated through a quorum queue
+// brokerBaseline is baseline B2: messages with the body of a SaleCreated through a quorum queue
 // like those of the services.
-func measureBroker(ctx context.Context, e *Environment, inFlight int, d time.Duration) ([]measure.Figure, error) {
+type brokerBaseline struct {
+	environment *Environment
+	inFlight    int
+}
+
+func (b brokerBaseline) measure(ctx context.Context, d time.Duration) ([]measure.Figure, error) {
 	// A message takes two slots: one until it is confirmed, one until it is consumed.
-	slots := semaphore.NewWeighted(2 * int64(inFlight))
-	p, err := newPublisher(e.AMQP, 1, 0, func([]sent) error { slots.Release(1); return nil })
+	all := 2 * int64(b.inFlight)
+	slots := semaphore.NewWeighted(all)
+	p, err := newPublisher(b.environment.AMQP, 1, 0, func([]sent) error { slots.Release(1); return nil })
 	if err != nil {
 		return nil, err
 	}
@@ -149,7 +154,7 @@ func measureBroker(ctx context.Context, e *Environment, inFlight int, d time.Dur
 	consuming, stop := context.WithCancel(ctx)
 	defer stop()
 	group.Go(func() error {
-		return consume(consuming, e.AMQP, roundTrips, inFlight, soon, func(batch []amqp.Delivery) error {
+		return consume(consuming, b.environment.AMQP, roundTrips, b.inFlight, soon, func(batch []amqp.Delivery) error {
 			consumed += int64(len(batch))
 			slots.Release(int64(len(batch)))
 			return nil
@@ -172,7 +177,7 @@ func measureBroker(ctx context.Context, e *Environment, inFlight int, d time.Dur
 				return err
 			}
 		}
-		err = slots.Acquire(ctx, 2*int64(inFlight)) // Wait for all messages in flight.
+		err = slots.Acquire(ctx, all) // Wait for all messages in flight.
 		took = time.Since(began)
 		return err
 	})
