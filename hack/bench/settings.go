@@ -80,7 +80,7 @@ func (b *bench) commit(ctx context.Context) string {
 // fileSystem describes the file system of a folder. In-memory file systems are marked, because
 // syncs cost nothing there.
 func fileSystem(ctx context.Context, dir string) string {
-	kind := output(ctx, "findmnt", "--noheadings", "--output", "FSTYPE,SOURCE", "--target", dir)
+	kind := output(ctx, "findmnt", "--noheadings", "--first-only", "--output", "FSTYPE,SOURCE", "--target", dir)
 	if strings.HasPrefix(kind, "tmpfs") || strings.HasPrefix(kind, "ramfs") {
 		kind += ", in MEMORY: syncs cost nothing and the figures are not those of a disk"
 	}
