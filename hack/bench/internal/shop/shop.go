@@ -54,13 +54,17 @@ type client struct {
 	url string
 }
 
-func newClient(url string) *client {
-	return &client{url: url, HostClient: fasthttp.HostClient{Addr: strings.TrimPrefix(url, "http://"), MaxConns: 1 << 16,
-		ConnPoolStrategy: fasthttp.LIFO, MaxIdemponentCallAttempts: 1}}
-}
+// timeout is the time limit of a request and its response. maxConns is below the limit of the
+// gateway for one address (MAX_CONNECTIONS_PER_ADDRESS); requests wait for a free connection.
+const (
+	timeout  = 50 * time.Second
+	maxConns = 192
+)
 
-// timeout is the time limit of a request and its response.
-const timeout = 50 * time.Second
+func newClient(url string) *client {
+	return &client{url: url, HostClient: fasthttp.HostClient{Addr: strings.TrimPrefix(url, "http://"), MaxConns: maxConns,
+		MaxConnWaitTimeout: timeout, ConnPoolStrategy: fasthttp.LIFO, MaxIdemponentCallAttempts: 1}}
+}
 
 // do sends a request with a token, which may be "", and a JSON body with an
 // idempotency key, which may be nil. It
