@@ -14,7 +14,7 @@ WITH_GO = export PATH="$(dir $(GO)):$$PATH";
 export GOFLAGS := -buildvcs=false
 
 CLUSTER = $(GO) run ./hack/cluster
-MODULES := services operator charts hack hack/cluster hack/testenv
+MODULES := services operator charts hack hack/bench hack/cluster hack/testenv
 # Tools of hack/tools are built again when their versions change.
 TOOL_DIR = $(CURDIR)/_out/tools
 TESTS = $(CURDIR)/_out/tests
@@ -86,7 +86,7 @@ generate: ## Regenerate deep copies, the CRD, chart schemas, RBAC and golden ren
 
 .PHONY: verify
 verify: generate ## Fail if generated files or go.mod differ from the committed ones
-	@$(WITH_GO) for m in $(MODULES) hack/cluster/kubernetes hack/tools hack/bench/peers/caddy hack/bench/peers/traefik; do (cd $$m && GOWORK=off $(GO) mod tidy); done
+	@$(WITH_GO) for m in $(MODULES) hack/cluster/kubernetes hack/tools; do (cd $$m && GOWORK=off $(GO) mod tidy); done
 	@git diff --exit-code -- . ':!go.work.sum' || { echo "verify: the files above differ: commit the output of 'make generate' and 'go mod tidy'" >&2; exit 1; }
 
 ##@ Test

@@ -9,13 +9,19 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/revision"
 )
 
-// benchWithRevisions returns a bench with two earlier revisions.
-func benchWithRevisions() *bench {
-	return &bench{against: []*earlierSystem{{Revision: revision.Revision{Commit: "aaaaaaa"}}, {Revision: revision.Revision{Commit: "bbbbbbb"}}}}
+// selectWithRevisions returns the selected measurements of a run with two earlier revisions.
+func selectWithRevisions(t *testing.T, only string) (*bench, []measure.Measurement) {
+	t.Helper()
+	b := newBench(options{Rounds: 1, Only: []string{only}}, t.TempDir())
+	b.compareWith([]revision.Revision{{Commit: "aaaaaaa"}, {Commit: "bbbbbbb"}})
+	selected, err := b.selection()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b, selected
 }
 
 func TestTwinsFollowPresentMeasurements(t *testing.T) {
-	b := benchWithRevisions()
 	for only, want := range map[string][]string{
 		"http/gateway-token": {"http/gateway-token", "http/gateway-token@aaaaaaa", "http/gateway-token@bbbbbbb"},
 		"cached": {"http/nginx-cached", "http/varnish-cached",
@@ -23,24 +29,17 @@ func TestTwinsFollowPresentMeasurements(t *testing.T) {
 		"hot":           {"saga/each-hot", "saga/together-hot", "shop/hot", "shop/hot@aaaaaaa", "shop/hot@bbbbbbb"},
 		"rest/services": {"rest/services"},
 	} {
-		selected, err := measure.Select(b.measurements(), []string{only})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := measure.Names(b.withTwins(selected)); !slices.Equal(got, want) {
-			t.Errorf("--only %s measures %v, want %v", only, got, want)
+		if _, selected := selectWithRevisions(t, only); !slices.Equal(measure.Names(selected), want) {
+			t.Errorf("--only %s measures %v, want %v", only, measure.Names(selected), want)
 		}
 	}
 }
 
 func TestAgainstWithoutComparisonIsRejected(t *testing.T) {
-	b := benchWithRevisions()
 	for only, rejected := range map[string]bool{"http/nginx": true, "saga": true, "http/gateway": false, "shop/holds": false} {
-		selected, err := measure.Select(b.measurements(), []string{only})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := b.checkAgainst(b.withTwins(selected)); (err != nil) != rejected || rejected && !strings.Contains(err.Error(), "--only") {
+		b, selected := selectWithRevisions(t, only)
+		err := b.preflight(selected)
+		if got := err != nil && strings.Contains(err.Error(), "select one with --only"); got != rejected {
 			t.Errorf("--against with --only %s: %v; want an error with the fix: %t", only, err, rejected)
 		}
 	}
@@ -51,11 +50,9 @@ func TestAgainstIsValidated(t *testing.T) {
 	if err := valid.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	empty, growing := valid, valid
-	empty.Against, growing.Growth = []string{"HEAD", ""}, true
-	for what, o := range map[string]*options{"no revision": &empty, "growing sizes": &growing} {
-		if err := o.Validate(); err == nil || !strings.Contains(err.Error(), "--against") {
-			t.Errorf("%s: %v, want an error about --against", what, err)
-		}
+	growing := valid
+	growing.Growth = true
+	if err := growing.Validate(); err == nil || !strings.Contains(err.Error(), "--against") {
+		t.Errorf("growing sizes: %v, want an error about --against", err)
 	}
 }

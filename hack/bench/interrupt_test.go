@@ -30,10 +30,10 @@ func TestInterruptedRunCleansUp(t *testing.T) {
 		against         string
 	}{
 		"while MariaDB starts":        {os.Interrupt, "/data", "", "sql/batch-1", ""},
-		"while orders are placed":     {syscall.SIGTERM, "/bin/gateway", "✓ Add", "shop/uniform", ""},
-		"while proxies are measured":  {os.Interrupt, "script.lua", "", "http/nginx", ""},
-		"while the raw saga runs":     {os.Interrupt, "/bin/gateway", "✓ Add", "saga/together-uniform", ""},
-		"while messages are consumed": {syscall.SIGTERM, "/bin/gateway", "✓ Add", "broker/in-flight-200", ""},
+		"while orders are placed":     {syscall.SIGTERM, "/bin/gateway", "✓ Start MariaDB", "shop/uniform", ""},
+		"while proxies are measured":  {os.Interrupt, "wrk.lua", "", "http/nginx", ""},
+		"while the raw saga runs":     {os.Interrupt, "/bin/gateway", "✓ Prepare", "saga/together-uniform", ""},
+		"while messages are consumed": {syscall.SIGTERM, "/bin/gateway", "✓ Prepare", "broker/in-flight-200", ""},
 		"while a revision is built":   {os.Interrupt, "/gateway@", "", "http/gateway-token", "HEAD"},
 	} {
 		t.Run(name, func(t *testing.T) {

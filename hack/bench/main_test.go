@@ -17,8 +17,7 @@ func TestQuickRunSkipsSlowBuilds(t *testing.T) {
 		"quick":       {options{Quick: true}, false},
 		"quick, only": {options{Quick: true, Only: []string{slow}}, true},
 	} {
-		b := &bench{options: c.options}
-		selected, err := b.selection()
+		selected, err := newBench(c.options, t.TempDir()).selection()
 		if err != nil {
 			t.Fatal(err)
 		}

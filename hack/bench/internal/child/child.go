@@ -5,103 +5,78 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"runtime"
 	"syscall"
 	"time"
-)
 
-// Spec describes how to start a program.
-type Spec struct {
-	Path string
-	Args []string
-	// Env is the environment; nil is that of the bench.
-	Env []string
-	// Log is the path that its output is appended to; "" discards the output.
-	Log string
-	// ParentDeathSignal is sent to the program when the bench dies; 0 is SIGKILL. A
-	// program with children needs a signal on which it stops them.
-	ParentDeathSignal syscall.Signal
-}
+	"ecommerce-stack.dev/hack/testenv"
+)
 
 // Child is a running program.
 type Child struct {
 	PID int
 
-	spec Spec
 	cmd  *exec.Cmd
+	log  string
 	done chan struct{}
 	err  error
 }
 
-// Start starts a program.
-func Start(s Spec) (*Child, error) {
-	if s.ParentDeathSignal == 0 {
-		s.ParentDeathSignal = syscall.SIGKILL
-	}
-	if s.Log == "" {
-		s.Log = os.DevNull
-	}
-	log, err := os.OpenFile(s.Log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+// Start starts a program and appends its output to the file log. signal is sent to the
+// program when the bench dies; a program with children needs one on which it stops them.
+func Start(cmd *exec.Cmd, log string, signal syscall.Signal) (*Child, error) {
+	out, err := os.OpenFile(log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	c := &Child{spec: s, cmd: exec.Command(s.Path, s.Args...), done: make(chan struct{})}
-	c.cmd.Env, c.cmd.Stdout, c.cmd.Stderr = s.Env, log, log
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: s.ParentDeathSignal}
+	c := &Child{cmd: cmd, log: log, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: signal}
 	started := make(chan error)
 	go func() {
 		// The kernel sends Pdeathsig when the thread that started the child ends.
 		runtime.LockOSThread()
-		defer log.Close()
-		err := c.cmd.Start()
+		defer out.Close()
+		err := cmd.Start()
 		started <- err
 		if err == nil {
-			c.err = c.cmd.Wait()
+			c.err = cmd.Wait()
 			close(c.done)
 		}
 	}()
 	if err := <-started; err != nil {
-		return nil, fmt.Errorf("start %s: %w", s.Path, err)
+		return nil, fmt.Errorf("start %s: %w", cmd.Path, err)
 	}
-	c.PID = c.cmd.Process.Pid
+	c.PID = cmd.Process.Pid
 	return c, nil
 }
 
-// readyTimeout is the time limit of Listening.
+// readyTimeout is the time limit of AwaitReady.
 const readyTimeout = 30 * time.Second
 
-// Listening waits until the program accepts connections at an address.
-func (c *Child) Listening(ctx context.Context, address string) error {
+// AwaitReady calls check until it succeeds. It returns an error with the output of the program
+// if the program ends or readyTimeout expires.
+func (c *Child) AwaitReady(ctx context.Context, check func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
-	var d net.Dialer
 	for {
-		conn, err := d.DialContext(ctx, "tcp", address)
+		err := check(ctx)
 		if err == nil {
-			return conn.Close()
+			return nil
 		}
 		select {
 		case <-c.done:
-			return fmt.Errorf("%s ended: %w\n%s", c.spec.Path, errors.Join(c.err, err), c.tail())
+			err = fmt.Errorf("%s ended: %w", c.cmd.Path, errors.Join(c.err, err))
 		case <-ctx.Done():
-			return fmt.Errorf("%s does not listen on %s: %w\n%s", c.spec.Path, address, errors.Join(err, ctx.Err()), c.tail())
+			err = fmt.Errorf("%s is not ready: %w", c.cmd.Path, errors.Join(err, ctx.Err()))
 		case <-time.After(20 * time.Millisecond):
+			continue
 		}
+		output, _ := os.ReadFile(c.log) // The error is about the program.
+		return fmt.Errorf("%w\n%s", err, output[max(0, len(output)-4096):])
 	}
-}
-
-func (c *Child) tail() string {
-	if c.spec.Log == os.DevNull {
-		return ""
-	}
-	content, err := os.ReadFile(c.spec.Log)
-	if err != nil {
-		return err.Error()
-	}
-	return string(content[max(0, len(content)-4096):])
 }
 
 // stopTimeout is the time that a program has to end after SIGTERM.
@@ -121,10 +96,6 @@ func (c *Child) Stop() {
 
 // FreeAddress returns a loopback address with a free port.
 func FreeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	port, err := testenv.FreePort()
+	return fmt.Sprintf("127.0.0.1:%d", port), err
 }

@@ -1,8 +1,10 @@
 package child
 
 import (
+	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,7 +16,8 @@ import (
 func TestStopKillsProcessGroup(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pid")
 	// The program ends immediately, but its child does not.
-	c, err := Start(Spec{Path: "/bin/sh", Args: []string{"-c", "sleep 60 & echo $! > " + file + ".new && mv " + file + ".new " + file + "; wait"}})
+	program := exec.Command("/bin/sh", "-c", "sleep 60 & echo $! > "+file+".new && mv "+file+".new "+file+"; wait")
+	c, err := Start(program, os.DevNull, syscall.SIGKILL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,17 +48,14 @@ func hasEnded(pid int) bool {
 	return err != nil || strings.Contains(string(stat), ") Z ")
 }
 
-func TestListeningReturnsWhenProgramEnds(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "log")
-	c, err := Start(Spec{Path: "/bin/sh", Args: []string{"-c", "echo wrong configuration; exit 3"}, Log: log})
+func TestAwaitReadyReturnsWhenProgramEnds(t *testing.T) {
+	program := exec.Command("/bin/sh", "-c", "echo wrong configuration; exit 3")
+	c, err := Start(program, filepath.Join(t.TempDir(), "log"), syscall.SIGKILL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	address, err := FreeAddress()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Listening(t.Context(), address); err == nil || !strings.Contains(err.Error(), "wrong configuration") {
+	notReady := func(context.Context) error { return errors.New("not ready") }
+	if err := c.AwaitReady(t.Context(), notReady); err == nil || !strings.Contains(err.Error(), "wrong configuration") {
 		t.Errorf("%v, want an error with the output of the program", err)
 	}
 	c.Stop()

@@ -12,67 +12,48 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 )
 
-// Sync measures synchronous writes in the temporary folder, on the same disk as the
-// servers' data.
-type Sync struct{}
-
-// Name implements measure.Measurement.
-func (Sync) Name() string { return "disk/sync" }
-
-// About implements measure.Measurement.
-func (Sync) About() string {
-	return "B0: sequential synced writes of 4 KiB: over old bytes (fdatasync, as the redo log) and at the end of a file (fsync, as the binary log)"
+// Sync returns the measurement of synchronous writes in the temporary folder, which is on the
+// same disk as the servers' data.
+func Sync() measure.Measurement {
+	return measure.Measurement{Name: "disk/sync", Measure: sync,
+		About: "B0: sequential synced writes of 4 KiB: over old bytes (fdatasync, as the redo log) and at the end of a file (fsync, as the binary log)"}
 }
 
-// block is the number of bytes that are written before each sync.
-const block = 4 << 10
+// block is the number of bytes that are written before each sync, blocks the number of old
+// blocks.
+const block, blocks = 4 << 10, 1024
 
-// Measure implements measure.Measurement.
-func (Sync) Measure(ctx context.Context, d time.Duration) ([]measure.Figure, error) {
-	over, err := rate(ctx, d/2, func(f *os.File, n int64) error {
-		const blocks = 1024
-		if n == 0 {
-			if _, err := f.WriteAt(make([]byte, blocks*block), 0); err != nil {
-				return err
-			}
-			if err := f.Sync(); err != nil {
-				return err
-			}
-		}
-		if _, err := f.WriteAt(make([]byte, block), n%blocks*block); err != nil {
-			return err
-		}
-		return syscall.Fdatasync(int(f.Fd()))
-	})
+func sync(ctx context.Context, d time.Duration) ([]measure.Figure, error) {
+	over, err := rate(ctx, d/2, blocks, func(n int64) int64 { return n % blocks * block }, func(f *os.File) error { return syscall.Fdatasync(int(f.Fd())) })
 	if err != nil {
 		return nil, err
 	}
-	end, err := rate(ctx, d/2, func(f *os.File, n int64) error {
-		if _, err := f.WriteAt(make([]byte, block), n*block); err != nil {
-			return err
-		}
-		return f.Sync()
-	})
-	if err != nil {
-		return nil, err
-	}
-	return []measure.Figure{{Name: "over old bytes", Unit: "/s", Value: over}, {Name: "at the end", Unit: "/s", Value: end}}, nil
+	end, err := rate(ctx, d/2, 0, func(n int64) int64 { return n * block }, (*os.File).Sync)
+	return []measure.Figure{{Name: "over old bytes", Unit: "/s", Value: over}, {Name: "at the end", Unit: "/s", Value: end}}, err
 }
 
-func rate(ctx context.Context, d time.Duration, write func(*os.File, int64) error) (float64, error) {
+// rate returns the rate of synced writes to a file that has a number of old blocks.
+func rate(ctx context.Context, d time.Duration, old int, position func(n int64) int64, sync func(*os.File) error) (float64, error) {
 	f, err := os.CreateTemp("", "ecommerce-bench-sync-")
 	if err != nil {
 		return 0, err
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	var n int64
-	began := time.Now()
-	for time.Since(began) < d && ctx.Err() == nil {
-		if err := write(f, n); err != nil {
-			return 0, fmt.Errorf("write and sync: %w", err)
+	if _, err := f.Write(make([]byte, old*block)); err != nil {
+		return 0, err
+	}
+	if err := f.Sync(); err != nil {
+		return 0, err
+	}
+	began, n, data := time.Now(), int64(0), make([]byte, block)
+	for ; time.Since(began) < d && ctx.Err() == nil; n++ {
+		if _, err := f.WriteAt(data, position(n)); err != nil {
+			return 0, err
 		}
-		n++
+		if err := sync(f); err != nil {
+			return 0, fmt.Errorf("sync: %w", err)
+		}
 	}
 	return float64(n) / time.Since(began).Seconds(), nil
 }

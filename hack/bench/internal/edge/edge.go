@@ -4,218 +4,168 @@ package edge
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"time"
+	"strings"
 
-	"ecommerce-stack.dev/hack/bench/internal/child"
-	"ecommerce-stack.dev/hack/bench/internal/measure"
-	"ecommerce-stack.dev/hack/bench/internal/profile"
 	"ecommerce-stack.dev/hack/bench/internal/revision"
-	"ecommerce-stack.dev/hack/bench/internal/wire"
+	"ecommerce-stack.dev/hack/bench/internal/shop"
 )
-
-// Paths of the origin. Only responses of cachedPath can be cached.
-const (
-	plainPath  = "/plain"
-	tokenPath  = "/token"
-	cachedPath = "/cached"
-)
-
-// peer is a proxy, or the origin, with its configuration.
-type peer interface {
-	// name returns the name of the program.
-	name() string
-	// spec writes the configuration to dir and returns how to start the program so
-	// that it listens on address and forwards requests to the origin.
-	spec(ctx context.Context, e *Edge, dir, address string) (child.Spec, error)
-}
 
 // Edge is the origin and the proxies in front of it.
 type Edge struct {
 	// Root is the root of the repository, Bin the folder of built programs.
 	Root, Bin string
-	// Measured are the targets of the run. Only their peers are built and started.
-	Measured []Target
 	// Against are earlier revisions whose gateway is measured, too.
 	Against []*revision.Revision
-	// Profiles takes CPU profiles of the gateway; optional.
-	Profiles *profile.Taker
 
-	dir       string
-	origin    string // the address of the origin
-	addresses map[string]string
-	metrics   map[string]string // URLs of the metrics of peers that have any
-	children  map[string]*child.Child
-	order     []string
-	keysFile  string // the keys of all gateways
-	tokens    []string
+	dir     string
+	running map[string]*process
+	order   []string
+	tokens  []string
 }
 
-// peers returns all peers in the order of their start; the origin is first.
-func peers() []peer {
-	return []peer{origin{}, nginx{}, haproxy{}, caddy{}, traefik{}, reverseProxy{}, fasthttp{}, varnish{}, gateway{}}
-}
-
-// neededPeers returns the origin and the peers of the measured targets.
-func (e *Edge) neededPeers() []peer {
-	return slices.DeleteFunc(peers(), func(p peer) bool {
-		return p.name() != (origin{}).name() && !slices.ContainsFunc(e.Measured, func(t Target) bool { return t.peer == p.name() })
+// needed returns the origin and the peers of targets in the order of their start.
+func (e *Edge) needed(targets []target) []peer {
+	all := peers()
+	for _, r := range e.Against {
+		all = append(all, gateway(r))
+	}
+	return slices.DeleteFunc(all, func(p peer) bool {
+		return p.name != "origin" && !slices.ContainsFunc(targets, func(t target) bool { return t.peer.name == p.name })
 	})
 }
 
-// Start builds, starts and checks the peers of the measured targets. It calls progress with
-// the name of each.
-func (e *Edge) Start(ctx context.Context, progress func(string)) (err error) {
-	if e.dir, err = child.Folder("edge"); err != nil {
+// Start builds, starts and checks the peers of the selected measurements. It calls progress
+// with the name of each.
+func (e *Edge) Start(ctx context.Context, selected []string, progress func(string)) (err error) {
+	if e.dir, err = os.MkdirTemp("", "ecommerce-bench-edge-"); err != nil {
 		return err
 	}
-	if err := os.Chmod(e.dir, 0o755); err != nil { // The workers of some servers run as another user.
-		return err
-	}
-	e.addresses, e.metrics, e.children = map[string]string{}, map[string]string{}, map[string]*child.Child{}
+	e.running = map[string]*process{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Stop())
 		}
 	}()
-	if err := e.writeKeys(); err != nil {
+	if err := os.Chmod(e.dir, 0o755); err != nil { // The workers of some servers run as another user.
 		return err
 	}
-	for _, p := range e.neededPeers() {
-		progress(p.name())
-		if err := e.start(ctx, p); err != nil {
-			return fmt.Errorf("%s: %w", p.name(), err)
+	if err := e.prepareLoad(); err != nil {
+		return err
+	}
+	targets := slices.DeleteFunc(e.targets(), func(t target) bool { return !slices.Contains(selected, t.measurement()) })
+	needed := e.needed(targets)
+	for _, p := range append([]peer{{program: "wrk"}}, needed...) {
+		if _, err := exec.LookPath(p.program); p.module == "" && err != nil {
+			return fmt.Errorf("%w: run `make deps`, which installs the proxies and the load generator", err)
 		}
 	}
-	for _, t := range e.Measured {
-		if _, twin := measure.Present(t.Title); twin != "" {
-			continue // startTwins checks it.
-		}
-		if err := e.awaitReady(ctx, t); err != nil {
+	for _, p := range needed {
+		progress(p.name)
+		if err := e.startAndCheck(ctx, p, targets); err != nil {
+			err = fmt.Errorf("%s: %w", p.name, err)
+			if p.revision != nil {
+				err = p.revision.Incompatible(err)
+			}
 			return err
 		}
-	}
-	for _, r := range e.Against {
-		progress(gateway{r}.name())
-		if err := e.startTwins(ctx, r); err != nil {
-			return r.Incompatible(err)
-		}
-	}
-	return e.writeScript()
-}
-
-func (e *Edge) start(ctx context.Context, p peer) error {
-	address, err := child.FreeAddress()
-	if err != nil {
-		return err
-	}
-	dir := filepath.Join(e.dir, p.name())
-	if err := os.Mkdir(dir, 0o755); err != nil {
-		return err
-	}
-	if p.name() == (origin{}).name() {
-		e.origin = address
-	}
-	spec, err := p.spec(ctx, e, dir, address)
-	if err != nil {
-		return err
-	}
-	if spec.Log == "" {
-		spec.Log = filepath.Join(dir, "output")
-	}
-	c, err := child.Start(spec)
-	if err != nil {
-		return err
-	}
-	e.addresses[p.name()], e.children[p.name()] = address, c
-	e.order = append(e.order, p.name())
-	return c.Listening(ctx, address)
-}
-
-// build compiles a program of a module to Bin and returns its path.
-func (e *Edge) build(ctx context.Context, module, what string, env ...string) (string, error) {
-	out := filepath.Join(e.Bin, filepath.Base(what))
-	if what == "." {
-		out = filepath.Join(e.Bin, filepath.Base(module))
-	}
-	return out, compile(ctx, filepath.Join(e.Root, module), what, out, env...)
-}
-
-// compile compiles a program of the module in dir to a file.
-func compile(ctx context.Context, dir, what, file string, env ...string) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", file, what)
-	cmd.Dir, cmd.Env = dir, append(append(os.Environ(), "CGO_ENABLED=0"), env...)
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it removes its temporary files
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s in %s: %w\n%s", what, dir, err, output)
 	}
 	return nil
 }
 
-// readyTimeout is the time limit from listening to the first expected response. Traefik
-// listens before it has read its routes.
-const readyTimeout = 10 * time.Second
-
-// awaitReady checks a target until it responds as expected.
-func (e *Edge) awaitReady(ctx context.Context, t Target) error {
-	for deadline := time.Now().Add(readyTimeout); ; {
-		err := e.check(ctx, t)
-		if err == nil {
-			return nil
+func (e *Edge) startAndCheck(ctx context.Context, p peer, targets []target) error {
+	running, err := e.start(ctx, p)
+	if err != nil {
+		return err
+	}
+	e.running[p.name], e.order = running, append(e.order, p.name)
+	for _, t := range append([]target{newTarget(peers()[0], "")}, targets...) {
+		if t.peer.name != p.name {
+			continue
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s does not respond as expected: %w", t.Title, err)
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(50 * time.Millisecond):
+		if err := running.AwaitReady(ctx, func(ctx context.Context) error { return e.check(ctx, t) }); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // check sends a request, and one without a token if the target requires one, and checks
 // the responses.
-func (e *Edge) check(ctx context.Context, t Target) error {
-	client := wire.New(e.addresses[t.peer])
-	defer client.Close()
-	request := wire.Request{Method: http.MethodGet, Path: t.path}
+func (e *Edge) check(ctx context.Context, t target) error {
 	if t.requiresToken {
-		a, err := client.Do(ctx, request)
-		if err != nil {
-			return err
-		}
-		if a.Status != http.StatusUnauthorized {
-			return fmt.Errorf("%d without a token, want 401", a.Status)
+		if err := e.expect(ctx, t, "", http.StatusUnauthorized, 0); err != nil {
+			return fmt.Errorf("without a token: %w", err)
 		}
 	}
+	token := ""
 	if t.tokens {
-		request.Header = "Authorization: Bearer " + e.tokens[0] + "\r\n"
+		token = e.tokens[0]
 	}
-	a, err := client.Do(ctx, request)
+	return e.expect(ctx, t, token, http.StatusOK, 200)
+}
+
+// expect sends a request over a new connection, and returns an error if the response has
+// another status or fewer bytes.
+func (e *Edge) expect(ctx context.Context, t target, token string, status, bytes int) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url(t), nil)
 	if err != nil {
 		return err
 	}
-	if a.Status != http.StatusOK || len(a.Body) < 200 {
-		return fmt.Errorf("%d with %d bytes: %s", a.Status, len(a.Body), a.Body)
+	req.Close = true
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
 	}
-	return nil
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err == nil && (res.StatusCode != status || len(body) < bytes) {
+		err = fmt.Errorf("%s: status %d with %d bytes, want %d with at least %d: %s", t.name, res.StatusCode, len(body), status, bytes, body)
+	}
+	return err
 }
+
+func (e *Edge) url(t target) string { return "http://" + e.running[t.peer.name].address + t.path }
 
 // Stop stops all peers and removes their files.
 func (e *Edge) Stop() error {
-	for i := len(e.order) - 1; i >= 0; i-- {
-		e.children[e.order[i]].Stop()
+	for _, name := range slices.Backward(e.order) {
+		e.running[name].Stop()
 	}
 	e.order = nil
-	if e.dir == "" {
-		return nil
-	}
 	return os.RemoveAll(e.dir)
+}
+
+func (e *Edge) keysFile() string { return filepath.Join(e.dir, "keys.json") }
+
+// users is the number of users, each with a token.
+const users = 1000
+
+// prepareLoad writes the files of the keys that every gateway verifies tokens with, the tokens of
+// users, one a line, and the script of wrk.
+func (e *Edge) prepareLoad() (err error) {
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // It never fails.
+	keys := fmt.Sprintf(`{"keys":[{"kty":"oct","alg":"HS256","use":"sig","kid":"bench","k":%q}]}`, base64.RawURLEncoding.EncodeToString(secret))
+	if err := os.WriteFile(e.keysFile(), []byte(keys), 0o600); err != nil {
+		return err
+	}
+	if e.tokens, err = shop.Tokens(e.keysFile(), users, "Client"); err != nil {
+		return err
+	}
+	script, err := configs.ReadFile("config/wrk.lua")
+	return errors.Join(err, os.WriteFile(filepath.Join(e.dir, "wrk.lua"), script, 0o600),
+		os.WriteFile(filepath.Join(e.dir, "tokens"), []byte(strings.Join(e.tokens, "\n")+"\n"), 0o600))
 }

@@ -4,123 +4,138 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
 	"time"
 
-	"ecommerce-stack.dev/hack/bench/internal/heap"
 	"ecommerce-stack.dev/hack/bench/internal/measure"
-	"ecommerce-stack.dev/hack/bench/internal/procfs"
+	"ecommerce-stack.dev/hack/bench/internal/usage"
 )
 
-// Target is a path at a peer.
-type Target struct {
-	Title string
-	about string
-	peer  string
-	path  string
+// Paths of the origin. Only responses of cachedPath can be cached.
+const (
+	plainPath  = "/plain"
+	tokenPath  = "/token"
+	cachedPath = "/cached"
+)
+
+// target is a path at a peer.
+type target struct {
+	name, about, path string
+	peer              peer
 	// tokens reports whether each request has the token of one of many users,
-	// requiresToken whether the peer rejects requests without one.
+	// requiresToken whether the peer rejects requests without one. A token makes a request
+	// several times as long, even for a peer that ignores it.
 	tokens, requiresToken bool
-	// slow reports whether the first build of the peer takes minutes.
-	slow bool
-	edge *Edge
 }
 
-// sameRequests describes targets that receive the same requests as gateway-token, because
-// a token makes a request several times as long, even for a peer that ignores it.
-const sameRequests = ", the same requests as gateway-token"
+func (t target) measurement() string { return "http/" + t.name }
 
-// Targets returns all targets.
-func Targets() []Target {
-	return []Target{
-		{Title: "origin", about: "a no-op origin of about 300 bytes, directly", peer: "origin", path: plainPath},
-		{Title: "nginx", about: "nginx before the origin", peer: "nginx", path: plainPath},
-		{Title: "haproxy", about: "haproxy before the origin", peer: "haproxy", path: plainPath},
-		{Title: "caddy", about: "caddy before the origin", peer: "caddy", path: plainPath},
-		{Title: "go-reverseproxy", about: "Go's httputil.ReverseProxy, tuned, before the origin", peer: "go-reverseproxy", path: plainPath},
-		{Title: "traefik", about: "Traefik before the origin", peer: "traefik", path: plainPath, slow: true},
-		{Title: "fasthttp", about: "a minimal reverse proxy with fasthttp, tuned, before the origin", peer: "fasthttp", path: plainPath},
-		{Title: "gateway", about: "the gateway before the origin, public and without a limit", peer: "gateway", path: plainPath},
-		{Title: "gateway-token", about: fmt.Sprintf("the gateway before the origin, tokens of %d users and their limits", users), peer: "gateway", path: tokenPath, tokens: true, requiresToken: true},
-		{Title: "origin-token", about: "the origin directly" + sameRequests, peer: "origin", path: plainPath, tokens: true},
-		{Title: "nginx-token", about: "nginx before the origin" + sameRequests, peer: "nginx", path: plainPath, tokens: true},
-		{Title: "go-reverseproxy-token", about: "Go's httputil.ReverseProxy before the origin" + sameRequests, peer: "go-reverseproxy", path: plainPath, tokens: true},
-		{Title: "fasthttp-token", about: "a minimal reverse proxy with fasthttp before the origin" + sameRequests, peer: "fasthttp", path: plainPath, tokens: true},
-		{Title: "nginx-cached", about: "nginx with proxy_cache", peer: "nginx", path: cachedPath},
-		{Title: "varnish-cached", about: "varnish", peer: "varnish", path: cachedPath},
-		{Title: "gateway-cached", about: "the gateway's cached reads; without a broker they expire after a second", peer: "gateway", path: cachedPath},
+// targets returns all targets, those of the gateway followed by their twins at earlier revisions.
+func (e *Edge) targets() []target {
+	var all []target
+	for _, p := range peers() {
+		for _, kind := range p.kinds {
+			all = append(all, newTarget(p, kind))
+			for _, r := range e.Against {
+				if p.isGateway() {
+					all = append(all, newTarget(gateway(r), kind))
+				}
+			}
+		}
 	}
+	return all
 }
 
-// On returns the target with an edge, which must be started before Measure.
-func (t Target) On(e *Edge) measure.Measurement {
-	t.edge = e
+func newTarget(p peer, kind string) target {
+	present, commit := measure.Present(p.name)
+	t := target{name: measure.Twin(present+kind, commit), about: p.about, path: plainPath, peer: p}
+	switch kind {
+	case "-token":
+		t.about += fmt.Sprintf(", requests with tokens of %d users", users)
+		if t.tokens = true; p.isGateway() {
+			t.path, t.requiresToken = tokenPath, true
+		}
+	case "-cached":
+		t.about, t.path = t.about+", cached responses", cachedPath
+	}
 	return t
 }
 
-// IsSlowToBuild reports whether the first build of the peer takes minutes.
-func (t Target) IsSlowToBuild() bool { return t.slow }
-
-// Name implements measure.Measurement.
-func (t Target) Name() string { return "http/" + t.Title }
-
-// About implements measure.Measurement.
-func (t Target) About() string {
-	return fmt.Sprintf("B3: %s; wrk with %d connections", t.about, connections)
+// Measurements returns the measurements of all targets, those of the gateway followed by their
+// twins at earlier revisions. Start must be called before they run.
+func (e *Edge) Measurements() []measure.Measurement {
+	var all []measure.Measurement
+	for _, t := range e.targets() {
+		all = append(all, measure.Measurement{Name: t.measurement(), Slow: t.peer.name == "traefik",
+			About:   fmt.Sprintf("B3: %s; wrk with %d connections", t.about, connections),
+			Measure: func(ctx context.Context, d time.Duration) ([]measure.Figure, error) { return e.measure(ctx, t, d) }})
+	}
+	return all
 }
 
-// Measure implements measure.Measurement.
-func (t Target) Measure(ctx context.Context, d time.Duration) ([]measure.Figure, error) {
-	pid := t.edge.children[t.peer].PID
-	before, err := t.spent(ctx, pid)
+func (e *Edge) measure(ctx context.Context, t target, d time.Duration) ([]measure.Figure, error) {
+	pid := e.running[t.peer.name].PID
+	before, err := usage.OfTree(pid)
 	if err != nil {
 		return nil, err
 	}
-	r, err := t.load(ctx, pid, d)
+	r, err := e.wrk(ctx, t, d)
 	if err != nil {
 		return nil, err
 	}
-	after, err := t.spent(ctx, pid)
-	if err != nil {
-		return nil, err
-	}
-	figures := []measure.Figure{
+	after, err := usage.OfTree(pid)
+	return []measure.Figure{
 		{Name: "requests", Unit: "/s", Value: r.rate()},
 		{Name: "p50", Unit: "ms", Value: r.p50 / 1000},
 		{Name: "p99", Unit: "ms", Value: r.p99 / 1000},
 		{Name: "CPU", Unit: "µs/request", Value: float64((after.CPU - before.CPU).Microseconds()) / max(1, r.requests)},
-	}
-	if after.allocated > 0 {
-		figures = append(figures, measure.Figure{Name: "allocations", Unit: "/request", Value: (after.allocated - before.allocated) / max(1, r.requests)})
-	}
-	return figures, nil
+	}, err
 }
 
-// spent is the usage of a peer since its start.
-type spent struct {
-	procfs.Usage
-	allocated float64 // objects; 0 if the peer does not report them
+// connections is the number of connections of wrk, each with one request in flight.
+const connections = 32
+
+// result is the result of wrk. Times are in microseconds.
+type result struct {
+	requests, duration, errors float64
+	p50, p99                   float64
 }
 
-func (t Target) spent(ctx context.Context, pid int) (s spent, err error) {
-	if s.Usage, err = procfs.Of(pid); err != nil {
-		return s, err
+func (r result) rate() float64 { return r.requests / (r.duration / 1e6) }
+
+// wrk loads a target, for a whole number of seconds.
+func (e *Edge) wrk(ctx context.Context, t target, d time.Duration) (result, error) {
+	args := strings.Fields(fmt.Sprintf("-t %d -c %d -d %.0fs --timeout 5s -s", min(2, runtime.NumCPU()), connections, math.Ceil(d.Seconds())))
+	args = append(args, filepath.Join(e.dir, "wrk.lua"), e.url(t))
+	if t.tokens {
+		args = append(args, "--", filepath.Join(e.dir, "tokens"))
 	}
-	if url := t.edge.metrics[t.peer]; url != "" {
-		s.allocated, err = heap.Allocated(ctx, url)
+	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "wrk", args...).CombinedOutput()
+	if err != nil {
+		return result{}, fmt.Errorf("wrk: %w\n%s", err, out)
 	}
-	return s, err
+	r, err := parse(string(out))
+	if err == nil && r.errors > 0 {
+		err = fmt.Errorf("%.0f of %.0f requests failed", r.errors, r.requests)
+	}
+	return r, err
 }
 
-// load runs the client, and takes a profile of the gateway if Profiles is set.
-func (t Target) load(ctx context.Context, pid int, d time.Duration) (result, error) {
-	taker := t.edge.Profiles
-	program, _ := measure.Present(t.peer)
-	if taker == nil || program != (gateway{}).name() {
-		return t.edge.wrk(ctx, t, d)
+// parse parses the line that the script prints.
+func parse(out string) (r result, err error) {
+	_, line, _ := strings.Cut(out, "RESULT ")
+	_, err = fmt.Sscan(line, &r.requests, &r.duration, &r.errors, &r.p50, &r.p99)
+	if err == nil && r.duration <= 0 {
+		err = errors.New("the duration is not positive")
 	}
-	if err := taker.Begin(pid); err != nil {
-		return result{}, err
+	if err != nil {
+		return r, fmt.Errorf("wrk printed no result: %w\n%s", err, out)
 	}
-	r, err := t.edge.wrk(ctx, t, d)
-	return r, errors.Join(err, taker.End(ctx, pid, t.Name(), program))
+	return r, nil
 }

@@ -5,6 +5,8 @@ package fill
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
+	_ "embed"
 	"fmt"
 	"strings"
 )
@@ -15,36 +17,74 @@ type Schemas struct{ Sales, Stock string }
 // Shop are the schemas of the system, as the operator names them.
 var Shop = Schemas{Sales: "sales_micro_service", Stock: "stock_micro_service"}
 
-// Goods is the initial stock of each product, which no run exhausts.
-const Goods = 1_000_000_000
+// The statements that add products and sales, with placeholders.
+//
+//go:embed products.sql
+var productStatements string
 
-// rowsPerStatement is the number of rows of an INSERT statement.
-const rowsPerStatement = 2000
+//go:embed sales.sql
+var saleStatements string
 
-// Products adds the products with the IDs from..to, each with Goods in stock. It calls
-// progress, if it is not nil, with the ID of the last added product.
+// Rows of a statement. A sale has nine rows.
+const (
+	productsPerStatement = 2000
+	salesPerTransaction  = 20_000
+)
+
+// Products adds the products with the IDs from..to, each with a stock that no run exhausts. It
+// calls progress with the ID of the last added product.
 func Products(ctx context.Context, db *sql.DB, s Schemas, from, to int64, progress func(done int64)) error {
-	for first := from; first <= to; first += rowsPerStatement {
-		last := min(first+rowsPerStatement-1, to)
-		ids := fmt.Sprintf("SELECT seq FROM seq_%d_to_%d", first, last)
-		for _, statement := range []string{
-			"INSERT INTO " + s.Stock + ".products (id, name, description, price, version, created_at, updated_at) " +
-				"SELECT seq, CONCAT('Product ', LPAD(seq * 7919 % 10000019, 8, '0')), REPEAT('A thing to have. ', 8), 1 + seq % 100, 1, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6) FROM (" + ids + ") ids",
-			// Two columns have other names in earlier revisions.
-			"INSERT INTO " + s.Stock + ".stocks " +
-				fmt.Sprintf("SELECT seq, %d, 0, 0, 0, UTC_TIMESTAMP(6) FROM (", int64(Goods)) + ids + ") ids",
-			"INSERT INTO " + s.Stock + ".movements (product_id, kind, quantity, actor_id, at) " +
-				fmt.Sprintf("SELECT seq, 'received', %d, 1, UTC_TIMESTAMP(6) FROM (", int64(Goods)) + ids + ") ids",
-		} {
-			if _, err := db.ExecContext(ctx, statement); err != nil {
-				return fmt.Errorf("add products %d to %d: %w", first, last, err)
-			}
+	return inParts(ctx, db, s, productStatements, from, to, productsPerStatement, progress)
+}
+
+// Sales adds n confirmed sales of one product each, distributed over customers 1 to
+// customers and products 1 to products, with timeline, reservations, ledger and stock. It
+// does not write the binary log. It calls progress with the ID of the last added sale.
+func Sales(ctx context.Context, db *sql.DB, s Schemas, n, customers, products int64, progress func(done int64)) error {
+	var last int64
+	if err := db.QueryRowContext(ctx, "SELECT COALESCE(MAX(id), 0) FROM "+s.Sales+".sales").Scan(&last); err != nil {
+		return err
+	}
+	statements := strings.NewReplacer("$CUSTOMERS", fmt.Sprint(customers), "$PRODUCTS", fmt.Sprint(products)).Replace(saleStatements)
+	return inParts(ctx, db, s, statements, last+1, last+n, salesPerTransaction, progress)
+}
+
+// inParts runs statements, which are separated by empty lines, for parts of the IDs from..to, each
+// in a transaction, without the binary log.
+func inParts(ctx context.Context, db *sql.DB, s Schemas, statements string, from, to, size int64, progress func(done int64)) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "SET SESSION sql_log_bin = 0, unique_checks = 0"); err != nil {
+		return fmt.Errorf("configure the session: %w", err)
+	}
+	// Remove the connection from the pool, because its settings have changed.
+	defer func() { _ = conn.Raw(func(any) error { return driver.ErrBadConn }) }()
+	for first := from; first <= to; first += size {
+		last := min(first+size-1, to)
+		part := strings.NewReplacer("$SALES", s.Sales, "$STOCK", s.Stock, "$IDS", fmt.Sprintf("%s.seq_%d_to_%d", s.Stock, first, last)).Replace(statements)
+		if err := transact(ctx, conn, strings.Split(part, "\n\n")); err != nil {
+			return fmt.Errorf("add rows %d to %d: %w", first, last, err)
 		}
-		if progress != nil {
-			progress(last)
-		}
+		progress(last)
 	}
 	return nil
+}
+
+func transact(ctx context.Context, conn *sql.Conn, statements []string) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }() // It does nothing after a commit.
+	for _, statement := range statements {
+		if _, err := tx.ExecContext(ctx, statement); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
 }
 
 // Analyze updates the server's statistics, which it would otherwise update later.

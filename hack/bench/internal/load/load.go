@@ -44,53 +44,27 @@ func Closed(ctx context.Context, visitors int, d time.Duration, v Visit) (int64,
 // maxConcurrent is the maximum number of concurrent visits in an open loop.
 const maxConcurrent = 4096
 
-// ErrOverload is returned by Open if more than maxConcurrent visits are active.
-var ErrOverload = errors.New("the system does not keep up")
-
-// Open starts visits at random times (a Poisson process) with a rate per second for d,
-// waits until they have ended, and returns their number.
-func Open(ctx context.Context, rate float64, d time.Duration, v Visit) (int64, error) {
-	if rate <= 0 {
-		return 0, fmt.Errorf("the rate must be positive: %g", rate)
-	}
-	var active atomic.Int64
+// Open starts visits at random times (a Poisson process) with a rate per second for d, and waits
+// until they have ended. More than maxConcurrent active visits are an error.
+func Open(ctx context.Context, rate float64, d time.Duration, v Visit) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(maxConcurrent)
 	random := rand.New(rand.NewPCG(7, 7))
+	gap := func() time.Duration { return time.Duration(random.ExpFloat64() / rate * float64(time.Second)) }
 	start := time.Now()
-	var visits int64
-	for at := gap(random, rate); at < d; at += gap(random, rate) {
-		began := start.Add(at)
-		if !sleepUntil(ctx, began) {
-			break
+	for at := gap(); at < d; at += gap() {
+		began, r := start.Add(at), rand.New(rand.NewPCG(random.Uint64(), 2))
+		select {
+		case <-ctx.Done():
+			return group.Wait()
+		case <-time.After(time.Until(began)):
 		}
-		if n := active.Add(1); n > maxConcurrent {
-			group.Go(func() error { return fmt.Errorf("%d active visits at %.0f per second: %w", n, rate, ErrOverload) })
-			break
+		if !group.TryGo(func() error { return v(ctx, r, began) }) {
+			cancel()
+			return errors.Join(fmt.Errorf("the system does not keep up: %d active visits at %.0f per second", maxConcurrent, rate), group.Wait())
 		}
-		visits++
-		r := rand.New(rand.NewPCG(random.Uint64(), 2))
-		group.Go(func() error {
-			defer active.Add(-1)
-			return v(ctx, r, began)
-		})
 	}
-	return visits, group.Wait()
-}
-
-// gap returns the random time between two visits of a Poisson process.
-func gap(r *rand.Rand, rate float64) time.Duration {
-	return time.Duration(r.ExpFloat64() / rate * float64(time.Second))
-}
-
-func sleepUntil(ctx context.Context, at time.Time) bool {
-	left := time.Until(at)
-	if left <= 0 {
-		return ctx.Err() == nil
-	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(left):
-		return true
-	}
+	return group.Wait()
 }

@@ -6,11 +6,14 @@ package measure
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
 	"strings"
 	"time"
+
+	"ecommerce-stack.dev/hack/internal/progress"
 )
 
 // Figure is a value of a measurement.
@@ -21,14 +24,39 @@ type Figure struct {
 }
 
 // Measurement is a baseline or a scenario.
-type Measurement interface {
-	// Name returns a group and a name in it, such as "saga/together-hot".
-	Name() string
-	// About returns a description in one line.
-	About() string
-	// Measure runs for about d and returns its figures, the most important one first.
+type Measurement struct {
+	// Name is a group and a name in it, such as "saga/together-hot". That of an earlier
+	// revision ends with "@" and the commit.
+	Name string
+	// About is a description in one line.
+	About string
+	// Slow reports whether the first preparation takes minutes.
+	Slow bool
+	// Measure runs for about d and returns the figures, the most important one first.
 	// Nothing keeps running afterwards.
-	Measure(ctx context.Context, d time.Duration) ([]Figure, error)
+	Measure func(ctx context.Context, d time.Duration) ([]Figure, error)
+}
+
+// Group returns the group of a name.
+func Group(name string) string {
+	group, _, _ := strings.Cut(name, "/")
+	return group
+}
+
+// Twin returns the name of the same measurement, or peer, at an earlier commit. Without a
+// commit it returns the name unchanged.
+func Twin(name, commit string) string {
+	if commit == "" {
+		return name
+	}
+	return name + "@" + commit
+}
+
+// Present splits the name of a twin into the name of the present measurement and the
+// commit, which is "" for the name of a present measurement.
+func Present(name string) (present, commit string) {
+	present, commit, _ = strings.Cut(name, "@")
+	return present, commit
 }
 
 // Sample contains the figures of a measurement in a round.
@@ -40,97 +68,65 @@ type Sample struct {
 	Figures     []Figure  `json:"figures"`
 }
 
-// Value returns the value of a figure and reports whether it exists.
-func (s Sample) Value(name string) (float64, bool) {
-	for _, f := range s.Figures {
-		if f.Name == name {
-			return f.Value, true
-		}
-	}
-	return 0, false
-}
-
 // Select returns the measurements whose name contains or matches (path.Match) one of the
-// patterns, or all if there are no patterns. It returns an error for a pattern without a
-// match.
+// patterns, with their twins, or all if there are no patterns. It returns an error for a pattern
+// without a match.
 func Select(all []Measurement, patterns []string) ([]Measurement, error) {
 	if len(patterns) == 0 {
 		return all, nil
 	}
-	isSelected := make([]bool, len(all))
+	selected := map[string]bool{}
 	for _, p := range patterns {
 		found := false
-		for i, m := range all {
-			if matches(p, m.Name()) {
-				isSelected[i], found = true, true
+		for _, m := range all {
+			name, _ := Present(m.Name)
+			if whole, err := path.Match(p, name); err == nil && whole || strings.Contains(name, p) {
+				selected[m.Name], found = true, true
 			}
 		}
 		if !found {
 			return nil, fmt.Errorf("no measurement matches %q: use one of %s", p, strings.Join(Names(all), ", "))
 		}
 	}
-	var selected []Measurement
-	for i, m := range all {
-		if isSelected[i] {
-			selected = append(selected, m)
-		}
-	}
-	return selected, nil
-}
-
-func matches(pattern, name string) bool {
-	if whole, err := path.Match(pattern, name); err == nil && whole {
-		return true
-	}
-	return strings.Contains(name, pattern)
+	return slices.DeleteFunc(slices.Clone(all), func(m Measurement) bool { return !selected[m.Name] }), nil
 }
 
 // Names returns the names of measurements.
 func Names(all []Measurement) []string {
 	names := make([]string, len(all))
 	for i, m := range all {
-		names[i] = m.Name()
+		names[i] = m.Name
 	}
 	return names
 }
 
-// Order returns the order of n measurements in a round (from 1). It alternates, so that a
-// measurement does not always follow the same other one.
-func Order(n, round int) []int {
-	order := make([]int, n)
-	for i := range order {
-		order[i] = i
-	}
-	if round%2 == 0 {
-		slices.Reverse(order)
-	}
-	return order
-}
-
-// Step calls do, which runs a measurement, and shows its progress. number counts the
-// measurements of all rounds from 1.
-type Step func(number int, m Measurement, round int, do func() ([]Figure, error)) error
-
-// Run runs all measurements once in each round. It returns the samples so far also with an
-// error.
-func Run(ctx context.Context, rounds int, d time.Duration, all []Measurement, step Step) ([]Sample, error) {
+// Run runs all measurements once in each round and shows the progress. The order alternates, so
+// that a measurement does not always follow the same other one. Run returns the samples so far
+// also with an error.
+func Run(ctx context.Context, show *progress.Printer, rounds int, d time.Duration, all []Measurement) ([]Sample, error) {
 	var samples []Sample
+	order, total, start := slices.Clone(all), rounds*len(all), time.Now()
 	for round := 1; round <= rounds; round++ {
-		for _, i := range Order(len(all), round) {
-			s := Sample{Measurement: all[i].Name(), Round: round, Began: time.Now()}
-			err := step(len(samples)+1, all[i], round, func() (figures []Figure, err error) {
-				s.Figures, err = all[i].Measure(ctx, d)
-				return s.Figures, err
-			})
-			if err == nil {
-				err = ctx.Err()
+		for _, m := range order {
+			s, done := Sample{Measurement: m.Name, Round: round, Began: time.Now()}, len(samples)
+			what := fmt.Sprintf("%d/%d round %d %s", done+1, total, round, m.Name)
+			if done > 2 {
+				what += fmt.Sprintf(", %s left", progress.Short(time.Since(start)/time.Duration(done)*time.Duration(total-done)))
 			}
+			err := show.Run(what, func(func(string)) (err error) {
+				s.Figures, err = m.Measure(ctx, d)
+				return errors.Join(err, ctx.Err())
+			})
 			if err != nil {
-				return samples, fmt.Errorf("%s: %w", s.Measurement, err)
+				return samples, fmt.Errorf("%s: %w", m.Name, err)
+			}
+			if len(s.Figures) > 0 {
+				show.Printf("      %.1f %s %s", s.Figures[0].Value, s.Figures[0].Unit, s.Figures[0].Name)
 			}
 			s.Seconds = time.Since(s.Began).Seconds()
 			samples = append(samples, s)
 		}
+		slices.Reverse(order)
 	}
 	return samples, nil
 }

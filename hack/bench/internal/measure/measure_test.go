@@ -3,37 +3,41 @@ package measure
 import (
 	"context"
 	"errors"
+	"os"
 	"slices"
 	"testing"
 	"time"
+
+	"ecommerce-stack.dev/hack/internal/progress"
 )
 
-type fake string
-
-func (n fake) Name() string  { return string(n) }
-func (n fake) About() string { return "" }
-func (n fake) Measure(context.Context, time.Duration) ([]Figure, error) {
-	if n == "bad/one" {
-		return nil, errors.New("broken")
-	}
-	return []Figure{{Name: "n", Value: float64(len(n))}}, nil
-}
-
+// fakes returns measurements with the names, of which bad/one fails.
 func fakes(names ...string) []Measurement {
 	var all []Measurement
-	for _, n := range names {
-		all = append(all, fake(n))
+	for _, name := range names {
+		all = append(all, Measurement{Name: name, Measure: func(context.Context, time.Duration) ([]Figure, error) {
+			if name == "bad/one" {
+				return nil, errors.New("broken")
+			}
+			return []Figure{{Name: "n"}}, nil
+		}})
 	}
 	return all
 }
 
-func runStep(_ int, _ Measurement, _ int, do func() ([]Figure, error)) error {
-	_, err := do()
-	return err
+// newPrinter returns a printer that discards its output.
+func newPrinter(t *testing.T) *progress.Printer {
+	t.Helper()
+	null, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = null.Close() })
+	return progress.New(null)
 }
 
 func TestRunAlternatesOrder(t *testing.T) {
-	samples, err := Run(t.Context(), 3, 0, fakes("a/1", "b/2", "c/3"), runStep)
+	samples, err := Run(t.Context(), newPrinter(t), 3, 0, fakes("a/1", "b/2", "c/3"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,20 +55,21 @@ func TestRunAlternatesOrder(t *testing.T) {
 }
 
 func TestRunReturnsSamplesBeforeFailure(t *testing.T) {
-	samples, err := Run(t.Context(), 2, 0, fakes("a/1", "bad/one", "c/3"), runStep)
+	samples, err := Run(t.Context(), newPrinter(t), 2, 0, fakes("a/1", "bad/one", "c/3"))
 	if err == nil || len(samples) != 1 {
 		t.Errorf("%d samples and %v, want the first sample and an error", len(samples), err)
 	}
 }
 
 func TestSelect(t *testing.T) {
-	all := fakes("saga/each", "saga/together", "http/gateway", "http/nginx")
+	all := fakes("saga/each", "saga/together", "http/gateway", "http/gateway@abc1234", "http/nginx")
 	for _, c := range []struct {
 		patterns, want []string
 	}{
 		{nil, Names(all)},
-		{[]string{"gateway"}, []string{"http/gateway"}},
+		{[]string{"gateway"}, []string{"http/gateway", "http/gateway@abc1234"}},
 		{[]string{"nginx", "saga/"}, []string{"saga/each", "saga/together", "http/nginx"}},
+		{[]string{"http/*ay"}, []string{"http/gateway", "http/gateway@abc1234"}},
 		{[]string{"*/each"}, []string{"saga/each"}},
 		{[]string{"saga", "each"}, []string{"saga/each", "saga/together"}},
 	} {

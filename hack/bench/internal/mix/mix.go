@@ -39,6 +39,3 @@ func Carts(r *rand.Rand) []event.Item {
 	slices.SortFunc(items, func(a, b event.Item) int { return cmp.Compare(a.ProductID, b.ProductID) })
 	return items
 }
-
-// Random returns a source that produces the same numbers in every run.
-func Random(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, seed)) }

@@ -1,10 +1,13 @@
 package mix
 
-import "testing"
+import (
+	"math/rand/v2"
+	"testing"
+)
 
 func TestOrdersAreValid(t *testing.T) {
 	for name, m := range map[string]Mix{"uniform": Uniform, "hot": Hot, "carts": Carts} {
-		r, lines := Random(1), map[int]bool{}
+		r, lines := rand.New(rand.NewPCG(1, 1)), map[int]bool{}
 		for range 1000 {
 			items, seen := m(r), map[int64]bool{}
 			lines[len(items)] = true

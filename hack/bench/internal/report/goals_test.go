@@ -7,7 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"ecommerce-stack.dev/hack/bench/internal/measure"
-	"ecommerce-stack.dev/hack/bench/internal/statistics"
 )
 
 // tokens returns a run with proxies at requests with and without tokens.
@@ -48,9 +47,9 @@ func TestProxiesAreComparedWithOriginAtSameRequests(t *testing.T) {
 }
 
 func TestGatewayGoalsAtTheSameRequests(t *testing.T) {
-	wantGoals(t, goalsOf(tokens()), []Goal{
-		{What: "requests with token and limits against the origin, same requests", Want: .45, Summary: statistics.Summary{Median: .6}},
-		{What: "requests with token and limits against Go's ReverseProxy, same requests", Want: 1.6, Summary: statistics.Summary{Median: 3}},
+	wantGoals(t, figuresOf(tokens()).goals(), []Goal{
+		{What: "requests with token and limits against the origin, same requests", Want: .45, Summary: Summary{Median: .6}},
+		{What: "requests with token and limits against Go's ReverseProxy, same requests", Want: 1.6, Summary: Summary{Median: 3}},
 	})
 }
 
@@ -61,16 +60,16 @@ func TestGatewayGoalsAgainstEngineChange(t *testing.T) {
 		sample(1, "shop/uniform", "orders", 99), sample(1, "shop/uniform@58c1c4a0", "orders", 100), // a longer abbreviation of the commit
 		sample(1, "http/gateway-token@abc1234", "requests", 10), sample(1, "shop/hot@58c1c4a", "orders", 100),
 	}
-	wantGoals(t, goalsOf(samples), []Goal{
-		{What: "requests with token and limits against 58c1c4a", Want: .9, Summary: statistics.Summary{Median: .9}},
-		{What: "cached reads against 58c1c4a", Want: .8, Summary: statistics.Summary{Median: .6}},
-		{What: "orders through the gateway, uniform, against 58c1c4a", Want: .95, Summary: statistics.Summary{Median: .99}},
+	wantGoals(t, figuresOf(samples).goals(), []Goal{
+		{What: "requests with token and limits against 58c1c4a", Want: .9, Summary: Summary{Median: .9}},
+		{What: "cached reads against 58c1c4a", Want: .8, Summary: Summary{Median: .6}},
+		{What: "orders through the gateway, uniform, against 58c1c4a", Want: .95, Summary: Summary{Median: .99}},
 	})
 }
 
 func wantGoals(t *testing.T, got, want []Goal) {
 	t.Helper()
-	ignored := cmpopts.IgnoreFields(statistics.Summary{}, "Min", "Max", "N")
+	ignored := cmpopts.IgnoreFields(Summary{}, "Min", "Max", "N")
 	if diff := cmp.Diff(want, got, ignored); diff != "" {
 		t.Errorf("goals (-want +got):\n%s", diff)
 	}

@@ -3,37 +3,34 @@ package report
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"ecommerce-stack.dev/hack/bench/internal/measure"
-	"ecommerce-stack.dev/hack/bench/internal/statistics"
 )
 
-// Report is the result of a run.
-type Report struct {
+// Run describes a run.
+type Run struct {
 	Began   time.Time `json:"began"`
 	Rounds  int       `json:"rounds"`
 	Seconds float64   `json:"seconds"` // of each measurement
-	Quick   bool      `json:"quick,omitempty"`
 	// Settings are the settings of the machine, the servers and the services, as read
-	// from the running system.
-	Settings []Setting `json:"settings"`
-	// About contains the descriptions of the measurements by name.
-	About   map[string]string `json:"about"`
-	Samples []measure.Sample  `json:"samples"`
-	Rows    []Row             `json:"rows"`
-	Goals   []Goal            `json:"goals"`
-	// Against compares the present figures with those of earlier revisions.
-	Against []Pair `json:"against,omitempty"`
+	// from the running system, each with its name.
+	Settings [][2]string `json:"settings"`
 }
 
-// Setting is a setting of the run.
-type Setting struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
+// Report is the result of a run.
+type Report struct {
+	Run
+	Samples []measure.Sample `json:"samples"`
+	Rows    []Row            `json:"rows"`
+	Goals   []Goal           `json:"goals"`
 }
 
 // Row is the summary of a figure over all rounds.
@@ -41,63 +38,97 @@ type Row struct {
 	Measurement string `json:"measurement"`
 	Figure      string `json:"figure"`
 	Unit        string `json:"unit"`
-	statistics.Summary
+	Summary
 	// Of is the name of the divisor of Ratio, which is computed in each round.
-	Of    string              `json:"of,omitempty"`
-	Ratio *statistics.Summary `json:"ratio,omitempty"`
+	Of    string   `json:"of,omitempty"`
+	Ratio *Summary `json:"ratio,omitempty"`
 }
 
-// Digest computes rows, goals and pairs from the samples.
+// Digest computes rows and goals from the samples.
 func (r *Report) Digest() {
+	f := figuresOf(r.Samples)
 	r.Rows = rowsOf(r.Samples)
 	for i := range r.Rows {
-		compare(&r.Rows[i], r.Samples)
+		row := &r.Rows[i]
+		name, to := f.reference(row.Measurement, row.Figure)
+		if ratio := f.of(row.Measurement, row.Figure).over(to).summary(); ratio.N > 0 {
+			row.Of, row.Ratio = name, &ratio
+		}
 	}
-	r.Goals = goalsOf(r.Samples)
-	r.Against = pairsOf(r.Rows, r.Samples)
+	r.Goals = f.goals()
 }
 
 // rowsOf returns the rows in the order of the first samples.
 func rowsOf(samples []measure.Sample) []Row {
+	all := figuresOf(samples)
 	var rows []Row
-	seen := map[[2]string]bool{}
 	for _, s := range samples {
 		for _, f := range s.Figures {
-			key := [2]string{s.Measurement, f.Name}
-			if seen[key] {
-				continue
+			if _, found := find(rows, s.Measurement, f.Name); !found {
+				rows = append(rows, Row{Measurement: s.Measurement, Figure: f.Name, Unit: f.Unit, Summary: all.of(s.Measurement, f.Name).summary()})
 			}
-			seen[key] = true
-			var values []float64
-			for _, v := range ByRound(samples, s.Measurement, f.Name) {
-				values = append(values, v)
-			}
-			rows = append(rows, Row{Measurement: s.Measurement, Figure: f.Name, Unit: f.Unit, Summary: statistics.Summarize(values)})
 		}
 	}
 	return rows
 }
 
-// ByRound returns the values of a figure by round.
-func ByRound(samples []measure.Sample, measurement, figure string) map[int]float64 {
-	values := map[int]float64{}
-	for _, s := range samples {
-		if v, ok := s.Value(figure); ok && s.Measurement == measurement {
-			values[s.Round] = v
-		}
+func find(rows []Row, measurement, figure string) (Row, bool) {
+	i := slices.IndexFunc(rows, func(r Row) bool { return r.Measurement == measurement && r.Figure == figure })
+	if i < 0 {
+		return Row{}, false
 	}
-	return values
+	return rows[i], true
 }
 
-// Write writes the report as JSON and returns the file's name without its suffix.
-func (r *Report) Write(dir string) (string, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
+// reference returns the figure that a figure is compared with, and its display name.
+func (f figures) reference(measurement, figure string) (name string, values byRound) {
+	group, rest, _ := strings.Cut(measurement, "/")
+	present, commit := measure.Present(measurement)
+	switch {
+	case commit != "":
+		return "now", f.of(present, figure)
+	case group == "http" && figure == "requests" && strings.HasSuffix(rest, "-cached"):
+		return "nginx-cached", f.of("http/nginx-cached", figure)
+	case group == "http" && figure == "requests" && strings.HasSuffix(rest, "-token") && rest != "origin-token" && f.of("http/origin-token", figure) != nil:
+		return "origin-token", f.of("http/origin-token", figure)
+	case group == "http" && figure == "requests" && rest != "origin":
+		return "origin", f.of("http/origin", figure)
+	case figure != "orders":
+		return "", nil
+	case group == "saga" && strings.HasSuffix(rest, "-hot"):
+		return "uniform", f.of(strings.TrimSuffix(measurement, "hot")+"uniform", figure)
+	case group == "sql" && rest != "batch-1":
+		return "batch-1", f.of("sql/batch-1", figure)
+	case group == "shop" && rest == "hot":
+		return "best B4 hot", f.ceiling("hot")
+	case group == "shop":
+		return "best B4 uniform", f.ceiling("uniform")
 	}
-	raw, err := json.MarshalIndent(r, "", " ")
+	return "", nil
+}
+
+// ceiling returns the best rates of the baselines B4 with the orders of a scenario.
+func (f figures) ceiling(orders string) byRound {
+	return best(f.of("saga/each-"+orders, "orders"), f.of("saga/together-"+orders, "orders"))
+}
+
+// Publish prints the tables and writes JSON and plots to a folder. It prints the paths.
+func (r *Report) Publish(w io.Writer, dir string) error {
+	r.Digest()
+	r.Print(w)
+	return r.write(w, dir, "", r, r.plot)
+}
+
+// write writes a value as JSON, and plots, to files with the time of the run.
+func (r *Run) write(w io.Writer, dir, what string, value any, plot func(base string) error) error {
+	raw, err := json.MarshalIndent(value, "", " ")
 	if err != nil {
-		return "", fmt.Errorf("encode the report: %w", err)
+		return fmt.Errorf("encode the report: %w", err)
 	}
-	base := filepath.Join(dir, r.Began.UTC().Format("20060102T150405Z"))
-	return base, os.WriteFile(base+".json", append(raw, '\n'), 0o644)
+	base := filepath.Join(dir, r.Began.UTC().Format("20060102T150405Z")+what)
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(base+".json", append(raw, '\n'), 0o644)); err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	fmt.Fprintf(w, "\nAll samples and plots: %s*\n", base)
+	return plot(base)
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -38,7 +39,7 @@ func TestRatiosWithinRound(t *testing.T) {
 
 func TestGoalAtMost(t *testing.T) {
 	for v, met := range map[float64]bool{249: true, 250: true, 251: false} {
-		goals := goalsOf([]measure.Sample{sample(1, "shop/uniform", "decided p99", v)})
+		goals := figuresOf([]measure.Sample{sample(1, "shop/uniform", "decided p99", v)}).goals()
 		if len(goals) != 1 || goals[0].Met() != met {
 			t.Errorf("decided within %v ms: %+v, want met to be %t", v, goals, met)
 		}
@@ -46,15 +47,15 @@ func TestGoalAtMost(t *testing.T) {
 }
 
 func TestProxyLineContainsAllFigures(t *testing.T) {
-	r := &Report{Rounds: 1, Samples: []measure.Sample{{Measurement: "http/gateway", Round: 1, Figures: []measure.Figure{
+	r := &Report{Samples: []measure.Sample{{Measurement: "http/gateway", Round: 1, Figures: []measure.Figure{
 		{Name: "requests", Unit: "/s", Value: 1000}, {Name: "p50", Unit: "ms", Value: 1.5}, {Name: "p99", Unit: "ms", Value: 2.5},
-		{Name: "CPU", Unit: "µs/request", Value: 20}, {Name: "allocations", Unit: "/request", Value: 6.5},
+		{Name: "CPU", Unit: "µs/request", Value: 20},
 	}}}}
 	r.Digest()
 	var b strings.Builder
-	r.proxies(&b)
+	r.Print(&b)
 	for line := range strings.Lines(b.String()) {
-		if cells := strings.Fields(line); strings.HasPrefix(line, "  http/gateway") && strings.Join(cells, " ") == "http/gateway 1,000 1.50 2.50 20.0 6.50" {
+		if cells := strings.Fields(line); strings.HasPrefix(line, "  http/gateway") && strings.Join(cells, " ") == "http/gateway 1,000 1.50 2.50 20.0" {
 			return
 		}
 	}
@@ -71,11 +72,33 @@ func TestNumber(t *testing.T) {
 
 func TestColumnsAreAligned(t *testing.T) {
 	var b strings.Builder
-	table := &table{}
+	table := &table{title: "Rates"}
 	table.add("name", "n", "unit")
 	table.add("µs", "1,234", "/s")
-	table.write(&b)
-	if want := "  name      n  unit\n  µs    1,234    /s\n"; b.String() != want {
+	table.write(&b, 1)
+	if want := "\nRates\n  name      n  unit\n  µs    1,234    /s\n"; b.String() != want {
 		t.Errorf("table\n%swant\n%s", b.String(), want)
+	}
+}
+
+func TestSummary(t *testing.T) {
+	for _, c := range []struct {
+		values byRound
+		want   Summary
+	}{
+		{byRound{1: 5, 2: 1, 3: 3}, Summary{Median: 3, Min: 1, Max: 5, N: 3}},
+		{byRound{1: 4, 2: 1, 3: 3, 4: 2}, Summary{Median: 2.5, Min: 1, Max: 4, N: 4}},
+		{nil, Summary{}},
+	} {
+		if got := c.values.summary(); got != c.want {
+			t.Errorf("%v: %+v, want %+v", c.values, got, c.want)
+		}
+	}
+}
+
+func TestRatiosNeedBothSidesOfARound(t *testing.T) {
+	of, to := byRound{1: 10, 2: 30, 3: 7, 4: 1}, byRound{1: 20, 2: 30, 4: 0, 5: 2}
+	if got, want := of.over(to), (byRound{1: .5, 2: 1}); !maps.Equal(got, want) {
+		t.Errorf("ratios %v, want %v: rounds 3 and 5 have one side, round 4 divides by 0", got, want)
 	}
 }

@@ -5,230 +5,190 @@ import (
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
+	"golang.org/x/text/language"
+	"golang.org/x/text/message"
+
 	"ecommerce-stack.dev/hack/bench/internal/measure"
-	"ecommerce-stack.dev/hack/bench/internal/statistics"
 )
 
-// table is text in columns. The first column is aligned left, the others right.
-type table struct{ rows [][]string }
+// table is a section of text in columns. The first column is aligned left, the others right.
+type table struct {
+	title string
+	rows  [][]string
+}
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-func (t *table) write(w io.Writer) {
-	var widths []int
+// write writes the table, unless it has no rows except head rows.
+func (t *table) write(w io.Writer, head int) {
+	if len(t.rows) <= head {
+		return
+	}
+	fmt.Fprintf(w, "\n%s\n", t.title)
+	widths := map[int]int{}
 	for _, row := range t.rows {
 		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
 			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
 		}
 	}
 	for _, row := range t.rows {
-		var b strings.Builder
+		line := ""
 		for i, cell := range row {
-			gap := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
+			width := widths[i]
 			if i == 0 {
-				b.WriteString("  " + cell + gap)
-			} else {
-				b.WriteString("  " + gap + cell)
+				width = -width
 			}
+			line += fmt.Sprintf("  %*s", width, cell)
 		}
-		fmt.Fprintln(w, strings.TrimRight(b.String(), " "))
+		fmt.Fprintln(w, strings.TrimRight(line, " "))
 	}
 }
+
+var english = message.NewPrinter(language.English)
 
 // Number formats a value with about three significant digits and groups thousands.
 func Number(v float64) string {
-	abs := math.Abs(v)
-	switch {
-	case abs >= 1000:
-		return thousands(strconv.FormatFloat(v, 'f', 0, 64))
+	switch abs := math.Abs(v); {
 	case abs >= 100:
-		return strconv.FormatFloat(v, 'f', 0, 64)
+		return english.Sprintf("%.0f", v)
 	case abs >= 10:
-		return strconv.FormatFloat(v, 'f', 1, 64)
+		return english.Sprintf("%.1f", v)
 	}
-	return strconv.FormatFloat(v, 'f', 2, 64)
+	return english.Sprintf("%.2f", v)
 }
 
-func thousands(digits string) string {
-	sign := ""
-	if strings.HasPrefix(digits, "-") {
-		sign, digits = "-", digits[1:]
-	}
-	for i := len(digits) - 3; i > 0; i -= 3 {
-		digits = digits[:i] + "," + digits[i:]
-	}
-	return sign + digits
-}
-
-func spread(s statistics.Summary) string {
+func spread(s Summary) string {
 	if s.N < 2 {
 		return ""
 	}
 	return Number(s.Min) + " .. " + Number(s.Max)
 }
 
-func ratioOf(s *statistics.Summary) string {
-	if s == nil {
+func ratioOf(s *Summary) string {
+	switch {
+	case s == nil:
 		return ""
+	case s.N < 2:
+		return fmt.Sprintf("%.2f", s.Median)
 	}
-	text := fmt.Sprintf("%.2f", s.Median)
-	if s.N > 1 {
-		text += fmt.Sprintf(" (%.2f .. %.2f)", s.Min, s.Max)
+	return fmt.Sprintf("%.2f (%.2f .. %.2f)", s.Median, s.Min, s.Max)
+}
+
+// median returns the median of a figure as text, or "".
+func median(rows []Row, measurement, figure string) string {
+	if row, ok := find(rows, measurement, figure); ok {
+		return Number(row.Median)
 	}
-	return text
+	return ""
 }
 
 // Print writes the tables.
 func (r *Report) Print(w io.Writer) {
 	fmt.Fprintf(w, "\nMedian of %d rounds, %g s each, with the extremes; ratios are taken within a round.\n", r.Rounds, r.Seconds)
-	if r.Quick || r.Rounds < 5 || r.Seconds < 5 {
+	if r.Rounds < 5 || r.Seconds < 5 {
 		fmt.Fprintln(w, "Short run: it only checks that everything works. Its figures are not meaningful.")
 	}
-	section(w, "Settings")
-	facts := &table{}
+	settings := &table{title: "Settings"}
 	for _, s := range r.Settings {
-		facts.add(s.Name + "  " + s.Value)
+		settings.add(s[0] + "  " + s[1])
 	}
-	facts.write(w)
-	r.headlines(w)
-	r.proxies(w)
-	r.scenarios(w, "", "Scenarios through the gateway, and the raw saga (B4, uniform, accepted together); medians")
-	for _, commit := range commits(r.Rows) {
-		r.scenarios(w, commit, "Scenarios at "+commit+"; medians")
+	settings.write(w, 0)
+
+	throughput := &table{title: "Throughput"}
+	throughput.add("", "median", "min .. max", "", "ratio", "to")
+	proxies := &table{title: "Requests through proxies"}
+	proxies.add("", "requests/s", "min .. max", "ratio", "to", "p50 ms", "p99 ms", "CPU µs/request")
+	rest := &table{title: "Without load"}
+	for _, row := range r.Rows {
+		switch group := measure.Group(row.Measurement); {
+		case group == "rest":
+			rest.add(row.Figure, Number(row.Median), spread(row.Summary), row.Unit)
+		case group == "http" && row.Figure == "requests":
+			proxies.add(row.Measurement, Number(row.Median), spread(row.Summary), ratioOf(row.Ratio), row.Of,
+				median(r.Rows, row.Measurement, "p50"), median(r.Rows, row.Measurement, "p99"),
+				median(r.Rows, row.Measurement, "CPU"))
+		case group == "disk", group == "sql", group == "broker", row.Figure == "orders", row.Figure == "reads":
+			throughput.add(row.Measurement+" "+row.Figure, Number(row.Median), spread(row.Summary), row.Unit, ratioOf(row.Ratio), row.Of)
+		}
 	}
-	r.rest(w)
+	throughput.write(w, 1)
+	proxies.write(w, 1)
+	r.scenarios(w)
+	rest.write(w, 0)
 	r.goals(w)
+
 	r.against(w)
 }
 
-func section(w io.Writer, title string) { fmt.Fprintf(w, "\n%s\n", title) }
-
-// headlines writes a table of the first figures of the measurements, and of all figures that
-// no other table contains.
-func (r *Report) headlines(w io.Writer) {
-	t := &table{}
-	t.add("", "median", "min .. max", "", "ratio", "to")
-	for _, row := range r.Rows {
-		group, _, _ := strings.Cut(row.Measurement, "/")
-		if group == "rest" || group == "http" || (group == "shop" || group == "saga") && row.Figure != "orders" && row.Figure != "reads" {
-			continue
-		}
-		t.add(row.Measurement+" "+row.Figure, Number(row.Median), spread(row.Summary), row.Unit, ratioOf(row.Ratio), row.Of)
-	}
-	if len(t.rows) > 1 {
-		section(w, "Throughput")
-		t.write(w)
-	}
+// pairFigures are the figures that are compared between revisions, by group. The rate of
+// the open loop differs between revisions, so it precedes the latency at that rate.
+var pairFigures = map[string][]string{
+	"http": {"requests", "CPU"},
+	"shop": {"orders", "open loop", "decided p99", "CPU of the system", "CPU gateway"},
 }
 
-// proxies writes a table with a line for each proxy.
-func (r *Report) proxies(w io.Writer) {
-	t := &table{}
-	t.add("", "requests/s", "min .. max", "ratio", "to", "p50 ms", "p99 ms", "CPU µs/request", "allocations/request")
-	for _, row := range r.Rows {
-		if !strings.HasPrefix(row.Measurement, "http/") || row.Figure != "requests" {
-			continue
+// against writes a table of the figures that were measured at an earlier and at the present
+// revision.
+func (r *Report) against(w io.Writer) {
+	t, f := &table{title: "Against earlier revisions"}, figuresOf(r.Samples)
+	t.add("", "then", "now", "", "now to then")
+	for _, then := range r.Rows {
+		present, commit := measure.Present(then.Measurement)
+		ratio := f.of(present, then.Figure).over(f.of(then.Measurement, then.Figure)).summary()
+		if commit != "" && ratio.N > 0 && slices.Contains(pairFigures[measure.Group(present)], then.Figure) {
+			t.add(then.Measurement+" "+then.Figure, Number(then.Median), median(r.Rows, present, then.Figure), then.Unit, ratioOf(&ratio))
 		}
-		t.add(row.Measurement, Number(row.Median), spread(row.Summary), ratioOf(row.Ratio), row.Of,
-			r.median(row.Measurement, "p50"), r.median(row.Measurement, "p99"), r.median(row.Measurement, "CPU"),
-			r.median(row.Measurement, "allocations"))
 	}
-	if len(t.rows) > 1 {
-		section(w, "Requests through proxies")
-		t.write(w)
-	}
+	t.write(w, 1)
 }
 
-// median returns the median of a figure as text.
-func (r *Report) median(measurement, figure string) string {
-	row, ok := find(r.Rows, measurement, figure)
-	if !ok {
-		return ""
-	}
-	return Number(row.Median)
-}
-
-// rawSaga is the measurement with a column in the table of scenarios, for the cost of an order
-// without the services.
-const rawSaga = "saga/together-uniform"
-
-// scenarios writes a table with a column for each scenario of a commit, which is "" for the
-// present revision.
-func (r *Report) scenarios(w io.Writer, commit, title string) {
-	var names, figures []string
-	units := map[string]string{}
-	cells := map[[2]string]string{}
+// scenarios writes a table with a column for each scenario, and for the raw saga, which is the cost
+// of an order without the services.
+func (r *Report) scenarios(w io.Writer) {
+	const rawSaga = "saga/together-uniform"
+	t := &table{title: "Scenarios through the gateway, and the raw saga (B4, uniform, accepted together); medians"}
+	head, measurements, figures := []string{""}, []string{}, []Row{} // The figures are the first row of each.
 	for _, row := range r.Rows {
-		present, of := measure.Present(row.Measurement)
-		name, ok := strings.CutPrefix(present, "shop/")
-		if present == rawSaga {
-			name, ok = "raw saga", true
+		name, isScenario := strings.CutPrefix(row.Measurement, "shop/")
+		if row.Measurement == rawSaga {
+			name, isScenario = "raw saga", true
 		}
-		if !ok || of != commit {
+		if !isScenario || strings.Contains(name, "@") {
 			continue
 		}
-		if !slices.Contains(names, name) {
-			names = append(names, name)
+		if !slices.Contains(head, name) {
+			head, measurements = append(head, name), append(measurements, row.Measurement)
 		}
-		if !slices.Contains(figures, row.Figure) {
-			figures = append(figures, row.Figure)
-			units[row.Figure] = row.Unit
+		if !slices.ContainsFunc(figures, func(f Row) bool { return f.Figure == row.Figure }) {
+			figures = append(figures, row)
 		}
-		cells[[2]string{name, row.Figure}] = Number(row.Median)
 	}
-	if len(names) == 0 {
-		return
-	}
-	section(w, title)
-	t := &table{}
-	t.add(append([]string{""}, append(names, "")...)...)
+	t.add(append(head, "")...)
 	for _, f := range figures {
-		line := []string{f}
-		for _, name := range names {
-			line = append(line, cells[[2]string{name, f}])
+		line := []string{f.Figure}
+		for _, m := range measurements {
+			line = append(line, median(r.Rows, m, f.Figure))
 		}
-		t.add(append(line, units[f])...)
+		t.add(append(line, f.Unit)...)
 	}
-	t.write(w)
-}
-
-func (r *Report) rest(w io.Writer) {
-	t := &table{}
-	for _, row := range r.Rows {
-		if strings.HasPrefix(row.Measurement, "rest/") {
-			t.add(row.Figure, Number(row.Median), spread(row.Summary), row.Unit)
-		}
-	}
-	if len(t.rows) > 0 {
-		section(w, "Without load")
-		t.write(w)
-	}
+	t.write(w, 1)
 }
 
 func (r *Report) goals(w io.Writer) {
-	if len(r.Goals) == 0 {
-		return
-	}
-	section(w, "Goals")
-	t := &table{}
+	t := &table{title: "Goals"}
 	t.add("", "goal", "median", "min .. max", "", "")
 	for _, g := range r.Goals {
-		mark := "missed"
+		mark, limit := "missed", "at least "
 		if g.Met() {
 			mark = "met"
 		}
-		limit := "at least "
 		if g.AtMost {
 			limit = "at most "
 		}
 		t.add(g.What, limit+Number(g.Want), Number(g.Median), spread(g.Summary), g.Unit, mark)
 	}
-	t.write(w)
+	t.write(w, 1)
 }

@@ -11,12 +11,9 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-
-	"ecommerce-stack.dev/hack/bench/internal/child"
 )
 
-// Revision is a commit of this repository. The zero value is the present source tree,
-// including uncommitted changes.
+// Revision is a commit of this repository.
 type Revision struct {
 	// Name is the revision in the options, Commit its abbreviated hash, About its date
 	// and subject.
@@ -38,59 +35,45 @@ func Resolve(ctx context.Context, repository string, names []string) ([]Revision
 	}
 	var found []Revision
 	for _, name := range names {
-		r, err := resolve(ctx, repository, name)
+		commit, err := git(ctx, repository, "rev-parse", "--verify", "--short", "--end-of-options", name+"^{commit}")
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("--against %s is not a revision of this repository: list them with `git log --oneline --all`, "+
+				"or fetch missing ones with `git fetch`, in a shallow clone with --unshallow", name)
 		}
-		if !slices.ContainsFunc(found, func(other Revision) bool { return other.Commit == r.Commit }) {
-			found = append(found, r)
+		if _, err := git(ctx, repository, "cat-file", "-e", commit+":services/gateway/main.go"); err != nil {
+			return nil, fmt.Errorf("--against %s has no services to build: use a later revision; `git log --oneline -- services/gateway/main.go` shows the first one", name)
+		}
+		about, err := git(ctx, repository, "log", "-1", "--format=%cs %s", commit)
+		if err != nil {
+			return nil, fmt.Errorf("--against %s: %w", name, err)
+		}
+		if !slices.ContainsFunc(found, func(other Revision) bool { return other.Commit == commit }) {
+			found = append(found, Revision{Name: name, Commit: commit, About: about})
 		}
 	}
 	return found, nil
 }
 
-func resolve(ctx context.Context, repository, name string) (Revision, error) {
-	commit, err := git(ctx, repository, "rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
-	if err != nil {
-		return Revision{}, fmt.Errorf("--against %s is not a revision of this repository: list them with `git log --oneline --all`, "+
-			"or fetch missing ones with `git fetch`, in a shallow clone with --unshallow", name)
-	}
-	if _, err := git(ctx, repository, "cat-file", "-e", commit+":services/gateway/main.go"); err != nil {
-		return Revision{}, fmt.Errorf("--against %s has no services to build: use a later revision; `git log --oneline -- services/gateway/main.go` shows the first one", name)
-	}
-	description, err := git(ctx, repository, "log", "-1", "--format=%h%n%cs %s", commit)
-	if err != nil {
-		return Revision{}, fmt.Errorf("--against %s: %w", name, err)
-	}
-	short, about, _ := strings.Cut(description, "\n")
-	return Revision{Name: name, Commit: short, About: about}, nil
-}
-
 // Extract writes the files of the commit to a temporary folder. Call Remove even if it returns
 // an error.
 func (r *Revision) Extract(ctx context.Context, repository string) (err error) {
-	if r.Root, err = child.Folder("revision-" + r.Commit); err != nil {
+	if r.Root, err = os.MkdirTemp("", "ecommerce-bench-revision-"); err != nil {
 		return err
 	}
-	archive, err := output(exec.CommandContext(ctx, "git", "-C", repository, "archive", "--format=tar", r.Commit))
+	archive, err := git(ctx, repository, "archive", "--format=tar", r.Commit)
 	if err != nil {
 		return fmt.Errorf("read the files of %s: %w", r.Commit, err)
 	}
 	unpack := exec.CommandContext(ctx, "tar", "-x", "-C", r.Root)
-	unpack.Stdin = bytes.NewReader(archive)
-	if _, err := output(unpack); err != nil {
-		return fmt.Errorf("write the files of %s: %w", r.Commit, err)
+	unpack.Stdin = strings.NewReader(archive)
+	if out, err := unpack.CombinedOutput(); err != nil {
+		return fmt.Errorf("write the files of %s: %w\n%s", r.Commit, err, out)
 	}
 	return nil
 }
 
 // Remove removes the extracted files.
-func (r *Revision) Remove() error {
-	if r.Root == "" {
-		return nil
-	}
-	return os.RemoveAll(r.Root)
-}
+func (r *Revision) Remove() error { return os.RemoveAll(r.Root) }
 
 // Incompatible wraps an error of a system that was built from the commit. The usual cause is
 // that the commit does not support the present settings, topology and requests.
@@ -98,16 +81,11 @@ func (r *Revision) Incompatible(err error) error {
 	return fmt.Errorf("start %s (--against %s): it may be too old to run with the present settings; use a later revision: %w", r.Commit, r.Name, err)
 }
 
+// git returns the output of git without the last line break. The error contains its messages.
 func git(ctx context.Context, repository string, arguments ...string) (string, error) {
-	out, err := output(exec.CommandContext(ctx, "git", append([]string{"-C", repository}, arguments...)...))
-	return strings.TrimSpace(string(out)), err
-}
-
-// output returns the standard output of a command. The error contains its standard error.
-func output(cmd *exec.Cmd) ([]byte, error) {
-	out, err := cmd.Output()
+	out, err := exec.CommandContext(ctx, "git", append([]string{"-C", repository}, arguments...)...).Output()
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok && len(exit.Stderr) > 0 {
-		return nil, fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
+		err = fmt.Errorf("%w: %s", err, bytes.TrimSpace(exit.Stderr))
 	}
-	return out, err
+	return strings.TrimSuffix(string(out), "\n"), err
 }

@@ -106,6 +106,7 @@ func TestErrorsNameTheFix(t *testing.T) {
 	repository := newRepository(t)
 	for what, c := range map[string]struct{ repository, name, want string }{
 		"an unknown revision":          {repository, "no-such-tag", "git log --oneline --all"},
+		"no name":                      {repository, "", "git log --oneline --all"},
 		"a range":                      {repository, "HEAD~1..HEAD", "git log --oneline --all"},
 		"an option":                    {repository, "--all", "git log --oneline --all"},
 		"one before the services":      {repository, "HEAD~2", "use a later revision"},

@@ -4,175 +4,200 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
-	"golang.org/x/sync/errgroup"
 
-	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/services/event"
 )
 
-// Broker is baseline B2: it publishes, confirms, consumes and acknowledges messages with the
-// body of a SaleCreated through a quorum queue like those of the services.
-type Broker struct {
-	Environment Environment
-	// InFlight is the number of messages in flight.
-	InFlight int
-}
+// roundTrips is the queue of baseline B2, and its routing key.
+const roundTrips = "bench.round-trips"
 
-// Name implements measure.Measurement.
-func (m Broker) Name() string { return fmt.Sprintf("broker/in-flight-%d", m.InFlight) }
-
-// About implements measure.Measurement.
-func (m Broker) About() string {
-	return fmt.Sprintf("B2: publish, confirm, consume and acknowledge through a quorum queue, %d in flight", m.InFlight)
-}
-
-// Measure implements measure.Measurement.
-func (m Broker) Measure(ctx context.Context, d time.Duration) ([]measure.Figure, error) {
-	// A message takes two slots: one until it is confirmed, one until it is acknowledged.
-	slots := make(chan struct{}, 2*m.InFlight)
-	p, err := newPublisher(m.Environment.AMQP, func(Message) { slots <- struct{}{} })
+// Declare declares the exchange and the quorum queues of a stack in the virtual host of a
+// URL, as the operator does, and a queue with the same settings for B2.
+func Declare(url string) error {
+	conn, err := amqp.Dial(url)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("connect to the broker: %w", err)
 	}
-	var acknowledged atomic.Int64
-	group, ctx := errgroup.WithContext(ctx)
-	consuming, stop := context.WithCancel(ctx)
-	defer stop()
-	group.Go(func() error {
-		return consumeQueue(consuming, m.Environment.AMQP, roundTrips, m.InFlight, func(n int) {
-			acknowledged.Add(int64(n))
-			for range n {
-				slots <- struct{}{}
+	defer conn.Close()
+	ch, err := conn.Channel()
+	if err != nil {
+		return err
+	}
+	if err := ch.ExchangeDeclare(event.Exchange, amqp.ExchangeTopic, true, false, false, false, nil); err != nil {
+		return fmt.Errorf("declare the exchange: %w", err)
+	}
+	for _, q := range append([]event.Queue{{Name: roundTrips, Events: []string{roundTrips}}}, event.Queues...) {
+		if _, err := ch.QueueDeclare(q.Name, true, false, false, false, q.Arguments()); err != nil {
+			return fmt.Errorf("declare %s: %w", q.Name, err)
+		}
+		for _, name := range q.Events {
+			if err := ch.QueueBind(q.Name, name, event.Exchange, false, nil); err != nil {
+				return fmt.Errorf("bind %s: %w", q.Name, err)
 			}
-		})
-	})
-	began := time.Now()
-	group.Go(func() error {
-		defer stop()
-		return errors.Join(m.publish(ctx, p, began, d, slots), p.close(ctx))
-	})
-	if err := group.Wait(); err != nil {
-		return nil, err
-	}
-	rate := float64(acknowledged.Load()) / time.Since(began).Seconds()
-	return []measure.Figure{{Name: "messages", Unit: "/s", Value: rate}, {Name: "orders", Unit: "/s of 4 messages", Value: rate / 4}}, nil
-}
-
-func (m Broker) publish(ctx context.Context, p *publisher, began time.Time, d time.Duration, slots chan struct{}) error {
-	for range 2 * m.InFlight {
-		slots <- struct{}{}
-	}
-	receive := func() error {
-		for range 2 {
-			select {
-			case <-slots:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
-	}
-	key := func(Message) string { return roundTrips }
-	for n := int64(1); time.Since(began) < d; n++ {
-		if err := receive(); err != nil {
-			return err
-		}
-		message, err := newMessage("sales", event.SaleCreated{SaleID: n, CustomerID: n, Items: []event.Item{{ProductID: 1 + n%1000, Quantity: 1}}}, now())
-		if err != nil {
-			return err
-		}
-		if err := p.publish(ctx, "", key, message); err != nil {
-			return err
-		}
-	}
-	for range m.InFlight { // Wait for all messages in flight.
-		if err := receive(); err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
-// consumeQueue consumes messages until ctx is canceled, acknowledges all available ones
-// together, and calls done with their number.
-func consumeQueue(ctx context.Context, url, queue string, prefetch int, done func(n int)) error {
-	conn, ch, deliveries, err := subscribe(url, queue, prefetch)
+// maxUnconfirmed is the maximum number of unconfirmed messages of a publisher.
+const maxUnconfirmed = 1000
+
+// publisher publishes messages without waiting for the confirm of the previous one.
+type publisher struct {
+	conn *amqp.Connection // nil if messages are not sent
+	ch   *amqp.Channel
+	mu   sync.Mutex // serializes publishes on the channel
+	sent chan sent
+	done chan error // receives one result after sent was closed
+}
+
+type sent struct {
+	message message
+	confirm *amqp.DeferredConfirmation
+}
+
+// newPublisher returns a publisher that calls confirmed, in order, with batches of at most limit
+// messages that were confirmed within an interval. Without a URL it does not send the messages.
+func newPublisher(url string, limit int, interval time.Duration, confirmed func([]sent) error) (*publisher, error) {
+	p := &publisher{sent: make(chan sent, maxUnconfirmed), done: make(chan error, 1)}
+	if url != "" {
+		var err error
+		if p.conn, p.ch, err = openChannel(url); err != nil {
+			return nil, err
+		}
+		if err := p.ch.Confirm(false); err != nil {
+			return nil, errors.Join(err, p.conn.Close())
+		}
+	}
+	go func() {
+		var err error
+		for {
+			batch := collect(context.Background(), p.sent, limit, interval)
+			if len(batch) == 0 {
+				p.done <- err
+				return
+			}
+			for _, s := range batch {
+				if s.confirm != nil && !s.confirm.Wait() {
+					err = fmt.Errorf("the broker rejected %s", s.message.Type)
+				}
+			}
+			err = errors.Join(err, confirmed(batch))
+		}
+	}()
+	return p, nil
+}
+
+// openChannel opens a connection with a channel.
+func openChannel(url string) (*amqp.Connection, *amqp.Channel, error) {
+	conn, err := amqp.Dial(url)
+	if err != nil {
+		return nil, nil, fmt.Errorf("connect to the broker: %w", err)
+	}
+	ch, err := conn.Channel()
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
+	return conn, ch, nil
+}
+
+// publish publishes messages with the AMQP properties that the services set.
+func (p *publisher) publish(ctx context.Context, messages ...message) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, m := range messages {
+		published := sent{message: m}
+		if p.conn != nil {
+			var err error
+			published.confirm, err = p.ch.PublishWithDeferredConfirmWithContext(ctx, event.Exchange, m.Type, true, false, amqp.Publishing{
+				ContentType: event.ContentType, DeliveryMode: amqp.Persistent, MessageId: m.ID.String(), Type: m.Type,
+				CorrelationId: m.Subject, Timestamp: m.Time, Body: m.body, Headers: amqp.Table{"traceparent": traceParent},
+			})
+			if err != nil {
+				return fmt.Errorf("publish %s: %w", m.Type, err)
+			}
+		}
+		select {
+		case p.sent <- published:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// close waits for outstanding confirms, unless ctx is canceled, and closes the connection.
+func (p *publisher) close(ctx context.Context) error {
+	close(p.sent)
+	if p.conn == nil {
+		return <-p.done
+	}
+	stop := context.AfterFunc(ctx, func() { _ = p.conn.Close() }) // It ends the wait for confirms.
+	defer stop()
+	err := <-p.done
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return errors.Join(err, p.conn.Close())
+}
+
+// consume calls do with batches of at most limit messages of a queue until ctx is canceled,
+// and acknowledges them together.
+func consume(ctx context.Context, url, queue string, limit int, linger time.Duration, do func([]amqp.Delivery) error) error {
+	conn, ch, err := openChannel(url)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	if err := ch.Qos(2*limit, 0, false); err != nil {
+		return err
+	}
+	deliveries, err := ch.Consume(queue, "", false, false, false, false, nil)
+	if err != nil {
+		return fmt.Errorf("consume %s: %w", queue, err)
+	}
 	for {
-		batch, err := receive(ctx, deliveries, prefetch, 0)
-		if err != nil || len(batch) == 0 {
+		batch := collect(ctx, deliveries, limit, linger)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case len(batch) == 0:
+			return errors.New("the broker closed the connection")
+		}
+		if err := do(batch); err != nil {
 			return err
 		}
 		if err := ch.Ack(batch[len(batch)-1].DeliveryTag, true); err != nil {
 			return fmt.Errorf("acknowledge: %w", err)
 		}
-		done(len(batch))
 	}
 }
 
-func subscribe(url, queue string, prefetch int) (*amqp.Connection, *amqp.Channel, <-chan amqp.Delivery, error) {
-	conn, err := amqp.Dial(url)
-	if err != nil {
-		return nil, nil, nil, fmt.Errorf("connect to the broker: %w", err)
-	}
-	ch, err := conn.Channel()
-	if err == nil {
-		err = ch.Qos(prefetch, 0, false)
-	}
-	var deliveries <-chan amqp.Delivery
-	if err == nil {
-		deliveries, err = ch.Consume(queue, "", false, false, false, false, nil)
-	}
-	if err != nil {
-		return nil, nil, nil, errors.Join(fmt.Errorf("consume %s: %w", queue, err), conn.Close())
-	}
-	return conn, ch, deliveries, nil
-}
+// soon is a linger time in which items that are already available arrive.
+const soon = 100 * time.Microsecond
 
-// receive waits for a delivery and returns up to limit deliveries that are available or
-// arrive within linger. It returns none if ctx is canceled.
-func receive(ctx context.Context, deliveries <-chan amqp.Delivery, limit int, linger time.Duration) ([]amqp.Delivery, error) {
-	var batch []amqp.Delivery
-	select {
-	case <-ctx.Done():
-		return nil, nil
-	case d, ok := <-deliveries:
-		if !ok {
-			return nil, errors.New("the broker closed the connection")
-		}
-		batch = append(batch, d)
-	}
-	timer := time.NewTimer(linger)
-	defer timer.Stop()
+// collect waits for an item and returns it with others that arrive within linger, at most limit.
+// It returns none if ctx is canceled or the channel is closed.
+func collect[T any](ctx context.Context, items <-chan T, limit int, linger time.Duration) (batch []T) {
+	var timeout <-chan time.Time // nil before the first item
 	for len(batch) < limit {
 		select {
-		case d, ok := <-deliveries:
+		case item, ok := <-items:
 			if !ok {
-				return nil, errors.New("the broker closed the connection")
+				return batch
 			}
-			batch = append(batch, d)
-			continue
-		default:
-		}
-		if linger == 0 {
-			return batch, nil
-		}
-		select {
-		case d, ok := <-deliveries:
-			if !ok {
-				return nil, errors.New("the broker closed the connection")
+			if batch = append(batch, item); timeout == nil {
+				timeout = time.After(linger)
 			}
-			batch = append(batch, d)
-		case <-timer.C:
-			return batch, nil
+		case <-timeout:
+			return batch
+		case <-ctx.Done():
+			return nil
 		}
 	}
-	return batch, nil
+	return batch
 }

@@ -2,19 +2,21 @@ package saga
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
-	"os"
+	randv2 "math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
 
+	amqp "github.com/rabbitmq/amqp091-go"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/mix"
-	"ecommerce-stack.dev/hack/bench/internal/procfs"
+	"ecommerce-stack.dev/hack/bench/internal/usage"
 	"ecommerce-stack.dev/services/event"
 )
 
@@ -34,69 +36,40 @@ const (
 // drainTimeout is the time limit for the last sagas to end.
 const drainTimeout = time.Minute
 
-// Pipeline is baseline B4: B1 and B2 in one process, which is the maximum rate of the saga on
+// pipeline is baseline B4: B1 and B2 in one process, which is the maximum rate of the saga on
 // this machine. Orders of clients are accepted, events are sent through the broker, and
 // consumers handle batches.
-type Pipeline struct {
-	Environment Environment
-	// Label is the name of Mix, which generates the orders.
-	Label string
-	Mix   mix.Mix
-	// Together accepts concurrent orders in one transaction; otherwise each order has a
+type pipeline struct {
+	environment *Environment
+	name        string
+	mix         mix.Mix
+	// together accepts concurrent orders in one transaction; otherwise each order has a
 	// separate transaction.
-	Together bool
+	together bool
 }
 
-// Name implements measure.Measurement.
-func (m Pipeline) Name() string {
-	if m.Together {
-		return "saga/together-" + m.Label
-	}
-	return "saga/each-" + m.Label
-}
-
-// About implements measure.Measurement.
-func (m Pipeline) About() string {
-	how := "a transaction per accepted order"
-	if m.Together {
-		how = "concurrent orders accepted in one transaction"
-	}
-	return fmt.Sprintf("B4: SQL and broker in one process, %s, %s, %d clients, at most %d concurrent sagas", how, m.Label, Clients, Window)
-}
-
-// run is a run of a Pipeline.
+// run is a run of a pipeline.
 type run struct {
-	Pipeline
-	database     *Database
-	sales, stock *publisher
-	waiting      chan waiting
-	slots        chan struct{}
-	accepted     atomic.Int64
-	ended        atomic.Int64
+	pipeline
+	database
+	waiting chan waiting
+	window  *semaphore.Weighted
+	ended   atomic.Int64
 }
 
 // waiting is an order that has not been accepted.
 type waiting struct {
-	order Order
+	order order
 	done  chan error
 }
 
-// Measure implements measure.Measurement.
-func (m Pipeline) Measure(ctx context.Context, d time.Duration) (_ []measure.Figure, err error) {
-	r := &run{Pipeline: m, waiting: make(chan waiting), slots: make(chan struct{}, Window)}
-	if r.database, err = Open(m.Environment.DSN, m.Environment.Sales, m.Environment.Stock, Clients+8); err != nil {
+func (p pipeline) measure(ctx context.Context, d time.Duration) (_ []measure.Figure, err error) {
+	r := &run{pipeline: p, waiting: make(chan waiting), window: semaphore.NewWeighted(Window)}
+	if r.database, err = p.environment.open(Clients+8, p.environment.AMQP); err != nil {
 		return nil, err
 	}
-	defer func() { err = firstError(err, r.database.Close()) }()
-	if r.sales, err = newPublisher(m.Environment.AMQP, func(s Message) { r.database.saleEvents.published(s) }); err != nil {
-		return nil, err
-	}
-	defer func() { err = firstError(err, r.sales.close(ctx)) }()
-	if r.stock, err = newPublisher(m.Environment.AMQP, func(s Message) { r.database.stockEvents.published(s) }); err != nil {
-		return nil, err
-	}
-	defer func() { err = firstError(err, r.stock.close(ctx)) }()
-	before, err := m.Environment.cpu()
+	defer func() { err = errors.Join(err, r.close(ctx)) }()
+	before, err := usage.OfTrees(p.environment.Servers)
 	if err != nil {
 		return nil, err
 	}
@@ -104,33 +77,13 @@ func (m Pipeline) Measure(ctx context.Context, d time.Duration) (_ []measure.Fig
 	if err != nil {
 		return nil, err
 	}
-	after, err := m.Environment.cpu()
-	if err != nil {
-		return nil, err
-	}
+	after, err := usage.OfTrees(p.environment.Servers)
 	orders := float64(r.ended.Load())
 	figures := []measure.Figure{{Name: "orders", Unit: "/s", Value: orders / took.Seconds()}}
 	for _, name := range slices.Sorted(maps.Keys(after)) {
-		figures = append(figures, measure.Figure{Name: "CPU " + name, Unit: "ms/order", Value: (after[name] - before[name]).Seconds() * 1000 / max(1, orders)})
+		figures = append(figures, measure.Figure{Name: "CPU " + name, Unit: "ms/order", Value: (after[name].CPU - before[name].CPU).Seconds() * 1000 / max(1, orders)})
 	}
-	return figures, nil
-}
-
-// cpu returns the CPU time of the servers and of this process.
-func (p Environment) cpu() (map[string]time.Duration, error) {
-	own, err := procfs.OfProcess(os.Getpid())
-	if err != nil {
-		return nil, err
-	}
-	used := map[string]time.Duration{"bench": own.CPU}
-	for name, pid := range p.Servers {
-		u, err := procfs.Of(pid)
-		if err != nil {
-			return nil, err
-		}
-		used[name] = u.CPU
-	}
-	return used, nil
+	return figures, err
 }
 
 // run places orders for d, waits until all sagas have ended, and returns the elapsed time.
@@ -138,29 +91,36 @@ func (r *run) run(ctx context.Context, d time.Duration) (took time.Duration, err
 	ctx, cancel := context.WithTimeout(ctx, d+drainTimeout)
 	defer cancel()
 	group, ctx := errgroup.WithContext(ctx)
-	consumeCtx, stop := context.WithCancel(ctx)
+	consuming, stop := context.WithCancel(ctx)
 	defer stop()
-	group.Go(func() error { return r.consume(consumeCtx, event.StockQueue, r.decide) })
-	group.Go(func() error { return r.consume(consumeCtx, event.SalesQueue, r.apply) })
+	group.Go(func() error { return r.handle(consuming, event.StockQueue, r.decide) })
+	group.Go(func() error { return r.handle(consuming, event.SalesQueue, r.apply) })
 	for range committers {
-		group.Go(func() error { return r.commit(consumeCtx) })
+		group.Go(func() error { return r.commit(consuming) })
 	}
 	began := time.Now()
 	clients, placing := errgroup.WithContext(ctx)
 	for i := range Clients {
-		clients.Go(func() error { return r.client(placing, uint64(i), began.Add(d)) })
+		random := randv2.New(randv2.NewPCG(uint64(i), 1))
+		clients.Go(func() error {
+			for time.Since(began) < d {
+				if err := r.window.Acquire(placing, 1); err != nil {
+					return err
+				}
+				if err := r.place(placing, newOrder(r.mix, random)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
 	}
 	group.Go(func() error {
 		defer stop()
 		if err := clients.Wait(); err != nil {
 			return err
 		}
-		for range Window { // Every saga that ends releases its slot.
-			select {
-			case r.slots <- struct{}{}:
-			case <-ctx.Done():
-				return fmt.Errorf("%d of %d sagas have ended: %w", r.ended.Load(), r.accepted.Load(), ctx.Err())
-			}
+		if err := r.window.Acquire(ctx, Window); err != nil { // Every saga that ends releases its slot.
+			return fmt.Errorf("some sagas have not ended: %w", err)
 		}
 		took = time.Since(began)
 		return nil
@@ -169,25 +129,9 @@ func (r *run) run(ctx context.Context, d time.Duration) (took time.Duration, err
 	return took, err
 }
 
-func (r *run) client(ctx context.Context, seed uint64, until time.Time) error {
-	generator := newOrderGenerator(r.Mix, seed)
-	for time.Now().Before(until) {
-		select {
-		case r.slots <- struct{}{}:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		if err := r.place(ctx, generator.order()); err != nil {
-			return err
-		}
-		r.accepted.Add(1)
-	}
-	return nil
-}
-
-func (r *run) place(ctx context.Context, o Order) error {
-	if !r.Together {
-		return r.accept(ctx, []Order{o})
+func (r *run) place(ctx context.Context, o order) error {
+	if !r.together {
+		return r.accept(ctx, []order{o})
 	}
 	w := waiting{o, make(chan error, 1)}
 	select {
@@ -199,34 +143,23 @@ func (r *run) place(ctx context.Context, o Order) error {
 }
 
 // accept commits orders and publishes their events.
-func (r *run) accept(ctx context.Context, orders []Order) error {
-	messages, err := r.database.Accept(ctx, orders)
+func (r *run) accept(ctx context.Context, orders []order) error {
+	messages, err := r.database.accept(ctx, orders)
 	if err != nil {
 		return err
 	}
-	return r.sales.publish(ctx, event.Exchange, byType, messages...)
+	return r.sales.publish(ctx, messages...)
 }
 
 // commit accepts waiting orders together. Orders that arrive during a commit are part of the
 // next transaction.
 func (r *run) commit(ctx context.Context) error {
 	for {
-		var batch []waiting
-		select {
-		case w := <-r.waiting:
-			batch = append(batch, w)
-		case <-ctx.Done():
+		batch := collect(ctx, r.waiting, maxBatch, soon)
+		if len(batch) == 0 {
 			return nil
 		}
-		for more := true; more && len(batch) < maxBatch; {
-			select {
-			case w := <-r.waiting:
-				batch = append(batch, w)
-			default:
-				more = false
-			}
-		}
-		orders := make([]Order, len(batch))
+		orders := make([]order, len(batch))
 		for i, w := range batch {
 			orders[i] = w.order
 		}
@@ -240,56 +173,38 @@ func (r *run) commit(ctx context.Context) error {
 	}
 }
 
+// handle calls do with batches of events of a queue.
+func (r *run) handle(ctx context.Context, queue string, do func(context.Context, []event.Envelope) error) error {
+	return consume(ctx, r.environment.AMQP, queue, maxBatch, linger, func(batch []amqp.Delivery) (err error) {
+		envelopes := make([]event.Envelope, len(batch))
+		for i, d := range batch {
+			if envelopes[i], err = event.Parse(d.Body); err != nil {
+				return err
+			}
+		}
+		return do(ctx, envelopes)
+	})
+}
+
 // decide handles a batch as the stock service does.
 func (r *run) decide(ctx context.Context, batch []event.Envelope) error {
-	messages, err := r.database.Stock(ctx, batch)
+	messages, err := r.handleSales(ctx, batch)
 	if err != nil {
 		return err
 	}
-	return r.stock.publish(ctx, event.Exchange, byType, messages...)
+	return r.stock.publish(ctx, messages...)
 }
 
 // apply handles a batch as the sales service does.
 func (r *run) apply(ctx context.Context, batch []event.Envelope) error {
-	messages, ended, err := r.database.Sales(ctx, batch)
+	messages, ended, err := r.handleStock(ctx, batch)
 	if err != nil {
 		return err
 	}
-	if err := r.sales.publish(ctx, event.Exchange, byType, messages...); err != nil {
+	if err := r.sales.publish(ctx, messages...); err != nil {
 		return err
 	}
 	r.ended.Add(int64(ended))
-	for range ended {
-		<-r.slots
-	}
+	r.window.Release(int64(ended))
 	return nil
-}
-
-func byType(m Message) string { return m.Type }
-
-// consume calls do with batches of a queue and acknowledges them when do has committed.
-func (r *run) consume(ctx context.Context, queue string, do func(context.Context, []event.Envelope) error) error {
-	conn, ch, deliveries, err := subscribe(r.Environment.AMQP, queue, 2*maxBatch)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	for {
-		batch, err := receive(ctx, deliveries, maxBatch, linger)
-		if err != nil || len(batch) == 0 {
-			return err
-		}
-		envelopes := make([]event.Envelope, len(batch))
-		for i, d := range batch {
-			if err := json.Unmarshal(d.Body, &envelopes[i]); err != nil {
-				return err
-			}
-		}
-		if err := do(ctx, envelopes); err != nil {
-			return err
-		}
-		if err := ch.Ack(batch[len(batch)-1].DeliveryTag, true); err != nil {
-			return fmt.Errorf("acknowledge: %w", err)
-		}
-	}
 }

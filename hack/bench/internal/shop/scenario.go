@@ -3,7 +3,6 @@ package shop
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -12,110 +11,131 @@ import (
 	"sync"
 	"time"
 
-	crand "crypto/rand"
-
 	"ecommerce-stack.dev/hack/bench/internal/mix"
-	"ecommerce-stack.dev/hack/bench/internal/wire"
 	"ecommerce-stack.dev/services/event"
 )
 
-// Scenario is a kind of visit.
-type Scenario interface {
-	// Name returns a word, About a description in one line.
-	Name() string
-	About() string
-	// Visit runs one visit of a customer. began is its intended start.
-	Visit(ctx context.Context, d *Client, r *rand.Rand, began time.Time) error
+// scenario is a kind of visit.
+type scenario struct {
+	name, about string
+	// visit runs one visit of a customer. began is its intended start.
+	visit func(ctx context.Context, v *visitor, r *rand.Rand, began time.Time) error
 }
 
-// Client sends the requests of visits and measures their latencies.
-type Client struct {
-	shop    *Shop
-	client  *wire.Client
-	watcher *SaleWatcher
-
-	mu      sync.Mutex
-	posted  []float64 // milliseconds of each POST /sales
-	read    []float64
-	placed  int64
-	maximum int // of concurrent sagas in a closed loop; 0 in an open one
+var scenarios = []scenario{
+	{"uniform", "orders of one product, uniform over 1,000", order(mix.Uniform)},
+	{"hot", "orders of one hot product", order(mix.Hot)},
+	{"carts", "carts of 1 to 10 products", order(mix.Carts)},
+	{"holds", "holds, half confirmed and half canceled by the customer", hold},
+	{"browse", "catalog reads 10:1 to orders", browse},
 }
 
-// errUnexpectedStatus is wrapped by errors of responses with an unexpected status.
-var errUnexpectedStatus = errors.New("unexpected status")
-
-func unexpectedStatus(r wire.Request, a wire.Response) error {
-	return fmt.Errorf("%w: %s %s: %d %s", errUnexpectedStatus, r.Method, r.Path, a.Status, a.Body)
-}
-
-// Customer returns the Authorization header of a random customer.
-func (d *Client) Customer(r *rand.Rand) string { return d.shop.tokens[r.IntN(len(d.shop.tokens))] }
-
-// Place creates a sale and observes it until it is decided.
-func (d *Client) Place(ctx context.Context, customer string, items []event.Item, hold bool, began time.Time) (*PlacedSale, error) {
-	if err := d.watcher.Acquire(ctx); err != nil {
-		return nil, err
+// order returns visits that create one sale.
+func order(m mix.Mix) func(context.Context, *visitor, *rand.Rand, time.Time) error {
+	return func(ctx context.Context, v *visitor, r *rand.Rand, began time.Time) error {
+		_, err := v.place(ctx, v.customer(r), m(r), false, began)
+		return err
 	}
-	if d.maximum > 0 {
-		began = time.Now() // Exclude the wait for a slot.
+}
+
+// hold creates a hold. Customers confirm half of them when their stock is reserved, and cancel
+// the others, half of these before their stock is reserved.
+func hold(ctx context.Context, v *visitor, r *rand.Rand, began time.Time) error {
+	customer := v.customer(r)
+	id, err := v.place(ctx, customer, mix.Uniform(r), true, began)
+	if err != nil {
+		return err
+	}
+	kind := r.IntN(4)
+	if kind > 0 {
+		if err := v.shop.awaitReserved(ctx, id); err != nil {
+			return err
+		}
+	}
+	method, want := http.MethodDelete, http.StatusNoContent
+	if kind > 1 {
+		method, want = http.MethodPatch, http.StatusOK
+	}
+	_, _, err = v.gateway.do(ctx, want, method, fmt.Sprintf("/sales/%d", id), customer, nil)
+	return err
+}
+
+// browse reads the catalog ten times per order: nine products and a first page.
+func browse(ctx context.Context, v *visitor, r *rand.Rand, began time.Time) error {
+	path := fmt.Sprintf("/products/%d", 1+r.IntN(mix.Products))
+	switch r.IntN(11) {
+	case 0:
+		return order(mix.Uniform)(ctx, v, r, began)
+	case 1:
+		path = "/products?limit=20&sort=price"
+	}
+	if _, _, err := v.gateway.do(ctx, http.StatusOK, http.MethodGet, path, "", nil); err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.read = append(v.read, since(began))
+	return nil
+}
+
+// visitor sends the requests of visits and measures their latencies.
+type visitor struct {
+	shop    *Shop
+	gateway *client
+	start   position
+	backlog *backlog // nil in the open loop
+
+	mu           sync.Mutex
+	placed       map[int64]placed // by ID
+	posted, read []float64        // milliseconds of each POST /sales and read
+
+	took      time.Duration // until all sales were decided and all stock had moved
+	decisions decisions
+}
+
+// placed is an acknowledged sale: the intended start of the order and the sum of the quantities.
+type placed struct {
+	began    time.Time
+	quantity int64
+}
+
+// customer returns the token of a random customer.
+func (v *visitor) customer(r *rand.Rand) string { return v.shop.tokens[r.IntN(Customers)] }
+
+// place creates a sale and returns its ID.
+func (v *visitor) place(ctx context.Context, customer string, items []event.Item, hold bool, began time.Time) (int64, error) {
+	if v.backlog != nil {
+		if err := v.backlog.wait(ctx); err != nil {
+			return 0, err
+		}
+		began = time.Now() // The wait is not part of the latency.
 	}
 	body, err := json.Marshal(struct {
 		Items []event.Item `json:"items"`
 		Hold  bool         `json:"hold,omitempty"`
 	}{items, hold})
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	request := wire.Request{Method: http.MethodPost, Path: "/sales", Header: customer + "Idempotency-Key: " + crand.Text() + "\r\n", Body: body}
-	a, err := d.client.Do(ctx, request)
+	location, _, err := v.gateway.do(ctx, http.StatusAccepted, http.MethodPost, "/sales", customer, body)
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
 	took := since(began)
-	if a.Status != http.StatusAccepted {
-		return nil, unexpectedStatus(request, a)
-	}
-	id, err := strconv.ParseInt(strings.TrimPrefix(a.Location, "/sales/"), 10, 64)
+	id, err := strconv.ParseInt(strings.TrimPrefix(location, "/sales/"), 10, 64)
 	if err != nil {
-		return nil, fmt.Errorf("POST /sales: Location %q: %w", a.Location, err)
+		return 0, fmt.Errorf("POST /sales: Location %q: %w", location, err)
 	}
-	p := &PlacedSale{ID: id, Hold: hold, Began: began}
+	p := placed{began: began}
 	for _, i := range items {
-		p.Quantity += i.Quantity
+		p.quantity += i.Quantity
 	}
-	d.watcher.Add(p)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.placed++
-	d.posted = append(d.posted, took)
-	return p, nil
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.placed[id], v.posted = p, append(v.posted, took)
+	return id, nil
 }
 
-func since(began time.Time) float64 { return float64(time.Since(began)) / float64(time.Millisecond) }
+func since(began time.Time) float64 { return milliseconds(time.Since(began)) }
 
-// Do sends a request and returns an error if the status of the response is not want.
-func (d *Client) Do(ctx context.Context, customer, method, path string, want int) error {
-	request := wire.Request{Method: method, Path: path, Header: customer}
-	a, err := d.client.Do(ctx, request)
-	if err != nil {
-		return err
-	}
-	if a.Status != want {
-		return unexpectedStatus(request, a)
-	}
-	return nil
-}
-
-// orders is a scenario in which every visit creates one sale.
-type orders struct {
-	name, about string
-	mix         mix.Mix
-}
-
-func (o orders) Name() string  { return o.name }
-func (o orders) About() string { return o.about }
-
-func (o orders) Visit(ctx context.Context, d *Client, r *rand.Rand, began time.Time) error {
-	_, err := d.Place(ctx, d.Customer(r), o.mix(r), false, began)
-	return err
-}
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

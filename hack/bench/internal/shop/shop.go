@@ -3,15 +3,16 @@ package shop
 
 import (
 	"context"
+	"crypto/rand"
 	"database/sql"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 
-	"ecommerce-stack.dev/hack/bench/internal/fill"
-	"ecommerce-stack.dev/hack/bench/internal/profile"
-	"ecommerce-stack.dev/hack/bench/internal/wire"
+	"github.com/valyala/fasthttp"
+
 	"ecommerce-stack.dev/hack/internal/local"
 )
 
@@ -20,93 +21,100 @@ const Customers = 1000
 
 // Shop is a system with products.
 type Shop struct {
+	// Commit is the earlier revision of the services; "" is the present source tree.
+	Commit string
 	System *local.System
 	// DB is a separate connection pool, to read rows and counters.
 	DB *sql.DB
 	// NoAudit skips the audit of the system, which reads the whole ledger. The removed
 	// stock is still compared with the confirmed sales.
 	NoAudit bool
-	// Profiles takes CPU profiles of the services in closed loops; optional.
-	Profiles *profile.Taker
-	// tokens are the Authorization header lines of the customers, manager is that of the
-	// manager.
-	tokens  []string
-	manager string
-	address string // of the gateway
+
+	tokens  []string // of the customers
+	manager string   // the token of the manager
 }
 
-// Open returns a shop for a system with products.
-func Open(system *local.System, db *sql.DB) (*Shop, error) {
-	signer, err := NewSigner(system.KeysFile)
-	if err != nil {
-		return nil, err
+// Open opens the shop of a system with products.
+func (s *Shop) Open(system *local.System, db *sql.DB) (err error) {
+	s.System, s.DB = system, db
+	if s.tokens, err = Tokens(system.KeysFile, Customers, "Client"); err != nil {
+		return err
 	}
-	s := &Shop{System: system, DB: db, address: strings.TrimPrefix(system.URL, "http://")}
-	for i := range Customers {
-		s.tokens = append(s.tokens, authorization(signer.Token(int64(i+1), "Client")))
+	managers, err := Tokens(system.KeysFile, 1, "Manager")
+	if err == nil {
+		s.manager = managers[0]
 	}
-	s.manager = authorization(signer.Token(Customers+1, "Manager"))
-	return s, nil
+	return err
 }
 
-func authorization(token string) string { return "Authorization: Bearer " + token + "\r\n" }
+// client is an HTTP client with a low overhead, because it shares the machine with the
+// measured system.
+type client struct {
+	fasthttp.HostClient
+	url string
+}
 
-// Audit runs the audit of the system and returns an error if it finds violations.
-func (s *Shop) Audit(ctx context.Context) error {
+// timeout is the time limit of a request and its response. maxConns is below the limit of the
+// gateway for one address (MAX_CONNECTIONS_PER_ADDRESS); requests wait for a free connection.
+const (
+	timeout  = 50 * time.Second
+	maxConns = 192
+)
+
+func newClient(url string) *client {
+	return &client{url: url, HostClient: fasthttp.HostClient{Addr: strings.TrimPrefix(url, "http://"), MaxConns: maxConns,
+		MaxConnWaitTimeout: timeout, ConnPoolStrategy: fasthttp.LIFO, MaxIdemponentCallAttempts: 1}}
+}
+
+// do sends a request with a token, which may be "", and a JSON body with an
+// idempotency key, which may be nil. It
+// returns the header Location and the body, and an error if the status is not want.
+func (c *client) do(ctx context.Context, want int, method, path, token string, body []byte) (location string, response []byte, err error) {
+	req, res := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(res)
+	req.Header.SetMethod(method)
+	req.SetRequestURI(c.url + path)
+	if token != "" {
+		req.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+token)
+	}
+	if body != nil {
+		req.Header.SetContentType("application/json")
+		req.Header.Set("Idempotency-Key", rand.Text())
+		req.SetBodyRaw(body)
+	}
+	if err := ctx.Err(); err != nil {
+		return "", nil, err
+	}
+	if err := c.DoTimeout(req, res, timeout); err != nil {
+		return "", nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	if res.StatusCode() != want {
+		return "", nil, fmt.Errorf("%s %s: status %d, want %d: %s", method, path, res.StatusCode(), want, res.Body())
+	}
+	return string(res.Header.Peek(fasthttp.HeaderLocation)), append([]byte(nil), res.Body()...), nil
+}
+
+// audit runs the audit of the system and returns an error if it finds violations.
+func (s *Shop) audit(ctx context.Context, gateway *client) error {
 	if s.NoAudit {
 		return nil
 	}
-	client := wire.New(s.address)
-	defer client.Close()
-	a, err := client.Do(ctx, wire.Request{Method: http.MethodGet, Path: "/stock/audit", Header: s.manager})
+	_, body, err := gateway.do(ctx, http.StatusOK, http.MethodGet, "/stock/audit", s.manager, nil)
 	if err != nil {
 		return err
 	}
 	var report struct {
-		Products   int64
 		Violations []struct {
 			ProductID int64
 			Rule      string
 		}
 	}
-	if err := json.Unmarshal(a.Body, &report); a.Status != http.StatusOK || err != nil {
-		return fmt.Errorf("GET /stock/audit: %d %s", a.Status, a.Body)
+	if err := json.Unmarshal(body, &report); err != nil {
+		return fmt.Errorf("GET /stock/audit: %w: %s", err, body)
 	}
-	if len(report.Violations) > 0 {
-		return fmt.Errorf("the audit found %d violations, the first of product %d: %s",
-			len(report.Violations), report.Violations[0].ProductID, report.Violations[0].Rule)
+	if n := len(report.Violations); n > 0 {
+		return fmt.Errorf("the audit found %d violations, the first of product %d: %s", n, report.Violations[0].ProductID, report.Violations[0].Rule)
 	}
 	return nil
-}
-
-// position contains the last IDs of the tables at the start of a phase.
-type position struct {
-	sale, entry int64
-	removed     int64 // the removed stock of all products
-}
-
-func (s *Shop) position(ctx context.Context) (m position, err error) {
-	err = s.DB.QueryRowContext(ctx, "SELECT (SELECT COALESCE(MAX(id), 0) FROM "+fill.Shop.Sales+".sales), (SELECT COALESCE(MAX(id), 0) FROM "+
-		fill.Shop.Sales+".timeline), (SELECT CAST(COALESCE(SUM(removed), 0) AS SIGNED) FROM "+fill.Shop.Stock+".stocks)").
-		Scan(&m.sale, &m.entry, &m.removed)
-	return m, err
-}
-
-// profiled takes a profile of every service while do runs.
-func (s *Shop) profiled(ctx context.Context, measurement string, do func() error) error {
-	if s.Profiles == nil {
-		return do()
-	}
-	for _, name := range Services {
-		if err := s.Profiles.Begin(s.System.PID(name)); err != nil {
-			return err
-		}
-	}
-	err := do()
-	for _, name := range Services {
-		if endErr := s.Profiles.End(ctx, s.System.PID(name), measurement, name); err == nil {
-			err = endErr
-		}
-	}
-	return err
 }

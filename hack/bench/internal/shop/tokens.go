@@ -1,66 +1,47 @@
 package shop
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strconv"
 	"time"
 
+	"github.com/golang-jwt/jwt/v5"
+
 	"ecommerce-stack.dev/hack/internal/local"
 )
 
-// tokenTTL is longer than any run.
-const tokenTTL = 24 * time.Hour
-
-// Signer signs access tokens as the auth service does, without a login for each customer.
-type Signer struct {
-	kid    string
-	secret []byte
-}
-
-// NewSigner returns a signer with the HS256 key of a JWK Set.
-func NewSigner(keysFile string) (*Signer, error) {
+// Tokens returns access tokens of the users 1 to n, as the auth service would sign them with
+// the first key of a JWK Set, which must be for HS256. They are valid longer than any run.
+func Tokens(keysFile string, n int, role string) ([]string, error) {
 	raw, err := os.ReadFile(keysFile)
 	if err != nil {
 		return nil, err
 	}
 	var set struct {
-		Keys []struct{ Kid, Alg, K string }
+		Keys []struct{ Kid, K string }
 	}
-	if err := json.Unmarshal(raw, &set); err != nil {
-		return nil, fmt.Errorf("read the keys in %s: %w", keysFile, err)
+	if err := json.Unmarshal(raw, &set); err != nil || len(set.Keys) == 0 {
+		return nil, fmt.Errorf("%s is not a JWK Set with a key: %w", keysFile, err)
 	}
-	for _, k := range set.Keys {
-		if k.Alg == "HS256" {
-			secret, err := base64.RawURLEncoding.DecodeString(k.K)
-			return &Signer{k.Kid, secret}, err
+	secret, err := base64.RawURLEncoding.DecodeString(set.Keys[0].K)
+	if err != nil {
+		return nil, err
+	}
+	tokens, now := make([]string, n), time.Now()
+	for i := range tokens {
+		user := strconv.Itoa(i + 1)
+		token := jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
+			"iss": local.Issuer, "aud": []string{local.Audience}, "sub": user, "jti": "bench-" + user,
+			"email": "customer-" + user + "@example.com", "role": role,
+			"iat": now.Unix(), "nbf": now.Add(-time.Minute).Unix(), "exp": now.Add(24 * time.Hour).Unix(),
+		})
+		token.Header["kid"] = set.Keys[0].Kid
+		if tokens[i], err = token.SignedString(secret); err != nil {
+			return nil, err
 		}
 	}
-	return nil, errors.New("the system has no HS256 key to sign tokens with")
-}
-
-// Token returns the access token of a user.
-func (s *Signer) Token(user int64, role string) string {
-	now := time.Now()
-	signed := segment(map[string]string{"alg": "HS256", "typ": "JWT", "kid": s.kid}) + "." + segment(map[string]any{
-		"iss": local.Issuer, "aud": []string{local.Audience}, "sub": strconv.FormatInt(user, 10), "jti": fmt.Sprintf("bench-%d", user),
-		"email": fmt.Sprintf("customer-%d@example.com", user), "role": role,
-		"iat": now.Unix(), "nbf": now.Add(-time.Minute).Unix(), "exp": now.Add(tokenTTL).Unix(),
-	})
-	mac := hmac.New(sha256.New, s.secret)
-	mac.Write([]byte(signed))
-	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
-}
-
-func segment(v any) string {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		panic(err) // Strings and numbers can always be encoded.
-	}
-	return base64.RawURLEncoding.EncodeToString(raw)
+	return tokens, nil
 }

@@ -5,24 +5,12 @@ package main
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
-)
-
-// Limits of connections and messages.
-const (
-	headerTimeout    = 10 * time.Second
-	idleTimeout      = 5 * time.Minute
-	originTimeout    = time.Minute // of an idle connection to the origin
-	originConns      = 256
-	maxBody          = 4 << 20
-	maxRequestHeader = 16 << 10
 )
 
 func main() {
@@ -39,65 +27,35 @@ func main() {
 	os.Exit(1)
 }
 
+// newServer returns a tuned proxy of the origin.
 func newServer(origin *url.URL) *fasthttp.Server {
-	p := &proxy{host: origin.Host, client: &fasthttp.HostClient{
-		Addr: origin.Host, MaxConns: originConns, MaxIdleConnDuration: originTimeout, ConnPoolStrategy: fasthttp.LIFO,
-		MaxResponseBodySize: maxBody, NoDefaultUserAgentHeader: true, DisablePathNormalizing: true,
-	}}
-	return &fasthttp.Server{Handler: p.serve, ReadTimeout: headerTimeout, IdleTimeout: idleTimeout,
-		ReadBufferSize: maxRequestHeader, MaxRequestBodySize: maxBody, NoDefaultServerHeader: true, NoDefaultContentType: true}
-}
-
-// proxy forwards requests to one host.
-type proxy struct {
-	host   string
-	client *fasthttp.HostClient
-}
-
-func (p *proxy) serve(ctx *fasthttp.RequestCtx) {
-	h := &ctx.Request.Header
-	removeHopByHop(h)
-	h.SetBytesV(fasthttp.HeaderXForwardedHost, h.Host())
-	h.Set(fasthttp.HeaderXForwardedProto, "http")
-	h.Set(fasthttp.HeaderXForwardedFor, clientIP(ctx.RemoteAddr()))
-	ctx.Request.SetHost(p.host)
-	if err := p.client.Do(&ctx.Request, &ctx.Response); err != nil {
-		ctx.Error(http.StatusText(http.StatusBadGateway), http.StatusBadGateway)
-		return
-	}
-	removeHopByHop(&ctx.Response.Header)
-}
-
-func clientIP(remote net.Addr) string {
-	host, _, err := net.SplitHostPort(remote.String())
-	if err != nil {
-		return "unknown" // RFC 7239, section 6.2
-	}
-	return host
+	client := &fasthttp.HostClient{Addr: origin.Host, MaxConns: 256, MaxIdleConnDuration: time.Minute, ConnPoolStrategy: fasthttp.LIFO,
+		MaxResponseBodySize: 4 << 20, NoDefaultUserAgentHeader: true, DisablePathNormalizing: true}
+	return &fasthttp.Server{ReadTimeout: 10 * time.Second, IdleTimeout: 5 * time.Minute, ReadBufferSize: 16 << 10, MaxRequestBodySize: 4 << 20,
+		NoDefaultServerHeader: true, NoDefaultContentType: true, Handler: func(ctx *fasthttp.RequestCtx) {
+			h := &ctx.Request.Header
+			removeHopByHop(h)
+			h.SetBytesV(fasthttp.HeaderXForwardedHost, h.Host())
+			h.Set(fasthttp.HeaderXForwardedProto, "http")
+			h.Set(fasthttp.HeaderXForwardedFor, ctx.RemoteIP().String())
+			ctx.Request.SetHost(origin.Host)
+			if err := client.Do(&ctx.Request, &ctx.Response); err != nil {
+				ctx.Error(http.StatusText(http.StatusBadGateway), http.StatusBadGateway)
+				return
+			}
+			removeHopByHop(&ctx.Response.Header)
+		}}
 }
 
 // header is a request header or a response header.
-type header interface {
-	PeekAll(name string) [][]byte
-	Del(name string)
-}
+type header interface{ Del(name string) }
 
-// hopByHop are the hop-by-hop fields (RFC 9110, section 7.6.1).
-var hopByHop = []string{
-	fasthttp.HeaderConnection, "Keep-Alive", "Proxy-Connection", fasthttp.HeaderProxyAuthenticate, fasthttp.HeaderProxyAuthorization,
-	fasthttp.HeaderTE, fasthttp.HeaderTrailer, fasthttp.HeaderTransferEncoding, fasthttp.HeaderUpgrade,
-}
-
-// removeHopByHop removes the hop-by-hop fields and the fields that Connection lists.
+// removeHopByHop removes the hop-by-hop fields (RFC 9110, section 7.6.1).
 func removeHopByHop(h header) {
-	var named []string
-	for _, line := range h.PeekAll(fasthttp.HeaderConnection) {
-		named = append(named, strings.Split(string(line), ",")...)
-	}
-	for _, name := range named {
-		h.Del(strings.TrimSpace(name))
-	}
-	for _, name := range hopByHop {
+	for _, name := range []string{
+		fasthttp.HeaderConnection, "Keep-Alive", "Proxy-Connection", fasthttp.HeaderProxyAuthenticate, fasthttp.HeaderProxyAuthorization,
+		fasthttp.HeaderTE, fasthttp.HeaderTrailer, fasthttp.HeaderTransferEncoding, fasthttp.HeaderUpgrade,
+	} {
 		h.Del(name)
 	}
 }

@@ -1,0 +1,186 @@
+package edge
+
+import (
+	"context"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"ecommerce-stack.dev/hack/bench/internal/child"
+	"ecommerce-stack.dev/hack/bench/internal/measure"
+	"ecommerce-stack.dev/hack/bench/internal/revision"
+	"ecommerce-stack.dev/hack/internal/local"
+)
+
+// configs contains a folder of files for each peer that needs some, and the script of wrk.
+//
+//go:embed config
+var configs embed.FS
+
+// peer is a proxy, or the origin. Arguments, environment and files contain placeholders:
+// @DIR@, the folder of the files, @ADDRESS@ to listen on, @ORIGIN@ with @HOST@ and @PORT@,
+// and @KEYS@, the file of keys.
+type peer struct {
+	name, about string
+	// kinds are the suffixes of the targets: "" for /plain, "-token" for requests with
+	// tokens, "-cached" for /cached.
+	kinds []string
+	// program is the path of an installed program, or a package of module. module is a
+	// folder of the source tree, or the path and version of a published module, which is
+	// built with the requirements of its own.
+	program, module string
+	arguments       []string
+	env             []string // nil is that of the bench
+	// signal stops the program and its children when the bench dies; 0 is SIGKILL.
+	signal syscall.Signal
+	// revision is the source tree; nil is the present one.
+	revision *revision.Revision
+}
+
+// peers returns all peers in the order of their start.
+func peers() []peer {
+	plain, tokens, cached := []string{""}, []string{"", "-token"}, []string{"", "-token", "-cached"}
+	return []peer{
+		{name: "origin", about: "a no-op origin of about 300 bytes, directly", kinds: tokens, module: "hack/bench", program: "./peers/origin", arguments: []string{"@ADDRESS@"}},
+		{name: "nginx", about: "nginx, with proxy_cache", kinds: cached, program: "/usr/sbin/nginx", signal: syscall.SIGTERM,
+			arguments: []string{"-p", "@DIR@", "-e", "@DIR@/error.log", "-c", "@DIR@/nginx.conf"}},
+		{name: "haproxy", about: "haproxy", kinds: plain, program: "/usr/sbin/haproxy", arguments: []string{"-db", "-f", "@DIR@/haproxy.cfg"}},
+		{name: "caddy", about: "Caddy", kinds: plain, module: "github.com/caddyserver/caddy/v2@v2.11.9", program: "./cmd/caddy", arguments: []string{"run", "--config", "@DIR@/caddy.json"}, env: []string{"HOME=@DIR@", "PATH=/usr/bin:/bin"}},
+		{name: "traefik", about: "Traefik", kinds: plain, module: "github.com/traefik/traefik/v3@v3.6.7", program: "./cmd/traefik", arguments: []string{"--configFile=@DIR@/traefik.yaml"}},
+		{name: "go-reverseproxy", about: "Go's httputil.ReverseProxy, tuned", kinds: tokens, module: "hack/bench", program: "./peers/reverseproxy", arguments: []string{"@ADDRESS@", "http://@ORIGIN@"}},
+		{name: "fasthttp", about: "a minimal reverse proxy with fasthttp, tuned", kinds: tokens, module: "hack/bench", program: "./peers/fasthttp", arguments: []string{"@ADDRESS@", "http://@ORIGIN@"}},
+		{name: "varnish", about: "varnish", kinds: []string{"-cached"}, program: "/usr/sbin/varnishd", signal: syscall.SIGTERM,
+			arguments: []string{"-F", "-j", "none", "-n", "@DIR@/work", "-a", "@ADDRESS@", "-f", "@DIR@/origin.vcl", "-s", "default,64m", "-T", "none"}},
+		gateway(nil),
+	}
+}
+
+// gateway returns the gateway of a revision; nil is the present source tree. It logs requests,
+// which is the default, but its output is discarded.
+func gateway(r *revision.Revision) peer {
+	p := peer{name: "gateway", about: "the gateway, which verifies tokens and limits only with -token", kinds: []string{"", "-token", "-cached"}, module: ".", program: "./services/gateway", revision: r, env: []string{
+		"HTTP_ADDR=@ADDRESS@", "METRICS_ADDR=127.0.0.1:0", "ROUTES_FILE=@DIR@/routes.yaml",
+		"JWT_KEYS_FILE=@KEYS@", "JWT_ISSUER=" + local.Issuer, "JWT_AUDIENCE=" + local.Audience,
+		"AUTH_URL=http://@ORIGIN@", "SALES_URL=http://@ORIGIN@", "STOCK_URL=http://@ORIGIN@",
+		"RATE_LIMIT_RPS=1000000", "RATE_LIMIT_BURST=1000000", "LOGIN_RATE_PER_MINUTE=0",
+	}}
+	if r != nil {
+		p.name, p.about = measure.Twin(p.name, r.Commit), p.about+", as built from "+r.Commit
+	}
+	return p
+}
+
+// isGateway reports whether a peer is the gateway.
+func (p peer) isGateway() bool { return p.program == "./services/gateway" }
+
+// process is a running peer.
+type process struct {
+	*child.Child
+	address string
+}
+
+// start builds and starts a peer.
+func (e *Edge) start(ctx context.Context, p peer) (*process, error) {
+	address, err := child.FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	origin := address
+	if running := e.running["origin"]; running != nil {
+		origin = running.address
+	}
+	host, port, err := net.SplitHostPort(origin)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(e.dir, p.name)
+	fill := strings.NewReplacer("@DIR@", dir, "@ADDRESS@", address, "@ORIGIN@", origin, "@HOST@", host, "@PORT@", port, "@KEYS@", e.keysFile())
+	program, err := e.build(ctx, p, dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeConfig(p, dir, fill); err != nil {
+		return nil, err
+	}
+	cmd, log, signal := exec.Command(program), filepath.Join(dir, "output"), p.signal
+	for _, a := range p.arguments {
+		cmd.Args = append(cmd.Args, fill.Replace(a))
+	}
+	for _, v := range p.env {
+		cmd.Env = append(cmd.Env, fill.Replace(v))
+	}
+	if signal == 0 {
+		signal = syscall.SIGKILL
+	}
+	if p.isGateway() {
+		log = os.DevNull
+	}
+	running, err := child.Start(cmd, log, signal)
+	return &process{running, address}, err
+}
+
+// build compiles the program of a peer, unless it is an installed one, and returns its path.
+// Earlier revisions are built to dir, because the next run extracts them to another folder and
+// has to rebuild them anyway.
+func (e *Edge) build(ctx context.Context, p peer, dir string) (string, error) {
+	if p.module == "" {
+		return p.program, nil
+	}
+	root, file := e.Root, filepath.Join(e.Bin, p.name)
+	if p.revision != nil {
+		root, file = p.revision.Root, filepath.Join(dir, p.name)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", file, p.program)
+	cmd.Dir, cmd.Env = filepath.Join(root, p.module), append(os.Environ(), "CGO_ENABLED=0")
+	if strings.Contains(p.module, "@") {
+		var err error
+		if cmd.Dir, err = download(ctx, p.module); err != nil {
+			return "", err
+		}
+		cmd.Env = append(cmd.Env, "GOWORK=off")
+	}
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it removes its temporary files
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s in %s: %w\n%s", p.program, cmd.Dir, err, output)
+	}
+	return file, nil
+}
+
+// download downloads a published module and returns its folder.
+func download(ctx context.Context, module string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
+	output, err := cmd.Output()
+	var result struct{ Dir, Error string }
+	if decodeErr := json.Unmarshal(output, &result); err != nil || decodeErr != nil {
+		return "", fmt.Errorf("download %s: %w: %s", module, errors.Join(err, decodeErr), result.Error)
+	}
+	return result.Dir, nil
+}
+
+// writeConfig writes the files of a peer to dir. The workers of some servers run as another
+// user.
+func writeConfig(p peer, dir string, fill *strings.Replacer) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	name, _ := measure.Present(p.name)
+	files, _ := fs.Glob(configs, "config/"+name+"/*") // The pattern is well-formed.
+	for _, file := range files {
+		content, err := configs.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, filepath.Base(file)), []byte(fill.Replace(string(content))), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
