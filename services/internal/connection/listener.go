@@ -22,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ecommerce-stack.dev/services/internal/clientaddr"
+	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 // Limits of the connections of a Listener.
@@ -53,9 +54,8 @@ type Table struct {
 // NewTable registers the metrics of connections with reg.
 func NewTable(l Limits, reg prometheus.Registerer) *Table {
 	t := &Table{limits: l, open: map[*Conn]struct{}{}, addresses: map[netip.Addr]int{},
-		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_connections_refused_total", Help: "Connections refused at a cap, by the cap: address or total.",
-		}, []string{"cap"}),
+		refused: telemetry.NewCounterVec("gateway_connections_refused_total",
+			"Connections refused at a cap, by the cap: address or total.", "cap", capAddress, capTotal),
 		evicted: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "gateway_connections_evicted_total", Help: "Connections waiting for their client that were closed to make room at the total cap.",
 		}),
@@ -68,8 +68,6 @@ func NewTable(l Limits, reg prometheus.Registerer) *Table {
 		gauge("gateway_connections_limit", "Total cap of client connections.", func() float64 { return float64(l.Max) }),
 		gauge("gateway_address_connections", "Open connections of the client address that has the most.", func() float64 { return float64(t.largest()) }),
 		gauge("gateway_address_connections_limit", "Cap of the connections of one client address.", func() float64 { return float64(l.PerAddress) }))
-	t.refused.WithLabelValues(capAddress)
-	t.refused.WithLabelValues(capTotal)
 	return t
 }
 

@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"gorm.io/gorm"
+
+	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 // Kinds of conflicts, which are values of a label.
@@ -17,9 +19,9 @@ const (
 )
 
 // conflicts belongs to the process, because a process has one database.
-var conflicts = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ecommerce_database_conflicts_total",
-	Help: "Attempts of transactions that were rolled back because of another transaction, by kind: deadlock, lock_wait (it waited too long for a lock) or write (the other one wrote the same rows)."},
-	[]string{"kind"})
+var conflicts = telemetry.NewCounterVec("ecommerce_database_conflicts_total",
+	"Attempts of transactions that were rolled back because of another transaction, by kind: deadlock, lock_wait (it waited too long for a lock) or write (the other one wrote the same rows).",
+	"kind", kindDeadlock, kindLockWait, kindWrite)
 
 // RegisterMetrics registers the metrics of the connection pool, with the label db_name, and
 // of transactions with reg.
@@ -27,9 +29,6 @@ func RegisterMetrics(db *gorm.DB, name string, reg prometheus.Registerer) error 
 	pool, err := db.DB()
 	if err != nil {
 		return fmt.Errorf("register the metrics of the database: %w", err)
-	}
-	for _, kind := range []string{kindDeadlock, kindLockWait, kindWrite} {
-		conflicts.WithLabelValues(kind)
 	}
 	reg.MustRegister(collectors.NewDBStatsCollector(pool, name), conflicts)
 	return nil

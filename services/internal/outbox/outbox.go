@@ -72,14 +72,12 @@ func New(service string, db *gorm.DB, p Publisher, log *slog.Logger, reg prometh
 	o := &Outbox{
 		service: service, db: db, publisher: p, log: log, relayAge: relayAge,
 		committed: make(chan broker.Message, dispatchBuffer),
-		published: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ecommerce_events_published_total",
-			Help: "Events confirmed by the broker, by their source: the dispatcher, which publishes from memory, or the relay, which publishes from the table."},
-			[]string{"source"}),
+		published: telemetry.NewCounterVec("ecommerce_events_published_total",
+			"Events confirmed by the broker, by their source: the dispatcher, which publishes from memory, or the relay, which publishes from the table.",
+			"source", sourceDispatcher, sourceRelay),
 		rows: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_outbox_rows",
 			Help: "Events in the outbox. All replicas report the same number."}),
 	}
-	o.published.WithLabelValues(sourceDispatcher)
-	o.published.WithLabelValues(sourceRelay)
 	reg.MustRegister(o.published, o.rows, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ecommerce_outbox_oldest_seconds",
 		Help: "Age of the oldest event in the outbox, 0 without one. It grows while the broker or the database is unavailable."}, o.oldestSeconds))
 	return o

@@ -21,6 +21,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"ecommerce-stack.dev/services/internal/compression"
+	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 const (
@@ -95,9 +96,9 @@ func New(ttl time.Duration, maxBytes uint64, reg prometheus.Registerer) *Cache {
 	items, lists := options, options
 	c := &Cache{
 		ttl: ttl, now: time.Now, items: otter.Must(&items), lists: otter.Must(&lists), flights: map[Key]*flight{},
-		results: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_cache_results_total", Help: "Reads of what is cached: hit, miss, shared (another request's call), stale or error.",
-		}, []string{"result"}),
+		results: telemetry.NewCounterVec("gateway_cache_results_total",
+			"Reads of what is cached: hit, miss, shared (another request's call), stale or error.",
+			"result", "hit", "miss", "shared", "stale", "error"),
 	}
 	c.hits = c.results.WithLabelValues("hit")
 	reg.MustRegister(c.results, prometheus.NewGaugeFunc(prometheus.GaugeOpts{

@@ -86,9 +86,9 @@ type Gateway struct {
 func New(o Options) *Gateway {
 	g := &Gateway{Options: o, requests: telemetry.NewRequests(o.Log, o.Metrics), largeBody: semaphore.NewWeighted(maxLargeBodies),
 		longByCaller: limit.NewConcurrency(maxLongByCaller), longByAddress: limit.NewConcurrency(maxLongByAddress),
-		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_rate_limited_total", Help: "Requests refused because their caller sent too many, by class of limit.",
-		}, []string{"class"})}
+		limited: telemetry.NewCounterVec("gateway_rate_limited_total",
+			"Requests refused because their caller sent too many, by class of limit.",
+			"class", route.LimitDefault, route.LimitLogin, "long", "long_address")}
 	o.Metrics.MustRegister(g.limited)
 	g.table.Store(o.Table)
 	return g

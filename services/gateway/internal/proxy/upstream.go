@@ -123,6 +123,10 @@ func NewUpstream(name string, base *url.URL, buffers *semaphore.Weighted, m *Met
 	}, func() float64 { return float64(u.ordinary.taken.Load() + u.long.taken.Load()) }))
 	u.ordinary.most, u.long.most = maxInFlight, maxLong
 	open := m.open.WithLabelValues(name)
+	m.retries.WithLabelValues(name)
+	for _, reason := range []string{"full", "breaker", "connection", "buffers", "size", "timeout"} {
+		m.failures.WithLabelValues(name, reason)
+	}
 	u.breaker = circuitbreaker.NewBuilder[any]().
 		WithFailureRateThreshold(breakerRate, breakerCalls, breakerWindow).
 		WithDelay(breakerDelay).WithSuccessThresholdRatio(breakerHealed, breakerTrials).
