@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -23,7 +26,7 @@ const maxSeries = 3000
 
 // TestMetricsAreBounded sends requests whose parts all contain a marker. No label may
 // contain it, because clients could then create series without a limit. The metrics also
-// follow Prometheus' conventions.
+// follow Prometheus' conventions and are documented.
 func TestMetricsAreBounded(t *testing.T) {
 	s := startSystem(t)
 	at := &store.Store{URL: s.URL}
@@ -44,6 +47,11 @@ func TestMetricsAreBounded(t *testing.T) {
 			}
 		}
 	}
+	documented, err := os.ReadFile(filepath.Join("..", "..", "docs", "contracts.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	exported := map[string]bool{}
 	for _, service := range []string{"auth", "gateway", "sales", "stock"} {
 		body := scrape(t, s.MetricsURL(service)+"/metrics")
 		problems, err := promlint.New(bytes.NewReader(body)).Lint()
@@ -53,14 +61,13 @@ func TestMetricsAreBounded(t *testing.T) {
 		for _, p := range problems {
 			t.Errorf("%s: %s: %s", service, p.Metric, p.Text)
 		}
-		parser := expfmt.NewTextParser(model.UTF8Validation)
-		families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
 		series := 0
-		for name, family := range families {
+		for name, family := range parse(t, body) {
+			exported[name] = true
 			series += len(family.GetMetric())
+			if !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") && !bytes.Contains(documented, []byte("`"+name+"`")) {
+				t.Errorf("%s: docs/contracts.md does not list %s", service, name)
+			}
 			for _, m := range family.GetMetric() {
 				if label := labelWith(m, marker); label != "" {
 					t.Errorf("%s: the label %s of %s contains a part of a request", service, label, name)
@@ -71,6 +78,64 @@ func TestMetricsAreBounded(t *testing.T) {
 			t.Errorf("%s has %d series, want 1 to %d", service, series, maxSeries)
 		}
 	}
+	for _, name := range documentedMetrics(string(documented)) {
+		if !exported[name] {
+			t.Errorf("docs/contracts.md lists %s, which no service exports before its first change", name)
+		}
+	}
+}
+
+// TestDashboardsShowExportedMetrics looks for each metric of a service that a dashboard of
+// config/grafana shows in a scrape of the running system.
+func TestDashboardsShowExportedMetrics(t *testing.T) {
+	s := startSystem(t)
+	exported := map[string]bool{}
+	for _, service := range []string{"auth", "gateway", "sales", "stock"} {
+		for name := range parse(t, scrape(t, s.MetricsURL(service)+"/metrics")) {
+			exported[name] = true
+		}
+	}
+	files, err := filepath.Glob(filepath.Join("..", "..", "config", "grafana", "*.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours := regexp.MustCompile(`\b(?:auth|build|ecommerce|gateway|go|http|process)_[a-z_]+`)
+	shown := 0
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, expression := range regexp.MustCompile(`"expr": "(.*)"`).FindAllSubmatch(content, -1) {
+			for _, name := range ours.FindAllString(string(expression[1]), -1) {
+				if strings.HasPrefix(name, "ecommerce_operator_") {
+					continue // The operator does not run here.
+				}
+				shown++
+				base := regexp.MustCompile("_(bucket|sum|count)$").ReplaceAllString(name, "")
+				if !exported[name] && !exported[base] {
+					t.Errorf("%s shows %s, which no service exports", filepath.Base(file), name)
+				}
+			}
+		}
+	}
+	if shown == 0 {
+		t.Error("no dashboard shows a metric of a service")
+	}
+}
+
+// documentedMetrics returns the names in the first column of the tables of a document that
+// are those of metrics, without patterns.
+func documentedMetrics(document string) []string {
+	_, section, _ := strings.Cut(document, "## Logs and metrics of the services")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var names []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*) \\|").FindAllStringSubmatch(section, -1) {
+		for _, name := range regexp.MustCompile("`([a-z_]+)`").FindAllStringSubmatch(row[1], -1) {
+			names = append(names, name[1])
+		}
+	}
+	return names
 }
 
 // labelWith returns the name of a label whose value contains text, or "".
@@ -81,6 +146,17 @@ func labelWith(m *dto.Metric, text string) string {
 		}
 	}
 	return ""
+}
+
+// parse returns the metrics of a scrape by name.
+func parse(t *testing.T, body []byte) map[string]*dto.MetricFamily {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return families
 }
 
 func scrape(t *testing.T, url string) []byte {

@@ -1,0 +1,68 @@
+package main
+
+var rabbitmq = dashboardSpec{
+	uid: "ecommerce-rabbitmq", title: "ecommerce-stack: RabbitMQ",
+	description: "Queues, consumers, connections and resources of the broker.",
+	rows: []row{
+		{"Queues", []panel{
+			{title: "How many messages wait?", unit: count, warning: 1000, critical: 10000,
+				description: "Messages that are ready for a consumer, by queue.",
+				queries:     []query{{`sum by (queue) (rabbitmq_queue_messages_ready{STACK})`, "{{queue}}"}}},
+			{title: "How many messages are unacknowledged?", unit: count, warning: 1000, critical: 10000,
+				description: "Messages that a consumer has and did not acknowledge yet, by queue.",
+				queries:     []query{{`sum by (queue) (rabbitmq_queue_messages_unacked{STACK})`, "{{queue}}"}}},
+			{title: "Does every queue have a consumer?", unit: count,
+				description: "Consumers by queue. Each replica of a service is one consumer of its queue.",
+				queries:     []query{{`sum by (queue) (rabbitmq_queue_consumers{STACK})`, "{{queue}}"}}},
+		}},
+		{"Broker", []panel{
+			{title: "How many connections are open?", unit: count,
+				description: "Connections of clients, by node.",
+				queries:     []query{{`sum by (pod) (rabbitmq_connections{STACK})`, "{{pod}}"}}},
+			{title: "Does the broker block publishers?", unit: yesNo, warning: 1, critical: 1,
+				description: "1 while an alarm of memory or disk space stops all publishers.",
+				queries: []query{{`max by (pod) (rabbitmq_alarms_memory_used_watermark{STACK})`, "memory: {{pod}}"},
+					{`max by (pod) (rabbitmq_alarms_free_disk_space_watermark{STACK})`, "disk: {{pod}}"}}},
+			{title: "How much memory do the nodes use?", unit: bytes,
+				description: "Resident memory by node, and the limit at which publishers are blocked.",
+				queries: []query{{`sum by (pod) (rabbitmq_process_resident_memory_bytes{STACK})`, "{{pod}}"},
+					{`min(rabbitmq_resident_memory_limit_bytes{STACK})`, "limit"}}},
+			{title: "How much disk space is left?", unit: bytes,
+				description: "Free disk space by node.",
+				queries:     []query{{`min by (pod) (rabbitmq_disk_space_available_bytes{STACK})`, "{{pod}}"}}},
+		}},
+	},
+}
+
+// operator is about all stacks: its metrics have no label of a stack.
+var operator = dashboardSpec{
+	uid: "ecommerce-operator", title: "ecommerce-stack: Operator",
+	description: "Reconciliations, phases, drift and external servers of the operator, for all stacks.",
+	rows: []row{
+		{"Reconciliations", []panel{
+			{title: "How many reconciliations run?", unit: perSecond,
+				description: "Reconciliations per second, by result.",
+				queries:     []query{{`sum by (result) (rate(controller_runtime_reconcile_total{controller="ecommercestack"}[$__rate_interval]))`, "{{result}}"}}},
+			{title: "Do reconciliations fail?", unit: perSecond, warning: .1, critical: 1,
+				description: "Reconciliations per second that ended with an error.",
+				queries:     []query{{`sum(rate(controller_runtime_reconcile_errors_total{controller="ecommercestack"}[$__rate_interval]))`, "errors"}}},
+			{title: "How long do stacks wait?", unit: count, warning: 10, critical: 50,
+				description: "Stacks in the work queue.",
+				queries:     []query{{`sum(workqueue_depth{name="ecommercestack"})`, "stacks"}}},
+		}},
+		{"Phases", []panel{
+			{title: "Which phases take long?", unit: seconds, warning: 5, critical: 30,
+				description: "Duration that 95 % of the runs of a phase do not exceed.",
+				queries:     []query{{`histogram_quantile(0.95, sum by (le, phase) (rate(ecommerce_operator_phase_duration_seconds_bucket[$__rate_interval])))`, "{{phase}}"}}},
+			{title: "Which phases fail?", unit: perSecond, warning: .05, critical: .5,
+				description: "Runs of a phase per second that ended with an error.",
+				queries:     []query{{`sum by (phase) (rate(ecommerce_operator_phase_duration_seconds_count{outcome="error"}[$__rate_interval]))`, "{{phase}}"}}},
+			{title: "What does the operator correct?", unit: perSecond, warning: .05, critical: .5,
+				description: "Corrections of drift per second, by system.",
+				queries:     []query{{`sum by (system) (rate(ecommerce_operator_drift_total[$__rate_interval]))`, "{{system}}"}}},
+			{title: "How long do external servers take?", unit: seconds, warning: 1, critical: 10,
+				description: "Duration that 95 % of the observations and corrections of MySQL and RabbitMQ do not exceed.",
+				queries:     []query{{`histogram_quantile(0.95, sum by (le, system) (rate(ecommerce_operator_external_call_duration_seconds_bucket[$__rate_interval])))`, "{{system}}"}}},
+		}},
+	},
+}
