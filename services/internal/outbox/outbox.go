@@ -182,18 +182,9 @@ func (o *Outbox) encode(pending []pendingEvent) ([]broker.Message, error) {
 }
 
 func insertMessages(tx *gorm.DB, messages []broker.Message) error {
-	if len(messages) == 0 {
-		return nil
-	}
-	arguments := make([]any, 0, 2*len(messages))
-	for _, m := range messages {
-		arguments = append(arguments, database.Binary(m.ID[:]), database.Binary(m.Body))
-	}
-	err := tx.Exec("INSERT INTO outbox (event_id, body) VALUES "+database.Placeholders(len(messages), 2), arguments...).Error
-	if err != nil {
-		return fmt.Errorf("write %d events to the outbox: %w", len(messages), err)
-	}
-	return nil
+	return database.InsertRows(tx, "outbox (event_id, body)", messages, func(values []any, m broker.Message) ([]any, error) {
+		return append(values, database.Binary(m.ID[:]), database.Binary(m.Body)), nil
+	}, "")
 }
 
 func deleteMessages(tx *gorm.DB, messages []broker.Message) error {

@@ -226,24 +226,19 @@ func insertResponses(tx *gorm.DB, fresh []*creation) error {
 	slices.SortFunc(keyed, func(a, b *creation) int {
 		return cmp.Or(cmp.Compare(a.fresh.CustomerID, b.fresh.CustomerID), bytes.Compare(a.key[:], b.key[:]))
 	})
-	arguments := make([]any, 0, 6*len(keyed))
-	for _, c := range keyed {
-		response, err := json.Marshal(c.created)
-		if err != nil {
-			return fmt.Errorf("encode the response with sale %d: %w", c.created.ID, err)
-		}
-		arguments = append(arguments, c.created.CustomerID, database.Binary(c.key[:]), database.Binary(c.request.BodyHash[:]),
-			database.JSON(response), c.request.RunningUntil, database.Now())
+	err := database.InsertRows(tx, "requests (customer_id, key_hash, body_hash, response, running_until, created_at)", keyed,
+		func(values []any, c *creation) ([]any, error) {
+			response, err := json.Marshal(c.created)
+			if err != nil {
+				return nil, fmt.Errorf("encode the response with sale %d: %w", c.created.ID, err)
+			}
+			return append(values, c.created.CustomerID, database.Binary(c.key[:]), database.Binary(c.request.BodyHash[:]),
+				database.JSON(response), c.request.RunningUntil, database.Now()), nil
+		}, "")
+	if database.IsDuplicate(err) {
+		return fmt.Errorf("%w: %w", database.ErrRetry, err)
 	}
-	err := tx.Exec("INSERT INTO requests (customer_id, key_hash, body_hash, response, running_until, created_at) VALUES "+
-		database.Placeholders(len(keyed), 6), arguments...).Error
-	switch {
-	case database.IsDuplicate(err):
-		return fmt.Errorf("store %d responses: %w: %w", len(keyed), database.ErrRetry, err)
-	case err != nil:
-		return fmt.Errorf("store %d responses: %w", len(keyed), err)
-	}
-	return nil
+	return err
 }
 
 // CompleteRequest implements sale.Store.

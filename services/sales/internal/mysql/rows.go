@@ -77,42 +77,19 @@ func toSales(rows []row) ([]sale.Sale, error) {
 // updateSales writes the mutable columns of sales, whose rows the transaction has locked,
 // with one statement.
 func updateSales(tx *gorm.DB, sales []sale.Sale) error {
-	if len(sales) == 0 {
-		return nil
-	}
-	arguments := make([]any, 0, 13*len(sales))
-	for _, s := range sales {
+	return database.InsertRows(tx, "sales ("+columns+")", sales, func(values []any, s sale.Sale) ([]any, error) {
 		r, err := newRow(s)
-		if err != nil {
-			return err
-		}
-		arguments = append(arguments, r.ID, r.CustomerID, r.Status, r.Hold, r.Reserved, r.Reason, r.Items,
-			r.Shortages, r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt)
-	}
-	err := tx.Exec("INSERT INTO sales ("+columns+") VALUES "+database.Placeholders(len(sales), 13)+
-		" ON DUPLICATE KEY UPDATE status = VALUES(status), reserved = VALUES(reserved), reason = VALUES(reason), "+
+		return append(values, r.ID, r.CustomerID, r.Status, r.Hold, r.Reserved, r.Reason, r.Items,
+			r.Shortages, r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt), err
+	}, "ON DUPLICATE KEY UPDATE status = VALUES(status), reserved = VALUES(reserved), reason = VALUES(reason), "+
 		"items = VALUES(items), shortages = VALUES(shortages), total = VALUES(total), updated_at = VALUES(updated_at), "+
-		"expires_at = VALUES(expires_at)", arguments...).Error
-	if err != nil {
-		return fmt.Errorf("update %d sales: %w", len(sales), err)
-	}
-	return nil
+		"expires_at = VALUES(expires_at)")
 }
 
 // insertEntries adds entries to the timeline. It skips an entry whose type the sale already
 // has: its event was redelivered. Each event of a sale occurs once.
 func insertEntries(tx *gorm.DB, entries []sale.Entry) error {
-	if len(entries) == 0 {
-		return nil
-	}
-	arguments := make([]any, 0, 4*len(entries))
-	for _, e := range entries {
-		arguments = append(arguments, e.SaleID, e.Type, database.JSON(e.Data), e.At)
-	}
-	err := tx.Exec("INSERT INTO timeline (sale_id, type, data, at) VALUES "+
-		database.Placeholders(len(entries), 4)+" ON DUPLICATE KEY UPDATE id = id", arguments...).Error
-	if err != nil {
-		return fmt.Errorf("write %d entries of the timeline: %w", len(entries), err)
-	}
-	return nil
+	return database.InsertRows(tx, "timeline (sale_id, type, data, at)", entries, func(values []any, e sale.Entry) ([]any, error) {
+		return append(values, e.SaleID, e.Type, database.JSON(e.Data), e.At), nil
+	}, "ON DUPLICATE KEY UPDATE id = id")
 }

@@ -147,46 +147,28 @@ func writeChanges(tx *gorm.DB, c inventory.Changes) error {
 }
 
 func writeStocks(tx *gorm.DB, stocks []inventory.Stock) error {
-	if len(stocks) == 0 {
-		return nil
-	}
-	arguments := make([]any, 0, 6*len(stocks))
-	for _, s := range stocks {
-		arguments = append(arguments, s.ProductID, s.Available, s.ReservedSales, s.ReservedManual, s.Removed, s.UpdatedAt)
-	}
-	err := tx.Exec("INSERT INTO stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at) VALUES "+
-		database.Placeholders(len(stocks), 6)+" ON DUPLICATE KEY UPDATE available = VALUES(available), "+
-		"reserved_sales = VALUES(reserved_sales), reserved_manual = VALUES(reserved_manual), removed = VALUES(removed), updated_at = VALUES(updated_at)",
-		arguments...).Error
-	if err != nil {
-		return fmt.Errorf("write the stock of %d products: %w", len(stocks), err)
-	}
-	return nil
+	return database.InsertRows(tx, "stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at)", stocks,
+		func(values []any, s inventory.Stock) ([]any, error) {
+			return append(values, s.ProductID, s.Available, s.ReservedSales, s.ReservedManual, s.Removed, s.UpdatedAt), nil
+		}, "ON DUPLICATE KEY UPDATE available = VALUES(available), reserved_sales = VALUES(reserved_sales), "+
+			"reserved_manual = VALUES(reserved_manual), removed = VALUES(removed), updated_at = VALUES(updated_at)")
 }
 
 // insertReservations inserts reservations. When another replica has inserted one since this
 // transaction began, the error wraps database.ErrRetry.
 func insertReservations(tx *gorm.DB, reservations []inventory.Reservation) error {
-	if len(reservations) == 0 {
-		return nil
-	}
-	arguments := make([]any, 0, 5*len(reservations))
-	for _, r := range reservations {
-		lines, err := json.Marshal(r.Lines)
-		if err != nil {
-			return fmt.Errorf("encode the lines of reservation %d: %w", r.SaleID, err)
-		}
-		arguments = append(arguments, r.SaleID, r.CustomerID, r.Status, database.JSON(lines), r.At)
-	}
-	err := tx.Exec("INSERT INTO reservations (sale_id, customer_id, status, lines_json, at) VALUES "+
-		database.Placeholders(len(reservations), 5), arguments...).Error
+	err := database.InsertRows(tx, "reservations (sale_id, customer_id, status, lines_json, at)", reservations,
+		func(values []any, r inventory.Reservation) ([]any, error) {
+			lines, err := json.Marshal(r.Lines)
+			if err != nil {
+				return nil, fmt.Errorf("encode the lines of reservation %d: %w", r.SaleID, err)
+			}
+			return append(values, r.SaleID, r.CustomerID, r.Status, database.JSON(lines), r.At), nil
+		}, "")
 	if database.IsDuplicate(err) {
-		return fmt.Errorf("insert %d reservations: %w: %w", len(reservations), database.ErrRetry, err)
+		return fmt.Errorf("%w: %w", database.ErrRetry, err)
 	}
-	if err != nil {
-		return fmt.Errorf("insert %d reservations: %w", len(reservations), err)
-	}
-	return nil
+	return err
 }
 
 // updateReservations writes the new status of reservations whose rows the transaction has
@@ -206,19 +188,10 @@ func updateReservations(tx *gorm.DB, reservations []inventory.Reservation) error
 }
 
 func writeMovements(tx *gorm.DB, movements []inventory.Movement) error {
-	if len(movements) == 0 {
-		return nil
-	}
-	arguments := make([]any, 0, 6*len(movements))
-	for _, m := range movements {
-		arguments = append(arguments, m.ProductID, m.Kind, m.Quantity, orNull(m.SaleID), orNull(m.ActorID), m.At)
-	}
-	err := tx.Exec("INSERT INTO movements (product_id, kind, quantity, sale_id, actor_id, at) VALUES "+
-		database.Placeholders(len(movements), 6), arguments...).Error
-	if err != nil {
-		return fmt.Errorf("write %d movements: %w", len(movements), err)
-	}
-	return nil
+	return database.InsertRows(tx, "movements (product_id, kind, quantity, sale_id, actor_id, at)", movements,
+		func(values []any, m inventory.Movement) ([]any, error) {
+			return append(values, m.ProductID, m.Kind, m.Quantity, orNull(m.SaleID), orNull(m.ActorID), m.At), nil
+		}, "")
 }
 
 // MoveManual implements httpapi.Inventory.
