@@ -2,9 +2,8 @@
 // manifests: the four services, the two servers, the operator, and the library that
 // they share.
 //
-// The charts have no hooks, look nothing up, make nothing at random, and name Secrets
-// without holding any, so that rendering the same values always gives the same
-// objects.
+// The charts use no hooks, lookups or random values, and refer to Secrets by name, so
+// rendering the same values always gives the same objects.
 package charts
 
 import "embed"

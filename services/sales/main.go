@@ -94,7 +94,7 @@ func serve(ctx context.Context) error {
 	store := mysql.New(db, events, func(changed sale.Sale, decided bool) {
 		watcher.Changed(changed.ID)
 		if decided {
-			measured.decided(changed)
+			measured.recordDecision(changed)
 		}
 	})
 	consumer := broker.NewConsumer(broker.Settings{

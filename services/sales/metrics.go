@@ -54,14 +54,15 @@ func newMetrics(reg prometheus.Registerer) *saleMetrics {
 	return m
 }
 
-// decided counts a sale that was decided.
-func (m *saleMetrics) decided(s sale.Sale) {
+// recordDecision counts a sale that was decided.
+func (m *saleMetrics) recordDecision(s sale.Sale) {
 	m.decisions.WithLabelValues(string(s.Status), s.Reason).Inc()
 	m.seconds.WithLabelValues(strconv.FormatBool(s.Hold)).Observe(max(0, s.UpdatedAt.Sub(s.CreatedAt).Seconds()))
 }
 
-// rows reads what update exports.
-type rows interface {
+// metricsReader reads the values that update exports. Its methods return a *failure.Error of
+// kind KindUnavailable while the database is unavailable.
+type metricsReader interface {
 	CountDeadLetters(ctx context.Context) (int64, error)
 	// OldestUndecided returns the zero time without an undecided sale.
 	OldestUndecided(ctx context.Context) (time.Time, error)
@@ -69,10 +70,10 @@ type rows interface {
 
 // update reads the metrics of rows. A metric whose read fails does not change; the age of
 // an undecided sale then grows.
-func (m *saleMetrics) update(ctx context.Context, r rows) error {
-	letters, lettersErr := r.CountDeadLetters(ctx)
-	if lettersErr == nil {
-		m.deadLetters.Set(float64(letters))
+func (m *saleMetrics) update(ctx context.Context, r metricsReader) error {
+	deadLetters, deadLettersErr := r.CountDeadLetters(ctx)
+	if deadLettersErr == nil {
+		m.deadLetters.Set(float64(deadLetters))
 	}
 	oldest, oldestErr := r.OldestUndecided(ctx)
 	switch {
@@ -82,7 +83,7 @@ func (m *saleMetrics) update(ctx context.Context, r rows) error {
 	default:
 		m.oldestUndecided.Store(oldest.UnixMilli())
 	}
-	return errors.Join(lettersErr, oldestErr)
+	return errors.Join(deadLettersErr, oldestErr)
 }
 
 func (m *saleMetrics) undecidedSeconds() float64 {

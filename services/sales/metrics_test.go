@@ -30,8 +30,8 @@ func TestDecisionsAreCounted(t *testing.T) {
 		t.Errorf("%d series before the first decision, want %d", n, len(outcomes))
 	}
 	created := time.Now()
-	m.decided(sale.Sale{Status: sale.Confirmed, CreatedAt: created, UpdatedAt: created.Add(time.Second)})
-	m.decided(sale.Sale{Status: sale.Canceled, Reason: event.ReasonExpired, Hold: true, CreatedAt: created, UpdatedAt: created.Add(time.Minute)})
+	m.recordDecision(sale.Sale{Status: sale.Confirmed, CreatedAt: created, UpdatedAt: created.Add(time.Second)})
+	m.recordDecision(sale.Sale{Status: sale.Canceled, Reason: event.ReasonExpired, Hold: true, CreatedAt: created, UpdatedAt: created.Add(time.Minute)})
 	for _, c := range []struct{ status, reason string }{{"Confirmed", ""}, {"Canceled", "expired"}} {
 		if n := testutil.ToFloat64(m.decisions.WithLabelValues(c.status, c.reason)); n != 1 {
 			t.Errorf("%s %s: %v decisions, want 1", c.status, c.reason, n)

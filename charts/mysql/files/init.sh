@@ -1,7 +1,7 @@
 #!/bin/sh
 # Creates the data directory, once, and writes the statements that set the
-# administrator's password, at each start. Killed at any point, it starts over: the
-# data directory appears under its name only when it is complete.
+# administrator's password, at each start. It can be interrupted at any point: the data
+# directory gets its final name when it is complete.
 set -eu
 umask 077
 

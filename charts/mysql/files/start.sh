@@ -1,5 +1,5 @@
 #!/bin/sh
-# Becomes the server, under whichever name the image has it.
+# Replaces the shell by the server, mysqld or mariadbd.
 set -eu
 server=$(command -v mysqld || command -v mariadbd)
 exec "$server" --defaults-file=/etc/ecommerce/mysql/my.cnf --init-file=/run/mysqld/init.sql

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Becomes the broker. Debian puts a wrapper on PATH that insists on a user name, so the
-# program behind it goes first. More files than this only make the broker's tables large.
+# Replaces the shell by the broker. Debian's wrapper on PATH requires a certain user, so
+# the program behind it is preferred. A higher limit of files only enlarges the broker's
+# tables.
 set -eu
 ulimit -n 65536 2>/dev/null || true
 server=/usr/lib/rabbitmq/bin/rabbitmq-server

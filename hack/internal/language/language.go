@@ -53,6 +53,12 @@ var terms = []term{
 	{`[Bb]ehaviours?`, "behavior"},
 	{`[Nn]eighbours?`, "neighbor"},
 	{`[Nn]ormalis(e|es|ed|ing)`, "normalize"},
+	{`[Aa]nswer(s|ed|ing)?`, "response, respond"},
+	{`anew`, "again, or what replaces the old value"},
+	{`[Ww]hoever`, "the program or person"},
+	{`hangUp`, "closeConnection"},
+	{`makeRoom|make room`, "evict, or admit others"},
+	{`[Tt]owards`, "toward"},
 }
 
 // Violations returns a message with file and line for every retired term in the content of a

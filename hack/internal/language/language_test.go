@@ -24,7 +24,7 @@ func isChecked(file string) bool {
 	case "Makefile", "Tiltfile", "NOTES.txt":
 		return true
 	}
-	return slices.Contains([]string{".go", ".md", ".yaml", ".yml", ".tpl"}, filepath.Ext(file)) || strings.HasPrefix(file, ".ci/")
+	return slices.Contains([]string{".go", ".md", ".yaml", ".yml", ".tpl", ".sh", ".cnf", ".conf"}, filepath.Ext(file)) || strings.HasPrefix(file, ".ci/")
 }
 
 func TestRetiredTermsAreNotUsed(t *testing.T) {

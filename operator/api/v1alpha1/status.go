@@ -27,7 +27,7 @@ const (
 	// ConditionHTTPRouteApplied reports whether spec.gateway.httpRoute is applied. It
 	// exists only while the field is set, and does not affect Ready.
 	ConditionHTTPRouteApplied = "HTTPRouteApplied"
-	// ConditionReconciling reports whether the operator is still working towards the
+	// ConditionReconciling reports whether the operator is still working toward the
 	// desired state or waits for something to become ready.
 	ConditionReconciling = "Reconciling"
 	// ConditionStalled reports whether reconciliation cannot proceed until a person

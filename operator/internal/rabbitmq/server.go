@@ -76,8 +76,8 @@ func closeBody(response *http.Response, err error) error {
 }
 
 func isNotFound(err error) bool {
-	var answer rabbithole.ErrorResponse
-	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
+	var response rabbithole.ErrorResponse
+	return errors.As(err, &response) && response.StatusCode == http.StatusNotFound
 }
 
 // ignoreNotFound returns nil without an error if err says that the object does not exist.

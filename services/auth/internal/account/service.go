@@ -62,7 +62,8 @@ const DeviceTTL = 180 * 24 * time.Hour
 
 // Signer signs access tokens and device cookies.
 type Signer interface {
-	// Sign returns an access token for a user, and the time until it expires.
+	// Sign returns an access token for a user, and the time until it expires. The error is
+	// that of a key that cannot sign.
 	Sign(u User, now time.Time) (token string, ttl time.Duration, err error)
 	// SignDeviceCookie returns a cookie for a device from which the account with this normalized
 	// email was logged in to.
