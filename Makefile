@@ -115,7 +115,7 @@ unit: tools ## Run the tests that need no server
 .PHONY: integration
 integration: tools deps ## Run the tests that need MariaDB and RabbitMQ, on servers of their own
 	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,integration,./services/...)
-	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract/... ./hack/bench/... ./hack/ci/...)
+	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract/... ./hack/bench/... ./hack/ci/... ./hack/dashboards/...)
 
 .PHONY: fuzz
 fuzz: deps ## Run every fuzz target, with real servers (FUZZ_SCALE=10 for ten times the inputs)

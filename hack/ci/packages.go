@@ -11,7 +11,8 @@ import (
 // groups are the packages by purpose.
 var groups = map[string][]debian.Package{
 	"integration": append(debian.Packages("mariadb-server-core", "mariadb-client-core", "rabbitmq-server"),
-		debian.Package{Name: "chromium", Has: []string{"chromium"}}, debian.Package{Name: "python3", Has: []string{"python3"}}),
+		debian.Package{Name: "chromium", Has: []string{"chromium"}}, debian.Package{Name: "python3", Has: []string{"python3"}},
+		debian.Package{Name: "prometheus", Has: []string{"promtool"}}),
 	"race":  append(debian.Packages("libc6-dev"), debian.Package{Name: "gcc", Has: []string{"gcc"}}),
 	"bench": append(debian.Packages("wrk", "nginx-light", "haproxy", "varnish"), debian.Package{Name: "git", Has: []string{"git"}}),
 }
