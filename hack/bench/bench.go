@@ -13,10 +13,10 @@ import (
 	"github.com/go-sql-driver/mysql"
 
 	"ecommerce-stack.dev/hack/bench/internal/disk"
-	"ecommerce-stack.dev/hack/bench/internal/edge"
 	"ecommerce-stack.dev/hack/bench/internal/fill"
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/mix"
+	"ecommerce-stack.dev/hack/bench/internal/proxies"
 	"ecommerce-stack.dev/hack/bench/internal/revision"
 	"ecommerce-stack.dev/hack/bench/internal/saga"
 	"ecommerce-stack.dev/hack/bench/internal/shop"
@@ -50,7 +50,7 @@ type bench struct {
 	present     system
 	earlier     []*system // of --against
 	environment saga.Environment
-	edge        edge.Edge
+	proxies     proxies.Proxies
 }
 
 // system is a measured system.
@@ -64,7 +64,7 @@ type system struct {
 
 func newBench(o options, root string) *bench {
 	b := &bench{options: o, root: root, show: progress.New(os.Stderr)}
-	b.edge.Root, b.edge.Bin = root, filepath.Join(root, "_out", "bench", "bin")
+	b.proxies.Root, b.proxies.Bin = root, filepath.Join(root, "_out", "bench", "bin")
 	return b
 }
 
@@ -81,7 +81,7 @@ func (b *bench) resolveRevisions(ctx context.Context) error {
 func (b *bench) compareWith(revisions []revision.Revision) {
 	for _, r := range revisions {
 		s := &system{revision: r, shop: shop.Shop{Commit: r.Commit}}
-		b.earlier, b.edge.Against = append(b.earlier, s), append(b.edge.Against, &s.revision)
+		b.earlier, b.proxies.Against = append(b.earlier, s), append(b.proxies.Against, &s.revision)
 	}
 }
 
@@ -93,7 +93,7 @@ func (b *bench) measurements() []measure.Measurement {
 	for _, s := range b.earlier {
 		shops = append(shops, &s.shop)
 	}
-	return slices.Concat([]measure.Measurement{disk.Sync()}, saga.Measurements(&b.environment), b.edge.Measurements(), shop.Measurements(shops...),
+	return slices.Concat([]measure.Measurement{disk.Sync()}, saga.Measurements(&b.environment), b.proxies.Measurements(), shop.Measurements(shops...),
 		[]measure.Measurement{shop.Rest(&b.present.shop, filepath.Join(b.root, "_out", "images"))})
 }
 
@@ -118,7 +118,7 @@ func (b *bench) start(ctx context.Context, selected []measure.Measurement) error
 		}
 	}
 	if inGroup(selected, "http") {
-		err := b.show.Run("Build and start the proxies", func(detail func(string)) error { return b.edge.Start(ctx, measure.Names(selected), detail) })
+		err := b.show.Run("Build and start the proxies", func(detail func(string)) error { return b.proxies.Start(ctx, measure.Names(selected), detail) })
 		if err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (b *bench) prepareBaselines(ctx context.Context) error {
 
 // stop stops everything that was started and removes its data.
 func (b *bench) stop() error {
-	errs := []error{b.present.stop(), b.edge.Stop()}
+	errs := []error{b.present.stop(), b.proxies.Stop()}
 	for _, s := range b.earlier {
 		errs = append(errs, s.stop(), s.revision.Remove())
 	}

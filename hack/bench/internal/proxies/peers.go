@@ -1,4 +1,4 @@
-package edge
+package proxies
 
 import (
 	"context"
@@ -88,22 +88,22 @@ type process struct {
 }
 
 // start builds and starts a peer.
-func (e *Edge) start(ctx context.Context, p peer) (*process, error) {
+func (ps *Proxies) start(ctx context.Context, p peer) (*process, error) {
 	address, err := child.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
 	origin := address
-	if running := e.running["origin"]; running != nil {
+	if running := ps.running["origin"]; running != nil {
 		origin = running.address
 	}
 	host, port, err := net.SplitHostPort(origin)
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(e.dir, p.name)
-	fill := strings.NewReplacer("@DIR@", dir, "@ADDRESS@", address, "@ORIGIN@", origin, "@HOST@", host, "@PORT@", port, "@KEYS@", e.keysFile())
-	program, err := e.build(ctx, p, dir)
+	dir := filepath.Join(ps.dir, p.name)
+	fill := strings.NewReplacer("@DIR@", dir, "@ADDRESS@", address, "@ORIGIN@", origin, "@HOST@", host, "@PORT@", port, "@KEYS@", ps.keysFile())
+	program, err := ps.build(ctx, p, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -130,11 +130,11 @@ func (e *Edge) start(ctx context.Context, p peer) (*process, error) {
 // build compiles the program of a peer, unless it is an installed one, and returns its path.
 // Earlier revisions are built to dir, because the next run extracts them to another folder and
 // has to rebuild them anyway.
-func (e *Edge) build(ctx context.Context, p peer, dir string) (string, error) {
+func (ps *Proxies) build(ctx context.Context, p peer, dir string) (string, error) {
 	if p.module == "" {
 		return p.program, nil
 	}
-	root, file := e.Root, filepath.Join(e.Bin, p.name)
+	root, file := ps.Root, filepath.Join(ps.Bin, p.name)
 	if p.revision != nil {
 		root, file = p.revision.Root, filepath.Join(dir, p.name)
 	}

@@ -1,6 +1,6 @@
-// Package edge implements baseline B3: the request rate of proxies, including the
+// Package proxies implements baseline B3: the request rate of proxies, including the
 // gateway, in front of an origin with minimal work.
-package edge
+package proxies
 
 import (
 	"context"
@@ -20,8 +20,8 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/shop"
 )
 
-// Edge is the origin and the proxies in front of it.
-type Edge struct {
+// Proxies is the origin and the proxies in front of it.
+type Proxies struct {
 	// Root is the root of the repository, Bin the folder of built programs.
 	Root, Bin string
 	// Against are earlier revisions whose gateway is measured, too.
@@ -34,9 +34,9 @@ type Edge struct {
 }
 
 // needed returns the origin and the peers of targets in the order of their start.
-func (e *Edge) needed(targets []target) []peer {
+func (ps *Proxies) needed(targets []target) []peer {
 	all := peers()
-	for _, r := range e.Against {
+	for _, r := range ps.Against {
 		all = append(all, gateway(r))
 	}
 	return slices.DeleteFunc(all, func(p peer) bool {
@@ -46,24 +46,24 @@ func (e *Edge) needed(targets []target) []peer {
 
 // Start builds, starts and checks the peers of the selected measurements. It calls progress
 // with the name of each.
-func (e *Edge) Start(ctx context.Context, selected []string, progress func(string)) (err error) {
-	if e.dir, err = os.MkdirTemp("", "ecommerce-bench-edge-"); err != nil {
+func (ps *Proxies) Start(ctx context.Context, selected []string, progress func(string)) (err error) {
+	if ps.dir, err = os.MkdirTemp("", "ecommerce-bench-proxies-"); err != nil {
 		return err
 	}
-	e.running = map[string]*process{}
+	ps.running = map[string]*process{}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, e.Stop())
+			err = errors.Join(err, ps.Stop())
 		}
 	}()
-	if err := os.Chmod(e.dir, 0o755); err != nil { // The workers of some servers run as another user.
+	if err := os.Chmod(ps.dir, 0o755); err != nil { // The workers of some servers run as another user.
 		return err
 	}
-	if err := e.prepareLoad(); err != nil {
+	if err := ps.prepareLoad(); err != nil {
 		return err
 	}
-	targets := slices.DeleteFunc(e.targets(), func(t target) bool { return !slices.Contains(selected, t.measurement()) })
-	needed := e.needed(targets)
+	targets := slices.DeleteFunc(ps.targets(), func(t target) bool { return !slices.Contains(selected, t.measurement()) })
+	needed := ps.needed(targets)
 	for _, p := range append([]peer{{program: "wrk"}}, needed...) {
 		if _, err := exec.LookPath(p.program); p.module == "" && err != nil {
 			return fmt.Errorf("%w: run `make deps`, which installs the proxies and the load generator", err)
@@ -71,7 +71,7 @@ func (e *Edge) Start(ctx context.Context, selected []string, progress func(strin
 	}
 	for _, p := range needed {
 		progress(p.name)
-		if err := e.startAndCheck(ctx, p, targets); err != nil {
+		if err := ps.startAndCheck(ctx, p, targets); err != nil {
 			err = fmt.Errorf("%s: %w", p.name, err)
 			if p.revision != nil {
 				err = p.revision.Incompatible(err)
@@ -82,17 +82,17 @@ func (e *Edge) Start(ctx context.Context, selected []string, progress func(strin
 	return nil
 }
 
-func (e *Edge) startAndCheck(ctx context.Context, p peer, targets []target) error {
-	running, err := e.start(ctx, p)
+func (ps *Proxies) startAndCheck(ctx context.Context, p peer, targets []target) error {
+	running, err := ps.start(ctx, p)
 	if err != nil {
 		return err
 	}
-	e.running[p.name], e.order = running, append(e.order, p.name)
+	ps.running[p.name], ps.order = running, append(ps.order, p.name)
 	for _, t := range append([]target{newTarget(peers()[0], "")}, targets...) {
 		if t.peer.name != p.name {
 			continue
 		}
-		if err := running.AwaitReady(ctx, func(ctx context.Context) error { return e.check(ctx, t) }); err != nil {
+		if err := running.AwaitReady(ctx, func(ctx context.Context) error { return ps.check(ctx, t) }); err != nil {
 			return err
 		}
 	}
@@ -101,23 +101,23 @@ func (e *Edge) startAndCheck(ctx context.Context, p peer, targets []target) erro
 
 // check sends a request, and one without a token if the target requires one, and checks
 // the responses.
-func (e *Edge) check(ctx context.Context, t target) error {
+func (ps *Proxies) check(ctx context.Context, t target) error {
 	if t.requiresToken {
-		if err := e.expect(ctx, t, "", http.StatusUnauthorized, 0); err != nil {
+		if err := ps.expect(ctx, t, "", http.StatusUnauthorized, 0); err != nil {
 			return fmt.Errorf("without a token: %w", err)
 		}
 	}
 	token := ""
 	if t.tokens {
-		token = e.tokens[0]
+		token = ps.tokens[0]
 	}
-	return e.expect(ctx, t, token, http.StatusOK, 200)
+	return ps.expect(ctx, t, token, http.StatusOK, 200)
 }
 
 // expect sends a request over a new connection, and returns an error if the response has
 // another status or fewer bytes.
-func (e *Edge) expect(ctx context.Context, t target, token string, status, bytes int) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url(t), nil)
+func (ps *Proxies) expect(ctx context.Context, t target, token string, status, bytes int) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, ps.url(t), nil)
 	if err != nil {
 		return err
 	}
@@ -137,35 +137,35 @@ func (e *Edge) expect(ctx context.Context, t target, token string, status, bytes
 	return err
 }
 
-func (e *Edge) url(t target) string { return "http://" + e.running[t.peer.name].address + t.path }
+func (ps *Proxies) url(t target) string { return "http://" + ps.running[t.peer.name].address + t.path }
 
 // Stop stops all peers and removes their files.
-func (e *Edge) Stop() error {
-	for _, name := range slices.Backward(e.order) {
-		e.running[name].Stop()
+func (ps *Proxies) Stop() error {
+	for _, name := range slices.Backward(ps.order) {
+		ps.running[name].Stop()
 	}
-	e.order = nil
-	return os.RemoveAll(e.dir)
+	ps.order = nil
+	return os.RemoveAll(ps.dir)
 }
 
-func (e *Edge) keysFile() string { return filepath.Join(e.dir, "keys.json") }
+func (ps *Proxies) keysFile() string { return filepath.Join(ps.dir, "keys.json") }
 
 // users is the number of users, each with a token.
 const users = 1000
 
 // prepareLoad writes the files of the keys that every gateway verifies tokens with, the tokens of
 // users, one a line, and the script of wrk.
-func (e *Edge) prepareLoad() (err error) {
+func (ps *Proxies) prepareLoad() (err error) {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // It never fails.
 	keys := fmt.Sprintf(`{"keys":[{"kty":"oct","alg":"HS256","use":"sig","kid":"bench","k":%q}]}`, base64.RawURLEncoding.EncodeToString(secret))
-	if err := os.WriteFile(e.keysFile(), []byte(keys), 0o600); err != nil {
+	if err := os.WriteFile(ps.keysFile(), []byte(keys), 0o600); err != nil {
 		return err
 	}
-	if e.tokens, err = shop.Tokens(e.keysFile(), users, "Client"); err != nil {
+	if ps.tokens, err = shop.Tokens(ps.keysFile(), users, "Client"); err != nil {
 		return err
 	}
 	script, err := configs.ReadFile("config/wrk.lua")
-	return errors.Join(err, os.WriteFile(filepath.Join(e.dir, "wrk.lua"), script, 0o600),
-		os.WriteFile(filepath.Join(e.dir, "tokens"), []byte(strings.Join(e.tokens, "\n")+"\n"), 0o600))
+	return errors.Join(err, os.WriteFile(filepath.Join(ps.dir, "wrk.lua"), script, 0o600),
+		os.WriteFile(filepath.Join(ps.dir, "tokens"), []byte(strings.Join(ps.tokens, "\n")+"\n"), 0o600))
 }

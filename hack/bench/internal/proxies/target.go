@@ -1,4 +1,4 @@
-package edge
+package proxies
 
 import (
 	"context"
@@ -35,12 +35,12 @@ type target struct {
 func (t target) measurement() string { return "http/" + t.name }
 
 // targets returns all targets, those of the gateway followed by their twins at earlier revisions.
-func (e *Edge) targets() []target {
+func (ps *Proxies) targets() []target {
 	var all []target
 	for _, p := range peers() {
 		for _, kind := range p.kinds {
 			all = append(all, newTarget(p, kind))
-			for _, r := range e.Against {
+			for _, r := range ps.Against {
 				if p.isGateway() {
 					all = append(all, newTarget(gateway(r), kind))
 				}
@@ -67,23 +67,23 @@ func newTarget(p peer, kind string) target {
 
 // Measurements returns the measurements of all targets, those of the gateway followed by their
 // twins at earlier revisions. Start must be called before they run.
-func (e *Edge) Measurements() []measure.Measurement {
+func (ps *Proxies) Measurements() []measure.Measurement {
 	var all []measure.Measurement
-	for _, t := range e.targets() {
+	for _, t := range ps.targets() {
 		all = append(all, measure.Measurement{Name: t.measurement(), Slow: t.peer.name == "traefik",
 			About:   fmt.Sprintf("B3: %s; wrk with %d connections", t.about, connections),
-			Measure: func(ctx context.Context, d time.Duration) ([]measure.Figure, error) { return e.measure(ctx, t, d) }})
+			Measure: func(ctx context.Context, d time.Duration) ([]measure.Figure, error) { return ps.measure(ctx, t, d) }})
 	}
 	return all
 }
 
-func (e *Edge) measure(ctx context.Context, t target, d time.Duration) ([]measure.Figure, error) {
-	pid := e.running[t.peer.name].PID
+func (ps *Proxies) measure(ctx context.Context, t target, d time.Duration) ([]measure.Figure, error) {
+	pid := ps.running[t.peer.name].PID
 	before, err := usage.OfTree(pid)
 	if err != nil {
 		return nil, err
 	}
-	r, err := e.wrk(ctx, t, d)
+	r, err := ps.wrk(ctx, t, d)
 	if err != nil {
 		return nil, err
 	}
@@ -108,11 +108,11 @@ type result struct {
 func (r result) rate() float64 { return r.requests / (r.duration / 1e6) }
 
 // wrk loads a target, for a whole number of seconds.
-func (e *Edge) wrk(ctx context.Context, t target, d time.Duration) (result, error) {
+func (ps *Proxies) wrk(ctx context.Context, t target, d time.Duration) (result, error) {
 	args := strings.Fields(fmt.Sprintf("-t %d -c %d -d %.0fs --timeout 5s -s", min(2, runtime.NumCPU()), connections, math.Ceil(d.Seconds())))
-	args = append(args, filepath.Join(e.dir, "wrk.lua"), e.url(t))
+	args = append(args, filepath.Join(ps.dir, "wrk.lua"), ps.url(t))
 	if t.tokens {
-		args = append(args, "--", filepath.Join(e.dir, "tokens"))
+		args = append(args, "--", filepath.Join(ps.dir, "tokens"))
 	}
 	ctx, cancel := context.WithTimeout(ctx, d+30*time.Second)
 	defer cancel()

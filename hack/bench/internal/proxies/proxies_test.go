@@ -1,4 +1,4 @@
-package edge
+package proxies
 
 import (
 	"net/http"
@@ -16,7 +16,7 @@ func TestPeersReceiveSameRequestsAsGateway(t *testing.T) {
 		"origin-token": {true, false}, "nginx-token": {true, false}, "go-reverseproxy-token": {true, false}, "fasthttp-token": {true, false},
 	}
 	found := 0
-	for _, got := range (&Edge{Against: []*revision.Revision{{Commit: "0000000"}, {Commit: "abc1234"}}}).targets() {
+	for _, got := range (&Proxies{Against: []*revision.Revision{{Commit: "0000000"}, {Commit: "abc1234"}}}).targets() {
 		w, ok := want[got.name]
 		if ok {
 			found++
@@ -31,9 +31,9 @@ func TestPeersReceiveSameRequestsAsGateway(t *testing.T) {
 }
 
 func TestNeededPeersOfTargets(t *testing.T) {
-	e := &Edge{Against: []*revision.Revision{{Commit: "0000000"}, {Commit: "abc1234"}}}
+	ps := &Proxies{Against: []*revision.Revision{{Commit: "0000000"}, {Commit: "abc1234"}}}
 	names := func(targets []target) (names []string) {
-		for _, p := range e.needed(targets) {
+		for _, p := range ps.needed(targets) {
 			names = append(names, p.name)
 		}
 		return names
@@ -42,15 +42,15 @@ func TestNeededPeersOfTargets(t *testing.T) {
 		"origin-token": {"origin"}, "nginx": {"origin", "nginx"}, "fasthttp-token": {"origin", "fasthttp"},
 		"gateway-token": {"origin", "gateway"}, "gateway-token@abc1234": {"origin", "gateway@abc1234"},
 	} {
-		i := slices.IndexFunc(e.targets(), func(target target) bool { return target.name == name })
+		i := slices.IndexFunc(ps.targets(), func(target target) bool { return target.name == name })
 		if i < 0 {
 			t.Fatalf("no target %s", name)
 		}
-		if got := names(e.targets()[i : i+1]); !slices.Equal(got, want) {
+		if got := names(ps.targets()[i : i+1]); !slices.Equal(got, want) {
 			t.Errorf("peers of %s: %v, want %v", name, got, want)
 		}
 	}
-	if got, want := len(names(e.targets())), len(peers())+2; got != want {
+	if got, want := len(names(ps.targets())), len(peers())+2; got != want {
 		t.Errorf("%d peers of all targets, want %d", got, want)
 	}
 }
@@ -63,14 +63,14 @@ func TestCheckRequires401OnlyFromProtectedTargets(t *testing.T) {
 		_, _ = w.Write([]byte(strings.Repeat("x", 300)))
 	}))
 	defer server.Close()
-	e := &Edge{running: map[string]*process{"peer": {address: strings.TrimPrefix(server.URL, "http://")}}, tokens: []string{"abc"}}
-	if err := e.check(t.Context(), target{peer: peer{name: "peer"}, path: plainPath, tokens: true}); err != nil {
+	ps := &Proxies{running: map[string]*process{"peer": {address: strings.TrimPrefix(server.URL, "http://")}}, tokens: []string{"abc"}}
+	if err := ps.check(t.Context(), target{peer: peer{name: "peer"}, path: plainPath, tokens: true}); err != nil {
 		t.Errorf("a target that requires no token: %v", err)
 	}
 	if len(tokens) != 1 || tokens[0] != "Bearer abc" {
 		t.Errorf("received the tokens %q, want one request with a token", tokens)
 	}
-	if err := e.check(t.Context(), target{peer: peer{name: "peer"}, path: tokenPath, tokens: true, requiresToken: true}); err == nil || !strings.Contains(err.Error(), "want 401") {
+	if err := ps.check(t.Context(), target{peer: peer{name: "peer"}, path: tokenPath, tokens: true, requiresToken: true}); err == nil || !strings.Contains(err.Error(), "want 401") {
 		t.Errorf("a protected target that accepts requests without a token: %v, want an error", err)
 	}
 }
