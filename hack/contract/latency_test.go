@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/hack/internal/client"
 )
 
 const rounds = 100
@@ -28,12 +28,12 @@ func TestPriceUpdateReachesEveryGateway(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	at := &store.Store{URL: s.URL}
-	manager, err := at.Login(t.Context(), s.ManagerEmail, s.ManagerPassword)
+	api := &client.Client{URL: s.URL}
+	manager, err := api.Login(t.Context(), s.ManagerEmail, s.ManagerPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := at.AddProduct(t.Context(), manager, store.Product{Name: "Lamp", Price: "1.00"})
+	p, err := api.AddProduct(t.Context(), manager, client.Product{Name: "Lamp", Price: "1.00"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,7 +46,7 @@ func TestPriceUpdateReachesEveryGateway(t *testing.T) {
 		}
 		price := fmt.Sprintf("%d.50", round+1)
 		began := time.Now()
-		if err := at.Do(t.Context(), manager, http.MethodPut, "/products", map[string]any{"productId": p.ID, "price": price}, nil); err != nil {
+		if err := api.Do(t.Context(), manager, http.MethodPut, "/products", map[string]any{"productId": p.ID, "price": price}, nil); err != nil {
 			t.Fatal(err)
 		}
 		for _, url := range gateways {

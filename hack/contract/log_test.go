@@ -8,21 +8,21 @@ import (
 	"testing"
 	"time"
 
-	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/hack/internal/client"
 )
 
 // TestLogsContainRequestIDAndTrace checks the logs of the gateway and of a service for
 // one request.
 func TestLogsContainRequestIDAndTrace(t *testing.T) {
 	s := startSystem(t)
-	at := &store.Store{URL: s.URL}
-	manager, err := at.Login(t.Context(), s.ManagerEmail, s.ManagerPassword)
+	api := &client.Client{URL: s.URL}
+	manager, err := api.Login(t.Context(), s.ManagerEmail, s.ManagerPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
 	id := rand.Text()
 	const trace = "5bf92f3577b34da6a3ce929d0e0e4736"
-	err = at.Do(t.Context(), manager, http.MethodGet, "/stock/audit", nil, nil,
+	err = api.Do(t.Context(), manager, http.MethodGet, "/stock/audit", nil, nil,
 		"X-Request-Id", id, "Traceparent", "00-"+trace+"-00f067aa0ba902b7-01")
 	if err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
-	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/hack/internal/client"
 )
 
 // maxSeries bounds the series of a service.
@@ -29,8 +29,8 @@ const maxSeries = 3000
 // follow Prometheus' conventions and are documented.
 func TestMetricsAreBounded(t *testing.T) {
 	s := startSystem(t)
-	at := &store.Store{URL: s.URL}
-	manager, err := at.Login(t.Context(), s.ManagerEmail, s.ManagerPassword)
+	api := &client.Client{URL: s.URL}
+	manager, err := api.Login(t.Context(), s.ManagerEmail, s.ManagerPassword)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,9 +40,9 @@ func TestMetricsAreBounded(t *testing.T) {
 			{"GET", "/products/" + marker}, {"GET", "/sales/" + marker}, {"GET", "/" + marker}, {"X" + marker, "/products"},
 			{"GET", "/products?search=" + marker}, {"POST", "/auth/login"},
 		} {
-			err := (&store.Store{URL: base}).Do(t.Context(), manager, r.method, r.path,
+			err := (&client.Client{URL: base}).Do(t.Context(), manager, r.method, r.path,
 				map[string]string{"email": "a" + marker + "@example.com", "password": marker}, nil, "X-Request-Id", marker)
-			if _, ok := errors.AsType[*store.Problem](err); err != nil && !ok {
+			if _, ok := errors.AsType[*client.Problem](err); err != nil && !ok {
 				t.Fatal(err)
 			}
 		}

@@ -14,7 +14,7 @@ import (
 
 	"github.com/brianvoe/gofakeit/v7"
 
-	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/hack/internal/client"
 )
 
 // The initial stock of each product: half when it is created, half received.
@@ -29,13 +29,13 @@ const settleTime = 30 * time.Second
 
 // demo is one run of the demonstration.
 type demo struct {
-	store           *store.Store
-	manager, client store.User
-	out             io.Writer
+	api               *client.Client
+	manager, customer client.User
+	out               io.Writer
 
 	names  map[int64]string
 	ids    []int64
-	before map[int64]store.Stock
+	before map[int64]client.Stock
 	orders []*order
 }
 
@@ -43,37 +43,37 @@ type demo struct {
 type order struct {
 	title string
 	hold  bool
-	items func(ids []int64) []store.Item
+	items func(ids []int64) []client.Item
 	// then is called once the items are reserved.
 	then func(ctx context.Context, d *demo, id int64) error
 	// want is the final status, leaves whether the items are removed from stock.
 	want   string
 	leaves bool
-	sale   store.Sale
+	sale   client.Sale
 }
 
 func orders() []*order {
 	return []*order{
-		{title: "confirmed", want: "Confirmed", leaves: true, items: func(ids []int64) []store.Item {
-			return []store.Item{{ProductID: ids[0], Quantity: 2}, {ProductID: ids[1], Quantity: 1}}
+		{title: "confirmed", want: "Confirmed", leaves: true, items: func(ids []int64) []client.Item {
+			return []client.Item{{ProductID: ids[0], Quantity: 2}, {ProductID: ids[1], Quantity: 1}}
 		}},
 		{title: "hold, then confirm", hold: true, want: "Confirmed", leaves: true, then: confirm,
-			items: func(ids []int64) []store.Item { return []store.Item{{ProductID: ids[1], Quantity: 3}} }},
+			items: func(ids []int64) []client.Item { return []client.Item{{ProductID: ids[1], Quantity: 3}} }},
 		{title: "hold, then cancel", hold: true, want: "Canceled", then: cancel,
-			items: func(ids []int64) []store.Item { return []store.Item{{ProductID: ids[2], Quantity: 4}} }},
-		{title: "more than available", want: "Unauthorized", items: func(ids []int64) []store.Item {
-			return []store.Item{{ProductID: ids[0], Quantity: 1}, {ProductID: ids[2], Quantity: initially + received + 1}}
+			items: func(ids []int64) []client.Item { return []client.Item{{ProductID: ids[2], Quantity: 4}} }},
+		{title: "more than available", want: "Unauthorized", items: func(ids []int64) []client.Item {
+			return []client.Item{{ProductID: ids[0], Quantity: 1}, {ProductID: ids[2], Quantity: initially + received + 1}}
 		}},
 	}
 }
 
 func confirm(ctx context.Context, d *demo, id int64) error {
-	_, err := d.store.Confirm(ctx, d.client, id)
+	_, err := d.api.Confirm(ctx, d.customer, id)
 	return err
 }
 
 func cancel(ctx context.Context, d *demo, id int64) error {
-	return d.store.Cancel(ctx, d.client, id)
+	return d.api.Cancel(ctx, d.customer, id)
 }
 
 func (d *demo) run(ctx context.Context) error {
@@ -87,7 +87,7 @@ func (d *demo) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	violations, err := d.store.Audit(ctx, d.manager)
+	violations, err := d.api.Audit(ctx, d.manager)
 	if err != nil {
 		return fmt.Errorf("audit the ledger: %w", err)
 	}
@@ -100,16 +100,16 @@ func (d *demo) run(ctx context.Context) error {
 
 // fill adds products and receives stock.
 func (d *demo) fill(ctx context.Context) error {
-	d.names, d.before = map[int64]string{}, map[int64]store.Stock{}
+	d.names, d.before = map[int64]string{}, map[int64]client.Stock{}
 	for range products {
-		p, err := d.store.AddProduct(ctx, d.manager, store.Product{
+		p, err := d.api.AddProduct(ctx, d.manager, client.Product{
 			Name: gofakeit.ProductName(), Description: gofakeit.ProductDescription(),
 			Price: fmt.Sprintf("%.2f", gofakeit.Price(5, 500)), Quantity: initially,
 		})
 		if err != nil {
 			return fmt.Errorf("add a product: %w", err)
 		}
-		now, err := d.store.Receive(ctx, d.manager, p.ID, received)
+		now, err := d.api.Receive(ctx, d.manager, p.ID, received)
 		if err != nil {
 			return fmt.Errorf("receive stock of product %d: %w", p.ID, err)
 		}
@@ -122,11 +122,11 @@ func (d *demo) fill(ctx context.Context) error {
 func (d *demo) register(ctx context.Context) error {
 	name := gofakeit.FirstName()
 	email := strings.ToLower(name + "." + rand.Text()[:8] + "@example.com")
-	client, err := d.store.Register(ctx, name, email, rand.Text())
+	customer, err := d.api.Register(ctx, name, email, rand.Text())
 	if err != nil {
 		return fmt.Errorf("register a client: %w", err)
 	}
-	d.client = client
+	d.customer = customer
 	fmt.Fprintf(d.out, "Registered the client %s.\n", email)
 	return nil
 }
@@ -134,7 +134,7 @@ func (d *demo) register(ctx context.Context) error {
 func (d *demo) place(ctx context.Context) error {
 	d.orders = orders()
 	for _, o := range d.orders {
-		made, err := d.store.Place(ctx, d.client, o.hold, rand.Text(), o.items(d.ids)...)
+		made, err := d.api.Place(ctx, d.customer, o.hold, rand.Text(), o.items(d.ids)...)
 		if err != nil {
 			return fmt.Errorf("place the order %q: %w", o.title, err)
 		}
@@ -159,7 +159,7 @@ func (d *demo) settleOne(ctx context.Context, o *order) error {
 	ctx, stop := context.WithTimeout(ctx, settleTime)
 	defer stop()
 	if o.then != nil {
-		_, err := d.store.Await(ctx, d.client, o.sale.ID, "reserved", func(s store.Sale) bool { return s.TotalAmount != "" })
+		_, err := d.api.Await(ctx, d.customer, o.sale.ID, "reserved", func(s client.Sale) bool { return s.TotalAmount != "" })
 		if err != nil {
 			return err
 		}
@@ -167,21 +167,21 @@ func (d *demo) settleOne(ctx context.Context, o *order) error {
 			return err
 		}
 	}
-	sale, err := d.store.Await(ctx, d.client, o.sale.ID, o.want, func(s store.Sale) bool { return s.Status == o.want })
+	sale, err := d.api.Await(ctx, d.customer, o.sale.ID, o.want, func(s client.Sale) bool { return s.Status == o.want })
 	o.sale = sale
 	return err
 }
 
 // left waits until the stock reflects the orders.
-func (d *demo) left(ctx context.Context) (map[int64]store.Stock, error) {
+func (d *demo) left(ctx context.Context) (map[int64]client.Stock, error) {
 	ctx, stop := context.WithTimeout(ctx, settleTime)
 	defer stop()
 	want := d.expected()
-	after := map[int64]store.Stock{}
+	after := map[int64]client.Stock{}
 	for {
 		same := true
 		for _, id := range d.ids {
-			now, err := d.store.Stock(ctx, d.manager, id)
+			now, err := d.api.Stock(ctx, d.manager, id)
 			if err != nil {
 				return after, fmt.Errorf("read the stock of product %d: %w", id, err)
 			}
@@ -199,8 +199,8 @@ func (d *demo) left(ctx context.Context) (map[int64]store.Stock, error) {
 	}
 }
 
-func (d *demo) expected() map[int64]store.Stock {
-	want := map[int64]store.Stock{}
+func (d *demo) expected() map[int64]client.Stock {
+	want := map[int64]client.Stock{}
 	for id, s := range d.before {
 		want[id] = s
 	}
@@ -216,7 +216,7 @@ func (d *demo) expected() map[int64]store.Stock {
 	return want
 }
 
-func (d *demo) print(after map[int64]store.Stock) {
+func (d *demo) print(after map[int64]client.Stock) {
 	w := tabwriter.NewWriter(d.out, 2, 4, 3, ' ', 0)
 	fmt.Fprintln(w, "SALE\tORDER\tSTATUS\tREASON\tTOTAL")
 	for _, o := range d.orders {

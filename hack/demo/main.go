@@ -15,7 +15,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/hack/internal/client"
 )
 
 type options struct {
@@ -48,12 +48,12 @@ func run(ctx context.Context, o options, out io.Writer) error {
 			return err
 		}
 	}
-	s := &store.Store{URL: o.URL}
-	manager, err := s.Login(ctx, o.Email, o.Password)
+	api := &client.Client{URL: o.URL}
+	manager, err := api.Login(ctx, o.Email, o.Password)
 	if err != nil {
 		return fmt.Errorf("log in as the manager %s at %s: %w", o.Email, o.URL, err)
 	}
 	fmt.Fprintf(out, "Logged in as the manager %s.\n", o.Email)
-	d := &demo{store: s, manager: manager, out: out}
+	d := &demo{api: api, manager: manager, out: out}
 	return d.run(ctx)
 }

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/hack/internal/client"
 )
 
 // Where `make up` installs the sample stack.
@@ -42,22 +42,22 @@ func mustKubectl(t *testing.T, arguments ...string) string {
 	return out
 }
 
-// shop is a client of the system with a manager and a new client.
+// shop is a client of the gateway, with a manager and a new customer.
 type shop struct {
-	*store.Store
-	manager, client store.User
+	*client.Client
+	manager, customer client.User
 }
 
 func newShop(t *testing.T) shop {
 	t.Helper()
 	email, password := managerCredentials(t)
-	s := shop{Store: &store.Store{URL: gatewayURL}}
+	s := shop{Client: &client.Client{URL: gatewayURL}}
 	var err error
 	if s.manager, err = s.Login(t.Context(), email, password); err != nil {
 		t.Fatal(err)
 	}
 	name := strings.ToLower(rand.Text()[:10])
-	if s.client, err = s.Register(t.Context(), name, name+"@example.com", rand.Text()); err != nil {
+	if s.customer, err = s.Register(t.Context(), name, name+"@example.com", rand.Text()); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -85,7 +85,7 @@ func managerCredentials(t *testing.T) (email, password string) {
 
 func (s shop) product(t *testing.T, quantity int64) int64 {
 	t.Helper()
-	p, err := s.AddProduct(t.Context(), s.manager, store.Product{Name: "Desk", Price: "19.99", Quantity: quantity})
+	p, err := s.AddProduct(t.Context(), s.manager, client.Product{Name: "Desk", Price: "19.99", Quantity: quantity})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func (s shop) place(t *testing.T, product, quantity int64) int64 {
 	t.Helper()
 	key := rand.Text()
 	for deadline := time.Now().Add(3 * time.Minute); ; {
-		sale, err := s.Place(t.Context(), s.client, false, key, store.Item{ProductID: product, Quantity: quantity})
+		sale, err := s.Place(t.Context(), s.customer, false, key, client.Item{ProductID: product, Quantity: quantity})
 		if err == nil {
 			return sale.ID
 		}
@@ -112,13 +112,13 @@ func (s shop) awaitStatus(t *testing.T, id int64, want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
-	if _, err := s.Await(ctx, s.client, id, want, func(now store.Sale) bool { return now.Status == want }); err != nil {
+	if _, err := s.Await(ctx, s.customer, id, want, func(now client.Sale) bool { return now.Status == want }); err != nil {
 		t.Error(err)
 	}
 }
 
 // awaitStock waits until the stock of a product equals want, and audits the ledger.
-func (s shop) awaitStock(t *testing.T, product int64, want store.Stock) {
+func (s shop) awaitStock(t *testing.T, product int64, want client.Stock) {
 	t.Helper()
 	want.ProductID = product
 	eventually(t, 2*time.Minute, func() (bool, any) {
@@ -141,7 +141,7 @@ func (s shop) awaitStock(t *testing.T, product int64, want store.Stock) {
 
 // isUnavailable reports whether the response was 503 with Retry-After.
 func isUnavailable(err error) bool {
-	p, ok := errors.AsType[*store.Problem](err)
+	p, ok := errors.AsType[*client.Problem](err)
 	return ok && p.Status == http.StatusServiceUnavailable && p.RetryAfter != ""
 }
 

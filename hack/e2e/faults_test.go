@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/hack/internal/client"
 )
 
 func TestKilledPodsLoseNoOrders(t *testing.T) {
@@ -22,7 +22,7 @@ func TestKilledPodsLoseNoOrders(t *testing.T) {
 	for _, sale := range placed {
 		s.awaitStatus(t, sale, "Confirmed")
 	}
-	s.awaitStock(t, id, store.Stock{Removed: 30})
+	s.awaitStock(t, id, client.Stock{Removed: 30})
 	waitUntilReady(t)
 }
 
@@ -44,7 +44,7 @@ func TestOrdersAreAcceptedWithoutABroker(t *testing.T) {
 	mustKubectl(t, "-n", namespace, "wait", "--for=delete", "pod/demo-rabbitmq-0", "--timeout=2m")
 	var placed []int64
 	for range 5 {
-		sale, err := s.Place(t.Context(), s.client, false, "", store.Item{ProductID: id, Quantity: 1})
+		sale, err := s.Place(t.Context(), s.customer, false, "", client.Item{ProductID: id, Quantity: 1})
 		if err != nil {
 			t.Fatalf("an order without a broker: %v, want it accepted", err)
 		}
@@ -55,7 +55,7 @@ func TestOrdersAreAcceptedWithoutABroker(t *testing.T) {
 	for _, sale := range placed {
 		s.awaitStatus(t, sale, "Confirmed")
 	}
-	s.awaitStock(t, id, store.Stock{Available: 5, Removed: 5})
+	s.awaitStock(t, id, client.Stock{Available: 5, Removed: 5})
 	waitUntilReady(t)
 }
 
@@ -65,7 +65,7 @@ func TestDatabaseRestartReturns503(t *testing.T) {
 	mustKubectl(t, "-n", namespace, "delete", "pod/demo-mysql-0", "--wait=false")
 	saw503 := false
 	eventually(t, 3*time.Minute, func() (bool, any) {
-		err := s.Do(t.Context(), s.client, http.MethodGet, "/sales", nil, nil)
+		err := s.Do(t.Context(), s.customer, http.MethodGet, "/sales", nil, nil)
 		switch {
 		case isUnavailable(err):
 			saw503 = true
@@ -75,7 +75,7 @@ func TestDatabaseRestartReturns503(t *testing.T) {
 		return err == nil && saw503, err
 	})
 	s.awaitStatus(t, s.place(t, id, 1), "Confirmed")
-	s.awaitStock(t, id, store.Stock{Available: 9, Removed: 1})
+	s.awaitStock(t, id, client.Stock{Available: 9, Removed: 1})
 	waitUntilReady(t)
 }
 

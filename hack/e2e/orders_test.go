@@ -6,58 +6,58 @@ import (
 	"strings"
 	"testing"
 
-	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/hack/internal/client"
 )
 
 func TestOrdersReachEveryStatus(t *testing.T) {
 	s := newShop(t)
 	id := s.product(t, 10)
-	two := store.Item{ProductID: id, Quantity: 2}
+	two := client.Item{ProductID: id, Quantity: 2}
 	s.awaitStatus(t, s.place(t, id, 2), "Confirmed")
 	s.awaitStatus(t, s.place(t, id, 100), "Unauthorized")
 	for _, end := range []string{"Confirmed", "Canceled"} {
-		sale, err := s.Place(t.Context(), s.client, true, "", two)
+		sale, err := s.Place(t.Context(), s.customer, true, "", two)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Await(t.Context(), s.client, sale.ID, "reserved", func(now store.Sale) bool { return now.TotalAmount == "39.98" }); err != nil {
+		if _, err := s.Await(t.Context(), s.customer, sale.ID, "reserved", func(now client.Sale) bool { return now.TotalAmount == "39.98" }); err != nil {
 			t.Fatal(err)
 		}
 		if end == "Confirmed" {
-			_, err = s.Confirm(t.Context(), s.client, sale.ID)
+			_, err = s.Confirm(t.Context(), s.customer, sale.ID)
 		} else {
-			err = s.Cancel(t.Context(), s.client, sale.ID)
+			err = s.Cancel(t.Context(), s.customer, sale.ID)
 		}
 		if err != nil {
 			t.Error(err)
 		}
 		s.awaitStatus(t, sale.ID, end)
 	}
-	s.awaitStock(t, id, store.Stock{Available: 6, Removed: 4})
+	s.awaitStock(t, id, client.Stock{Available: 6, Removed: 4})
 }
 
 func TestGatewayRejectsInvalidRequests(t *testing.T) {
 	s := newShop(t)
 	for _, c := range []struct {
-		as           store.User
+		as           client.User
 		method, path string
 		body         any
 		status       int
 		code         string
 	}{
-		{store.User{}, http.MethodGet, "/sales", nil, 401, ""},
-		{store.User{}, http.MethodPost, "/products", map[string]any{"name": "a", "price": "1"}, 401, ""},
-		{s.client, http.MethodPost, "/products", map[string]any{"name": "a", "price": "1"}, 403, "forbidden"},
-		{s.client, http.MethodGet, "/stock/audit", nil, 403, "forbidden"},
+		{client.User{}, http.MethodGet, "/sales", nil, 401, ""},
+		{client.User{}, http.MethodPost, "/products", map[string]any{"name": "a", "price": "1"}, 401, ""},
+		{s.customer, http.MethodPost, "/products", map[string]any{"name": "a", "price": "1"}, 403, "forbidden"},
+		{s.customer, http.MethodGet, "/stock/audit", nil, 403, "forbidden"},
 		{s.manager, http.MethodGet, "/sales", nil, 403, "forbidden"},
-		{s.client, http.MethodPost, "/sales", map[string]any{"items": []any{}}, 422, ""},
-		{s.client, http.MethodPost, "/sales", map[string]any{"items": []any{map[string]any{"productId": 1, "quantity": 0}}}, 422, ""},
-		{s.client, http.MethodGet, "/sales/999999999", nil, 404, "sale_not_found"},
-		{s.client, http.MethodGet, "/nothing", nil, 404, ""},
-		{s.client, http.MethodPut, "/sales", nil, 405, ""},
+		{s.customer, http.MethodPost, "/sales", map[string]any{"items": []any{}}, 422, ""},
+		{s.customer, http.MethodPost, "/sales", map[string]any{"items": []any{map[string]any{"productId": 1, "quantity": 0}}}, 422, ""},
+		{s.customer, http.MethodGet, "/sales/999999999", nil, 404, "sale_not_found"},
+		{s.customer, http.MethodGet, "/nothing", nil, 404, ""},
+		{s.customer, http.MethodPut, "/sales", nil, 405, ""},
 	} {
 		err := s.Do(t.Context(), c.as, c.method, c.path, c.body, nil)
-		p, ok := errors.AsType[*store.Problem](err)
+		p, ok := errors.AsType[*client.Problem](err)
 		if !ok || p.Status != c.status || c.code != "" && p.Code != c.code || p.TraceID == "" {
 			t.Errorf("%s %s: %v, want a problem with status %d %s and a trace id", c.method, c.path, err, c.status, c.code)
 		}

@@ -19,8 +19,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"ecommerce-stack.dev/hack/internal/client"
 	"ecommerce-stack.dev/hack/internal/progress"
-	"ecommerce-stack.dev/hack/internal/store"
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
 
@@ -222,7 +222,7 @@ func (i *installer) gateway(ctx context.Context, _ func(string)) error {
 	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
 	defer cancel()
 	for {
-		err := store.CheckReady(ctx, i.URL+"/readyz")
+		err := client.CheckReady(ctx, i.URL+"/readyz")
 		if err == nil {
 			return nil
 		}

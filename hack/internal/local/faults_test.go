@@ -15,17 +15,17 @@ import (
 
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 
+	"ecommerce-stack.dev/hack/internal/client"
 	"ecommerce-stack.dev/hack/internal/local"
-	"ecommerce-stack.dev/hack/internal/store"
 	"ecommerce-stack.dev/services/event"
 )
 
-// shop is a running system with a manager, a client and one product.
+// shop is a running system with a client, a manager, a customer and one product.
 type shop struct {
 	*local.System
-	*store.Store
-	manager, client store.User
-	product         int64
+	*client.Client
+	manager, customer client.User
+	product           int64
 }
 
 func startShop(t *testing.T, stock int64, env ...string) shop {
@@ -48,14 +48,14 @@ func startShop(t *testing.T, stock int64, env ...string) shop {
 			t.Errorf("stop: %v", err)
 		}
 	})
-	sh := shop{System: s, Store: &store.Store{URL: s.URL}}
+	sh := shop{System: s, Client: &client.Client{URL: s.URL}}
 	if sh.manager, err = sh.Login(t.Context(), s.ManagerEmail, s.ManagerPassword); err != nil {
 		t.Fatal(err)
 	}
-	if sh.client, err = sh.Register(t.Context(), "ann", "ann@example.com", rand.Text()); err != nil {
+	if sh.customer, err = sh.Register(t.Context(), "ann", "ann@example.com", rand.Text()); err != nil {
 		t.Fatal(err)
 	}
-	p, err := sh.AddProduct(t.Context(), sh.manager, store.Product{Name: "Desk", Price: "19.99", Quantity: stock})
+	p, err := sh.AddProduct(t.Context(), sh.manager, client.Product{Name: "Desk", Price: "19.99", Quantity: stock})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,9 +63,9 @@ func startShop(t *testing.T, stock int64, env ...string) shop {
 	return sh
 }
 
-func (s shop) order(t *testing.T) store.Sale {
+func (s shop) order(t *testing.T) client.Sale {
 	t.Helper()
-	sale, err := s.Place(t.Context(), s.client, false, rand.Text(), store.Item{ProductID: s.product, Quantity: 1})
+	sale, err := s.Place(t.Context(), s.customer, false, rand.Text(), client.Item{ProductID: s.product, Quantity: 1})
 	if err != nil {
 		t.Fatalf("place an order: %v", err)
 	}
@@ -76,7 +76,7 @@ func (s shop) awaitConfirmed(t *testing.T, id int64) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	if _, err := s.Await(ctx, s.client, id, "Confirmed", func(now store.Sale) bool { return now.Status == "Confirmed" }); err != nil {
+	if _, err := s.Await(ctx, s.customer, id, "Confirmed", func(now client.Sale) bool { return now.Status == "Confirmed" }); err != nil {
 		t.Error(err)
 	}
 }
@@ -84,7 +84,7 @@ func (s shop) awaitConfirmed(t *testing.T, id int64) {
 // awaitStock waits until the stock of the product equals want and all queues are
 // empty. It then checks that the audit finds no violations and that no message was
 // dead-lettered.
-func (s shop) awaitStock(t *testing.T, want store.Stock) {
+func (s shop) awaitStock(t *testing.T, want client.Stock) {
 	t.Helper()
 	want.ProductID = s.product
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -101,14 +101,14 @@ func (s shop) awaitStock(t *testing.T, want store.Stock) {
 	if violations, err := s.Audit(t.Context(), s.manager); err != nil || len(violations) > 0 {
 		t.Errorf("audit: %v %v", violations, err)
 	}
-	client, err := s.RabbitMQ.Info.Management()
+	management, err := s.RabbitMQ.Info.Management()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, q := range event.Queues {
 		for _, name := range []string{q.Name, q.DeadLetterQueue()} {
 			for ctx.Err() == nil {
-				if queue, err := client.GetQueue("shop.demo", name); err == nil && queue.Messages == 0 {
+				if queue, err := management.GetQueue("shop.demo", name); err == nil && queue.Messages == 0 {
 					break
 				}
 			}
@@ -127,7 +127,7 @@ func TestOrdersWithoutBrokerAreDecidedAfterReconnect(t *testing.T) {
 	s := startShop(t, 10)
 	s.awaitConfirmed(t, s.order(t).ID)
 	s.BrokerLink.Disconnect()
-	var placed []store.Sale
+	var placed []client.Sale
 	for range 3 {
 		placed = append(placed, s.order(t))
 	}
@@ -140,7 +140,7 @@ func TestOrdersWithoutBrokerAreDecidedAfterReconnect(t *testing.T) {
 	}
 	placed = append(placed, s.order(t))
 	for _, sale := range placed {
-		if now, err := s.Sale(t.Context(), s.client, sale.ID); err != nil || now.Status != "Pending" {
+		if now, err := s.Sale(t.Context(), s.customer, sale.ID); err != nil || now.Status != "Pending" {
 			t.Errorf("sale %d is %s without a broker (%v), want Pending", sale.ID, now.Status, err)
 		}
 	}
@@ -150,27 +150,27 @@ func TestOrdersWithoutBrokerAreDecidedAfterReconnect(t *testing.T) {
 	for _, sale := range placed {
 		s.awaitConfirmed(t, sale.ID)
 	}
-	s.awaitStock(t, store.Stock{Available: 5, Removed: 5})
+	s.awaitStock(t, client.Stock{Available: 5, Removed: 5})
 }
 
 func TestRequestsWithoutDatabaseReturn503(t *testing.T) {
 	t.Parallel()
 	s := startShop(t, 10)
 	s.MySQLLink.Disconnect()
-	body := map[string]any{"items": []store.Item{{ProductID: s.product, Quantity: 1}}}
+	body := map[string]any{"items": []client.Item{{ProductID: s.product, Quantity: 1}}}
 	for _, call := range []struct {
-		as           store.User
+		as           client.User
 		method, path string
 		body         any
 	}{
-		{s.client, http.MethodPost, "/sales", body},
-		{s.client, http.MethodGet, "/sales", nil},
+		{s.customer, http.MethodPost, "/sales", body},
+		{s.customer, http.MethodGet, "/sales", nil},
 		{s.manager, http.MethodGet, fmt.Sprintf("/stock/%d", s.product), nil},
 		{s.manager, http.MethodPost, fmt.Sprintf("/stock/%d/receive/1", s.product), nil},
-		{store.User{}, http.MethodPost, "/auth/login", map[string]string{"email": "ann@example.com", "password": "wrong"}},
+		{client.User{}, http.MethodPost, "/auth/login", map[string]string{"email": "ann@example.com", "password": "wrong"}},
 	} {
 		err := s.Do(t.Context(), call.as, call.method, call.path, call.body, nil)
-		p, ok := errors.AsType[*store.Problem](err)
+		p, ok := errors.AsType[*client.Problem](err)
 		if !ok || p.Status != http.StatusServiceUnavailable || p.RetryAfter == "" {
 			t.Errorf("%s %s: %v (Retry-After %q), want 503 with Retry-After", call.method, call.path, err, retryAfter(p))
 		}
@@ -179,10 +179,10 @@ func TestRequestsWithoutDatabaseReturn503(t *testing.T) {
 		t.Fatal(err)
 	}
 	deadline := time.Now().Add(30 * time.Second)
-	var sale store.Sale
+	var sale client.Sale
 	for {
 		var err error
-		if sale, err = s.Place(t.Context(), s.client, false, "", store.Item{ProductID: s.product, Quantity: 1}); err == nil {
+		if sale, err = s.Place(t.Context(), s.customer, false, "", client.Item{ProductID: s.product, Quantity: 1}); err == nil {
 			break
 		}
 		if time.Now().After(deadline) {
@@ -190,10 +190,10 @@ func TestRequestsWithoutDatabaseReturn503(t *testing.T) {
 		}
 	}
 	s.awaitConfirmed(t, sale.ID)
-	s.awaitStock(t, store.Stock{Available: 9, Removed: 1})
+	s.awaitStock(t, client.Stock{Available: 9, Removed: 1})
 }
 
-func retryAfter(p *store.Problem) string {
+func retryAfter(p *client.Problem) string {
 	if p == nil {
 		return ""
 	}
@@ -203,7 +203,7 @@ func retryAfter(p *store.Problem) string {
 func TestHoldExpiresWhileServiceIsStopped(t *testing.T) {
 	t.Parallel()
 	s := startShop(t, 10, "HOLD_TTL=2s")
-	held, err := s.Place(t.Context(), s.client, true, "", store.Item{ProductID: s.product, Quantity: 3})
+	held, err := s.Place(t.Context(), s.customer, true, "", client.Item{ProductID: s.product, Quantity: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,11 +214,11 @@ func TestHoldExpiresWhileServiceIsStopped(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	expired := func(now store.Sale) bool { return now.Status == "Canceled" && now.Reason == "expired" }
-	if _, err := s.Await(ctx, s.client, held.ID, "Canceled because it expired", expired); err != nil {
+	expired := func(now client.Sale) bool { return now.Status == "Canceled" && now.Reason == "expired" }
+	if _, err := s.Await(ctx, s.customer, held.ID, "Canceled because it expired", expired); err != nil {
 		t.Error(err)
 	}
-	s.awaitStock(t, store.Stock{Available: 10})
+	s.awaitStock(t, client.Stock{Available: 10})
 }
 
 // TestCrashesUnderLoadLoseAndDuplicateNothing kills services during concurrent
@@ -237,14 +237,14 @@ func TestCrashesUnderLoadLoseAndDuplicateNothing(t *testing.T) {
 			for range each {
 				key := rand.Text()
 				for t.Context().Err() == nil {
-					sale, err := s.Place(t.Context(), s.client, false, key, store.Item{ProductID: s.product, Quantity: 1})
+					sale, err := s.Place(t.Context(), s.customer, false, key, client.Item{ProductID: s.product, Quantity: 1})
 					if err == nil {
 						mu.Lock()
 						placed = append(placed, sale.ID)
 						mu.Unlock()
 						break
 					}
-					if p, ok := errors.AsType[*store.Problem](err); ok && p.Status < 500 && p.Status != http.StatusConflict {
+					if p, ok := errors.AsType[*client.Problem](err); ok && p.Status < 500 && p.Status != http.StatusConflict {
 						t.Errorf("order rejected: %v", err)
 						break
 					}
@@ -276,7 +276,7 @@ func TestCrashesUnderLoadLoseAndDuplicateNothing(t *testing.T) {
 		}
 		seen[id] = true
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		now, err := s.Await(ctx, s.client, id, "decided", func(now store.Sale) bool { return now.Status != "Pending" })
+		now, err := s.Await(ctx, s.customer, id, "decided", func(now client.Sale) bool { return now.Status != "Pending" })
 		cancel()
 		if err != nil {
 			t.Fatal(err)
@@ -286,14 +286,14 @@ func TestCrashesUnderLoadLoseAndDuplicateNothing(t *testing.T) {
 	if len(placed) != workers*each || counts["Confirmed"] != workers*each/2 || counts["Unauthorized"] != workers*each/2 {
 		t.Errorf("%d orders have the statuses %v, want %d, half of them Confirmed and half Unauthorized", len(placed), counts, workers*each)
 	}
-	s.awaitStock(t, store.Stock{Removed: workers * each / 2})
+	s.awaitStock(t, client.Stock{Removed: workers * each / 2})
 	var all []int64
 	for cursor := ""; ; {
 		var page struct {
-			Items      []store.Sale
+			Items      []client.Sale
 			NextCursor string
 		}
-		if err := s.Do(t.Context(), s.client, http.MethodGet, "/sales?limit=200&cursor="+cursor, nil, &page); err != nil {
+		if err := s.Do(t.Context(), s.customer, http.MethodGet, "/sales?limit=200&cursor="+cursor, nil, &page); err != nil {
 			t.Fatal(err)
 		}
 		for _, sale := range page.Items {
@@ -304,7 +304,7 @@ func TestCrashesUnderLoadLoseAndDuplicateNothing(t *testing.T) {
 		}
 	}
 	if len(all) != workers*each {
-		t.Errorf("the client has %d sales, want %d, one for each key", len(all), workers*each)
+		t.Errorf("the customer has %d sales, want %d, one for each key", len(all), workers*each)
 	}
 }
 
@@ -314,12 +314,12 @@ func TestCrashesUnderLoadLoseAndDuplicateNothing(t *testing.T) {
 func TestInvalidEventIsDeadLettered(t *testing.T) {
 	t.Parallel()
 	s := startShop(t, 10)
-	client, err := s.RabbitMQ.Info.Management()
+	management, err := s.RabbitMQ.Info.Management()
 	if err != nil {
 		t.Fatal(err)
 	}
 	const invalid = `{"specversion":"1.0"`
-	publish(t, client, invalid)
+	publish(t, management, invalid)
 	s.awaitConfirmed(t, s.order(t).ID)
 	deadLetter := s.deadLetter(t, 0)
 	if deadLetter.Queue != event.StockQueue || deadLetter.Body != invalid {
@@ -335,12 +335,12 @@ func TestInvalidEventIsDeadLettered(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.awaitConfirmed(t, s.order(t).ID)
-	s.awaitStock(t, store.Stock{Available: 8, Removed: 2})
+	s.awaitStock(t, client.Stock{Available: 8, Removed: 2})
 }
 
 // deadLetter waits until exactly one dead letter exists whose ID is not equal to
 // not, and returns it.
-func (s shop) deadLetter(t *testing.T, not int64) store.DeadLetter {
+func (s shop) deadLetter(t *testing.T, not int64) client.DeadLetter {
 	t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; {
 		deadLetters, err := s.DeadLetters(t.Context(), s.manager)
@@ -353,16 +353,16 @@ func (s shop) deadLetter(t *testing.T, not int64) store.DeadLetter {
 	}
 }
 
-func publish(t *testing.T, client *rabbithole.Client, body string) {
+func publish(t *testing.T, management *rabbithole.Client, body string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
-		client.Endpoint+"/api/exchanges/shop.demo/"+event.Exchange+"/publish",
+		management.Endpoint+"/api/exchanges/shop.demo/"+event.Exchange+"/publish",
 		bytes.NewReader([]byte(`{"properties":{},"routing_key":"`+event.SaleCreatedType+`","payload_encoding":"string","payload":`+
 			fmt.Sprintf("%q", body)+`}`)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.SetBasicAuth(client.Username, client.Password)
+	req.SetBasicAuth(management.Username, management.Password)
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -381,7 +381,7 @@ func TestLogsContainNoSecrets(t *testing.T) {
 	s.awaitConfirmed(t, s.order(t).ID)
 	s.BrokerLink.Disconnect()
 	s.MySQLLink.Disconnect()
-	_ = s.Do(t.Context(), s.client, http.MethodGet, "/sales", nil, nil) // It fails and is logged.
+	_ = s.Do(t.Context(), s.customer, http.MethodGet, "/sales", nil, nil) // It fails and is logged.
 	for _, name := range []string{"gateway", "sales", "stock", "auth"} {
 		if err := s.StopService(name); err != nil { // It flushes its log.
 			t.Error(err)

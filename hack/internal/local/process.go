@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/hack/internal/client"
 	"ecommerce-stack.dev/hack/testenv"
 )
 
@@ -170,7 +170,7 @@ func (s *System) waitUntilReady(ctx context.Context, name string) error {
 	p := s.running[name]
 	s.mu.Unlock()
 	for {
-		err := store.CheckReady(ctx, "http://"+s.address(name)+"/readyz")
+		err := client.CheckReady(ctx, "http://"+s.address(name)+"/readyz")
 		if err == nil {
 			return nil
 		}

@@ -14,7 +14,7 @@ import (
 
 	amqp "github.com/rabbitmq/amqp091-go"
 
-	"ecommerce-stack.dev/hack/internal/store"
+	"ecommerce-stack.dev/hack/internal/client"
 	"ecommerce-stack.dev/services/event"
 )
 
@@ -27,11 +27,11 @@ func TestRepublishedEventsChangeNothing(t *testing.T) {
 	confirmed, rejected := s.place(t, 1, false), s.place(t, 99, false)
 	held, canceled := s.place(t, 2, true), s.place(t, 3, true)
 	s.awaitEntry(t, held, event.SaleItemsReservedResponseType)
-	if _, err := s.Confirm(t.Context(), s.client, held); err != nil {
+	if _, err := s.Confirm(t.Context(), s.customer, held); err != nil {
 		t.Fatal(err)
 	}
 	s.awaitEntry(t, canceled, event.SaleItemsReservedResponseType)
-	if err := s.Cancel(t.Context(), s.client, canceled); err != nil {
+	if err := s.Cancel(t.Context(), s.customer, canceled); err != nil {
 		t.Fatal(err)
 	}
 	s.awaitEntry(t, confirmed, event.StockReleasedType)
@@ -63,13 +63,13 @@ func TestRepublishedEventsChangeNothing(t *testing.T) {
 	if want := 2*len(recorded) + eventsOfConfirmed; len(received) != want {
 		t.Errorf("%d events, want %d: the recorded ones twice, and those of another sale", len(received), want)
 	}
-	s.awaitStock(t, store.Stock{Available: 6, Removed: 4})
+	s.awaitStock(t, client.Stock{Available: 6, Removed: 4})
 }
 
 // place places an order and returns the ID of the sale.
 func (s shop) place(t *testing.T, quantity int64, hold bool) int64 {
 	t.Helper()
-	sale, err := s.Place(t.Context(), s.client, hold, "", store.Item{ProductID: s.product, Quantity: quantity})
+	sale, err := s.Place(t.Context(), s.customer, hold, "", client.Item{ProductID: s.product, Quantity: quantity})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func (s shop) place(t *testing.T, quantity int64, hold bool) int64 {
 // timeline returns the timeline of a sale.
 func (s shop) timeline(t *testing.T, id int64) (types []string, raw json.RawMessage) {
 	t.Helper()
-	if err := s.Do(t.Context(), s.client, http.MethodGet, fmt.Sprintf("/sales/%d/events", id), nil, &raw); err != nil {
+	if err := s.Do(t.Context(), s.customer, http.MethodGet, fmt.Sprintf("/sales/%d/events", id), nil, &raw); err != nil {
 		t.Fatal(err)
 	}
 	var page struct{ Items []struct{ Type string } }
@@ -112,7 +112,7 @@ func (s shop) describe(t *testing.T, sales []int64) string {
 	text := ""
 	for _, id := range sales {
 		var sale json.RawMessage
-		if err := s.Do(t.Context(), s.client, http.MethodGet, fmt.Sprintf("/sales/%d", id), nil, &sale); err != nil {
+		if err := s.Do(t.Context(), s.customer, http.MethodGet, fmt.Sprintf("/sales/%d", id), nil, &sale); err != nil {
 			t.Fatal(err)
 		}
 		_, timeline := s.timeline(t, id)

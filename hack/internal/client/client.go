@@ -1,6 +1,6 @@
-// Package store implements a client of the REST API at the gateway, for the programs
+// Package client implements a client of the REST API at the gateway, for the programs
 // that demonstrate and test the system.
-package store
+package client
 
 import (
 	"bytes"
@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// Store is a client of the gateway at URL.
-type Store struct {
+// Client is a client of the gateway at URL.
+type Client struct {
 	// URL is the base URL of the gateway, such as http://localhost:5001.
 	URL string
 	// HTTP is the HTTP client. The default has a timeout of 40 seconds, which is
@@ -49,7 +49,7 @@ type User struct {
 // Do sends a request with body as JSON and decodes the response into out; both may be
 // nil. header contains pairs of a name and a value. The error is a *Problem if the
 // response is not 2xx.
-func (s *Store) Do(ctx context.Context, as User, method, path string, body, out any, header ...string) error {
+func (c *Client) Do(ctx context.Context, as User, method, path string, body, out any, header ...string) error {
 	var reader io.Reader
 	if body != nil {
 		raw, err := json.Marshal(body)
@@ -58,7 +58,7 @@ func (s *Store) Do(ctx context.Context, as User, method, path string, body, out 
 		}
 		reader = bytes.NewReader(raw)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, s.URL+path, reader)
+	req, err := http.NewRequestWithContext(ctx, method, c.URL+path, reader)
 	if err != nil {
 		return err
 	}
@@ -71,11 +71,11 @@ func (s *Store) Do(ctx context.Context, as User, method, path string, body, out 
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}
-	client := s.HTTP
-	if client == nil {
-		client = defaultClient
+	httpClient := c.HTTP
+	if httpClient == nil {
+		httpClient = defaultClient
 	}
-	res, err := client.Do(req)
+	res, err := httpClient.Do(req)
 	if err != nil {
 		return err
 	}
@@ -104,9 +104,9 @@ const maxRetries = 10
 
 // doWithRetry is Do without a user. It retries after Retry-After if the response is
 // 429, because all programs of a machine share the limit of one address.
-func (s *Store) doWithRetry(ctx context.Context, method, path string, body, out any) error {
+func (c *Client) doWithRetry(ctx context.Context, method, path string, body, out any) error {
 	for retries := 0; ; retries++ {
-		err := s.Do(ctx, User{}, method, path, body, out)
+		err := c.Do(ctx, User{}, method, path, body, out)
 		p, ok := errors.AsType[*Problem](err)
 		if !ok || p.Status != http.StatusTooManyRequests || retries == maxRetries {
 			return err
@@ -124,26 +124,26 @@ func (s *Store) doWithRetry(ctx context.Context, method, path string, body, out 
 }
 
 // Login logs in and returns the user.
-func (s *Store) Login(ctx context.Context, email, password string) (User, error) {
+func (c *Client) Login(ctx context.Context, email, password string) (User, error) {
 	var tokens struct{ AccessToken string }
 	body := map[string]string{"email": email, "password": password}
-	if err := s.doWithRetry(ctx, http.MethodPost, "/auth/login", body, &tokens); err != nil {
+	if err := c.doWithRetry(ctx, http.MethodPost, "/auth/login", body, &tokens); err != nil {
 		return User{}, err
 	}
 	user := User{Email: email, token: tokens.AccessToken}
 	var me struct{ ID int64 }
-	err := s.Do(ctx, user, http.MethodGet, "/auth/me", nil, &me)
+	err := c.Do(ctx, user, http.MethodGet, "/auth/me", nil, &me)
 	user.ID = me.ID
 	return user, err
 }
 
 // Register creates an account with the role client and logs in.
-func (s *Store) Register(ctx context.Context, username, email, password string) (User, error) {
+func (c *Client) Register(ctx context.Context, username, email, password string) (User, error) {
 	body := map[string]string{"username": username, "email": email, "password": password}
-	if err := s.doWithRetry(ctx, http.MethodPost, "/auth/register/user", body, nil); err != nil {
+	if err := c.doWithRetry(ctx, http.MethodPost, "/auth/register/user", body, nil); err != nil {
 		return User{}, err
 	}
-	return s.Login(ctx, email, password)
+	return c.Login(ctx, email, password)
 }
 
 // Product is a product of the catalog.
@@ -156,9 +156,9 @@ type Product struct {
 }
 
 // AddProduct creates a product. It requires a manager.
-func (s *Store) AddProduct(ctx context.Context, as User, p Product) (Product, error) {
+func (c *Client) AddProduct(ctx context.Context, as User, p Product) (Product, error) {
 	var created Product
-	return created, s.Do(ctx, as, http.MethodPost, "/products", p, &created)
+	return created, c.Do(ctx, as, http.MethodPost, "/products", p, &created)
 }
 
 // Stock is the inventory of a product.
@@ -170,26 +170,26 @@ type Stock struct {
 }
 
 // Receive adds a received quantity to the stock. It requires a manager.
-func (s *Store) Receive(ctx context.Context, as User, productID, quantity int64) (Stock, error) {
+func (c *Client) Receive(ctx context.Context, as User, productID, quantity int64) (Stock, error) {
 	var stock Stock
-	return stock, s.Do(ctx, as, http.MethodPost, fmt.Sprintf("/stock/%d/receive/%d", productID, quantity), nil, &stock)
+	return stock, c.Do(ctx, as, http.MethodPost, fmt.Sprintf("/stock/%d/receive/%d", productID, quantity), nil, &stock)
 }
 
 // Stock returns the inventory of a product.
-func (s *Store) Stock(ctx context.Context, as User, productID int64) (Stock, error) {
+func (c *Client) Stock(ctx context.Context, as User, productID int64) (Stock, error) {
 	var stock Stock
-	return stock, s.Do(ctx, as, http.MethodGet, fmt.Sprintf("/stock/%d", productID), nil, &stock)
+	return stock, c.Do(ctx, as, http.MethodGet, fmt.Sprintf("/stock/%d", productID), nil, &stock)
 }
 
 // Audit returns the violations that the audit of the inventory ledger finds.
-func (s *Store) Audit(ctx context.Context, as User) ([]string, error) {
+func (c *Client) Audit(ctx context.Context, as User) ([]string, error) {
 	var report struct {
 		Violations []struct {
 			ProductID int64
 			Rule      string
 		}
 	}
-	if err := s.Do(ctx, as, http.MethodGet, "/stock/audit", nil, &report); err != nil {
+	if err := c.Do(ctx, as, http.MethodGet, "/stock/audit", nil, &report); err != nil {
 		return nil, err
 	}
 	var violations []string
@@ -218,31 +218,31 @@ type Sale struct {
 
 // Place creates a sale. A key that is not empty is sent as the idempotency key, which
 // makes the call safe to repeat.
-func (s *Store) Place(ctx context.Context, as User, hold bool, key string, items ...Item) (Sale, error) {
+func (c *Client) Place(ctx context.Context, as User, hold bool, key string, items ...Item) (Sale, error) {
 	var header []string
 	if key != "" {
 		header = []string{"Idempotency-Key", key}
 	}
 	body := map[string]any{"items": items, "hold": hold}
 	var created Sale
-	return created, s.Do(ctx, as, http.MethodPost, "/sales", body, &created, header...)
+	return created, c.Do(ctx, as, http.MethodPost, "/sales", body, &created, header...)
 }
 
 // Sale returns a sale.
-func (s *Store) Sale(ctx context.Context, as User, id int64) (Sale, error) {
+func (c *Client) Sale(ctx context.Context, as User, id int64) (Sale, error) {
 	var sale Sale
-	return sale, s.Do(ctx, as, http.MethodGet, fmt.Sprintf("/sales/%d", id), nil, &sale)
+	return sale, c.Do(ctx, as, http.MethodGet, fmt.Sprintf("/sales/%d", id), nil, &sale)
 }
 
 // Confirm confirms a hold.
-func (s *Store) Confirm(ctx context.Context, as User, id int64) (Sale, error) {
+func (c *Client) Confirm(ctx context.Context, as User, id int64) (Sale, error) {
 	var sale Sale
-	return sale, s.Do(ctx, as, http.MethodPatch, fmt.Sprintf("/sales/%d", id), nil, &sale)
+	return sale, c.Do(ctx, as, http.MethodPatch, fmt.Sprintf("/sales/%d", id), nil, &sale)
 }
 
 // Cancel cancels a pending sale or a hold.
-func (s *Store) Cancel(ctx context.Context, as User, id int64) error {
-	return s.Do(ctx, as, http.MethodDelete, fmt.Sprintf("/sales/%d", id), nil, nil)
+func (c *Client) Cancel(ctx context.Context, as User, id int64) error {
+	return c.Do(ctx, as, http.MethodDelete, fmt.Sprintf("/sales/%d", id), nil, nil)
 }
 
 // pollInterval is the interval between two requests of Await.
@@ -250,10 +250,10 @@ const pollInterval = 50 * time.Millisecond
 
 // Await reads a sale until is returns true or ctx ends. wanted describes the condition
 // in the error.
-func (s *Store) Await(ctx context.Context, as User, id int64, wanted string, is func(Sale) bool) (Sale, error) {
+func (c *Client) Await(ctx context.Context, as User, id int64, wanted string, is func(Sale) bool) (Sale, error) {
 	var last Sale
 	for {
-		now, err := s.Sale(ctx, as, id)
+		now, err := c.Sale(ctx, as, id)
 		if err == nil {
 			last = now
 			if is(now) {
@@ -294,8 +294,8 @@ type DeadLetter struct {
 }
 
 // DeadLetters returns the newest dead letters. It requires a manager.
-func (s *Store) DeadLetters(ctx context.Context, as User) ([]DeadLetter, error) {
+func (c *Client) DeadLetters(ctx context.Context, as User) ([]DeadLetter, error) {
 	var page struct{ Items []DeadLetter }
-	err := s.Do(ctx, as, http.MethodGet, "/admin/dead-letters", nil, &page)
+	err := c.Do(ctx, as, http.MethodGet, "/admin/dead-letters", nil, &page)
 	return page.Items, err
 }
