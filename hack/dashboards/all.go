@@ -55,7 +55,7 @@ var overview = dashboardSpec{
 
 var orders = dashboardSpec{
 	uid: "ecommerce-orders", title: "ecommerce-stack: Orders",
-	description: "The way of an order from its acceptance to its decision: statuses, durations, outboxes, queues and dead letters.",
+	description: "An order from its acceptance to its decision: statuses, durations, outboxes, queues and dead letters.",
 	rows: []row{
 		{"Decisions", []panel{
 			{title: "How do sales end?", unit: perSecond,
@@ -145,7 +145,7 @@ var gateway = dashboardSpec{
 				description: "Share of the allowed client connections that are open, by pod.",
 				queries:     []query{{`sum by (pod) (gateway_connections{STACK}) / sum by (pod) (gateway_connections_limit{STACK})`, "{{pod}}"}}},
 			{title: "Which connections are refused or closed?", unit: perSecond, warning: 1, critical: 100,
-				description: "Connections per second that are refused at a cap, or closed to make room for others.",
+				description: "Connections per second that are refused at a cap, or closed to admit others.",
 				queries: []query{{`sum by (cap) (rate(gateway_connections_refused_total{STACK}[$__rate_interval]))`, "refused: {{cap}}"},
 					{`sum(rate(gateway_connections_evicted_total{STACK}[$__rate_interval]))`, "closed"}}},
 		}},
