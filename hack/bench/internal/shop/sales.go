@@ -136,11 +136,11 @@ func (s *Shop) check(ctx context.Context, v *visitor) (d decisions, err error) {
 			d.confirmed, d.quantity = d.confirmed+1, d.quantity+p.quantity
 		}
 	}
+	if err := rows.Err(); err != nil {
+		return d, fmt.Errorf("read the decisions: %w", err)
+	}
 	if n := len(d.latencies); n != len(v.placed) {
 		return d, fmt.Errorf("%d sales were acknowledged, but %d are decided", len(v.placed), n)
-	}
-	if err := rows.Err(); err != nil {
-		return d, err
 	}
 	end, err := s.position(ctx)
 	if err != nil {

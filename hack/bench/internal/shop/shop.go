@@ -66,9 +66,9 @@ func newClient(url string) *client {
 		MaxConnWaitTimeout: timeout, ConnPoolStrategy: fasthttp.LIFO, MaxIdemponentCallAttempts: 1}}
 }
 
-// do sends a request with a token, which may be "", and a JSON body with an
-// idempotency key, which may be nil. It
-// returns the header Location and the body, and an error if the status is not want.
+// do sends a request with a token, which may be "", and a JSON body, which may be nil, with an
+// idempotency key. It returns the header Location and the body, and an error if the status is
+// not want.
 func (c *client) do(ctx context.Context, want int, method, path, token string, body []byte) (location string, response []byte, err error) {
 	req, res := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
