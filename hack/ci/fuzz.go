@@ -21,7 +21,7 @@ import (
 // The budget is a count, not a duration: with a duration, Go's fuzzing coordinator can end
 // with "context deadline exceeded" and no failing input (golang/go#75804).
 type fuzzCommand struct {
-	Scale   int           `help:"Multiple of the usual number of inputs." default:"1"`
+	Scale   int           `help:"Multiple of the default number of inputs." default:"1"`
 	Limit   time.Duration `help:"Time limit of a target." default:"20m"`
 	Only    string        `help:"A regular expression of the targets to run, such as Operations." default:"."`
 	Modules []string      `arg:"" help:"Folders of the modules."`
@@ -95,17 +95,18 @@ func list(ctx context.Context, module string) ([]target, error) {
 // maxScale keeps the number of inputs within an int32.
 const maxScale = 1000
 
-// usual is the number of inputs of a target that calls a function. slow has the targets
-// that need longer for each, because they send a request.
-const usual = 50_000
+// defaultInputs is the number of inputs of a target that calls a function.
+const defaultInputs = 50_000
 
-var slow = map[string]int{"FuzzOperations": 2_000, "FuzzRequest": 5_000}
+// inputsOfSlowTargets are the numbers of inputs of targets that need longer for each, because
+// they send a request.
+var inputsOfSlowTargets = map[string]int{"FuzzOperations": 2_000, "FuzzRequest": 5_000}
 
 func (t target) inputs() int {
-	if n, ok := slow[t.name]; ok {
+	if n, ok := inputsOfSlowTargets[t.name]; ok {
 		return n
 	}
-	return usual
+	return defaultInputs
 }
 
 func (t target) fuzz(ctx context.Context, inputs int, limit time.Duration) (tried int64, err error) {

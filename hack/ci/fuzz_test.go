@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// module writes a module with a fuzz target that refuses the input "bad" if told to.
+// module writes a module with a fuzz target with the given body.
 func module(t *testing.T, body string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -99,7 +99,7 @@ func TestDashboardsShowExportedMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := regexp.MustCompile(`\b(?:auth|build|ecommerce|gateway|go|http|process)_[a-z_]+`)
+	metricNames := regexp.MustCompile(`\b(?:auth|build|ecommerce|gateway|go|http|process)_[a-z_]+`)
 	shown := 0
 	for _, file := range files {
 		content, err := os.ReadFile(file)
@@ -107,7 +107,7 @@ func TestDashboardsShowExportedMetrics(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, expression := range regexp.MustCompile(`"expr": "(.*)"`).FindAllSubmatch(content, -1) {
-			for _, name := range ours.FindAllString(string(expression[1]), -1) {
+			for _, name := range metricNames.FindAllString(string(expression[1]), -1) {
 				if strings.HasPrefix(name, "ecommerce_operator_") {
 					continue // The operator does not run here.
 				}
