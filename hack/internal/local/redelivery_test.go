@@ -15,6 +15,7 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"ecommerce-stack.dev/hack/internal/client"
+	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/event"
 )
 
@@ -95,15 +96,10 @@ func (s shop) timeline(t *testing.T, id int64) (types []string, raw json.RawMess
 // awaitEntry waits until the timeline of a sale has an entry.
 func (s shop) awaitEntry(t *testing.T, id int64, entry string) {
 	t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; {
+	testenv.Eventually(t, fmt.Sprintf("the timeline of sale %d contains %s", id, entry), func() bool {
 		types, _ := s.timeline(t, id)
-		if slices.Contains(types, entry) {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("timeline of sale %d: %v, want %s", id, types, entry)
-		}
-	}
+		return slices.Contains(types, entry)
+	})
 }
 
 // describe returns sales with their timelines as text.
