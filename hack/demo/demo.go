@@ -7,12 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/brianvoe/gofakeit/v7"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"ecommerce-stack.dev/hack/internal/client"
 )
@@ -82,7 +84,7 @@ func (d *demo) run(ctx context.Context) error {
 			return err
 		}
 	}
-	after, err := d.left(ctx)
+	after, err := d.awaitStock(ctx)
 	d.print(after)
 	if err != nil {
 		return err
@@ -172,31 +174,23 @@ func (d *demo) settleOne(ctx context.Context, o *order) error {
 	return err
 }
 
-// left waits until the stock reflects the orders.
-func (d *demo) left(ctx context.Context) (map[int64]client.Stock, error) {
-	ctx, stop := context.WithTimeout(ctx, settleTime)
-	defer stop()
-	want := d.expected()
-	after := map[int64]client.Stock{}
-	for {
-		same := true
+// awaitStock waits until the stock equals the expected quantities.
+func (d *demo) awaitStock(ctx context.Context) (map[int64]client.Stock, error) {
+	want, after := d.expected(), map[int64]client.Stock{}
+	err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, settleTime, true, func(ctx context.Context) (bool, error) {
 		for _, id := range d.ids {
 			now, err := d.api.Stock(ctx, d.manager, id)
 			if err != nil {
-				return after, fmt.Errorf("read the stock of product %d: %w", id, err)
+				return false, fmt.Errorf("read the stock of product %d: %w", id, err)
 			}
 			after[id] = now
-			same = same && now == want[id]
 		}
-		if same {
-			return after, nil
-		}
-		select {
-		case <-ctx.Done():
-			return after, fmt.Errorf("after the orders the stock is %v, want %v", after, want)
-		case <-time.After(50 * time.Millisecond):
-		}
+		return maps.Equal(after, want), nil
+	})
+	if err != nil {
+		err = fmt.Errorf("after the orders the stock is %v, want %v: %w", after, want, err)
 	}
+	return after, err
 }
 
 func (d *demo) expected() map[int64]client.Stock {

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/util/wait"
+
 	"ecommerce-stack.dev/hack/internal/client"
 )
 
@@ -148,20 +150,13 @@ func isUnavailable(err error) bool {
 // eventually waits until holds returns true. The error contains last.
 func eventually(t *testing.T, limit time.Duration, holds func() (ok bool, last any)) {
 	t.Helper()
-	deadline := time.Now().Add(limit)
-	for {
-		ok, last := holds()
-		if ok {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("timeout after %s; last: %v", limit, last)
-		}
-		select {
-		case <-t.Context().Done():
-			t.Fatal(t.Context().Err())
-		case <-time.After(200 * time.Millisecond):
-		}
+	var last any
+	err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, limit, true, func(context.Context) (ok bool, err error) {
+		ok, last = holds()
+		return ok, nil
+	})
+	if err != nil {
+		t.Fatalf("not within %s: %v; last: %v", limit, err, last)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"ecommerce-stack.dev/hack/internal/client"
 	"ecommerce-stack.dev/hack/internal/progress"
@@ -219,17 +220,10 @@ func (s status) ready(tag string) bool {
 }
 
 func (i *installer) gateway(ctx context.Context, _ func(string)) error {
-	ctx, cancel := context.WithTimeout(ctx, gatewayTimeout)
-	defer cancel()
-	for {
-		err := client.CheckReady(ctx, i.URL+"/readyz")
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
-		case <-time.After(200 * time.Millisecond):
-		}
-	}
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, gatewayTimeout, true, func(ctx context.Context) (bool, error) {
+		last = client.CheckReady(ctx, i.URL+"/readyz")
+		return last == nil, nil
+	})
+	return errors.Join(last, err)
 }
