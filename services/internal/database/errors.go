@@ -22,26 +22,24 @@ const retryAfter = 2 * time.Second
 // Error numbers of the server that this package distinguishes:
 // https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html
 const (
-	tooManyConnections   = 1040
-	accessDeniedDB       = 1044
-	accessDenied         = 1045
-	unknownDatabase      = 1049
-	serverShutdown       = 1053
-	unknownColumn        = 1054
-	duplicateEntry       = 1062
-	noSuchTable          = 1146
-	tooManyUserConns     = 1203
-	lockWaitTimeout      = 1205
-	deadlock             = 1213
-	readOnly             = 1290
-	queryInterrupted     = 1317
-	readOnlyMode         = 1836
-	connectionKilled     = 1927 // MariaDB
-	statementTimeout     = 1969 // MariaDB
-	maxExecutionTime     = 3024
-	deadlockOnCommit     = 3101
-	checkViolated        = 3819
-	checkViolatedMariaDB = 4025
+	tooManyConnections = 1040
+	accessDeniedDB     = 1044
+	accessDenied       = 1045
+	unknownDatabase    = 1049
+	serverShutdown     = 1053
+	unknownColumn      = 1054
+	duplicateEntry     = 1062
+	noSuchTable        = 1146
+	tooManyUserConns   = 1203
+	lockWaitTimeout    = 1205
+	deadlock           = 1213
+	readOnly           = 1290
+	queryInterrupted   = 1317
+	readOnlyMode       = 1836
+	connectionKilled   = 1927 // MariaDB
+	statementTimeout   = 1969 // MariaDB
+	maxExecutionTime   = 3024
+	deadlockOnCommit   = 3101
 )
 
 // permanentErrors are the errors that a statement causes by its text or its values, so that
@@ -61,8 +59,8 @@ var permanentErrors = []uint16{
 	1690, // result out of range
 	3140, // invalid JSON text
 	3144, // JSON from a binary string
-	checkViolated,
-	checkViolatedMariaDB,
+	3819, // check constraint
+	4025, // check constraint (MariaDB)
 }
 
 // IsUnavailable reports whether err is caused by the state of the database: it is down,
@@ -117,12 +115,6 @@ func IsConflict(err error) bool {
 // IsDuplicate reports whether a row with the same unique key exists.
 func IsDuplicate(err error) bool {
 	return errors.Is(err, gorm.ErrDuplicatedKey) || errorNumber(err) == duplicateEntry
-}
-
-// IsCheckViolation reports whether a row violates a CHECK constraint.
-func IsCheckViolation(err error) bool {
-	n := errorNumber(err)
-	return errors.Is(err, gorm.ErrCheckConstraintViolated) || n == checkViolated || n == checkViolatedMariaDB
 }
 
 // Classify returns err as a failure of kind failure.KindUnavailable if IsUnavailable(err).

@@ -10,7 +10,7 @@ import (
 
 func ExampleAmount() {
 	price := money.MustParse("19.99")
-	total := price.Times(3).Add(money.FromMinor(450))
+	total := price.Times(3).Add(money.MustParse("4.50"))
 	body, err := json.Marshal(total)
 	fmt.Println(total, string(body), err)
 	// Output: 64.47 "64.47" <nil>

@@ -33,9 +33,6 @@ var ErrInvalid = errors.New("invalid amount")
 // New returns d rounded to two places, half away from zero.
 func New(d decimal.Decimal) Amount { return Amount{d.Round(Places)} }
 
-// FromMinor returns the amount of a number of minor units, such as cents.
-func FromMinor(cents int64) Amount { return Amount{decimal.New(cents, -Places)} }
-
 // Parse returns the amount of a decimal number: an optional minus sign, 1 to 18 digits, and at most
 // two decimal places. It accepts no exponent, so its cost is bounded. It returns an error that wraps
 // ErrInvalid.
