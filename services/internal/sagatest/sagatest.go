@@ -51,7 +51,7 @@ func (s Service) CheckSerial(t *testing.T, history []Step) {
 	for order := range orders(history) {
 		first := firstOf(order)
 		if once[fmt.Sprint(first)] == "" {
-			once[fmt.Sprint(first)] = s.run(t, history, each(first))
+			once[fmt.Sprint(first)] = s.run(t, history, singleEventBatches(first))
 		}
 		for batches := range divisions(history, order) {
 			if got, want := s.run(t, history, batches), once[fmt.Sprint(first)]; got != want {
@@ -68,7 +68,7 @@ func (s Service) CheckConcurrent(t *testing.T, history []Step) {
 	t.Helper()
 	once := map[string]bool{}
 	for order := range orders(history) {
-		once[s.run(t, history, each(firstOf(order)))] = true
+		once[s.run(t, history, singleEventBatches(firstOf(order)))] = true
 	}
 	for range 20 {
 		s.Reset(t)
@@ -176,7 +176,7 @@ func (s Service) state(t *testing.T, exact bool) string {
 		}
 		for _, row := range rows {
 			if table == "outbox" && !exact {
-				row = data(t, row["body"])
+				row = decodeOutboxRow(t, row["body"])
 			}
 			fmt.Fprintf(&text, "%s:", table)
 			for _, column := range slices.Sorted(maps.Keys(row)) {
@@ -190,8 +190,8 @@ func (s Service) state(t *testing.T, exact bool) string {
 	return text.String()
 }
 
-// data returns the type and the data of an event in the outbox.
-func data(t *testing.T, body any) map[string]any {
+// decodeOutboxRow returns the type and the data of the event in the body of a row of the outbox.
+func decodeOutboxRow(t *testing.T, body any) map[string]any {
 	t.Helper()
 	raw, _ := body.([]byte)
 	e, err := event.Parse(raw)
@@ -290,8 +290,8 @@ func firstOf(order []int) []int {
 	return first
 }
 
-// each returns a batch for each step.
-func each(order []int) [][]int {
+// singleEventBatches returns a batch for each step.
+func singleEventBatches(order []int) [][]int {
 	var batches [][]int
 	for _, step := range order {
 		batches = append(batches, []int{step})
