@@ -4,12 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"runtime/metrics"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,7 +25,7 @@ const (
 // more than 16 MiB.
 func Fuzz(f *testing.F, h http.Handler, bearers ...string) {
 	f.Helper()
-	operations := documentedOperations(f, h)
+	operations := Operations(f, h)
 	bearers = append(bearers, "")
 	for i, o := range operations {
 		for j := range bearers {
@@ -40,7 +38,7 @@ func Fuzz(f *testing.F, h http.Handler, bearers ...string) {
 		o := operations[int(operation)%len(operations)]
 		ctx, cancel := context.WithTimeout(t.Context(), fuzzTimeout)
 		defer cancel()
-		r := httptest.NewRequestWithContext(ctx, o.method, "/", bytes.NewReader(body))
+		r := httptest.NewRequestWithContext(ctx, o.Method, "/", bytes.NewReader(body))
 		r.URL = &url.URL{Path: o.pathWith(path), RawQuery: query}
 		r.Header.Set("Content-Type", "application/json")
 		r.Header.Set("Authorization", bearers[int(bearer)%len(bearers)])
@@ -51,7 +49,7 @@ func Fuzz(f *testing.F, h http.Handler, bearers ...string) {
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, r)
 		if took := allocated() - before; took > fuzzMemory {
-			t.Errorf("%s %s allocates %d bytes", o.method, r.URL, took)
+			t.Errorf("%s %s allocates %d bytes", o.Method, r.URL, took)
 		}
 		if ctx.Err() == nil {
 			checkResponse(t, r, rec)
@@ -74,57 +72,4 @@ func allocated() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(sample)
 	return sample[0].Value.Uint64()
-}
-
-// operation is an operation in a document.
-type operation struct {
-	method, path string
-	headers      []string
-	example      []byte
-}
-
-// pathWith returns the path with the segments of text in place of its parameters.
-func (o operation) pathWith(text string) string {
-	segments := strings.Split(o.path, "/")
-	for i, s := range segments {
-		if strings.HasPrefix(s, "{") {
-			segments[i], text, _ = strings.Cut(text, "/")
-		}
-	}
-	return strings.Join(segments, "/")
-}
-
-// documentedOperations returns the operations in the OpenAPI document of h.
-func documentedOperations(f *testing.F, h http.Handler) []operation {
-	f.Helper()
-	rec := httptest.NewRecorder()
-	h.ServeHTTP(rec, httptest.NewRequestWithContext(f.Context(), http.MethodGet, "/openapi.json", nil))
-	var document struct {
-		Paths map[string]map[string]struct {
-			Parameters  []struct{ Name, In string }
-			RequestBody struct {
-				Content map[string]struct{ Example json.RawMessage }
-			}
-		}
-	}
-	if err := json.Unmarshal(rec.Body.Bytes(), &document); err != nil {
-		f.Fatal(err)
-	}
-	var all []operation
-	for _, path := range slices.Sorted(maps.Keys(document.Paths)) {
-		for _, method := range slices.Sorted(maps.Keys(document.Paths[path])) {
-			op := document.Paths[path][method]
-			o := operation{method: strings.ToUpper(method), path: path, example: op.RequestBody.Content["application/json"].Example}
-			for _, p := range op.Parameters {
-				if p.In == "header" {
-					o.headers = append(o.headers, p.Name)
-				}
-			}
-			all = append(all, o)
-		}
-	}
-	if len(all) == 0 {
-		f.Fatal("the document has no operation")
-	}
-	return all
 }

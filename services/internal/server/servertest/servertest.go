@@ -1,5 +1,5 @@
-// Package servertest implements helpers for tests of HTTP handlers: a client, a check of the OpenAPI
-// document, and a fuzz test of all operations.
+// Package servertest implements helpers for tests of HTTP handlers: a client, and the operations of
+// the OpenAPI document, a check of it and a fuzz test of all operations.
 package servertest
 
 import (
