@@ -69,9 +69,10 @@ const (
 var source = common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr("$datasource")}
 
 // build returns the dashboard with the variables datasource, namespace and stack, and links
-// to the other dashboards that keep their values.
-func (d dashboardSpec) build() (dashboard.Dashboard, error) {
-	b := dashboard.NewDashboardBuilder(d.title).Uid(d.uid).Description(d.description).Tags([]string{tag}).
+// to the other dashboards that keep their values. It has the classic schema, which every
+// version of Grafana imports; that of package dashboardv2 needs Grafana 12.
+func (d dashboardSpec) build() (dashboard.Dashboard, error) { //nolint:staticcheck // deprecated in favor of dashboardv2; see above
+	b := dashboard.NewDashboardBuilder(d.title).Uid(d.uid).Description(d.description).Tags([]string{tag}). //nolint:staticcheck // the same
 		Refresh("30s").Time("now-1h", "now").Timezone(common.TimeZoneBrowser).Readonly().
 		Tooltip(dashboard.DashboardCursorSyncCrosshair).
 		Link(dashboard.NewDashboardLinkBuilder("Dashboards").Type(dashboard.DashboardLinkTypeDashboards).
