@@ -16,7 +16,7 @@ func at(l *Limiter) (*Limiter, *time.Time) {
 	return l, &now
 }
 
-func TestABurstThenTheRate(t *testing.T) {
+func TestBurstIsFollowedByRate(t *testing.T) {
 	t.Parallel()
 	l, now := at(New(10, time.Second, 3))
 	k := Key{User: 7}
@@ -41,7 +41,7 @@ func TestABurstThenTheRate(t *testing.T) {
 	}
 }
 
-func TestNoPatternOfCallsGetsMoreThanBurstPlusRate(t *testing.T) {
+func TestCallsNeverExceedBurstPlusRate(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		calls := rapid.IntRange(1, 100).Draw(t, "calls")
@@ -64,7 +64,7 @@ func TestNoPatternOfCallsGetsMoreThanBurstPlusRate(t *testing.T) {
 	})
 }
 
-func TestManyCallersTakeBoundedMemory(t *testing.T) {
+func TestManyCallersUseBoundedMemory(t *testing.T) {
 	t.Parallel()
 	l, now := at(New(1, time.Minute, 1))
 	for i := range int64(600_000) {

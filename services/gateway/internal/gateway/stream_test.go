@@ -44,7 +44,7 @@ func (g *fixture) stream() (lines *bufio.Scanner, leave func()) {
 	return bufio.NewScanner(res.Body), func() { res.Body.Close() }
 }
 
-func TestAClientThatLeavesItsStreamEndsItAtTheService(t *testing.T) {
+func TestClientDisconnectEndsStreamAtService(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	left := make(chan struct{}, 1)
@@ -63,7 +63,7 @@ func TestAClientThatLeavesItsStreamEndsItAtTheService(t *testing.T) {
 	}
 }
 
-func TestHEADOfAStreamEndsAtOnceAndLeavesNothingBehind(t *testing.T) {
+func TestHEADOfStreamEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	release := make(chan struct{})
@@ -85,7 +85,7 @@ func TestHEADOfAStreamEndsAtOnceAndLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestAnOldClientGetsAStreamUntilItsEnd(t *testing.T) {
+func TestHTTP10ClientReceivesStreamUntilClose(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	g.up.respondWith(func(w http.ResponseWriter, _ *http.Request) {

@@ -99,7 +99,7 @@ func (s *service) send(method, body string, c Call, headers ...string) (resp *fa
 	return &ctx.Response, held, err
 }
 
-func TestConnectionsArePooledOnlyWhenNothingMoreCanCome(t *testing.T) {
+func TestConnectionsArePooledOnlyAfterCompleteResponse(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		method, response string
@@ -126,7 +126,7 @@ func TestConnectionsArePooledOnlyWhenNothingMoreCanCome(t *testing.T) {
 	}
 }
 
-func TestAWriteSurvivesAPooledConnectionThatTheServiceClosed(t *testing.T) {
+func TestWriteIsNotSentOnClosedPooledConnection(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w io.Writer, r *http.Request, n int) bool {
 		always(ok)(w, r, n)
@@ -147,7 +147,7 @@ func TestAWriteSurvivesAPooledConnectionThatTheServiceClosed(t *testing.T) {
 	}
 }
 
-func TestARequestIsFramedAnewAndNamesItsDeadline(t *testing.T) {
+func TestForwardedRequestHasNewFramingAndDeadline(t *testing.T) {
 	t.Parallel()
 	s := serve(t, always(ok))
 	before := time.Now()
@@ -176,7 +176,7 @@ func TestARequestIsFramedAnewAndNamesItsDeadline(t *testing.T) {
 	}
 }
 
-func TestAReadIsForwardedWithoutABody(t *testing.T) {
+func TestGETAndHEADAreForwardedWithoutBody(t *testing.T) {
 	t.Parallel()
 	s := serve(t, always(ok))
 	for _, method := range []string{"GET", "HEAD"} {
@@ -224,7 +224,7 @@ func sized(n int) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", n, strings.Repeat("x", n))
 }
 
-func TestALargeResponseTakesOfTheSharedBuffers(t *testing.T) {
+func TestLargeResponseUsesSharedBuffers(t *testing.T) {
 	t.Parallel()
 	for _, response := range []func(int) string{chunks, sized} {
 		for size, want := range map[int]int64{
@@ -256,7 +256,7 @@ func TestALargeResponseTakesOfTheSharedBuffers(t *testing.T) {
 	}
 }
 
-func TestACallEndsAfterItsDeadline(t *testing.T) {
+func TestCallTimesOutAfterGracePeriod(t *testing.T) {
 	t.Parallel()
 	stop := make(chan struct{})
 	defer close(stop)
