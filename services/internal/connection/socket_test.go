@@ -27,7 +27,7 @@ func patient(t *testing.T) (watched, other net.Conn) {
 	return watched, other
 }
 
-// message is a Message.
+// message is a RequestWriter.
 type message []byte
 
 func (m message) Write(w *bufio.Writer) error {

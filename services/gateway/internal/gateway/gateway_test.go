@@ -253,7 +253,7 @@ func TestStreamsAndWaitsOfOneUserAreLimited(t *testing.T) {
 	for _, end := range ends {
 		end()
 	}
-	testenv.Eventually(t, "the places of clients that left are free", func() bool {
+	testenv.Eventually(t, "the requests of disconnected clients no longer count", func() bool {
 		return g.do("GET", "/sales/7/stream", "", "Authorization", ann).status == 200
 	})
 }
@@ -280,7 +280,7 @@ func TestLongRunningRequestsOfOneAddressAreLimited(t *testing.T) {
 	for _, end := range ends {
 		end()
 	}
-	testenv.Eventually(t, "the places are free again", func() bool {
+	testenv.Eventually(t, "the requests no longer count", func() bool {
 		return g.do("GET", "/sales/7/stream", "", "Authorization", g.client(9)).status == 200
 	})
 }
@@ -333,8 +333,8 @@ func TestUnreachableUpstreamIs503(t *testing.T) {
 	}
 }
 
-// hangUp closes the connection without a response.
-func hangUp(w http.ResponseWriter, _ *http.Request) {
+// closeConnection closes the connection without a response.
+func closeConnection(w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
 		_ = conn.Close()
@@ -347,7 +347,7 @@ func TestReadsWithoutResponseAreRetriedAndWritesAreNot(t *testing.T) {
 	var calls atomic.Int64
 	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 		if calls.Add(1) <= 2 {
-			hangUp(w, r)
+			closeConnection(w, r)
 			return
 		}
 		text("ok")(w, r)
@@ -366,7 +366,7 @@ func TestReadsWithoutResponseAreRetriedAndWritesAreNot(t *testing.T) {
 func TestCircuitBreakerOpensAndCloses(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.up.respondWith(hangUp)
+	g.up.respondWith(closeConnection)
 	token := g.client(7)
 	read := func() response { return g.do("GET", "/sales", "", "Authorization", token) }
 	for range 10 {
@@ -465,7 +465,7 @@ func TestClientDisconnectCancelsWait(t *testing.T) {
 	select {
 	case <-gone:
 	case <-time.After(20 * time.Second):
-		t.Error("the service still works for a client that left 20 s ago")
+		t.Error("the service still works for a client that disconnected 20 s ago")
 	}
 }
 

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// comments sends a stream with a comment every 10 ms until its client leaves.
-func comments(left chan<- struct{}) http.HandlerFunc {
+// comments sends a stream with a comment every 10 ms until its client disconnects.
+func comments(disconnected chan<- struct{}) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		control := http.NewResponseController(w)
@@ -23,7 +23,7 @@ func comments(left chan<- struct{}) http.HandlerFunc {
 			select {
 			case <-tick.C:
 			case <-r.Context().Done():
-				left <- struct{}{}
+				disconnected <- struct{}{}
 				return
 			}
 		}
@@ -47,8 +47,8 @@ func (g *fixture) stream() (lines *bufio.Scanner, leave func()) {
 func TestClientDisconnectEndsStreamAtService(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	left := make(chan struct{}, 1)
-	g.up.respondWith(comments(left))
+	disconnected := make(chan struct{}, 1)
+	g.up.respondWith(comments(disconnected))
 	for range 9 { // one more than a caller may have at once
 		lines, leave := g.stream()
 		if !lines.Scan() {
@@ -56,9 +56,9 @@ func TestClientDisconnectEndsStreamAtService(t *testing.T) {
 		}
 		leave()
 		select {
-		case <-left:
+		case <-disconnected:
 		case <-time.After(20 * time.Second):
-			t.Fatal("the service still streams to a client that left 20 s ago")
+			t.Fatal("the service still streams to a client that disconnected 20 s ago")
 		}
 	}
 }
