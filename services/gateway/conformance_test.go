@@ -44,8 +44,8 @@ func TestHTTP1Conformance(t *testing.T) {
 	var rows []struct {
 		Case, Sent, Level, Allowed, Rule string
 		Got                              map[string]struct {
-			Outcome, Answers, Note string
-			Fine                   bool
+			Outcome, Responses, Note string
+			Fine                     bool
 		}
 	}
 	if err := json.Unmarshal(body, &rows); err != nil {
@@ -62,7 +62,7 @@ func TestHTTP1Conformance(t *testing.T) {
 		}
 		failed[row.Case] = true
 		if !permitted[row.Case] {
-			t.Errorf("%s, sent %s: got %s (%s), want one of %s by %s; %s", row.Case, row.Sent, got.Outcome, got.Answers, row.Allowed, row.Rule, got.Note)
+			t.Errorf("%s, sent %s: got %s (%s), want one of %s by %s; %s", row.Case, row.Sent, got.Outcome, got.Responses, row.Allowed, row.Rule, got.Note)
 		}
 	}
 	for name := range permitted {
