@@ -3,9 +3,9 @@
 // that much).
 //
 // A connection over the cap of its address is refused. At the total cap a new connection
-// takes the place of one that waits for its client, idle or with an unfinished request,
-// of the address that has the most connections; so a client that opens many connections
-// pushes out its own before those of others.
+// evicts one that waits for its client, idle or with an unfinished request, of the address
+// that has the most connections; so a client that opens many connections loses its own
+// before those of others.
 //
 // It also makes the system calls of sockets and watches the deadlines of many connections
 // together (Deadlines, Send).
@@ -139,7 +139,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // acceptPause is the time between two attempts when the system is out of resources.
 const acceptPause = 10 * time.Millisecond
 
-// isTransient reports whether accepting may succeed later: the client has left already, or
+// isTransient reports whether accepting may succeed later: the client has disconnected, or
 // the process or the system has too many files open or too little memory (accept(2)).
 func isTransient(err error) bool {
 	for _, transient := range []error{syscall.ECONNABORTED, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
@@ -184,8 +184,8 @@ func (t *Table) admit(raw net.Conn) *Conn {
 	return nil
 }
 
-// add admits c, or returns the cap that refuses it, and returns the connection to close
-// in its place.
+// add admits c, or returns the cap that refuses it, and returns the connection that it
+// evicts for c.
 func (t *Table) add(c *Conn) (victim *Conn, refusal string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -279,7 +279,7 @@ func (c *Conn) Peer() netip.Addr { return c.peer }
 func (c *Conn) Remote() string { return c.remote }
 
 // Serve reports whether the connection may serve a request that began at a time, until Wait.
-// It is false for one that was closed to make room.
+// It is false for one that was evicted.
 func (c *Conn) Serve(began time.Time) bool {
 	c.since.Store(began.UnixNano())
 	return c.state.CompareAndSwap(waiting, serving) || c.state.Load() == serving
@@ -309,7 +309,7 @@ func (c *Conn) Close() error {
 
 func (c *Conn) drain() {
 	if c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // until either side has had enough
+		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // until the client closes its side, or a limit
 	}
 	_ = c.close() // it may be closed already
 }

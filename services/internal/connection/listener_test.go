@@ -154,7 +154,7 @@ func TestServingConnectionIsNotEvicted(t *testing.T) {
 	a.Wait()
 	f.accept("127.0.0.3")
 	if a.Serve(time.Now()) || !b.Serve(time.Now()) {
-		t.Error("the waiting connection should have made room, and the busy one not")
+		t.Error("the waiting connection is not evicted, or the serving one is")
 	}
 }
 

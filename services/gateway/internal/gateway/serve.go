@@ -116,7 +116,7 @@ func (g *Gateway) readBody(r *Request) error {
 // serving marks the connection as one that serves a complete request.
 func (r *Request) serving() error {
 	if r.conn != nil && !r.conn.Serve(r.began) {
-		return context.Canceled // The connection was closed to make room for another.
+		return context.Canceled // The connection was evicted.
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return s.body.Read(p)
 }
 
-// stream is a source on its way to a client. The server reads and closes it.
+// stream is a source as the body of a response. The server reads and closes it.
 type stream struct {
 	from   *source
 	client net.Conn
