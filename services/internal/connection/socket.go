@@ -21,7 +21,7 @@ type socket struct {
 	raw           syscall.RawConn
 	in, out       transfer
 	pending       RequestWriter // of send, until trySend writes it
-	pendingWriter *bufio.Writer // of s
+	pendingWriter *bufio.Writer // what pending is written to
 	// The methods as values, so that a call allocates nothing.
 	receive, transmit, exchange func(fd uintptr) bool
 }
