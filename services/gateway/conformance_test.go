@@ -17,8 +17,8 @@ import (
 //   - "chunks: bare LF as the end": the HTTP library ends a trailer section at a bare LF if
 //     a later request in its buffer ends with CRLF CRLF. A trailer section consists of
 //     field lines, and a recipient may recognize a single LF as their terminator (RFC 9112,
-//     section 2.2). Services cannot read it in another way: the gateway frames the body
-//     anew.
+//     section 2.2). Services cannot read it in another way: the gateway sends the body
+//     with a Content-Length.
 var permitted = map[string]bool{"chunks: bare LF as the end": true}
 
 // TestHTTP1Conformance runs testdata/http1_conformance.py, which sends requests to the
