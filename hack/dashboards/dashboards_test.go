@@ -43,7 +43,7 @@ func files(t *testing.T, folder string) map[string]string {
 	return contents
 }
 
-func TestPanelsSayWhatTheyShow(t *testing.T) {
+func TestPanelsAreDescribed(t *testing.T) {
 	t.Parallel()
 	uids := map[string]bool{}
 	for _, d := range all {

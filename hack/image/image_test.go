@@ -11,7 +11,7 @@ import (
 	"ecommerce-stack.dev/hack/internal/state"
 )
 
-func TestTheTagIsOfTheContent(t *testing.T) {
+func TestTagDependsOnContent(t *testing.T) {
 	one := map[string][]byte{"auth": []byte("a"), "sales": []byte("s")}
 	same := map[string][]byte{"sales": []byte("s"), "auth": []byte("a")}
 	swapped := map[string][]byte{"auth": []byte("s"), "sales": []byte("a")}
@@ -40,7 +40,7 @@ func TestOnlyReleasesAreStampedWithTheirCommit(t *testing.T) {
 	}
 }
 
-func TestAnImageRunsItsBinaryAsNobody(t *testing.T) {
+func TestImageRunsAsUser65532(t *testing.T) {
 	out := t.TempDir()
 	written, err := write(out, map[string][]byte{"auth": []byte("binary")}, []byte("authorities"), stamp{"dev", "dev"})
 	if err != nil {

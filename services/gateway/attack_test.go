@@ -87,9 +87,9 @@ func files(t *testing.T, n int) int {
 	return min(n, int(limit.Cur)-1000)
 }
 
-// TestConnectionsCannotFillTheMemory opens connections of each kind from many addresses.
+// TestConnectionsUseBoundedMemory opens connections of each kind from many addresses.
 // The gateway's peak stays below the limit of its container, and others are served.
-func TestConnectionsCannotFillTheMemory(t *testing.T) { //nolint:paralleltest // it needs most of the files of the process
+func TestConnectionsUseBoundedMemory(t *testing.T) { //nolint:paralleltest // it needs most of the files of the process
 	if testing.Short() {
 		t.Skip("it opens thousands of connections")
 	}
@@ -145,9 +145,9 @@ func TestConnectionsCannotFillTheMemory(t *testing.T) { //nolint:paralleltest //
 	}
 }
 
-// TestClientsThatDoNotReadKeepNoPlaceOfAService requests large responses from five
+// TestSlowClientsDoNotOccupyUpstreamConnections requests large responses from five
 // addresses, and reads none of them.
-func TestClientsThatDoNotReadKeepNoPlaceOfAService(t *testing.T) { //nolint:paralleltest // it needs many files
+func TestSlowClientsDoNotOccupyUpstreamConnections(t *testing.T) { //nolint:paralleltest // it needs many files
 	if testing.Short() {
 		t.Skip("it opens a thousand connections")
 	}

@@ -122,7 +122,7 @@ func TestOldTLSIsRefused(t *testing.T) {
 	}
 }
 
-func TestABrokenCertificateIsAnError(t *testing.T) {
+func TestInvalidCertificateIsAnError(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	c := reload.Certificate{CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key")}

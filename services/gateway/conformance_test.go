@@ -17,8 +17,8 @@ import (
 //   - "chunks: bare LF as the end": the HTTP library ends a trailer section at a bare LF if
 //     a later request in its buffer ends with CRLF CRLF. A trailer section consists of
 //     field lines, and a recipient may recognize a single LF as their terminator (RFC 9112,
-//     section 2.2). Services cannot read it in another way: the gateway frames the body
-//     anew.
+//     section 2.2). Services cannot read it in another way: the gateway sends the body
+//     with a Content-Length.
 var permitted = map[string]bool{"chunks: bare LF as the end": true}
 
 // TestHTTP1Conformance runs testdata/http1_conformance.py, which sends requests to the
@@ -44,8 +44,8 @@ func TestHTTP1Conformance(t *testing.T) {
 	var rows []struct {
 		Case, Sent, Level, Allowed, Rule string
 		Got                              map[string]struct {
-			Outcome, Answers, Note string
-			Fine                   bool
+			Outcome, Responses, Note string
+			Fine                     bool
 		}
 	}
 	if err := json.Unmarshal(body, &rows); err != nil {
@@ -62,7 +62,7 @@ func TestHTTP1Conformance(t *testing.T) {
 		}
 		failed[row.Case] = true
 		if !permitted[row.Case] {
-			t.Errorf("%s, sent %s: got %s (%s), want one of %s by %s; %s", row.Case, row.Sent, got.Outcome, got.Answers, row.Allowed, row.Rule, got.Note)
+			t.Errorf("%s, sent %s: got %s (%s), want one of %s by %s; %s", row.Case, row.Sent, got.Outcome, got.Responses, row.Allowed, row.Rule, got.Note)
 		}
 	}
 	for name := range permitted {

@@ -11,7 +11,7 @@ import (
 	"ecommerce-stack.dev/services/internal/authn/authntest"
 )
 
-func TestAStoppingGatewayFinishesWhatItBegan(t *testing.T) {
+func TestShutdownFinishesRequestsInFlight(t *testing.T) {
 	t.Parallel()
 	entered, release := make(chan struct{}), make(chan struct{})
 	keys := authntest.New(t)

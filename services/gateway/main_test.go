@@ -39,7 +39,7 @@ func TestSettingsAreReadFromTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestWrongSettingsAreNamed(t *testing.T) {
+func TestInvalidSettingsAreNamed(t *testing.T) {
 	t.Parallel()
 	for variable, value := range map[string]string{
 		"AUTH_URL": "ftp://x", "SALES_URL": "http://u:p@sales", "STOCK_URL": "http://stock/path", "TRUSTED_PROXIES": "10.0.0.1",
@@ -69,7 +69,7 @@ func TestConnectionsAreDerivedFromTheMemoryLimit(t *testing.T) { //nolint:parall
 	}
 }
 
-func TestAChangedRoutesFileIsUsedAndABrokenOneIsNot(t *testing.T) {
+func TestChangedRoutesFileIsUsedOnlyIfValid(t *testing.T) {
 	t.Parallel()
 	f := routesFile{path: filepath.Join(t.TempDir(), "routes.yaml")}
 	write := func(text string) {

@@ -36,7 +36,7 @@ func newMetrics(reg prometheus.Registerer) *saleMetrics {
 	m := &saleMetrics{
 		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ecommerce_sales_decided_total",
 			Help: "Sales that got their final status, by status and reason."}, []string{"status", "reason"}),
-		seconds: prometheus.NewHistogramVec(telemetry.Histogram("ecommerce_sale_decision_seconds",
+		seconds: prometheus.NewHistogramVec(telemetry.HistogramOpts("ecommerce_sale_decision_seconds",
 			"Time from the acceptance of a sale to its decision. A hold also waits for its customer.",
 			[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900}), []string{"hold"}),
 		deadLetters: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_dead_letters",

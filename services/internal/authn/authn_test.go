@@ -20,7 +20,7 @@ import (
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
-func TestATokenNamesItsCaller(t *testing.T) {
+func TestVerifyReturnsPrincipal(t *testing.T) {
 	t.Parallel()
 	keys := authntest.New(t)
 	for _, key := range []jwk.Key{authntest.EdKey(t, "e"), authntest.SymmetricKey("h")} {
@@ -128,7 +128,7 @@ func TestKeysAreReadAgainWhenTheFileChanges(t *testing.T) {
 	}
 }
 
-func TestAKnownTokenExpiresLikeAnyOther(t *testing.T) {
+func TestCachedTokenExpires(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		keys := authntest.New(t)
@@ -146,7 +146,7 @@ func TestAKnownTokenExpiresLikeAnyOther(t *testing.T) {
 	})
 }
 
-func TestAVerifierWithoutKeysDoesNotStart(t *testing.T) {
+func TestVerifierWithoutKeysIsAnError(t *testing.T) {
 	t.Parallel()
 	keys := authntest.New(t)
 	if err := os.WriteFile(keys.File, []byte(`{"keys":[]}`), 0o600); err != nil {

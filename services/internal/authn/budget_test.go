@@ -11,9 +11,9 @@ import (
 	"ecommerce-stack.dev/services/internal/authn/authntest"
 )
 
-// TestAKnownTokenCostsNoAllocation is not parallel: what other tests allocate would
+// TestCachedTokenIsVerifiedWithoutAllocation is not parallel: what other tests allocate would
 // count.
-func TestAKnownTokenCostsNoAllocation(t *testing.T) { //nolint:paralleltest // see above
+func TestCachedTokenIsVerifiedWithoutAllocation(t *testing.T) { //nolint:paralleltest // see above
 	keys := authntest.New(t)
 	v, token := keys.Verifier(t), keys.Token(t, 7, authn.Client)
 	if got := testing.AllocsPerRun(500, func() {

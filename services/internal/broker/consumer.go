@@ -88,7 +88,7 @@ func NewConsumer(s Settings, h Handler, log *slog.Logger, reg prometheus.Registe
 			Help: "Number of events in a batch passed to the handler.", ConstLabels: prometheus.Labels{"queue": s.Queue},
 			Buckets: prometheus.ExponentialBuckets(1, 2, 10)}),
 	}
-	ages := telemetry.Histogram("ecommerce_event_age_seconds",
+	ages := telemetry.HistogramOpts("ecommerce_event_age_seconds",
 		"Time from the transaction that published an event to the commit of its effects, by type.",
 		[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 3600})
 	ages.ConstLabels = prometheus.Labels{"queue": s.Queue}

@@ -71,7 +71,7 @@ func TestDeadlines(t *testing.T) {
 	}
 }
 
-func TestADeadlineThatIsMovedDoesNotPass(t *testing.T) {
+func TestMovedDeadlineDoesNotExpire(t *testing.T) {
 	t.Parallel()
 	var d Deadlines
 	c, other := pair(t, &d)
@@ -106,7 +106,7 @@ func TestDeadlinesPassAfterAPauseWithoutConnections(t *testing.T) {
 	}
 }
 
-func TestAClosedConnectionIsForgotten(t *testing.T) {
+func TestClosedConnectionIsRemoved(t *testing.T) {
 	t.Parallel()
 	var d Deadlines
 	c, _ := pair(t, &d)

@@ -3,9 +3,12 @@
 // that much).
 //
 // A connection over the cap of its address is refused. At the total cap a new connection
-// takes the place of one that waits for its client, idle or with an unfinished request,
-// of the address that has the most connections; so a client that opens many connections
-// pushes out its own before those of others.
+// evicts one that waits for its client, idle or with an unfinished request, of the address
+// that has the most connections; so a client that opens many connections loses its own
+// before those of others.
+//
+// It also makes the system calls of sockets and watches the deadlines of many connections
+// together (Deadlines, Send).
 package connection
 
 import (
@@ -39,7 +42,7 @@ type Limits struct {
 // candidates bounds how many connections are looked at to find one to close.
 const candidates = 64
 
-// Table knows the open connections of listeners. It is safe for concurrent use.
+// Table contains the open connections of listeners. It is safe for concurrent use.
 type Table struct {
 	limits    Limits
 	deadlines Deadlines
@@ -57,7 +60,7 @@ func NewTable(l Limits, reg prometheus.Registerer) *Table {
 		refused: telemetry.NewCounterVec("gateway_connections_refused_total",
 			"Connections refused at a cap, by the cap: address or total.", "cap", capAddress, capTotal),
 		evicted: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "gateway_connections_evicted_total", Help: "Connections waiting for their client that were closed to make room at the total cap.",
+			Name: "gateway_connections_evicted_total", Help: "Connections without a complete request that were closed at the total cap to admit another.",
 		}),
 	}
 	gauge := func(name, help string, value func() float64) prometheus.Collector {
@@ -125,7 +128,7 @@ func (l *listener) Accept() (net.Conn, error) {
 				return c, nil
 			}
 		case isTransient(err):
-			l.table.makeRoom()
+			l.table.evictOne()
 			time.Sleep(acceptPause)
 		default:
 			return nil, err
@@ -136,7 +139,7 @@ func (l *listener) Accept() (net.Conn, error) {
 // acceptPause is the time between two attempts when the system is out of resources.
 const acceptPause = 10 * time.Millisecond
 
-// isTransient reports whether accepting may succeed later: the client has left already, or
+// isTransient reports whether accepting may succeed later: the client has disconnected, or
 // the process or the system has too many files open or too little memory (accept(2)).
 func isTransient(err error) bool {
 	for _, transient := range []error{syscall.ECONNABORTED, syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM} {
@@ -147,8 +150,8 @@ func isTransient(err error) bool {
 	return false
 }
 
-// makeRoom closes a connection that waits for its client, if there is one.
-func (t *Table) makeRoom() {
+// evictOne closes a connection that waits for its client, if there is one.
+func (t *Table) evictOne() {
 	t.mu.Lock()
 	victim := t.evict()
 	t.mu.Unlock()
@@ -176,13 +179,13 @@ func (t *Table) admit(raw net.Conn) *Conn {
 		return c
 	}
 	t.refused.WithLabelValues(refusal).Inc()
-	_, _ = raw.Write(t.limits.Refusal) // fits in the empty send buffer; the client may be gone
+	_, _ = raw.Write(t.limits.Refusal) // fits in the empty send buffer; the client may have disconnected
 	_ = c.Conn.Close()
 	return nil
 }
 
-// add admits c, or returns the cap that refuses it, and returns the connection to close
-// in its place.
+// add admits c, or returns the cap that refuses it, and returns the connection that it
+// evicts for c.
 func (t *Table) add(c *Conn) (victim *Conn, refusal string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -208,7 +211,7 @@ func (t *Table) evict() *Conn {
 		if seen++; seen > candidates {
 			break
 		}
-		if c.state.Load() == waiting && (victim == nil || t.rather(c, victim)) {
+		if c.state.Load() == waiting && (victim == nil || t.evictBefore(c, victim)) {
 			victim = c
 		}
 	}
@@ -220,9 +223,9 @@ func (t *Table) evict() *Conn {
 	return victim
 }
 
-// rather reports whether a is to be closed rather than b: its address has more
+// evictBefore reports whether a is closed before b: its address has more
 // connections, or as many and its last request is older.
-func (t *Table) rather(a, b *Conn) bool {
+func (t *Table) evictBefore(a, b *Conn) bool {
 	if n, m := t.addresses[a.key], t.addresses[b.key]; n != m {
 		return n > m
 	}
@@ -276,7 +279,7 @@ func (c *Conn) Peer() netip.Addr { return c.peer }
 func (c *Conn) Remote() string { return c.remote }
 
 // Serve reports whether the connection may serve a request that began at a time, until Wait.
-// It is false for one that was closed to make room.
+// It is false for one that was evicted.
 func (c *Conn) Serve(began time.Time) bool {
 	c.since.Store(began.UnixNano())
 	return c.state.CompareAndSwap(waiting, serving) || c.state.Load() == serving
@@ -306,7 +309,7 @@ func (c *Conn) Close() error {
 
 func (c *Conn) drain() {
 	if c.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // until either side has had enough
+		_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // until the client closes its side, or a limit
 	}
 	_ = c.close() // it may be closed already
 }

@@ -84,7 +84,7 @@ func ended(t *testing.T, c net.Conn) string {
 	return string(got)
 }
 
-func TestAnAddressHasACapOfItsOwn(t *testing.T) {
+func TestAddressCap(t *testing.T) {
 	t.Parallel()
 	f := start(t, Limits{Max: 100, PerAddress: 2, Refusal: []byte("no")})
 	first, server := f.accept("127.0.0.2")
@@ -105,7 +105,7 @@ func TestAnAddressHasACapOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestATrustedProxyHasNoCapOfItsOwn(t *testing.T) {
+func TestTrustedProxyHasNoAddressCap(t *testing.T) {
 	t.Parallel()
 	proxy := netip.MustParseAddr("127.0.0.2")
 	f := start(t, Limits{Max: 100, PerAddress: 1, Exempt: func(a netip.Addr) bool { return a == proxy }})
@@ -116,7 +116,7 @@ func TestATrustedProxyHasNoCapOfItsOwn(t *testing.T) {
 	ended(t, f.dial("127.0.0.3"))
 }
 
-func TestAtTheTotalCapTheGreediestAddressLosesItsOldestConnection(t *testing.T) {
+func TestTotalCapEvictsOldestConnectionOfLargestAddress(t *testing.T) {
 	t.Parallel()
 	f := start(t, Limits{Max: 4, PerAddress: 4})
 	modest, _ := f.accept("127.0.0.2")
@@ -137,7 +137,7 @@ func TestAtTheTotalCapTheGreediestAddressLosesItsOldestConnection(t *testing.T) 
 	}
 }
 
-func TestAConnectionThatServesARequestIsNotEvicted(t *testing.T) {
+func TestServingConnectionIsNotEvicted(t *testing.T) {
 	t.Parallel()
 	f := start(t, Limits{Max: 2, PerAddress: 2, Refusal: []byte("no")})
 	_, a := f.accept("127.0.0.2")
@@ -154,11 +154,11 @@ func TestAConnectionThatServesARequestIsNotEvicted(t *testing.T) {
 	a.Wait()
 	f.accept("127.0.0.3")
 	if a.Serve(time.Now()) || !b.Serve(time.Now()) {
-		t.Error("the waiting connection should have made room, and the busy one not")
+		t.Error("the waiting connection is not evicted, or the serving one is")
 	}
 }
 
-func TestAHalfClosedConnectionIsNoticed(t *testing.T) {
+func TestHalfClosedConnectionIsDetected(t *testing.T) {
 	t.Parallel()
 	f := start(t, Limits{Max: 2, PerAddress: 2})
 	client, server := f.accept("127.0.0.2")
@@ -193,7 +193,7 @@ func (l *failing) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-func TestAShortageOfFilesEndsOneConnectionAndNotTheServer(t *testing.T) {
+func TestTooManyOpenFilesClosesOneConnection(t *testing.T) {
 	t.Parallel()
 	raw, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -218,7 +218,7 @@ func TestAShortageOfFilesEndsOneConnectionAndNotTheServer(t *testing.T) {
 	}
 }
 
-func TestALingeringConnectionDeliversItsResponseToAClientThatStillSends(t *testing.T) {
+func TestLingeringConnectionDeliversResponseToSendingClient(t *testing.T) {
 	t.Parallel()
 	f := start(t, Limits{Max: 100, PerAddress: 100})
 	for range 20 {

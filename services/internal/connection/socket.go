@@ -12,16 +12,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is a TCP connection whose system calls the Go scheduler does not prepare for. They never
-// block, because the socket is not in blocking mode, but on a busy machine many take longer than
-// the 20 µs after which the scheduler moves the other goroutines of a blocked thread to another
-// one. A proxy does little else than such calls, and that is a tenth of its work.
+// socket is a TCP connection that makes system calls without notifying the Go scheduler. The calls
+// never block, because the socket is non-blocking. With the notification, on a busy machine, the
+// scheduler moves the other goroutines of the thread to another thread whenever a call takes longer
+// than 20 µs, which cost a tenth of the CPU of a proxy.
 type socket struct {
 	*net.TCPConn
-	raw     syscall.RawConn
-	in, out transfer
-	sending Message       // of send, until it is called
-	to      *bufio.Writer // of s
+	raw           syscall.RawConn
+	in, out       transfer
+	pending       RequestWriter // of send, until trySend writes it
+	pendingWriter *bufio.Writer // what pending is written to
 	// The methods as values, so that a call allocates nothing.
 	receive, transmit, exchange func(fd uintptr) bool
 }
@@ -49,7 +49,7 @@ func (s *socket) Read(p []byte) (int, error) {
 	if n == 0 && err == nil && len(p) > 0 {
 		return 0, io.EOF
 	}
-	return n, s.explain("read", err)
+	return n, s.opError("read", err)
 }
 
 // Write implements net.Conn.
@@ -57,7 +57,7 @@ func (s *socket) Write(p []byte) (int, error) {
 	s.out.mu.Lock()
 	defer s.out.mu.Unlock()
 	n, err := s.out.run(s.raw.Write, s.transmit, p)
-	return n, s.explain("write", err)
+	return n, s.opError("write", err)
 }
 
 // run calls try until it returns true, each time that the socket is ready.
@@ -88,25 +88,25 @@ func (s *socket) tryWrite(fd uintptr) bool {
 	return true
 }
 
-// explain returns an error as package net has it.
-func (s *socket) explain(call string, err error) error {
+// opError wraps a system call error in a *net.OpError, as package net does.
+func (s *socket) opError(call string, err error) error {
 	if number, ok := err.(syscall.Errno); ok { //nolint:errorlint // it is not wrapped yet
 		return &net.OpError{Op: call, Net: "tcp", Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: os.NewSyscallError(call, number)}
 	}
 	return err
 }
 
-// Message is what is sent. A *fasthttp.Request is one.
-type Message interface {
-	// Write writes the message to w, and need not flush it.
+// RequestWriter writes a request. A *fasthttp.Request is one.
+type RequestWriter interface {
+	// Write writes the request to w, and need not flush it.
 	Write(w *bufio.Writer) error
 }
 
-// Send sends a request to a connection by way of w, which is empty, and returns when there is
-// something to read. A read after a plain write would nearly always find nothing, and have to be
-// repeated. If the other end had closed the connection, that is noticed when it refuses the
-// request. An error, also the read deadline, may be from before or after the request was sent.
-func Send(conn net.Conn, w *bufio.Writer, request Message) error {
+// Send writes a request to conn through w, which must be empty, and returns when conn is readable.
+// A Read directly after a Write would nearly always find no data, and make a second system call
+// when the response arrives. If the other end has closed conn, Send or the next Read returns an
+// error. An error, also of the read deadline, does not show whether the request was sent.
+func Send(conn net.Conn, w *bufio.Writer, request RequestWriter) error {
 	c, ok := conn.(*timedConn)
 	if !ok {
 		return send(w, request)
@@ -114,30 +114,29 @@ func Send(conn net.Conn, w *bufio.Writer, request Message) error {
 	return c.send(w, request)
 }
 
-func send(w *bufio.Writer, m Message) error {
-	if err := m.Write(w); err != nil {
+func send(w *bufio.Writer, request RequestWriter) error {
+	if err := request.Write(w); err != nil {
 		return err
 	}
 	return w.Flush()
 }
 
-func (s *socket) send(w *bufio.Writer, request Message) error {
+func (s *socket) send(w *bufio.Writer, request RequestWriter) error {
 	s.in.mu.Lock()
 	defer s.in.mu.Unlock()
-	s.sending, s.to = request, w
+	s.pending, s.pendingWriter = request, w
 	_, err := s.in.run(s.raw.Read, s.exchange, nil)
-	s.sending, s.to = nil, nil
+	s.pending, s.pendingWriter = nil, nil
 	return err
 }
 
-// trySend sends the request when it is called first. From before that the runtime takes note when
-// the socket becomes readable, so a response is not missed however soon it comes, also one to a
-// request of which not all has been sent.
+// trySend writes the request when it is called for the first time. The runtime has registered for
+// readability before, so it also reports a response that arrives before all of the request is sent.
 func (s *socket) trySend(uintptr) bool {
-	if s.sending == nil {
+	if s.pending == nil {
 		return true
 	}
-	s.in.err = send(s.to, s.sending)
-	s.sending = nil
+	s.in.err = send(s.pendingWriter, s.pending)
+	s.pending = nil
 	return s.in.err != nil
 }

@@ -27,7 +27,7 @@ func patient(t *testing.T) (watched, other net.Conn) {
 	return watched, other
 }
 
-// message is a Message.
+// message is a RequestWriter.
 type message []byte
 
 func (m message) Write(w *bufio.Writer) error {
@@ -37,7 +37,7 @@ func (m message) Write(w *bufio.Writer) error {
 
 func sendOn(c net.Conn) error { return Send(c, bufio.NewWriter(c), message("request")) }
 
-func TestAllIsWrittenToAReaderThatIsSlow(t *testing.T) {
+func TestWriteToSlowReaderIsComplete(t *testing.T) {
 	t.Parallel()
 	c, other := patient(t)
 	sent := bytes.Repeat([]byte("0123456789abcdef"), 1<<20) // more than the buffers of the system
@@ -58,7 +58,7 @@ func TestAllIsWrittenToAReaderThatIsSlow(t *testing.T) {
 	}
 }
 
-func TestErrorsOfASocketAreThoseOfPackageNet(t *testing.T) {
+func TestSocketErrorsAreThoseOfPackageNet(t *testing.T) {
 	t.Parallel()
 	read := func(c net.Conn) error { _, err := c.Read(make([]byte, 1)); return err }
 	write := func(c net.Conn) error {
@@ -142,9 +142,9 @@ func TestSendEndsAtTheReadDeadline(t *testing.T) {
 	}
 }
 
-// TestSendOnAConnectionThatTheOtherEndHasClosed has an end that has been seen, so that the
+// TestSendOnClosedConnectionIsAnError has an end that has been seen, so that the
 // runtime does not tell of it again.
-func TestSendOnAConnectionThatTheOtherEndHasClosed(t *testing.T) {
+func TestSendOnClosedConnectionIsAnError(t *testing.T) {
 	t.Parallel()
 	c, other := patient(t)
 	if err := other.Close(); err != nil {
@@ -164,9 +164,9 @@ func TestSendOnAConnectionThatTheOtherEndHasClosed(t *testing.T) {
 	}
 }
 
-// TestAResponseBeforeTheEndOfTheRequestIsNotMissed has a server that reads the rest, but responds
+// TestSendReturnsWithResponseBeforeEndOfRequest has a server that reads the rest, but responds
 // only once.
-func TestAResponseBeforeTheEndOfTheRequestIsNotMissed(t *testing.T) {
+func TestSendReturnsWithResponseBeforeEndOfRequest(t *testing.T) {
 	t.Parallel()
 	for range 20 {
 		c, other := patient(t)

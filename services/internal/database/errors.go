@@ -65,8 +65,8 @@ var permanentErrors = []uint16{
 
 // IsUnavailable reports whether err is caused by the state of the database: it is down,
 // starting, overloaded, read-only, or its schema is that of another release, as during a
-// rolling upgrade. The same statements may succeed
-// later. When the connection broke during a commit, they may also have succeeded.
+// rolling upgrade. The same statements may succeed later. When the connection broke during a
+// commit, they may also have succeeded.
 func IsUnavailable(err error) bool {
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, mysqldriver.ErrInvalidConn) ||
 		errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded) {

@@ -11,8 +11,8 @@ import (
 	"ecommerce-stack.dev/services/internal/limit"
 )
 
-// TestADecisionCostsNoAllocation is not parallel: what other tests allocate would count.
-func TestADecisionCostsNoAllocation(t *testing.T) { //nolint:paralleltest // see above
+// TestAllowDoesNotAllocate is not parallel: what other tests allocate would count.
+func TestAllowDoesNotAllocate(t *testing.T) { //nolint:paralleltest // see above
 	l := limit.New(1e6, time.Second, 1e6)
 	if got := testing.AllocsPerRun(500, func() { l.Allow(limit.Key{User: 7}) }); got > 0 {
 		t.Errorf("%.0f allocations, want none", got)

@@ -27,7 +27,7 @@ func TestConcurrencyBoundsEachKey(t *testing.T) {
 	}
 }
 
-func TestConcurrencyForgetsKeysWithoutRequests(t *testing.T) {
+func TestConcurrencyRemovesKeysWithoutRequests(t *testing.T) {
 	t.Parallel()
 	c := NewConcurrency(1)
 	for user := range int64(100) {

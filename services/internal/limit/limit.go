@@ -78,7 +78,7 @@ func (l *Limiter) AllowAt(arrived time.Time, k Key) Decision {
 	defer s.mu.Unlock()
 	due, known := s.due[k]
 	if !known && len(s.due) >= maxPerShard {
-		s.makeRoom(now)
+		s.removeIdle(now)
 	}
 	next := max(due, now) + l.interval
 	ahead := next - now - l.interval*l.burst
@@ -98,9 +98,9 @@ func (l *Limiter) shard(k Key) *shard {
 	return &l.shards[n%shardCount]
 }
 
-// makeRoom removes the callers whose whole burst is available. If there are none, it
+// removeIdle removes the callers whose whole burst is available. If there are none, it
 // removes one at random, which gives that caller a new burst and refuses no request.
-func (s *shard) makeRoom(now int64) {
+func (s *shard) removeIdle(now int64) {
 	if now-s.swept >= sweepAtLeast {
 		s.swept = now
 		for k, due := range s.due {

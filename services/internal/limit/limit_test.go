@@ -16,7 +16,7 @@ func at(l *Limiter) (*Limiter, *time.Time) {
 	return l, &now
 }
 
-func TestABurstThenTheRate(t *testing.T) {
+func TestBurstIsFollowedByRate(t *testing.T) {
 	t.Parallel()
 	l, now := at(New(10, time.Second, 3))
 	k := Key{User: 7}
@@ -41,7 +41,7 @@ func TestABurstThenTheRate(t *testing.T) {
 	}
 }
 
-func TestNoPatternOfCallsGetsMoreThanBurstPlusRate(t *testing.T) {
+func TestCallsNeverExceedBurstPlusRate(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		calls := rapid.IntRange(1, 100).Draw(t, "calls")
@@ -64,7 +64,7 @@ func TestNoPatternOfCallsGetsMoreThanBurstPlusRate(t *testing.T) {
 	})
 }
 
-func TestManyCallersTakeBoundedMemory(t *testing.T) {
+func TestManyCallersUseBoundedMemory(t *testing.T) {
 	t.Parallel()
 	l, now := at(New(1, time.Minute, 1))
 	for i := range int64(600_000) {
@@ -94,15 +94,15 @@ func TestSweepRemovesCallersWithAWholeBurst(t *testing.T) {
 	const interval = time.Second
 	now := int64(10 * interval)
 	s := shard{due: map[Key]int64{{User: 1}: now - 1, {User: 2}: now, {User: 3}: now + 1}}
-	s.makeRoom(now)
+	s.removeIdle(now)
 	if len(s.due) != 1 || s.due[Key{User: 3}] == 0 {
 		t.Errorf("after the sweep: %v, want user 3 alone", s.due)
 	}
 	s.due[Key{User: 4}] = now
-	if s.makeRoom(now + sweepAtLeast - 1); len(s.due) != 2 {
+	if s.removeIdle(now + sweepAtLeast - 1); len(s.due) != 2 {
 		t.Errorf("swept again within %s", time.Duration(sweepAtLeast))
 	}
-	if s.makeRoom(now + sweepAtLeast); len(s.due) != 0 {
+	if s.removeIdle(now + sweepAtLeast); len(s.due) != 0 {
 		t.Errorf("not swept after %s: %v", time.Duration(sweepAtLeast), s.due)
 	}
 }

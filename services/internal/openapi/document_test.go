@@ -132,7 +132,7 @@ func TestExamplesAreMadeFromThoseOfFields(t *testing.T) {
 	}
 }
 
-func TestGapsInADocumentAreFound(t *testing.T) {
+func TestGapsInDocumentAreFound(t *testing.T) {
 	t.Parallel()
 	gaps := func(document []byte) string {
 		found, err := servertest.Gaps(document)

@@ -107,14 +107,14 @@ func (e examples) path(op *huma.Operation) string {
 	return path
 }
 
-// wrong returns the validation errors of an invalid request of the operation, or nil if no
+// validationErrors returns the validation errors of an invalid request of the operation, or nil if no
 // request is invalid.
-func (e examples) wrong(op *huma.Operation) []error {
+func (e examples) validationErrors(op *huma.Operation) []error {
 	var res huma.ValidateResult
 	path := huma.NewPathBuffer([]byte(""), 0)
 	if media := jsonBody(op); media != nil {
 		path.Push("body")
-		huma.Validate(e.registry, media.Schema, path, huma.ModeWriteToServer, e.broken(media.Schema), &res)
+		huma.Validate(e.registry, media.Schema, path, huma.ModeWriteToServer, e.invalidBody(media.Schema), &res)
 		return res.Errors
 	}
 	for _, p := range op.Parameters {
@@ -133,9 +133,9 @@ func (e examples) wrong(op *huma.Operation) []error {
 	return nil
 }
 
-// broken returns an example of a body without a required member, or, if none is required,
+// invalidBody returns an example of a body without a required member, or, if none is required,
 // with an unknown one.
-func (e examples) broken(s *huma.Schema) any {
+func (e examples) invalidBody(s *huma.Schema) any {
 	if s.Ref != "" {
 		s = e.registry.SchemaFromRef(s.Ref)
 	}

@@ -34,8 +34,8 @@ const headerRefs = "#/components/headers/"
 // exampleTrace is the trace of every example.
 const exampleTrace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-// everywhere are the header fields of every response.
-var everywhere = []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-Id", "Traceparent"}
+// gatewayHeaderNames are the names of the header fields of every response.
+var gatewayHeaderNames = []string{"RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-Id", "Traceparent"}
 
 // gatewayHeaders returns the header fields that the gateway sets.
 func gatewayHeaders() object {
@@ -43,30 +43,30 @@ func gatewayHeaders() object {
 		return object{"description": description, "schema": object{"type": kind}, "example": example}
 	}
 	return object{
-		everywhere[0]:   header("integer", "How many requests the caller may make at once", 200),
-		everywhere[1]:   header("integer", "How many of these are left", 199),
-		everywhere[2]:   header("integer", "Seconds until all of these are available again", 1),
-		everywhere[3]:   header("string", "Id of the request: the X-Request-Id of the client if it is valid, else a new one. Log lines have it, too.", "01JD9Z3T8M5Q2V7KX4N6B0CWER"),
-		everywhere[4]:   header("string", "The trace, which is that of the client if it sent one, and the span of the gateway in it (W3C Trace Context)", exampleTrace),
-		"Retry-After":   header("integer", "Seconds to wait before the next request (RFC 9110, section 10.2.3)", 1),
-		"Age":           header("integer", "Seconds since the service made the response (RFC 9111, section 5.1)", 3),
-		"Cache-Status":  header("string", "How the cache of the gateway obtained the response (RFC 9211)", "ecommerce-gateway; hit; ttl=27"),
-		"Cache-Control": header("string", "A stored response has to be validated with its ETag before it is used again", "no-cache"),
+		gatewayHeaderNames[0]: header("integer", "How many requests the caller may make at once", 200),
+		gatewayHeaderNames[1]: header("integer", "How many of these are left", 199),
+		gatewayHeaderNames[2]: header("integer", "Seconds until all of these are available again", 1),
+		gatewayHeaderNames[3]: header("string", "Id of the request: the X-Request-Id of the client if it is valid, else a new one. Log lines have it, too.", "01JD9Z3T8M5Q2V7KX4N6B0CWER"),
+		gatewayHeaderNames[4]: header("string", "The trace, which is that of the client if it sent one, and the span of the gateway in it (W3C Trace Context)", exampleTrace),
+		"Retry-After":         header("integer", "Seconds to wait before the next request (RFC 9110, section 10.2.3)", 1),
+		"Age":                 header("integer", "Seconds since the service made the response (RFC 9111, section 5.1)", 3),
+		"Cache-Status":        header("string", "How the cache of the gateway obtained the response (RFC 9211)", "ecommerce-gateway; hit; ttl=27"),
+		"Cache-Control":       header("string", "A stored response has to be validated with its ETag before it is used again", "no-cache"),
 	}
 }
 
 // addGateway documents what the gateway adds to an operation: limits, a cache, and problems.
 func addGateway(op object, path string, r *Forwarded) {
 	responses := member(op, "responses")
-	path = exemplary(op, path)
+	path = examplePath(op, path)
 	refuse(responses, path, limit.TooMany(time.Second))
-	if r.Stream || waits(op) {
+	if r.Stream || prefersWait(op) {
 		refuse(responses, path, limit.TooManyConcurrent())
 	}
 	refuse(responses, path, problem.From(failure.Unavailable(time.Second, nil)))
 	for status, v := range responses {
 		res, _ := v.(object)
-		for _, name := range everywhere {
+		for _, name := range gatewayHeaderNames {
 			refer(res, name)
 		}
 		if r.Cached && (status == "200" || status == "304") {
@@ -77,8 +77,8 @@ func addGateway(op object, path string, r *Forwarded) {
 	}
 }
 
-// exemplary returns a path with the examples of its parameters.
-func exemplary(op object, path string) string {
+// examplePath returns a path with the examples of its parameters.
+func examplePath(op object, path string) string {
 	parameters, _ := op["parameters"].([]any)
 	for _, v := range parameters {
 		if p, _ := v.(object); p["in"] == "path" && p["example"] != nil {
@@ -88,8 +88,8 @@ func exemplary(op object, path string) string {
 	return path
 }
 
-// waits reports whether an operation has a preference to wait.
-func waits(op object) bool {
+// prefersWait reports whether an operation has a preference to wait.
+func prefersWait(op object) bool {
 	parameters, _ := op["parameters"].([]any)
 	for _, v := range parameters {
 		if p, _ := v.(object); p["name"] == "Prefer" {

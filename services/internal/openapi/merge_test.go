@@ -46,7 +46,7 @@ func ref(name string) object { return object{"$ref": "#/components/schemas/" + n
 
 var plain = &openapi.Forwarded{}
 
-func TestDocumentsBecomeOneOfWhatIsPassedOn(t *testing.T) {
+func TestMergeContainsOnlyForwardedOperations(t *testing.T) {
 	t.Parallel()
 	doc := merge(t, `{"paths":{
 		"/auth/me":{"get":{"a":{"$ref":"#/components/schemas/User"}, "b":{"$ref":"#/components/schemas/Body"}, "c":{"$ref":"#/components/schemas/Page"}}},
@@ -74,7 +74,7 @@ func TestDocumentsBecomeOneOfWhatIsPassedOn(t *testing.T) {
 	}
 }
 
-func TestTheMergeKeepsWhatTheServicesSay(t *testing.T) {
+func TestMergePreservesServiceDescriptions(t *testing.T) {
 	t.Parallel()
 	const response = `{"description":"OK","headers":{"ETag":{"$ref":"#/components/headers/ETag"}},"content":{"application/json":{"example":{"id":7}}}}`
 	doc := merge(t, `{"tags":[{"name":"auth","description":"Accounts"},{"name":"internal","description":"Not passed on"}],
@@ -103,7 +103,7 @@ func TestTheMergeKeepsWhatTheServicesSay(t *testing.T) {
 	}
 }
 
-func TestTheGatewaySaysWhatItAdds(t *testing.T) {
+func TestMergeAddsGatewayLimitsAndProblems(t *testing.T) {
 	t.Parallel()
 	doc := merge(t, `{"paths":{
 		"/auth/login":{"post":{"responses":{"200":{},"429":{"description":"Too Many Requests: `+"`too_many_attempts`"+`",

@@ -28,32 +28,32 @@ func used(tags []any, paths object) []any {
 // on.
 func prune(doc object, kinds ...string) {
 	components := child(doc, "components")
-	reached := map[string]bool{}
-	reach(doc["paths"], components, reached)
+	refs := map[string]bool{}
+	referenced(doc["paths"], components, refs)
 	for _, kind := range kinds {
 		for name := range child(components, kind) {
-			if !reached["#/components/"+kind+"/"+name] {
+			if !refs["#/components/"+kind+"/"+name] {
 				delete(child(components, kind), name)
 			}
 		}
 	}
 }
 
-// reach follows the references in v.
-func reach(v any, components object, reached map[string]bool) {
+// referenced adds the references in v to refs, and those in the components that they refer to.
+func referenced(v any, components object, refs map[string]bool) {
 	switch v := v.(type) {
 	case object:
-		if ref, ok := v["$ref"].(string); ok && !reached[ref] {
-			reached[ref] = true
+		if ref, ok := v["$ref"].(string); ok && !refs[ref] {
+			refs[ref] = true
 			kind, name, _ := strings.Cut(strings.TrimPrefix(ref, "#/components/"), "/")
-			reach(child(components, kind)[name], components, reached)
+			referenced(child(components, kind)[name], components, refs)
 		}
 		for _, member := range v {
-			reach(member, components, reached)
+			referenced(member, components, refs)
 		}
 	case []any:
 		for _, member := range v {
-			reach(member, components, reached)
+			referenced(member, components, refs)
 		}
 	}
 }

@@ -49,7 +49,7 @@ func (e examples) general(op *huma.Operation) []*problem.Problem {
 		problem.From(context.DeadlineExceeded),
 	}
 	if takesInput(op) {
-		all = append(all, problem.From(huma.NewError(http.StatusUnprocessableEntity, "", e.wrong(op)...)))
+		all = append(all, problem.From(huma.NewError(http.StatusUnprocessableEntity, "", e.validationErrors(op)...)))
 	}
 	if jsonBody(op) != nil {
 		all = append(all,

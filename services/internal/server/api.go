@@ -93,7 +93,7 @@ func unmarshal(body []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
 	dec.UseNumber()
 	if err := dec.Decode(v); err != nil {
-		return reword(err)
+		return clientError(err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("unexpected data after the JSON value")
@@ -101,8 +101,8 @@ func unmarshal(body []byte, v any) error {
 	return nil
 }
 
-// reword returns an error for clients, without Go names.
-func reword(err error) error {
+// clientError returns an error for clients, without Go names.
+func clientError(err error) error {
 	var typeErr *json.UnmarshalTypeError
 	var syntaxErr *json.SyntaxError
 	switch {

@@ -36,7 +36,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		defer func() {
 			reason := recover()
 			if reason != nil {
-				s.survive(ww, r, reason)
+				s.recoverPanic(ww, r, reason)
 			}
 			s.record(r, ww, time.Since(start))
 			if err, ok := reason.(error); ok && errors.Is(err, http.ErrAbortHandler) {
@@ -47,12 +47,12 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	})
 }
 
-// survive responds to a request whose handler panicked, if there is no response yet.
-func (s *Server) survive(ww middleware.WrapResponseWriter, r *http.Request, reason any) {
+// recoverPanic responds to a request whose handler panicked, if there is no response yet.
+func (s *Server) recoverPanic(ww middleware.WrapResponseWriter, r *http.Request, reason any) {
 	if err, ok := reason.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 		return
 	}
-	s.opts.Log.ErrorContext(r.Context(), "panic", "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
+	s.opts.Log.ErrorContext(r.Context(), "panic", "panic", fmt.Sprint(reason), "stackTrace", string(debug.Stack()))
 	if ww.Status() == 0 {
 		problem.Write(ww, r, problem.From(errors.New("panic")))
 	}

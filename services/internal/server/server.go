@@ -51,7 +51,7 @@ const (
 	maxHeaderBytes    = 32 << 10
 )
 
-// Server of one service. Its process handles the connections, the metrics port, background
+// Server is the HTTP server of a service. Its process handles the connections, the metrics port, background
 // work and a graceful end.
 type Server struct {
 	*lifecycle.Process

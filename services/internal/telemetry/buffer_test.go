@@ -55,7 +55,7 @@ func TestLinesAreWrittenTogetherAndSoon(t *testing.T) {
 	})
 }
 
-func TestABufferIsBoundedAndKeepsTheOrder(t *testing.T) {
+func TestBufferIsBoundedAndPreservesOrder(t *testing.T) {
 	t.Parallel()
 	var w writes
 	b := telemetry.NewBuffer(&w)
@@ -108,7 +108,7 @@ func (w *stuck) Write(p []byte) (int, error) {
 	return w.writes.Write(p)
 }
 
-func TestWhoeverLogsDoesNotWaitForWhatIsBeingWritten(t *testing.T) {
+func TestWriteDoesNotWaitForRunningFlush(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		w := &stuck{goOn: make(chan struct{})}
@@ -145,7 +145,7 @@ func TestWhoeverLogsDoesNotWaitForWhatIsBeingWritten(t *testing.T) {
 	})
 }
 
-func TestAnErrorIsReturnedOnce(t *testing.T) {
+func TestWriteErrorIsReturnedOnce(t *testing.T) {
 	t.Parallel()
 	b := telemetry.NewBuffer(broken{})
 	if _, err := b.Write([]byte("one\n")); err != nil {

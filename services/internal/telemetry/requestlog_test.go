@@ -13,7 +13,7 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
-func TestTheLineOfARequestIsTheOneThatTheLoggerWouldWrite(t *testing.T) {
+func TestRequestLineEqualsLineOfLogger(t *testing.T) {
 	t.Parallel()
 	read := func(out bytes.Buffer) map[string]any {
 		var line map[string]any

@@ -14,7 +14,7 @@ import (
 
 const parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
-func TestALogLineCarriesTheIdsOfItsContextAndNoSecret(t *testing.T) {
+func TestLogLineHasContextIDsAndNoSecrets(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	log := telemetry.NewLogger(&out, "auth", slog.LevelInfo)
@@ -61,7 +61,7 @@ func TestTraceParentsFromOutsideAreChecked(t *testing.T) {
 	}
 }
 
-func TestATraceIsContinuedInASpanOfItsOwn(t *testing.T) {
+func TestIdentifyContinuesTraceWithNewSpan(t *testing.T) {
 	t.Parallel()
 	_, child := telemetry.Identify("", parent)
 	if child[:36] != parent[:36] || child[36:52] == parent[36:52] || !telemetry.ValidTraceParent(child) {
@@ -97,7 +97,7 @@ func TestRequestIDsFromOutsideAreBounded(t *testing.T) {
 
 var uuid4 = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
 
-func TestTheRegistryNamesTheBuild(t *testing.T) {
+func TestRegistryHasBuildInfo(t *testing.T) {
 	t.Parallel()
 	rec := httptest.NewRecorder()
 	telemetry.MetricsHandler(telemetry.NewRegistry("auth")).ServeHTTP(rec, httptest.NewRequest("GET", "/metrics", nil))

@@ -315,7 +315,7 @@ func (res Result) Write(r *fasthttp.Response, ifNoneMatch string, gzip bool) {
 	e.body.Set(r, gzip)
 }
 
-// matches compares weakly (RFC 9110, section 8.8.3.2).
+// matches reports whether If-None-Match has an entity tag or "*" (weak comparison, RFC 9110, section 8.8.3.2).
 func matches(ifNoneMatch, etag string) bool {
 	if etag == "" || ifNoneMatch == "" {
 		return false

@@ -83,7 +83,7 @@ func TestResponseIsStoredUntilItExpiresOrChanges(t *testing.T) {
 	}
 }
 
-func TestAChangeDropsTheItemAndTheListsAlone(t *testing.T) {
+func TestChangeDropsOnlyItemAndLists(t *testing.T) {
 	t.Parallel()
 	c, _ := fresh(t)
 	o := &origin{response: ok("a")}
@@ -219,7 +219,7 @@ func TestResponseFetchedBeforeChangeIsNeitherStoredNorShared(t *testing.T) {
 	get(t, c, item, o, "new", "hit")
 }
 
-func TestAClientThatHasTheResponseGets304(t *testing.T) {
+func TestMatchingIfNoneMatchReturns304(t *testing.T) {
 	t.Parallel()
 	stored := &entry{Response: ok("a"), body: compression.NewBody([]byte("a"))}
 	res := Result{entry: stored, age: 1500 * time.Millisecond, status: "x; hit"}

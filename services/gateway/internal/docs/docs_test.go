@@ -36,7 +36,7 @@ func (s *service) Document(context.Context, time.Duration) ([]byte, error) {
 
 func forwarded(string, string) *openapi.Forwarded { return &openapi.Forwarded{} }
 
-func TestTheDocumentIsThereOnceEveryServiceHasResponded(t *testing.T) {
+func TestDocumentIsAvailableAfterAllServicesRespond(t *testing.T) {
 	t.Parallel()
 	var down atomic.Bool
 	down.Store(true)
@@ -84,7 +84,7 @@ func TestManyRequestsShareOneFetch(t *testing.T) {
 	}
 }
 
-func TestThePageLoadsNothingFromElsewhere(t *testing.T) {
+func TestPageLoadsOnlyItsOwnAssets(t *testing.T) {
 	t.Parallel()
 	page, err := docs.Page()
 	if err != nil {

@@ -14,9 +14,12 @@ import (
 // How many long-running requests one caller may have, and one address with all the users
 // behind it, who may be many, as behind the gateway of an office.
 const (
-	maxLongByCaller  = 8
-	maxLongByAddress = 64
+	maxConcurrentByCaller  = 8
+	maxConcurrentByAddress = 64
 )
+
+// Classes of these limits, beside those of package route.
+const classConcurrent, classConcurrentAddress = "concurrent", "concurrent_address"
 
 // findRoute finds the page or the route of a request.
 func (g *Gateway) findRoute(r *Request) error {
@@ -43,15 +46,13 @@ func (g *Gateway) findRoute(r *Request) error {
 		r.closeAfterResponse()
 		r.refusal = problem.From(&http.MaxBytesError{Limit: MaxBody})
 	}
-	r.long = m.Route != nil && (m.Route.Stream || r.asksToWait)
+	r.longRunning = m.Route != nil && (m.Route.Stream || r.prefersWait)
 	return nil
 }
 
 func methodNotAllowed(allow string) *problem.Problem {
 	return problem.New(http.StatusMethodNotAllowed, "", "Method not allowed. Allowed: "+allow+".").WithHeader("Allow", allow)
 }
-
-const forwardedFor = "X-Forwarded-For"
 
 // findClient finds the address that a request comes from.
 func (g *Gateway) findClient(r *Request) error {
@@ -61,7 +62,7 @@ func (g *Gateway) findClient(r *Request) error {
 	r.client = r.conn.Peer()
 	if g.Proxies.Trusts(r.client) {
 		var hops []string
-		for _, line := range r.Request.Header.PeekAll(forwardedFor) {
+		for _, line := range r.Request.Header.PeekAll(fasthttp.HeaderXForwardedFor) {
 			hops = append(hops, string(line))
 		}
 		r.client = g.Proxies.Addr(r.client, hops)
@@ -114,24 +115,24 @@ func (g *Gateway) limitRate(r *Request) error {
 // refuse returns what is wrong with the request.
 func (g *Gateway) refuse(r *Request) error { return r.refusal }
 
-// limitLong bounds the long-running requests of a caller, and of its address.
-func (g *Gateway) limitLong(r *Request) error {
-	if !r.long {
+// limitConcurrency bounds the long-running requests of a caller, and of its address.
+func (g *Gateway) limitConcurrency(r *Request) error {
+	if !r.longRunning {
 		return nil
 	}
 	caller, subscriber := r.caller, r.subscriber
-	if !g.longByCaller.Acquire(caller) {
-		g.limited.WithLabelValues("long").Inc()
+	if !g.concurrentByCaller.Acquire(caller) {
+		g.limited.WithLabelValues(classConcurrent).Inc()
 		return limit.TooManyConcurrent()
 	}
-	if !g.longByAddress.Acquire(subscriber) {
-		g.longByCaller.Release(caller)
-		g.limited.WithLabelValues("long_address").Inc()
+	if !g.concurrentByAddress.Acquire(subscriber) {
+		g.concurrentByCaller.Release(caller)
+		g.limited.WithLabelValues(classConcurrentAddress).Inc()
 		return limit.TooManyConcurrent()
 	}
 	r.streaming = &streaming{release: func() {
-		g.longByCaller.Release(caller)
-		g.longByAddress.Release(subscriber)
+		g.concurrentByCaller.Release(caller)
+		g.concurrentByAddress.Release(subscriber)
 	}}
 	return nil
 }

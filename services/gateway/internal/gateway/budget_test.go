@@ -67,10 +67,10 @@ func startConstant(t testing.TB) *fixture {
 	return start(t, setup{upstream: constant(t, response), limits: map[string]*limit.Limiter{route.LimitDefault: limit.New(1e9, time.Second, 1e6)}})
 }
 
-// TestARequestStaysWithinItsBudget counts what a request allocates in the gateway. A change
+// TestRequestAllocationsStayWithinBudget counts what a request allocates in the gateway. A change
 // that goes above a budget makes every request more expensive; raise it only knowingly.
 // The test is not parallel: what others allocate would count.
-func TestARequestStaysWithinItsBudget(t *testing.T) { //nolint:paralleltest // see above
+func TestRequestAllocationsStayWithinBudget(t *testing.T) { //nolint:paralleltest // see above
 	g := startConstant(t)
 	w, requests := g.wire(), g.requests()
 	for name, budget := range map[string]float64{"cached": 6, "forwarded": 4} {
@@ -93,8 +93,8 @@ func BenchmarkRequest(b *testing.B) {
 	}
 }
 
-// TestACachedResponseIsNotCopiedForEachClient has clients that read slowly.
-func TestACachedResponseIsNotCopiedForEachClient(t *testing.T) { //nolint:paralleltest // what others allocate would count
+// TestCachedResponseIsNotCopiedPerClient has clients that read slowly.
+func TestCachedResponseIsNotCopiedPerClient(t *testing.T) { //nolint:paralleltest // what others allocate would count
 	const size, clients = 200 << 10, 40
 	large := `{"name":"` + strings.Repeat("x", size) + `"}`
 	g := start(t, setup{})

@@ -147,7 +147,7 @@ func TestEntityTagOfCompressedResponseMatchesEverywhere(t *testing.T) {
 	}
 }
 
-func TestAStreamArrivesAsItIsWrittenWhateverTheClientAccepts(t *testing.T) {
+func TestStreamIsNeverCompressed(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	next := make(chan struct{})
@@ -185,7 +185,7 @@ func TestAStreamArrivesAsItIsWrittenWhateverTheClientAccepts(t *testing.T) {
 	}
 }
 
-func TestThePageForDevelopersIsCompressed(t *testing.T) {
+func TestDocumentationPageIsCompressed(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	page, err := docs.Page()

@@ -47,22 +47,22 @@ func (g *Gateway) setHeaders(r *Request) {
 	if r.decision.Limit > 0 {
 		r.decision.Set(h)
 	}
-	if !personal(r.path) {
+	if !isPersonal(r.path) {
 		h.AddBytesKV(vary, acceptEncoding)
 	}
 	g.Origins.allow(r)
 }
 
-// personal reports whether responses at a path hold tokens or an account, and so are never
+// isPersonal reports whether responses at a path hold tokens or an account, and so are never
 // compressed. The size of a compressed response shows how much of a secret in it an
 // attacker's own text repeats (BREACH, Gluck, Harris and Prado, 2013). That attack needs a
 // browser which sends the victim's requests for the attacker, and ours carry their token in
 // a field that only the page itself can set; but responses this small gain nothing.
-func personal(path string) bool { return strings.HasPrefix(path, "/auth/") }
+func isPersonal(path string) bool { return strings.HasPrefix(path, "/auth/") }
 
 // compress compresses the response for a client that accepts it.
 func (g *Gateway) compress(r *Request) {
-	if r.acceptsGzip && !r.Response.IsBodyStream() && !personal(r.path) {
+	if r.acceptsGzip && !r.Response.IsBodyStream() && !isPersonal(r.path) {
 		compression.Apply(&r.Response, r.ifNoneMatch)
 	}
 }
@@ -74,32 +74,32 @@ const (
 	drainRate    = 64 << 10
 )
 
-// holdBuffers keeps the buffers of a large response until the client has read it.
-func (g *Gateway) holdBuffers(r *Request) {
-	if r.held == 0 {
+// retainBuffers keeps the buffers of a large response until the client has read it.
+func (g *Gateway) retainBuffers(r *Request) {
+	if r.bufferedBytes == 0 {
 		return
 	}
 	body := r.Response.Body()
 	r.Response.SwapBody(nil) // or the memory would be reused
 	if len(body) <= proxy.SmallResponse {
-		g.Buffers.Release(r.held)
+		g.Buffers.Release(r.bufferedBytes)
 		r.Response.SetBodyRaw(body)
 		return
 	}
-	held := r.held
-	r.Response.SetBodyStream(&heldBody{bytes.NewReader(body), func() { g.Buffers.Release(held) }}, len(body))
+	size := r.bufferedBytes
+	r.Response.SetBodyStream(&retainedBody{bytes.NewReader(body), func() { g.Buffers.Release(size) }}, len(body))
 	drain := drainAtLeast + time.Duration(len(body))*time.Second/drainRate
 	_ = r.SetWriteDeadline(time.Now().Add(drain)) // fails on a closed connection, as the write will
 }
 
-// heldBody is a body in memory that is released when the server closes it.
-type heldBody struct {
+// retainedBody is a body in memory that is released when the server closes it.
+type retainedBody struct {
 	*bytes.Reader
 	release func()
 }
 
 // Close implements io.Closer.
-func (b *heldBody) Close() error {
+func (b *retainedBody) Close() error {
 	b.release()
 	return nil
 }

@@ -31,25 +31,25 @@ import (
 // stages run in this order until one returns an error, which becomes the response, or has
 // set the response. To add a policy, write a stage and add it here.
 var stages = []func(*Gateway, *Request) error{
-	(*Gateway).checkSyntax,  // refuses what HTTP forbids
-	(*Gateway).findRoute,    // by path and method
-	(*Gateway).findClient,   // its address
-	(*Gateway).authenticate, // by token, if the route is not public
-	(*Gateway).limitRate,    // of the user, else of the address
-	(*Gateway).refuse,       // what the stages before the limit have found wrong
-	(*Gateway).serveOwn,     // OPTIONS, and the gateway's own pages
-	(*Gateway).readBody,     // all of it, so that a slow client occupies no service
-	(*Gateway).serveCached,  // public reads
-	(*Gateway).limitLong,    // streams and waits of a client
-	(*Gateway).forward,      // to the service
+	(*Gateway).checkSyntax,      // refuses what HTTP forbids
+	(*Gateway).findRoute,        // by path and method
+	(*Gateway).findClient,       // its address
+	(*Gateway).authenticate,     // by token, if the route is not public
+	(*Gateway).limitRate,        // of the user, else of the address
+	(*Gateway).refuse,           // what the stages before the limit have found wrong
+	(*Gateway).serveLocal,       // OPTIONS, and the gateway's own pages
+	(*Gateway).readBody,         // all of it, so that a slow client occupies no service
+	(*Gateway).serveCached,      // public reads
+	(*Gateway).limitConcurrency, // streams and waits of a client
+	(*Gateway).forward,          // to the service
 }
 
 // finishers run in this order for every request, after its response is set.
 var finishers = []func(*Gateway, *Request){
-	(*Gateway).setHeaders,  // request id, hardening, limits, CORS
-	(*Gateway).compress,    // for clients that accept it
-	(*Gateway).holdBuffers, // of a large response, until it is written
-	(*Gateway).record,      // in logs and metrics
+	(*Gateway).setHeaders,    // request id, hardening, limits, CORS
+	(*Gateway).compress,      // for clients that accept it
+	(*Gateway).retainBuffers, // of a large response, until it is written
+	(*Gateway).record,        // in logs and metrics
 }
 
 // Options of a Gateway.
@@ -79,16 +79,16 @@ type Gateway struct {
 	limited   *prometheus.CounterVec
 	largeBody *semaphore.Weighted
 	// Long-running requests of one caller, and of one address with all its users.
-	longByCaller, longByAddress *limit.Concurrency
+	concurrentByCaller, concurrentByAddress *limit.Concurrency
 }
 
 // New returns a Gateway.
 func New(o Options) *Gateway {
 	g := &Gateway{Options: o, requests: telemetry.NewRequests(o.Log, o.Metrics), largeBody: semaphore.NewWeighted(maxLargeBodies),
-		longByCaller: limit.NewConcurrency(maxLongByCaller), longByAddress: limit.NewConcurrency(maxLongByAddress),
+		concurrentByCaller: limit.NewConcurrency(maxConcurrentByCaller), concurrentByAddress: limit.NewConcurrency(maxConcurrentByAddress),
 		limited: telemetry.NewCounterVec("gateway_rate_limited_total",
 			"Requests refused because their caller sent too many, by class of limit.",
-			"class", route.LimitDefault, route.LimitLogin, "long", "long_address")}
+			"class", route.LimitDefault, route.LimitLogin, classConcurrent, classConcurrentAddress)}
 	o.Metrics.MustRegister(g.limited)
 	g.table.Store(o.Table)
 	return g
@@ -122,8 +122,8 @@ func (g *Gateway) handle(ctx *fasthttp.RequestCtx, began time.Time, refusal erro
 	r.begin(ctx, began, refusal)
 	defer r.end()
 	g.requests.Begin()
-	g.protect(r, (*Gateway).run)
-	g.protect(r, (*Gateway).finish)
+	g.recoverPanic(r, (*Gateway).run)
+	g.recoverPanic(r, (*Gateway).finish)
 }
 
 var requests = sync.Pool{New: func() any { return new(Request) }}
@@ -145,11 +145,11 @@ func (g *Gateway) finish(r *Request) {
 	}
 }
 
-// protect recovers from a panic, which would end the process: the HTTP library does not.
-func (g *Gateway) protect(r *Request, run func(*Gateway, *Request)) {
+// recoverPanic recovers from a panic, which would end the process: the HTTP library does not.
+func (g *Gateway) recoverPanic(r *Request, run func(*Gateway, *Request)) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			g.Log.ErrorContext(r.context(), "panic", "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
+			g.Log.ErrorContext(r.context(), "panic", "panic", fmt.Sprint(reason), "stackTrace", string(debug.Stack()))
 			g.respond(r, errors.New("panic"))
 		}
 	}()

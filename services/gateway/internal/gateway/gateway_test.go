@@ -56,7 +56,7 @@ func TestGatewayEnforcesAccess(t *testing.T) {
 	g.expect(g.do("POST", "/auth/login", `{"a":1}`), 200, "")
 }
 
-func TestARequestArrivesAsItWasWithoutForgedHeaders(t *testing.T) {
+func TestRequestIsForwardedWithoutForgedHeaders(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
@@ -101,7 +101,7 @@ func TestARequestArrivesAsItWasWithoutForgedHeaders(t *testing.T) {
 	}
 }
 
-func TestCallersHaveLimitsOfTheirOwn(t *testing.T) {
+func TestEachCallerHasItsOwnLimit(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{limits: map[string]*limit.Limiter{
 		route.LimitDefault: limit.New(1, time.Hour, 3), route.LimitLogin: limit.New(1, time.Hour, 2),
@@ -253,12 +253,12 @@ func TestStreamsAndWaitsOfOneUserAreLimited(t *testing.T) {
 	for _, end := range ends {
 		end()
 	}
-	testenv.Eventually(t, "the places of clients that left are free", func() bool {
+	testenv.Eventually(t, "the requests of disconnected clients no longer count", func() bool {
 		return g.do("GET", "/sales/7/stream", "", "Authorization", ann).status == 200
 	})
 }
 
-func TestOneAddressCannotTakeAllPlacesOfLongRequests(t *testing.T) {
+func TestLongRunningRequestsOfOneAddressAreLimited(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	arrived, release := make(chan struct{}), make(chan struct{})
@@ -280,12 +280,12 @@ func TestOneAddressCannotTakeAllPlacesOfLongRequests(t *testing.T) {
 	for _, end := range ends {
 		end()
 	}
-	testenv.Eventually(t, "the places are free again", func() bool {
+	testenv.Eventually(t, "the requests no longer count", func() bool {
 		return g.do("GET", "/sales/7/stream", "", "Authorization", g.client(9)).status == 200
 	})
 }
 
-func TestABodyThatIsTooLargeCountsForItsSender(t *testing.T) {
+func TestTooLargeBodyCountsAgainstRateLimit(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{origins: []string{"https://shop.example"}, limits: map[string]*limit.Limiter{
 		route.LimitDefault: limit.New(1, time.Hour, 1), route.LimitLogin: limit.New(1, time.Hour, 1),
@@ -304,7 +304,7 @@ func TestABodyThatIsTooLargeCountsForItsSender(t *testing.T) {
 	}
 }
 
-func TestAnAddressIsTheClientsOnlyByTrustedProxies(t *testing.T) {
+func TestForwardedAddressIsUsedOnlyFromTrustedProxies(t *testing.T) {
 	t.Parallel()
 	one := map[string]*limit.Limiter{route.LimitDefault: limit.New(1, time.Hour, 1)}
 	g := start(t, setup{limits: one})
@@ -333,8 +333,8 @@ func TestUnreachableUpstreamIs503(t *testing.T) {
 	}
 }
 
-// hangUp closes the connection without a response.
-func hangUp(w http.ResponseWriter, _ *http.Request) {
+// closeConnection closes the connection without a response.
+func closeConnection(w http.ResponseWriter, _ *http.Request) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err == nil {
 		_ = conn.Close()
@@ -347,7 +347,7 @@ func TestReadsWithoutResponseAreRetriedAndWritesAreNot(t *testing.T) {
 	var calls atomic.Int64
 	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
 		if calls.Add(1) <= 2 {
-			hangUp(w, r)
+			closeConnection(w, r)
 			return
 		}
 		text("ok")(w, r)
@@ -363,10 +363,10 @@ func TestReadsWithoutResponseAreRetriedAndWritesAreNot(t *testing.T) {
 	}
 }
 
-func TestABreakerOpensAndHeals(t *testing.T) {
+func TestCircuitBreakerOpensAndCloses(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	g.up.respondWith(hangUp)
+	g.up.respondWith(closeConnection)
 	token := g.client(7)
 	read := func() response { return g.do("GET", "/sales", "", "Authorization", token) }
 	for range 10 {
@@ -403,7 +403,7 @@ const slowRoutes = `routes:
 - {path: /stream, methods: [GET], upstream: auth, access: public, timeout: 5s, stream: true}
 `
 
-func TestAnUpstreamThatHangsIsGivenUp(t *testing.T) {
+func TestUnresponsiveUpstreamTimesOut(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{routes: slowRoutes})
 	release := make(chan struct{})
@@ -414,7 +414,7 @@ func TestAnUpstreamThatHangsIsGivenUp(t *testing.T) {
 	}
 }
 
-func TestAStreamArrivesAsItIsWrittenAndEndsWithTheGateway(t *testing.T) {
+func TestStreamIsUnbufferedAndEndsWhenGatewayDrains(t *testing.T) {
 	t.Parallel()
 	drain := make(chan struct{})
 	g := start(t, setup{routes: slowRoutes, drain: drain})
@@ -452,7 +452,7 @@ func TestAStreamArrivesAsItIsWrittenAndEndsWithTheGateway(t *testing.T) {
 	<-gone
 }
 
-func TestAClientThatLeavesEndsItsWait(t *testing.T) {
+func TestClientDisconnectCancelsWait(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	arrived, gone := make(chan struct{}), make(chan struct{})
@@ -465,11 +465,11 @@ func TestAClientThatLeavesEndsItsWait(t *testing.T) {
 	select {
 	case <-gone:
 	case <-time.After(20 * time.Second):
-		t.Error("the service still works for a client that left 20 s ago")
+		t.Error("the service still works for a client that disconnected 20 s ago")
 	}
 }
 
-func TestAClientThatOnlyClosesItsSendingSideGetsItsResponse(t *testing.T) {
+func TestHalfClosedClientReceivesResponse(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	g.up.respondWith(text("late"))
@@ -495,7 +495,7 @@ func TestAClientThatOnlyClosesItsSendingSideGetsItsResponse(t *testing.T) {
 	}
 }
 
-func TestAResponseThatBreaksOffIsNotDelivered(t *testing.T) {
+func TestIncompleteResponseIs503(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	g.up.respondWith(func(w http.ResponseWriter, r *http.Request) {
@@ -537,7 +537,7 @@ func TestBodiesPassWholeUpToTheLimit(t *testing.T) {
 	}
 }
 
-func TestABodyThatEndsEarlyIsTheClientsFault(t *testing.T) {
+func TestIncompleteRequestBodyDoesNotReachUpstream(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	for _, length := range []int{10, 20_000} {
@@ -700,7 +700,7 @@ func TestScriptsOfListedOriginsMayCall(t *testing.T) {
 	}
 }
 
-func TestAnotherTableIsUsedFromTheNextRequestOn(t *testing.T) {
+func TestNewTableIsUsedFromNextRequest(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	g.expect(g.do("GET", "/other", ""), 404, "not_found")
@@ -752,7 +752,7 @@ func TestOnlyTheDeviceCookieReachesLogin(t *testing.T) {
 	}
 }
 
-func TestAServiceLearnsWhetherTheClientUsesHTTPS(t *testing.T) {
+func TestServiceReceivesForwardedProto(t *testing.T) {
 	t.Parallel()
 	var loopback clientaddr.Proxies
 	if err := loopback.UnmarshalText([]byte("127.0.0.0/8")); err != nil {
@@ -770,7 +770,7 @@ func TestAServiceLearnsWhetherTheClientUsesHTTPS(t *testing.T) {
 	}
 }
 
-func TestTheBuffersOfALargeResponseAreFreeWhenItsClientIsGone(t *testing.T) {
+func TestResponseBuffersAreReleasedWhenClientDisconnects(t *testing.T) {
 	t.Parallel()
 	const all = 1 << 20
 	g := start(t, setup{buffers: all})
@@ -804,7 +804,7 @@ func TestTheBuffersOfALargeResponseAreFreeWhenItsClientIsGone(t *testing.T) {
 	g.expect(g.do("GET", "/sales", "", "Authorization", token), 200, "")
 }
 
-func TestABodyOfAReadIsIgnored(t *testing.T) {
+func TestBodyOfGETIsIgnored(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	for range 3 {

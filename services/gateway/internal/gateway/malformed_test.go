@@ -16,7 +16,7 @@ import (
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
-func TestARequestThatCannotBeReadIsAProblemAndCountsForItsSender(t *testing.T) {
+func TestMalformedRequestIsProblemAndCountsAgainstRateLimit(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{limits: map[string]*limit.Limiter{route.LimitDefault: limit.New(1, time.Hour, 3)}})
 	for i, c := range []struct {
@@ -61,9 +61,9 @@ func (g *fixture) raw(text string) (*http.Response, map[string]any) {
 	return res, p
 }
 
-// TestABodyThatDoesNotArriveIs408 sends a header without its body on a connection that has
+// TestMissingBodyIs408 sends a header without its body on a connection that has
 // had a response before.
-func TestABodyThatDoesNotArriveIs408(t *testing.T) {
+func TestMissingBodyIs408(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for half a minute")
 	}
@@ -94,7 +94,7 @@ func TestABodyThatDoesNotArriveIs408(t *testing.T) {
 	}
 }
 
-func TestTheRefusalOfALateBodyNamesItsPath(t *testing.T) {
+func TestProblemOfLateBodyHasPath(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it waits for half a minute")
 	}

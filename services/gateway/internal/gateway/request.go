@@ -28,9 +28,9 @@ type Request struct {
 
 	// Fields of the request that stages need, as the client sent them. authorization is a part
 	// of the header, which does not change before the request is forwarded.
-	authorization           []byte
-	origin, ifNoneMatch     string
-	acceptsGzip, asksToWait bool
+	authorization            []byte
+	origin, ifNoneMatch      string
+	acceptsGzip, prefersWait bool
 
 	refusal error // what is wrong with the request; it counts against the limit first
 	page    *page
@@ -42,10 +42,10 @@ type Request struct {
 	caller     limit.Key // the user, else the subscriber
 	decision   limit.Decision
 
-	long      bool // takes long by contract: a stream, or a request that asks to wait
-	held      int64
-	streaming *streaming
-	responded bool
+	longRunning   bool  // a stream, or a request that prefers to wait
+	bufferedBytes int64 // of the shared buffers
+	streaming     *streaming
+	responded     bool
 }
 
 // begin reads from ctx what every stage needs.
@@ -92,14 +92,14 @@ func (r *Request) readFields(h *fasthttp.RequestHeader) {
 		case fasthttp.HeaderAcceptEncoding:
 			r.acceptsGzip = compression.Accepted(h)
 		case "Prefer":
-			r.asksToWait = r.asksToWait || waits(string(value))
+			r.prefersWait = r.prefersWait || prefersWait(string(value))
 		}
 	}
 }
 
-// waits reports whether preferences ask for a response that may take long (RFC 7240,
-// section 4.3). How long, the service decides.
-func waits(preferences string) bool {
+// prefersWait reports whether preferences include wait (RFC 7240, section 4.3). The service
+// decides how long it waits.
+func prefersWait(preferences string) bool {
 	for preference := range strings.SplitSeq(preferences, ",") {
 		name, _, _ := strings.Cut(preference, "=")
 		if strings.EqualFold(strings.TrimSpace(name), "wait") {

@@ -51,8 +51,8 @@ func (p *page) at(path string) bool {
 	return path == p.path || p.below && strings.HasPrefix(path, p.path)
 }
 
-// serveOwn serves OPTIONS and pages.
-func (g *Gateway) serveOwn(r *Request) error {
+// serveLocal serves OPTIONS and pages.
+func (g *Gateway) serveLocal(r *Request) error {
 	switch {
 	case r.Request.Header.IsOptions():
 		r.Response.Header.Set(fasthttp.HeaderAllow, r.allow)
@@ -116,7 +116,7 @@ func (g *Gateway) readBody(r *Request) error {
 // serving marks the connection as one that serves a complete request.
 func (r *Request) serving() error {
 	if r.conn != nil && !r.conn.Serve(r.began) {
-		return context.Canceled // The connection was closed to make room for another.
+		return context.Canceled // The connection was evicted.
 	}
 	return nil
 }
@@ -197,8 +197,8 @@ func (g *Gateway) forward(r *Request) error {
 	if r.streaming != nil {
 		ended = r.streaming.end
 	}
-	held, err := g.Upstreams[to.Upstream].Forward(r.RequestCtx, proxy.Call{
-		Began: r.complete, Timeout: to.Timeout, Stream: to.Stream, Draining: g.Draining, Ended: ended, Long: r.long, Conn: r.conn, Address: r.client,
+	bufferedBytes, err := g.Upstreams[to.Upstream].Forward(r.RequestCtx, proxy.Call{
+		Began: r.complete, Timeout: to.Timeout, Stream: to.Stream, Draining: g.Draining, Ended: ended, LongRunning: r.longRunning, Conn: r.conn, Address: r.client,
 		Secure: g.secure(r), RequestID: r.id, TraceParent: r.trace, Cookies: to.Cookies,
 	})
 	if !r.Response.IsBodyStream() {
@@ -207,7 +207,7 @@ func (g *Gateway) forward(r *Request) error {
 	if err != nil {
 		return err
 	}
-	r.held, r.responded = held, true
+	r.bufferedBytes, r.responded = bufferedBytes, true
 	if to.Changes && r.Response.StatusCode() < http.StatusMultipleChoices {
 		g.Cache.Drop()
 	}

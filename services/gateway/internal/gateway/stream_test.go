@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// comments sends a stream with a comment every 10 ms until its client leaves.
-func comments(left chan<- struct{}) http.HandlerFunc {
+// comments sends a stream with a comment every 10 ms until its client disconnects.
+func comments(disconnected chan<- struct{}) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		control := http.NewResponseController(w)
@@ -23,7 +23,7 @@ func comments(left chan<- struct{}) http.HandlerFunc {
 			select {
 			case <-tick.C:
 			case <-r.Context().Done():
-				left <- struct{}{}
+				disconnected <- struct{}{}
 				return
 			}
 		}
@@ -44,11 +44,11 @@ func (g *fixture) stream() (lines *bufio.Scanner, leave func()) {
 	return bufio.NewScanner(res.Body), func() { res.Body.Close() }
 }
 
-func TestAClientThatLeavesItsStreamEndsItAtTheService(t *testing.T) {
+func TestClientDisconnectEndsStreamAtService(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	left := make(chan struct{}, 1)
-	g.up.respondWith(comments(left))
+	disconnected := make(chan struct{}, 1)
+	g.up.respondWith(comments(disconnected))
 	for range 9 { // one more than a caller may have at once
 		lines, leave := g.stream()
 		if !lines.Scan() {
@@ -56,14 +56,14 @@ func TestAClientThatLeavesItsStreamEndsItAtTheService(t *testing.T) {
 		}
 		leave()
 		select {
-		case <-left:
+		case <-disconnected:
 		case <-time.After(20 * time.Second):
-			t.Fatal("the service still streams to a client that left 20 s ago")
+			t.Fatal("the service still streams to a client that disconnected 20 s ago")
 		}
 	}
 }
 
-func TestHEADOfAStreamEndsAtOnceAndLeavesNothingBehind(t *testing.T) {
+func TestHEADOfStreamEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	release := make(chan struct{})
@@ -85,7 +85,7 @@ func TestHEADOfAStreamEndsAtOnceAndLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-func TestAnOldClientGetsAStreamUntilItsEnd(t *testing.T) {
+func TestHTTP10ClientReceivesStreamUntilClose(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
 	g.up.respondWith(func(w http.ResponseWriter, _ *http.Request) {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestHeaderBlocksThatAreReadInTwoWaysAreRefused(t *testing.T) {
+func TestAmbiguousHeaderBlocksAreRejected(t *testing.T) {
 	t.Parallel()
 	for block, want := range map[string]int{
 		"\r\n":                        0,

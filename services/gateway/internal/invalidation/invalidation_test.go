@@ -102,7 +102,7 @@ func TestEveryGatewayReceivesAChange(t *testing.T) {
 	one.expect(t, "/products/8")
 }
 
-func TestAListenerThatStartsFirstWaitsForTheTopology(t *testing.T) {
+func TestListenerWaitsForTopology(t *testing.T) {
 	t.Parallel()
 	info := testenv.Broker(t)
 	r, _, _ := listen(t, info.URL())
@@ -117,7 +117,7 @@ func TestAListenerThatStartsFirstWaitsForTheTopology(t *testing.T) {
 	r.expect(t, "connected")
 }
 
-func TestALostConnectionIsMadeAgain(t *testing.T) {
+func TestListenerReconnects(t *testing.T) {
 	t.Parallel()
 	info := testenv.Broker(t)
 	if err := broker.Declare(info.URL()); err != nil {
@@ -152,7 +152,7 @@ func TestALostConnectionIsMadeAgain(t *testing.T) {
 	r.expect(t, "/products/7")
 }
 
-func TestWithoutABrokerTheListenerGoesOnTrying(t *testing.T) {
+func TestListenerRetriesWithoutBroker(t *testing.T) {
 	t.Parallel()
 	r, stop, done := listen(t, "amqp://user:password@127.0.0.1:1/")
 	select {

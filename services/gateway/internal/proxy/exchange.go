@@ -31,23 +31,23 @@ const (
 type call struct {
 	Call // of a client; only its start is set for a call of the gateway itself
 	// message is what is sent: the call itself for a client's request, else that of the gateway.
-	message connection.Message
+	message connection.RequestWriter
 	request *fasthttp.Request
 	host    string
 	// deadline is sent to the service. The connection ends deadlineGrace later.
 	deadline time.Time
-	// read is set for a call that may be retried.
-	read bool
+	// retryable is set for a call that may be retried.
+	retryable bool
 	// client is watched while the response is awaited; nil for other calls.
 	client *connection.Conn
 
-	held   int64   // bytes of the shared buffers that the response has
-	source *source // of a stream, which the caller closes
+	bufferedBytes int64   // of the shared buffers that the response has
+	source        *source // of a stream, which the caller closes
 }
 
-// recently is how long after its last use a connection of the pool is used for a read
-// without a look at it. A read is retried if the connection turns out to be closed.
-const recently = time.Second
+// uncheckedIdle is the time since its last use in which a pooled connection is used for a
+// read without checking whether it is closed. A read is retried if the connection is closed.
+const uncheckedIdle = time.Second
 
 // deadlineGrace is how long after a deadline a response is still awaited: work that was
 // committed in time is reported, not retried.
@@ -59,10 +59,10 @@ const deadlineGrace = 2 * time.Second
 // nor with bytes that belong to no response.
 //
 // fasthttp provides connections, parsing and framing. Its own round trip cannot be
-// interrupted when the client leaves, and would pool the connections above.
+// interrupted when the client disconnects, and would pool the connections above.
 func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
 	cc, err := u.client.AcquireConn(0, false) // There is none to wait for.
-	for err == nil && (!c.read || c.Began.Sub(cc.LastUseTime()) > recently) && !reusable(cc.Conn()) {
+	for err == nil && (!c.retryable || c.Began.Sub(cc.LastUseTime()) > uncheckedIdle) && !reusable(cc.Conn()) {
 		u.client.CloseConn(cc)
 		cc, err = u.client.AcquireConn(0, false)
 	}
@@ -80,7 +80,7 @@ func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *c
 			u.client.CloseConn(cc)
 		}
 	}()
-	left := c.watch(conn)
+	disconnected := c.watchClient(conn)
 	br := u.client.AcquireReader(conn)
 	defer func() {
 		if c.source == nil {
@@ -91,11 +91,11 @@ func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *c
 		err = u.read(br, req, resp, c)
 	}
 	switch {
-	case left():
-		u.releaseHeld(c)
-		return errClientLeft
+	case disconnected():
+		u.releaseBuffers(c)
+		return errClientDisconnected
 	case errors.Is(err, errTooLarge), errors.Is(err, errNoBuffer):
-		u.releaseHeld(c)
+		u.releaseBuffers(c)
 		return err
 	case err != nil:
 		return fmt.Errorf("%w: %w", errNoResponse, err)
@@ -168,7 +168,7 @@ func (u *Upstream) readLarge(br *bufio.Reader, resp *fasthttp.Response, length i
 	defer copyBuffers.Put(buf)
 	to, size := resp.BodyWriter(), int64(0)
 	for {
-		allowed := max(SmallResponse, c.held)
+		allowed := max(SmallResponse, c.bufferedBytes)
 		n, err := io.CopyBuffer(to, io.LimitReader(body, allowed-size), *buf)
 		size += n
 		switch {
@@ -176,20 +176,20 @@ func (u *Upstream) readLarge(br *bufio.Reader, resp *fasthttp.Response, length i
 			return err
 		case size < allowed:
 			return nil // the end of the body
-		case c.held >= maxResponse:
+		case c.bufferedBytes >= maxResponse:
 			return errTooLarge
 		case !u.buffers.TryAcquire(bufferStep):
 			return errNoBuffer
 		}
-		c.held += bufferStep
+		c.bufferedBytes += bufferStep
 	}
 }
 
 var copyBuffers = sync.Pool{New: func() any { b := make([]byte, bufferBytes); return &b }}
 
-func (u *Upstream) releaseHeld(c *call) {
-	u.buffers.Release(c.held)
-	c.held = 0
+func (u *Upstream) releaseBuffers(c *call) {
+	u.buffers.Release(c.bufferedBytes)
+	c.bufferedBytes = 0
 }
 
 // body reads the body of a response by fasthttp's framing.
@@ -213,21 +213,21 @@ func (b body) close() {
 	fasthttp.ReleaseResponse(b.framing)
 }
 
-// How long a client that has closed its side of the connection is still waited for: a
-// client may close only its sending side, but then it gets its response within this time.
+// Limits of watching a client that has closed its side. It may have closed only its sending
+// side, and receives a response that arrives within halfClosedTimeout.
 const (
-	watchInterval = 2 * time.Second
-	halfOpen      = 10 * time.Second
+	watchInterval     = 2 * time.Second
+	halfClosedTimeout = 10 * time.Second
 )
 
-// watch closes the connection to the upstream when the client has left. The returned
-// function ends that, and reports whether it has happened.
-func (c *call) watch(conn net.Conn) (left func() bool) {
+// watchClient closes the connection to the upstream when the client has disconnected. The
+// returned function ends that, and reports whether it has happened.
+func (c *call) watchClient(conn net.Conn) (disconnected func() bool) {
 	if c.client == nil {
 		return func() bool { return false }
 	}
 	stop, stopped := make(chan struct{}), make(chan struct{})
-	var gone atomic.Bool
+	var closed atomic.Bool
 	go func() {
 		defer close(stopped)
 		tick := time.NewTicker(watchInterval)
@@ -243,13 +243,13 @@ func (c *call) watch(conn net.Conn) (left func() bool) {
 					since = time.Time{}
 				case since.IsZero():
 					since = now
-				case now.Sub(since) >= halfOpen:
-					gone.Store(true)
+				case now.Sub(since) >= halfClosedTimeout:
+					closed.Store(true)
 					_ = conn.Close() // ends the read
 					return
 				}
 			}
 		}
 	}()
-	return func() bool { close(stop); <-stopped; return gone.Load() }
+	return func() bool { close(stop); <-stopped; return closed.Load() }
 }

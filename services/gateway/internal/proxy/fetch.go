@@ -15,11 +15,11 @@ import (
 // Fetch gets a target, a path with or without a query, for the gateway itself, on behalf
 // of no client, and calls read with the response. The error is the one to respond with.
 func (u *Upstream) Fetch(ctx context.Context, target string, timeout time.Duration, read func(*fasthttp.Response)) error {
-	place, err := u.enter(false)
+	inFlight, err := u.acquire(false)
 	if err != nil {
 		return err
 	}
-	defer place.free()
+	defer inFlight.release()
 	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
@@ -32,7 +32,7 @@ func (u *Upstream) Fetch(ctx context.Context, target string, timeout time.Durati
 	if err := u.send(req, resp, &c); err != nil {
 		return err
 	}
-	defer u.releaseHeld(&c)
+	defer u.releaseBuffers(&c)
 	read(resp)
 	return nil
 }
@@ -68,7 +68,7 @@ func (u *Upstream) Ready(ctx context.Context) error {
 	c := call{message: req, deadline: until}
 	u.address(req, "/readyz")
 	err := u.exchange(req, resp, &c)
-	u.releaseHeld(&c)
+	u.releaseBuffers(&c)
 	if err == nil && resp.StatusCode() != fasthttp.StatusOK {
 		err = fmt.Errorf("status %d", resp.StatusCode())
 	}

@@ -30,9 +30,9 @@ type Call struct {
 	Stream   bool
 	Draining <-chan struct{}
 	Ended    func()
-	// Long is set for a request that takes long by contract: a stream, or one that asks to
-	// wait. Such requests take no places of others, and end when the client has left.
-	Long bool
+	// LongRunning is set for a stream or a request that prefers to wait. It counts against a
+	// separate limit and ends when the client disconnects.
+	LongRunning bool
 	// Conn is the client's connection, Address the client's address, Secure whether the
 	// client uses HTTPS.
 	Conn    *connection.Conn
@@ -44,34 +44,33 @@ type Call struct {
 	Cookies []string
 }
 
-// Forward sends the request of ctx to the upstream, and sets the response. held bytes of
-// the shared buffers belong to the response until the caller releases them. Forward
-// returns the error to respond with if there is no response; c.Ended is
-// called unless the response is a stream.
-func (u *Upstream) Forward(ctx *fasthttp.RequestCtx, c Call) (held int64, err error) {
-	place, err := u.enter(c.Long)
+// Forward sends the request of ctx to the upstream, and sets the response. It
+// returns how many bytes of the shared buffers the response has until the caller releases
+// them, or the error to respond with. c.Ended is called at once, or at the end of a stream.
+func (u *Upstream) Forward(ctx *fasthttp.RequestCtx, c Call) (bufferedBytes int64, err error) {
+	inFlight, err := u.acquire(c.LongRunning)
 	if err != nil {
 		c.end(nil)
 		return 0, err
 	}
 	x := call{Call: c, deadline: c.Began.Add(c.Timeout), request: &ctx.Request, host: u.host}
 	x.message = &x
-	if c.Long {
+	if c.LongRunning {
 		x.client = c.Conn
 	}
 	if err := u.send(&ctx.Request, &ctx.Response, &x); err != nil {
-		x.end(place)
+		x.end(inFlight)
 		ctx.Response.Reset()
 		return 0, err
 	}
 	removeHopByHop(&ctx.Response.Header)
 	if x.source == nil {
-		x.end(place)
-		return x.held, nil
+		x.end(inFlight)
+		return x.bufferedBytes, nil
 	}
-	s := newStream(x.source, ctx.Conn(), x.Draining, func() { x.end(place) })
+	s := newStream(x.source, ctx.Conn(), x.Draining, func() { x.end(inFlight) })
 	if !ctx.Request.Header.IsHTTP11() {
-		untilClose(ctx, s)
+		streamUntilClose(ctx, s)
 		return 0, nil
 	}
 	ctx.Response.ImmediateHeaderFlush = true
@@ -79,20 +78,20 @@ func (u *Upstream) Forward(ctx *fasthttp.RequestCtx, c Call) (held int64, err er
 	return 0, nil
 }
 
-// end frees the place of the call, if it has one.
-func (c *Call) end(p *places) {
-	if p != nil {
-		p.free()
+// end releases the limit that counts the call, unless it is nil.
+func (c *Call) end(inFlight *inFlightLimit) {
+	if inFlight != nil {
+		inFlight.release()
 	}
 	if c.Ended != nil {
 		c.Ended()
 	}
 }
 
-// untilClose makes a stream the response to a client of HTTP/1.0, which knows no chunks:
+// streamUntilClose makes a stream the response to a client of HTTP/1.0, which has no chunks:
 // the body ends with the connection (RFC 9112, section 6.3). The server frames every
 // stream, so the connection is taken from it.
-func untilClose(ctx *fasthttp.RequestCtx, s *stream) {
+func streamUntilClose(ctx *fasthttp.RequestCtx, s *stream) {
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(c net.Conn) {
 		defer s.Close()
@@ -108,7 +107,7 @@ func untilClose(ctx *fasthttp.RequestCtx, s *stream) {
 // via is this gateway in a Via field (RFC 9110, section 7.6.3).
 const via = "1.1 ecommerce-gateway"
 
-// Write implements connection.Message for a client's request. It loses the fields that concern
+// Write implements connection.RequestWriter for a client's request. It loses the fields that concern
 // one connection, and those that name an identity: who calls is in the token alone. The
 // request itself is not changed.
 func (c *call) Write(w *bufio.Writer) error {
@@ -125,7 +124,7 @@ func (c *call) Write(w *bufio.Writer) error {
 	}
 	for name, value := range h.All() {
 		switch {
-		case endsHere(name), slices.ContainsFunc(named, func(n string) bool { return strings.EqualFold(n, string(name)) }):
+		case isNotForwarded(name), slices.ContainsFunc(named, func(n string) bool { return strings.EqualFold(n, string(name)) }):
 		case string(name) == fasthttp.HeaderIfMatch, string(name) == fasthttp.HeaderIfNoneMatch:
 			b = appendField(b, name, compression.Plain(string(value)))
 		default:
@@ -168,10 +167,10 @@ func scheme(secure bool) string {
 	return "http"
 }
 
-// endsHere reports whether a field of a request is not forwarded as it is.
-func endsHere(name []byte) bool {
+// isNotForwarded reports whether a field of a request is not forwarded as it is.
+func isNotForwarded(name []byte) bool {
 	switch string(name) {
-	case "Host", "Content-Length", telemetry.RequestIDHeader, telemetry.TraceParentHeader: // They are set anew.
+	case "Host", "Content-Length", telemetry.RequestIDHeader, telemetry.TraceParentHeader: // The gateway sets them.
 		return true
 	case "Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Proxy-Authorization", "Te", "Trailer",
 		"Transfer-Encoding", "Upgrade", "Http2-Settings", "Expect": // RFC 9110, section 7.6.1

@@ -11,8 +11,8 @@ import (
 // Bounds of a stream. Services send a comment every few seconds, so an upstream that is
 // silent for longer has failed.
 const (
-	streamSilence = 30 * time.Second
-	streamWrite   = 10 * time.Second
+	streamReadTimeout  = 30 * time.Second
+	streamWriteTimeout = 10 * time.Second
 )
 
 // source is the response of an upstream whose end is not foreseeable.
@@ -28,13 +28,13 @@ func newSource(conn net.Conn, br *bufio.Reader, length int, release func()) *sou
 
 // Read implements io.Reader.
 func (s *source) Read(p []byte) (int, error) {
-	if err := s.conn.SetReadDeadline(time.Now().Add(streamSilence)); err != nil {
+	if err := s.conn.SetReadDeadline(time.Now().Add(streamReadTimeout)); err != nil {
 		return 0, err
 	}
 	return s.body.Read(p)
 }
 
-// stream is a source on its way to a client. The server reads and closes it.
+// stream is a source as the body of a response. The server reads and closes it.
 type stream struct {
 	from   *source
 	client net.Conn
@@ -67,7 +67,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	if err != nil && s.drained.Load() {
 		err = io.EOF
 	}
-	if deadlineErr := s.client.SetWriteDeadline(time.Now().Add(streamWrite)); err == nil {
+	if deadlineErr := s.client.SetWriteDeadline(time.Now().Add(streamWriteTimeout)); err == nil {
 		err = deadlineErr
 	}
 	return n, err

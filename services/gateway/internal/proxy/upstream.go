@@ -27,25 +27,25 @@ import (
 // Connections to one upstream. Idle ones are closed before the upstream closes them
 // (after two minutes), or a request could be written to a connection that ends.
 const (
-	dialTimeout = 2 * time.Second
-	idleTimeout = time.Minute
-	bufferBytes = 16 << 10 // also bounds the header of a response
-	maxInFlight = 1024
-	maxLong     = 1024
-	retries     = 2
-	retryPause  = 25 * time.Millisecond
+	dialTimeout    = 2 * time.Second
+	idleTimeout    = time.Minute
+	bufferBytes    = 16 << 10 // also bounds the header of a response
+	maxInFlight    = 1024
+	maxLongRunning = 1024
+	retries        = 2
+	retryPause     = 25 * time.Millisecond
 )
 
 // The breaker of an upstream opens when, of at least 20 calls in ten seconds, half got no
 // response. A second later it allows a few calls, and closes after three responses.
 // Responses of any status keep it closed, also a 503.
 const (
-	breakerRate   = 0.5
-	breakerCalls  = 20
-	breakerWindow = 10 * time.Second
-	breakerDelay  = time.Second
-	breakerTrials = 16
-	breakerHealed = 3
+	breakerRate      = 0.5
+	breakerCalls     = 20
+	breakerWindow    = 10 * time.Second
+	breakerDelay     = time.Second
+	breakerTrials    = 16
+	breakerSuccesses = 3
 )
 
 // Upstream is a service behind the gateway. It is safe for concurrent use.
@@ -56,30 +56,33 @@ type Upstream struct {
 	// deadlines of its connections.
 	deadlines connection.Deadlines
 	breaker   circuitbreaker.CircuitBreaker[any]
-	// Ordinary and long-running calls have places of their own, or a few hundred streams
-	// would leave none for anything else.
-	ordinary, long places
-	buffers        *semaphore.Weighted
-	metrics        *Metrics
+	// Ordinary and long-running calls have separate limits, or a few hundred streams would
+	// block all other calls.
+	ordinary, longRunning inFlightLimit
+	buffers               *semaphore.Weighted
+	metrics               *Metrics
 }
 
-// places are taken by at most so many at once.
-type places struct {
-	most  int64
-	_     cpu.CacheLinePad // Every call writes taken, and reads the fields beside it.
-	taken atomic.Int64
+// inFlightLimit bounds the number of calls in flight.
+type inFlightLimit struct {
+	max   int64
+	_     cpu.CacheLinePad // Every call writes count, and reads the fields beside it.
+	count atomic.Int64
 	_     cpu.CacheLinePad
 }
 
-func (p *places) take() bool {
-	if p.taken.Add(1) > p.most {
-		p.taken.Add(-1)
+func (l *inFlightLimit) acquire() bool {
+	if l.count.Add(1) > l.max {
+		l.count.Add(-1)
 		return false
 	}
 	return true
 }
 
-func (p *places) free() { p.taken.Add(-1) }
+func (l *inFlightLimit) release() { l.count.Add(-1) }
+
+// Values of the label reason.
+const reasonFull, reasonBreaker, reasonConnection, reasonBuffers, reasonSize, reasonTimeout = "full", "breaker", "connection", "buffers", "size", "timeout"
 
 // Metrics of all upstreams.
 type Metrics struct {
@@ -114,22 +117,22 @@ func NewUpstream(name string, base *url.URL, buffers *semaphore.Weighted, m *Met
 	u.client = &fasthttp.HostClient{
 		Addr: fasthttp.AddMissingPort(base.Host, base.Scheme == "https"), IsTLS: base.Scheme == "https",
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, ServerName: base.Hostname()},
-		MaxConns:  maxInFlight + maxLong, MaxIdleConnDuration: idleTimeout, ConnPoolStrategy: fasthttp.LIFO,
+		MaxConns:  maxInFlight + maxLongRunning, MaxIdleConnDuration: idleTimeout, ConnPoolStrategy: fasthttp.LIFO,
 		ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes,
 		DialTimeout: func(addr string, _ time.Duration) (net.Conn, error) { return u.dial(addr) },
 	}
 	m.reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_upstream_in_flight", Help: "Calls in flight, including streams.", ConstLabels: prometheus.Labels{"upstream": name},
-	}, func() float64 { return float64(u.ordinary.taken.Load() + u.long.taken.Load()) }))
-	u.ordinary.most, u.long.most = maxInFlight, maxLong
+	}, func() float64 { return float64(u.ordinary.count.Load() + u.longRunning.count.Load()) }))
+	u.ordinary.max, u.longRunning.max = maxInFlight, maxLongRunning
 	open := m.open.WithLabelValues(name)
 	m.retries.WithLabelValues(name)
-	for _, reason := range []string{"full", "breaker", "connection", "buffers", "size", "timeout"} {
+	for _, reason := range [...]string{reasonFull, reasonBreaker, reasonConnection, reasonBuffers, reasonSize, reasonTimeout} {
 		m.failures.WithLabelValues(name, reason)
 	}
 	u.breaker = circuitbreaker.NewBuilder[any]().
 		WithFailureRateThreshold(breakerRate, breakerCalls, breakerWindow).
-		WithDelay(breakerDelay).WithSuccessThresholdRatio(breakerHealed, breakerTrials).
+		WithDelay(breakerDelay).WithSuccessThresholdRatio(breakerSuccesses, breakerTrials).
 		OnStateChanged(func(e circuitbreaker.StateChangedEvent) {
 			open.Set(0)
 			if e.NewState == circuitbreaker.OpenState {
@@ -153,43 +156,43 @@ func (u *Upstream) Name() string { return u.name }
 // Close closes the idle connections.
 func (u *Upstream) Close() { u.client.CloseIdleConnections() }
 
-// enter takes a place among the calls in flight; the caller frees it.
-func (u *Upstream) enter(long bool) (*places, error) {
-	p := &u.ordinary
-	if long {
-		p = &u.long
+// acquire counts a call until the returned limit is released, or returns an error at the limit.
+func (u *Upstream) acquire(longRunning bool) (*inFlightLimit, error) {
+	l := &u.ordinary
+	if longRunning {
+		l = &u.longRunning
 	}
-	if !p.take() {
-		u.metrics.failures.WithLabelValues(u.name, "full").Inc()
+	if !l.acquire() {
+		u.metrics.failures.WithLabelValues(u.name, reasonFull).Inc()
 		return nil, failure.Unavailable(time.Second, errors.New("too many calls are in flight"))
 	}
-	return p, nil
+	return l, nil
 }
 
 // send makes a call, and retries it if it is a read that got no response. A call that
 // changes something is made once: without a response it is unknown whether it was carried
 // out. The error is the one to respond with.
 func (u *Upstream) send(req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
-	c.read = req.Header.IsGet() || req.Header.IsHead()
+	c.retryable = req.Header.IsGet() || req.Header.IsHead()
 	var backoff retry.Backoff // nil before the first failure
 	for {
 		if !u.breaker.TryAcquirePermit() {
-			u.metrics.failures.WithLabelValues(u.name, "breaker").Inc()
+			u.metrics.failures.WithLabelValues(u.name, reasonBreaker).Inc()
 			return failure.Unavailable(u.breaker.RemainingDelay(), errors.New("the circuit breaker is open"))
 		}
 		err := u.exchange(req, resp, c)
 		if !errors.Is(err, errNoResponse) {
 			u.breaker.RecordSuccess()
-			return u.explain(err, c)
+			return u.responseError(err, c)
 		}
 		u.breaker.RecordFailure()
-		u.releaseHeld(c)
+		u.releaseBuffers(c)
 		if backoff == nil {
 			backoff = retry.WithMaxRetries(retries, retry.WithJitterPercent(50, retry.NewExponential(retryPause)))
 		}
 		wait, stop := backoff.Next()
-		if !c.read || stop || time.Until(c.deadline) <= wait {
-			return u.explain(err, c)
+		if !c.retryable || stop || time.Until(c.deadline) <= wait {
+			return u.responseError(err, c)
 		}
 		<-time.After(wait)
 		u.metrics.retries.WithLabelValues(u.name).Inc()
@@ -199,29 +202,29 @@ func (u *Upstream) send(req *fasthttp.Request, resp *fasthttp.Response, c *call)
 
 // Errors of exchange.
 var (
-	errNoResponse = errors.New("no complete response")
-	errTooLarge   = fmt.Errorf("the response exceeds %d bytes", maxResponse)
-	errNoBuffer   = errors.New("too many large responses are buffered")
-	errClientLeft = errors.New("the client left")
+	errNoResponse         = errors.New("no complete response")
+	errTooLarge           = fmt.Errorf("the response exceeds %d bytes", maxResponse)
+	errNoBuffer           = errors.New("too many large responses are buffered")
+	errClientDisconnected = errors.New("the client disconnected")
 )
 
-// explain counts a failed call, and returns the error to respond with.
-func (u *Upstream) explain(err error, c *call) error {
+// responseError counts a failed call, and returns the error to respond with.
+func (u *Upstream) responseError(err error, c *call) error {
 	if err == nil {
 		return nil
 	}
 	err = fmt.Errorf("call %s: %w", u.name, err)
-	reason := "connection"
+	reason := reasonConnection
 	public := error(failure.Unavailable(time.Second, err))
 	switch {
-	case errors.Is(err, errClientLeft):
+	case errors.Is(err, errClientDisconnected):
 		return errors.Join(err, context.Canceled)
 	case errors.Is(err, errNoBuffer):
-		reason = "buffers"
+		reason = reasonBuffers
 	case errors.Is(err, errTooLarge):
-		reason = "size"
+		reason = reasonSize
 	case time.Now().After(c.deadline):
-		reason = "timeout"
+		reason = reasonTimeout
 		public = errors.Join(err, context.DeadlineExceeded)
 	}
 	u.metrics.failures.WithLabelValues(u.name, reason).Inc()

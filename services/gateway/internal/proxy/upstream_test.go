@@ -80,7 +80,7 @@ func always(response string) func(io.Writer, *http.Request, int) bool {
 }
 
 // send forwards a request.
-func (s *service) send(method, body string, c Call, headers ...string) (resp *fasthttp.Response, held int64, err error) {
+func (s *service) send(method, body string, c Call, headers ...string) (resp *fasthttp.Response, buffered int64, err error) {
 	var req fasthttp.Request
 	req.Header.SetMethod(method)
 	req.SetRequestURI("/sales?a=b%20c")
@@ -95,11 +95,11 @@ func (s *service) send(method, body string, c Call, headers ...string) (resp *fa
 		c.Timeout = time.Minute
 	}
 	c.Began = time.Now()
-	held, err = s.Forward(ctx, c)
-	return &ctx.Response, held, err
+	buffered, err = s.Forward(ctx, c)
+	return &ctx.Response, buffered, err
 }
 
-func TestConnectionsArePooledOnlyWhenNothingMoreCanCome(t *testing.T) {
+func TestConnectionsArePooledOnlyAfterCompleteResponse(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		method, response string
@@ -126,7 +126,7 @@ func TestConnectionsArePooledOnlyWhenNothingMoreCanCome(t *testing.T) {
 	}
 }
 
-func TestAWriteSurvivesAPooledConnectionThatTheServiceClosed(t *testing.T) {
+func TestWriteIsNotSentOnClosedPooledConnection(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(w io.Writer, r *http.Request, n int) bool {
 		always(ok)(w, r, n)
@@ -147,7 +147,7 @@ func TestAWriteSurvivesAPooledConnectionThatTheServiceClosed(t *testing.T) {
 	}
 }
 
-func TestARequestIsFramedAnewAndNamesItsDeadline(t *testing.T) {
+func TestForwardedRequestHasNewFramingAndDeadline(t *testing.T) {
 	t.Parallel()
 	s := serve(t, always(ok))
 	before := time.Now()
@@ -176,7 +176,7 @@ func TestARequestIsFramedAnewAndNamesItsDeadline(t *testing.T) {
 	}
 }
 
-func TestAReadIsForwardedWithoutABody(t *testing.T) {
+func TestGETAndHEADAreForwardedWithoutBody(t *testing.T) {
 	t.Parallel()
 	s := serve(t, always(ok))
 	for _, method := range []string{"GET", "HEAD"} {
@@ -189,20 +189,20 @@ func TestAReadIsForwardedWithoutABody(t *testing.T) {
 	}
 }
 
-func TestLongAndOrdinaryCallsHaveSeparateLimits(t *testing.T) {
+func TestLongRunningAndOrdinaryCallsHaveSeparateLimits(t *testing.T) {
 	t.Parallel()
-	for _, long := range []bool{true, false} {
+	for _, longRunning := range []bool{true, false} {
 		s := serve(t, always(ok))
 		for {
-			if _, err := s.enter(long); err != nil {
+			if _, err := s.acquire(longRunning); err != nil {
 				break
 			}
 		}
 		for _, of := range []bool{true, false} {
 			ended := false
-			_, _, err := s.send("GET", "", Call{Long: of, Ended: func() { ended = true }})
-			if refused := err != nil; refused != (of == long) || !ended {
-				t.Errorf("all places of long=%v taken, a call of long=%v: got %v, ended %v", long, of, err, ended)
+			_, _, err := s.send("GET", "", Call{LongRunning: of, Ended: func() { ended = true }})
+			if refused := err != nil; refused != (of == longRunning) || !ended {
+				t.Errorf("at the limit of longRunning=%v, a call of longRunning=%v: got %v, ended %v", longRunning, of, err, ended)
 			}
 		}
 	}
@@ -224,39 +224,39 @@ func sized(n int) string {
 	return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", n, strings.Repeat("x", n))
 }
 
-func TestALargeResponseTakesOfTheSharedBuffers(t *testing.T) {
+func TestLargeResponseUsesSharedBuffers(t *testing.T) {
 	t.Parallel()
 	for _, response := range []func(int) string{chunks, sized} {
 		for size, want := range map[int]int64{
 			1: 0, SmallResponse - 1: 0, SmallResponse + 1: bufferStep, 600 << 10: 3 * bufferStep, maxResponse - 1: maxResponse,
 		} {
 			s := serve(t, always(response(size)))
-			resp, held, err := s.send("GET", "", Call{})
-			if err != nil || len(resp.Body()) != size || held != want {
-				t.Errorf("%d bytes: got %d bytes, %d held, %v; want %d held", size, len(resp.Body()), held, err, want)
+			resp, buffered, err := s.send("GET", "", Call{})
+			if err != nil || len(resp.Body()) != size || buffered != want {
+				t.Errorf("%d bytes: got %d bytes, %d buffered, %v; want %d buffered", size, len(resp.Body()), buffered, err, want)
 			}
-			if s.ordinary.taken.Load() != 0 {
-				t.Error("the place is still taken")
+			if s.ordinary.count.Load() != 0 {
+				t.Error("the call still counts as in flight")
 			}
-			s.buffers.Release(held)
+			s.buffers.Release(buffered)
 			if !s.buffers.TryAcquire(8 << 20) {
 				t.Errorf("%d bytes: buffers are lost", size)
 			}
 		}
 		s := serve(t, always(response(maxResponse+1)))
-		if _, held, err := s.send("GET", "", Call{}); problem.From(err).Status != 503 || held != 0 {
-			t.Errorf("more than the maximum: got %v, %d held", err, held)
+		if _, buffered, err := s.send("GET", "", Call{}); problem.From(err).Status != 503 || buffered != 0 {
+			t.Errorf("more than the maximum: got %v, %d buffered", err, buffered)
 		}
 		if !s.breaker.IsClosed() || !s.buffers.TryAcquire(8<<20) {
 			t.Error("more than the maximum: the breaker opened, or buffers are lost")
 		}
-		if _, held, err := s.send("GET", "", Call{}); problem.From(err).Status != 503 || held != 0 {
-			t.Errorf("without buffers: got %v, %d held, want 503", err, held)
+		if _, buffered, err := s.send("GET", "", Call{}); problem.From(err).Status != 503 || buffered != 0 {
+			t.Errorf("without buffers: got %v, %d buffered, want 503", err, buffered)
 		}
 	}
 }
 
-func TestACallEndsAfterItsDeadline(t *testing.T) {
+func TestCallTimesOutAfterGracePeriod(t *testing.T) {
 	t.Parallel()
 	stop := make(chan struct{})
 	defer close(stop)

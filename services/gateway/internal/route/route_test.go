@@ -18,7 +18,7 @@ func builtIn(t testing.TB) *route.Table {
 	return table
 }
 
-func TestARequestFindsItsRoute(t *testing.T) {
+func TestMatchReturnsRouteOfRequest(t *testing.T) {
 	t.Parallel()
 	table := builtIn(t)
 	for _, c := range []struct{ method, path, want string }{
@@ -38,7 +38,7 @@ func TestARequestFindsItsRoute(t *testing.T) {
 	}
 }
 
-func TestAWrongMethodLearnsTheRightOnes(t *testing.T) {
+func TestWrongMethodReturnsAllowedMethods(t *testing.T) {
 	t.Parallel()
 	table := builtIn(t)
 	for path, want := range map[string]string{
@@ -73,7 +73,7 @@ func TestMatchAllocatesNothing(t *testing.T) {
 	}
 }
 
-func TestTheContractsRulesAreInTheBuiltInTable(t *testing.T) {
+func TestBuiltInTableFollowsContract(t *testing.T) {
 	t.Parallel()
 	table := builtIn(t)
 	m, _ := table.Match("POST", "/sales")
@@ -90,7 +90,7 @@ func TestTheContractsRulesAreInTheBuiltInTable(t *testing.T) {
 	}
 }
 
-func TestATableThatBreaksRulesIsRefusedWithAllOfThem(t *testing.T) {
+func TestInvalidTableIsRejectedWithAllErrors(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		yaml string

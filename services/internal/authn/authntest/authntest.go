@@ -1,5 +1,4 @@
-// Package authntest makes keys and tokens for tests, and breaks them where a test
-// says so.
+// Package authntest creates signing keys and valid or invalid tokens for tests.
 package authntest
 
 import (
@@ -24,16 +23,16 @@ const (
 	Audience = Issuer + ":api"
 )
 
-// Keys signs tokens for the verifiers that read its file.
+// Keys signs tokens. Verifiers read the keys from its file.
 type Keys struct {
-	// File is the JWK Set that verifies, SigningFile the one that signs, and
-	// ActiveFile names the key in use.
+	// File is the JWK Set of a verifier and SigningFile the one of a signer, which signs with
+	// the key whose id is in ActiveFile.
 	File, SigningFile, ActiveFile string
 
 	signing jwk.Key
 }
 
-// New makes a file with one Ed25519 key, in a directory that goes with the test.
+// New returns Keys with one Ed25519 key. Its files are removed when the test ends.
 func New(t testing.TB) *Keys {
 	t.Helper()
 	dir := t.TempDir()
@@ -45,7 +44,7 @@ func New(t testing.TB) *Keys {
 	return k
 }
 
-// EdKey makes an Ed25519 key.
+// EdKey returns a new Ed25519 key.
 func EdKey(t testing.TB, kid string) jwk.Key {
 	t.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
@@ -55,14 +54,14 @@ func EdKey(t testing.TB, kid string) jwk.Key {
 	return jwk.Key{ID: kid, Alg: jwk.EdDSA, Verifier: public, Signer: private}
 }
 
-// SymmetricKey makes an HS256 key.
+// SymmetricKey returns a new HS256 key.
 func SymmetricKey(kid string) jwk.Key {
 	secret := make([]byte, 32)
 	_, _ = rand.Read(secret) // never fails (crypto/rand)
 	return jwk.Key{ID: kid, Alg: jwk.HS256, Verifier: secret, Signer: secret}
 }
 
-// Write replaces the keys in the files; the first one signs from now on.
+// Write replaces the keys in the files. The first key signs all tokens from now on.
 func (k *Keys) Write(t testing.TB, keys ...jwk.Key) {
 	t.Helper()
 	k.signing = keys[0]
@@ -76,7 +75,7 @@ func (k *Keys) Write(t testing.TB, keys ...jwk.Key) {
 	replace(t, k.ActiveFile, []byte(keys[0].ID+"\n"))
 }
 
-// replace never shows a reader half a file.
+// replace replaces a file atomically.
 func replace(t testing.TB, file string, body []byte) {
 	t.Helper()
 	if err := os.WriteFile(file+".new", body, 0o600); err != nil {
@@ -87,12 +86,12 @@ func replace(t testing.TB, file string, body []byte) {
 	}
 }
 
-// Config of a verifier that trusts these keys.
+// Config returns the configuration of a verifier with these keys.
 func (k *Keys) Config() authn.Config {
 	return authn.Config{Issuer: Issuer, Audience: Audience, KeysFile: k.File}
 }
 
-// Verifier that trusts these keys. It does not watch the file.
+// Verifier returns a verifier with these keys. It does not watch the file.
 func (k *Keys) Verifier(t testing.TB) *authn.Verifier {
 	t.Helper()
 	v, err := authn.NewVerifier(k.Config())
@@ -102,19 +101,19 @@ func (k *Keys) Verifier(t testing.TB) *authn.Verifier {
 	return v
 }
 
-// Token of a user, valid for an hour.
+// Token returns an access token of a user, valid for an hour.
 func (k *Keys) Token(t testing.TB, userID int64, role authn.Role) string {
 	t.Helper()
 	return k.TokenWith(t, userID, role, nil, nil)
 }
 
-// Bearer is the Authorization header of a user.
+// Bearer returns the Authorization header of a user, with a token as of Token.
 func (k *Keys) Bearer(t testing.TB, userID int64, role authn.Role) string {
 	t.Helper()
 	return "Bearer " + k.Token(t, userID, role)
 }
 
-// TokenWith is Token with some claims and headers replaced; nil removes one.
+// TokenWith returns a token as of Token with some claims and headers replaced; nil removes one.
 func (k *Keys) TokenWith(t testing.TB, userID int64, role authn.Role, claims, headers map[string]any) string {
 	t.Helper()
 	now := time.Now()

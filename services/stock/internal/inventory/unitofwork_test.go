@@ -186,7 +186,7 @@ func TestManagersCannotMoveReservationsOfSales(t *testing.T) {
 	}
 }
 
-func TestManagersMoveAllThatThereIsAndNoMore(t *testing.T) {
+func TestManagersMoveAtMostTheAvailableQuantity(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		kind  inventory.Kind

@@ -1,4 +1,4 @@
-//go:build race
+//go:build !linux || race
 
 package connection
 
@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// With the race detector, the calls are those of package syscall, which tell it that what is
-// before a write is before the read of the same bytes.
+// With the race detector, package syscall makes the calls, because it records that a write happens
+// before the read of the same bytes.
 
 func readNow(fd uintptr, p []byte) (int, error) { return repeat(syscall.Read, fd, p) }
 

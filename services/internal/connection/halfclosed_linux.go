@@ -7,7 +7,7 @@ import (
 )
 
 // HalfClosed reports whether the other end has closed its side of a TCP connection: it
-// has left, or it sends nothing more. It reads nothing from the connection.
+// has disconnected, or sends no more data. It reads nothing from the connection.
 func (c *Conn) HalfClosed() bool {
 	sc, ok := c.Conn.(syscall.Conn)
 	if !ok {
