@@ -72,14 +72,15 @@ var source = common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr(
 // to the other dashboards that keep their values. It has the classic schema, which every
 // version of Grafana imports; that of package dashboardv2 needs Grafana 12.
 func (d dashboardSpec) build() (dashboard.Dashboard, error) { //nolint:staticcheck // deprecated in favor of dashboardv2; see above
-	b := dashboard.NewDashboardBuilder(d.title).Uid(d.uid).Description(d.description).Tags([]string{tag}). //nolint:staticcheck // the same
-														Refresh("30s").Time("now-1h", "now").Timezone(common.TimeZoneBrowser).Readonly().
-														Tooltip(dashboard.DashboardCursorSyncCrosshair).
-														Link(dashboard.NewDashboardLinkBuilder("Dashboards").Type(dashboard.DashboardLinkTypeDashboards).
-															Tags([]string{tag}).AsDropdown(true).IncludeVars(true).KeepTime(true)).
-														WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Type("prometheus")).
-														WithVariable(variable("namespace", "Namespace", "label_values(build_info, namespace)")).
-														WithVariable(variable("stack", "Stack", `label_values(build_info{namespace="$namespace"}, stack)`))
+	b := dashboard.NewDashboardBuilder(d.title) //nolint:staticcheck // the same
+	b.Uid(d.uid).Description(d.description).Tags([]string{tag}).
+		Refresh("30s").Time("now-1h", "now").Timezone(common.TimeZoneBrowser).Readonly().
+		Tooltip(dashboard.DashboardCursorSyncCrosshair).
+		Link(dashboard.NewDashboardLinkBuilder("Dashboards").Type(dashboard.DashboardLinkTypeDashboards).
+			Tags([]string{tag}).AsDropdown(true).IncludeVars(true).KeepTime(true)).
+		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Type("prometheus")).
+		WithVariable(variable("namespace", "Namespace", "label_values(build_info, namespace)")).
+		WithVariable(variable("stack", "Stack", `label_values(build_info{namespace="$namespace"}, stack)`))
 	for _, r := range d.rows {
 		b.WithRow(dashboard.NewRowBuilder(r.title))
 		for _, p := range r.panels {
