@@ -109,11 +109,11 @@ lint: tools ## Run the linters: .golangci.yml, kube-api-linter on operator/api, 
 	@$(TOOL_DIR)/actionlint
 
 .PHONY: unit
-unit: tools ## Run the tests that need no server
+unit: $(TOOL_DIR)/gotestsum ## Run the tests that need no server
 	@$(WITH_GO) $(call gotest,unit,-short ./charts/... ./hack/... ./operator/... ./services/...)
 
 .PHONY: integration
-integration: tools deps ## Run the tests that need MariaDB and RabbitMQ, on servers of their own
+integration: $(TOOL_DIR)/gotestsum deps ## Run the tests that need MariaDB and RabbitMQ, on servers of their own
 	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,integration,./services/...)
 	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract/... ./hack/bench/... ./hack/ci/... ./hack/dashboards/...)
 
@@ -122,16 +122,16 @@ fuzz: deps ## Run every fuzz target, with real servers (FUZZ_SCALE=10 for ten ti
 	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(GO) run ./hack/ci fuzz --scale $(or $(FUZZ_SCALE),1) services
 
 .PHONY: race
-race: tools deps ## Run the suites of services and operator with the race detector
+race: $(TOOL_DIR)/gotestsum deps ## Run the suites of services and operator with the race detector
 	@$(WITH_GO) $(GO) run ./hack/ci packages race
 	@$(WITH_GO) export CGO_ENABLED=1 KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,race,-race -timeout=30m ./services/... ./operator/...)
 
 .PHONY: operator
-operator: tools deps ## Test the operator and the charts on a real kube-apiserver, MariaDB and RabbitMQ
+operator: $(TOOL_DIR)/gotestsum deps ## Test the operator and the charts on a real kube-apiserver, MariaDB and RabbitMQ
 	@$(WITH_GO) export KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; $(call gotest,operator,-timeout=20m ./operator/... ./charts/...)
 
 .PHONY: e2e
-e2e: tools up ## Test a stack on the cluster, through its gateway
+e2e: $(TOOL_DIR)/gotestsum up ## Test a stack on the cluster, through its gateway
 	@$(WITH_GO) export KUBECONFIG="$$($(CLUSTER) kubeconfig)" PATH="$$($(CLUSTER) assets):$$PATH"; $(call gotest,e2e,-timeout=20m ./hack/e2e/...)
 
 ##@ Measure
