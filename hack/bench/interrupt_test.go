@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ecommerce-stack.dev/hack/testenv"
 )
 
 // TestInterruptedRunCleansUp interrupts runs during start and measurement, with SIGINT and
@@ -80,11 +82,7 @@ func TestInterruptedRunCleansUp(t *testing.T) {
 				_ = cmd.Process.Kill()
 				t.Fatalf("the run did not end within a minute\n%s", output())
 			}
-			for deadline := time.Now().Add(10 * time.Second); len(processesOf(dir, "")) > 0; time.Sleep(20 * time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("processes still run: %v", processesOf(dir, ""))
-				}
-			}
+			testenv.Eventually(t, "all processes have ended", func() bool { return len(processesOf(dir, "")) == 0 })
 			if remaining, _ := filepath.Glob(filepath.Join(dir, "ecommerce-*")); len(remaining) > 0 {
 				t.Errorf("folders remain: %v", remaining)
 			}

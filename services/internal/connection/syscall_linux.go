@@ -8,7 +8,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readNow and writeNow read or write what is possible without waiting.
+// readNow and writeNow read or write what is possible without waiting. Those of packages
+// syscall and unix notify the scheduler, and there are no others.
 func readNow(fd uintptr, p []byte) (int, error) { return call(unix.SYS_READ, fd, p) }
 
 func writeNow(fd uintptr, p []byte) (int, error) { return call(unix.SYS_WRITE, fd, p) }

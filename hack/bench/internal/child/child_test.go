@@ -10,7 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
+
+	"ecommerce-stack.dev/hack/testenv"
 )
 
 func TestStopKillsProcessGroup(t *testing.T) {
@@ -22,21 +23,16 @@ func TestStopKillsProcessGroup(t *testing.T) {
 		t.Fatal(err)
 	}
 	var raw []byte
-	for deadline := time.Now().Add(10 * time.Second); len(raw) == 0; time.Sleep(5 * time.Millisecond) {
-		if raw, _ = os.ReadFile(file); time.Now().After(deadline) {
-			t.Fatal("the program did not start its child within 10 s")
-		}
-	}
+	testenv.Eventually(t, "the program starts its child", func() bool {
+		raw, err = os.ReadFile(file)
+		return err == nil
+	})
 	pid, err := strconv.Atoi(strings.TrimSpace(string(raw)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.Stop()
-	for deadline := time.Now().Add(10 * time.Second); !hasEnded(pid); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d still runs 10 s after Stop", pid)
-		}
-	}
+	testenv.Eventually(t, "the child has ended", func() bool { return hasEnded(pid) })
 }
 
 // hasEnded reports whether a process has ended; a zombie has.

@@ -1,6 +1,7 @@
 package bare
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // cgroupName returns the name of the control group of the cluster's pods. It
@@ -163,13 +165,13 @@ func removeGroup(group string) error {
 // removeEmptyGroup removes a group without subgroups. It retries for 5 seconds
 // while the kernel reports it as busy, because ended processes leave it late.
 func removeEmptyGroup(path string) error {
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-		err := unix.Rmdir(path)
-		if err == nil || errors.Is(err, unix.ENOENT) {
-			return nil
-		}
-		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
-			return err
-		}
+	var err error
+	_ = wait.PollUntilContextTimeout(context.Background(), 20*time.Millisecond, 5*time.Second, true, func(context.Context) (bool, error) {
+		err = unix.Rmdir(path)
+		return !errors.Is(err, unix.EBUSY), nil
+	})
+	if errors.Is(err, unix.ENOENT) {
+		return nil
 	}
+	return err
 }

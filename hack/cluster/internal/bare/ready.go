@@ -16,6 +16,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -61,23 +62,24 @@ func (c *Cluster) completeStart(plan plan) error {
 }
 
 func (c *Cluster) waitForComponents(names []string, detail func(string)) error {
-	for deadline := time.Now().Add(componentsTimeout); ; time.Sleep(100 * time.Millisecond) {
+	waiting := names
+	err := wait.PollUntilContextTimeout(context.Background(), 100*time.Millisecond, componentsTimeout, true, func(context.Context) (bool, error) {
 		if _, running := node.Running(c.Dir); !running {
-			return fmt.Errorf("the supervisor ended\n%s", c.tail("supervisor"))
+			return false, fmt.Errorf("the supervisor ended\n%s", c.tail("supervisor"))
 		}
 		statuses, err := node.Statuses(c.Dir)
 		if err != nil {
-			return err
+			return false, err
 		}
-		waiting := notReady(names, statuses)
-		if len(waiting) == 0 {
-			return nil
+		if waiting = notReady(names, statuses); len(waiting) > 0 {
+			detail(strings.Join(waiting, ", "))
 		}
-		detail(strings.Join(waiting, ", "))
-		if time.Now().After(deadline) {
-			return fmt.Errorf("%s not ready after %s\n%s", strings.Join(waiting, ", "), componentsTimeout, c.tail(waiting[0]))
-		}
+		return len(waiting) == 0, nil
+	})
+	if wait.Interrupted(err) {
+		return fmt.Errorf("%s not ready after %s\n%s", strings.Join(waiting, ", "), componentsTimeout, c.tail(waiting[0]))
 	}
+	return err
 }
 
 func notReady(names []string, statuses []node.Status) []string {

@@ -15,6 +15,7 @@ import (
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
 	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/database/databasetest"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/internal/sagatest"
 	"ecommerce-stack.dev/services/sales/internal/messaging"
@@ -73,15 +74,7 @@ func forEachHistory(t *testing.T, check func(*testing.T, sagatest.Service, []sag
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-			dsn := testenv.Schema(t)
-			if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
-				t.Fatal(err)
-			}
-			db, err := database.Open(dsn)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = database.Close(db) })
+			db := databasetest.Open(t, testenv.Schema(t), mysql.Migrations())
 			store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()), func(sale.Sale, bool) {})
 			h := histories(t, store)[name]
 			check(t, sagatest.Service{DB: db, Handler: messaging.Handler{Store: store}, Tables: []string{"sales", "timeline"}, Reset: func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
-	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/database/databasetest"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/stock/internal/catalog"
@@ -36,15 +36,7 @@ type testService struct {
 
 func open(t *testing.T) testService {
 	t.Helper()
-	dsn := testenv.Schema(t)
-	if err := database.Migrate(t.Context(), dsn, mysql.Migrations(), quiet); err != nil {
-		t.Fatal(err)
-	}
-	db, err := database.Open(dsn)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = database.Close(db) })
+	db := databasetest.Open(t, testenv.Schema(t), mysql.Migrations())
 	store := mysql.New(db, outbox.New("stock", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()))
 	return testService{db, store, messaging.Handler{Store: store}}
 }
