@@ -76,6 +76,13 @@ func SetupWithManager(manager ctrl.Manager, options Options) error {
 		applier:  apply.Applier{Client: manager.GetClient(), APIReader: manager.GetAPIReader()},
 		charts:   loaded, observations: newObservations(), options: options,
 	}
+	if len(options.OptionalObjects) > 0 {
+		if err := manager.Add(&optionalObjects{
+			applier: r.applier, namespace: options.Namespace, configMaps: options.OptionalObjects, interval: options.Resync,
+		}); err != nil {
+			return fmt.Errorf("set up the optional objects: %w", err)
+		}
+	}
 	relevant := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	build := ctrl.NewControllerManagedBy(manager).
 		Named("ecommercestack").

@@ -145,6 +145,7 @@ func testOptions() Options {
 	return Options{
 		ImageRegistry: "localhost/ecommerce-stack", ImageTag: "test", MySQLImage: "mysql:8.4",
 		RabbitMQImage: "rabbitmq:4.1-management", Resync: testResync, Dial: redirects.dial,
+		MonitoringLabels: map[string]string{"release": "prometheus"},
 	}
 }
 

@@ -109,6 +109,9 @@ func commonValues(stack *v1alpha1.ECommerceStack, options Options, spec v1alpha1
 	if spec.Resources != nil {
 		v["resources"] = resources(spec.Resources)
 	}
+	if tracing := stack.Spec.Observability.Tracing; tracing != nil {
+		v["tracing"] = values{"endpoint": tracing.Endpoint, "samplingRatio": tracing.SamplingRatio}
+	}
 	env := values{}
 	for _, variable := range spec.Env {
 		env[variable.Name] = variable.Value
