@@ -129,7 +129,7 @@ func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, sch
 	adopt := r.stack.Spec.Adopt || r.stack.Spec.MySQL.Embedded != nil
 	for _, schema := range schemas {
 		result, err := admin.Ensure(ctx, schema, r.owner, adopt)
-		r.recordExternalChanges(ctx, v1alpha1.ConditionDatabaseReady, "MySQL", result.Changes)
+		r.recordExternalChanges(ctx, v1alpha1.ConditionDatabaseReady, systemMySQL, result.Changes)
 		if err != nil {
 			return fmt.Errorf("schema %s: %w", schema.Name, err)
 		}

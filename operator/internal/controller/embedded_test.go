@@ -27,7 +27,7 @@ func TestStackWithEmbeddedServersBecomesReady(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	mysql := f.stack.Spec.MySQL.External
-	f.stack.Spec = v1alpha1.ECommerceStackSpec{DeletionPolicy: v1alpha1.DeletionDelete}
+	f.stack.Spec = v1alpha1.ECommerceStackSpec{DeletionPolicy: v1alpha1.DeletionDelete, Observability: f.stack.Spec.Observability}
 	management, err := url.Parse(f.rabbitmq.ManagementURL)
 	if err != nil {
 		t.Fatal(err)

@@ -65,6 +65,7 @@ type Reconciler struct {
 	applier      apply.Applier
 	charts       chart.Charts
 	observations *observations
+	certificates *certificates
 	options      Options
 	// lastWarnings maps a stack's name to the last warning about client addresses. It
 	// prevents duplicate Events, because the cached status may be older than the last
@@ -171,6 +172,7 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	}
 	r.reportClientAddress()
 	r.reportPodMonitors()
+	r.observeCertificates(ctx)
 	if err := r.observeHealth(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("health: %w", err))
 	}
