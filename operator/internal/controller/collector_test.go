@@ -48,7 +48,7 @@ func TestMetricsFollowTheStack(t *testing.T) {
 		want["condition "+condition.Type+" "+string(condition.Status)] = 1
 	}
 	for _, credential := range credentials {
-		if credential != "mysql-root" && credential != "rabbitmq-admin" { // of embedded servers
+		if !slices.Contains([]string{"mysql-root", "mysql-exporter", "rabbitmq-admin"}, credential) { // of embedded servers
 			secret := &corev1.Secret{}
 			if err := api.Get(context.Background(), client.ObjectKey{Namespace: f.namespace, Name: "demo-" + credential}, secret); err != nil {
 				t.Fatal(err)

@@ -63,6 +63,15 @@ func (r *reconciliation) mysqlServer(ctx context.Context) (mysql.Server, error) 
 	if err != nil {
 		return mysql.Server{}, err
 	}
+	if r.stack.Spec.MySQL.Embedded.Exporter != nil {
+		// The server sets the account's password when it starts, because only
+		// connections from its own pod may use the account.
+		if _, err := r.ensureSecret(ctx, charts.MySQL, objectName(r.stack, "mysql-exporter"), func(data secretData) error {
+			return data.generate("password")
+		}); err != nil {
+			return mysql.Server{}, err
+		}
+	}
 	return mysql.Server{
 		Host: r.serviceHost(charts.MySQL), Port: mysqlPort, TLS: "false", Dial: r.options.Dial,
 		Username: string(secret.Data["username"]), Password: string(secret.Data["password"]),

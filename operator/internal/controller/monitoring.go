@@ -37,10 +37,10 @@ func (r *reconciliation) wantsPodMonitors() bool {
 	return wanted == nil || *wanted
 }
 
-// metricsValues returns the value metrics of a chart: a PodMonitor, or else scrape
-// annotations.
-func (r *reconciliation) metricsValues() values {
-	return values{"podMonitor": values{"enabled": r.podMonitors.served && r.wantsPodMonitors(), "labels": r.options.MonitoringLabels}}
+// podMonitorValues returns the value metrics.podMonitor of a chart. Without a PodMonitor, the
+// chart renders scrape annotations.
+func (r *reconciliation) podMonitorValues() values {
+	return values{"enabled": r.podMonitors.served && r.wantsPodMonitors(), "labels": r.options.MonitoringLabels}
 }
 
 // reportPodMonitors sets the condition PodMonitorsApplied, or removes it if the stack wants

@@ -48,7 +48,7 @@ const managerCredential = "manager"
 // Secrets.
 var credentials = []string{
 	managerCredential, "auth-jwt",
-	"auth-mysql", "auth-mysql-owner", "sales-mysql", "sales-mysql-owner", "stock-mysql", "stock-mysql-owner", "mysql-root",
+	"auth-mysql", "auth-mysql-owner", "sales-mysql", "sales-mysql-owner", "stock-mysql", "stock-mysql-owner", "mysql-root", "mysql-exporter",
 	"gateway-rabbitmq", "sales-rabbitmq", "stock-rabbitmq", "rabbitmq-admin",
 }
 

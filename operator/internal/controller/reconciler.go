@@ -42,8 +42,9 @@ const (
 type Options struct {
 	// ImageRegistry and ImageTag are the registry and tag of the services' images.
 	ImageRegistry, ImageTag string
-	// MySQLImage and RabbitMQImage are the images of embedded servers.
-	MySQLImage, RabbitMQImage string
+	// MySQLImage and RabbitMQImage are the images of embedded servers, and
+	// MySQLExporterImage that of mysqld_exporter.
+	MySQLImage, RabbitMQImage, MySQLExporterImage string
 	// MonitoringLabels are labels of PodMonitors, by which a Prometheus selects them.
 	MonitoringLabels map[string]string
 	// Namespace is the namespace of the operator. OptionalObjects are names of

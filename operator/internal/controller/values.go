@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -167,6 +168,13 @@ func networkPolicy(stack *v1alpha1.ECommerceStack, servers ...string) values {
 func mysqlValues(stack *v1alpha1.ECommerceStack, options Options) values {
 	spec := stack.Spec.MySQL.Embedded
 	v := serverValues(stack, spec.Image, options.MySQLImage, spec.Storage)
+	if exporter := spec.Exporter; exporter != nil {
+		metrics := values{"enabled": true, "image": cmp.Or(exporter.Image, options.MySQLExporterImage)}
+		if exporter.Resources != nil {
+			metrics["resources"] = resources(exporter.Resources)
+		}
+		v["metrics"] = metrics
+	}
 	if spec.Resources == nil {
 		return v
 	}

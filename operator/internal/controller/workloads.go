@@ -116,9 +116,12 @@ func (r *reconciliation) managerCredentials(ctx context.Context) (map[string][]b
 
 // applyChart renders a chart and applies its objects.
 func (r *reconciliation) applyChart(ctx context.Context, component string, typed values) error {
-	if component != charts.MySQL {
-		typed["metrics"] = r.metricsValues()
+	metrics, found := typed["metrics"].(values)
+	if !found {
+		metrics = values{}
 	}
+	metrics["podMonitor"] = r.podMonitorValues()
+	typed["metrics"] = metrics
 	values, err := toMap(typed)
 	if err != nil {
 		return err
