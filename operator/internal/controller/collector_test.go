@@ -12,11 +12,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -171,6 +173,24 @@ func TestOperatorMetricsAreBoundedAndDocumented(t *testing.T) {
 	}
 	if len(names) < 5 {
 		t.Errorf("metrics %v, want those of the operator and of its stacks", names)
+	}
+}
+
+// unavailableReader is a cache that has not started or was stopped.
+type unavailableReader struct{ client.Reader }
+
+func (unavailableReader) List(context.Context, client.ObjectList, ...client.ListOption) error {
+	return &cache.ErrCacheNotStarted{}
+}
+
+func TestScrapeWithoutCacheHasTheOtherMetrics(t *testing.T) {
+	t.Parallel()
+	registry := prometheus.NewPedanticRegistry()
+	other := prometheus.NewGauge(prometheus.GaugeOpts{Name: "other", Help: "A metric of another collector."})
+	registry.MustRegister(&stackCollector{reader: unavailableReader{}, certificates: newCertificates()}, other)
+	families, err := registry.Gather()
+	if err != nil || len(families) != 1 || families[0].GetName() != "other" {
+		t.Errorf("scrape %v, %v, want the other metric", families, err)
 	}
 }
 
