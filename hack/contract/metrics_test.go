@@ -21,6 +21,8 @@ import (
 	"github.com/prometheus/common/model"
 
 	"ecommerce-stack.dev/hack/internal/client"
+	"ecommerce-stack.dev/hack/internal/revision"
+	"ecommerce-stack.dev/hack/internal/workspace"
 	"ecommerce-stack.dev/hack/testenv"
 )
 
@@ -57,6 +59,7 @@ func TestMetricsAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	built := builtFrom(t)
 	exported := map[string]bool{}
 	for _, service := range []string{"auth", "gateway", "sales", "stock"} {
 		body := scrape(t, s.MetricsURL(service)+"/metrics")
@@ -66,6 +69,11 @@ func TestMetricsAreBounded(t *testing.T) {
 		}
 		for _, p := range problems {
 			t.Errorf("%s: %s: %s", service, p.Metric, p.Text)
+		}
+		for _, label := range []string{`version="` + built.Version + `"`, `commit="` + built.Commit + `"`} {
+			if !bytes.Contains(body, []byte(label)) {
+				t.Errorf("%s: build_info does not have %s", service, label)
+			}
 		}
 		series := 0
 		for name, family := range parse(t, body) {
@@ -179,6 +187,24 @@ func TestDashboardsShowExportedMetrics(t *testing.T) {
 	if shown == 0 {
 		t.Error("no dashboard shows a metric of a service")
 	}
+}
+
+// builtFrom returns the revision of the services.
+func builtFrom(t *testing.T) revision.Revision {
+	t.Helper()
+	root, err := workspace.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := revision.Sources("go", filepath.Join(root, "services"), "./auth", "./stock", "./sales", "./gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := revision.Of(root, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // documentedMetrics returns the names in the first column of the tables of a document that

@@ -26,23 +26,9 @@ func TestTagDependsOnContent(t *testing.T) {
 	}
 }
 
-func TestOnlyReleasesAreStampedWithTheirCommit(t *testing.T) {
-	dev, err := stampOf(t.TempDir(), "")
-	if err != nil || dev != (stamp{"dev", "dev"}) {
-		t.Errorf("stamp %+v, %v; want dev, dev", dev, err)
-	}
-	released, err := stampOf(t.TempDir(), "v1.2.3")
-	if err != nil || released != (stamp{"1.2.3", "unknown"}) {
-		t.Errorf("stamp %+v, %v; want 1.2.3 of an unknown commit", released, err)
-	}
-	if _, err := stampOf(t.TempDir(), "1.2; rm"); err == nil {
-		t.Error("anything is a version")
-	}
-}
-
 func TestImageRunsAsUser65532(t *testing.T) {
 	out := t.TempDir()
-	written, err := write(out, map[string][]byte{"auth": []byte("binary")}, []byte("authorities"), stamp{"dev", "dev"})
+	written, err := write(out, map[string][]byte{"auth": []byte("binary")}, []byte("authorities"), nil, "dev")
 	if err != nil {
 		t.Fatal(err)
 	}
