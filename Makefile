@@ -65,6 +65,10 @@ kubeconfig: ## Print the path of the kubeconfig
 demo: ## Place orders of every kind and check their outcomes
 	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(GO) run ./hack/demo
 
+.PHONY: load
+load: ## Send the requests of shoppers to the store (LOAD="--rate 80 --duration 2m")
+	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(GO) run ./hack/load $(LOAD)
+
 .PHONY: dev
 dev: deps ## Run the store as processes, without Kubernetes, until Ctrl-C
 	@$(WITH_GO) $(GO) run ./hack/dev
