@@ -111,16 +111,16 @@ func TestLevelIsSetFromLoopbackOnly(t *testing.T) {
 		r.RemoteAddr = from
 		rec := httptest.NewRecorder()
 		h.ServeHTTP(rec, r)
-		answer, err := io.ReadAll(rec.Body)
+		response, err := io.ReadAll(rec.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		return rec.Code, strings.TrimSpace(string(answer))
+		return rec.Code, strings.TrimSpace(string(response))
 	}
 	for _, c := range []struct {
 		method, from, body string
 		code               int
-		answer             string // its beginning
+		response             string // its beginning
 		level              string // after it
 	}{
 		{"GET", "10.1.2.3:4", "", 200, "info", "info"},
@@ -134,9 +134,9 @@ func TestLevelIsSetFromLoopbackOnly(t *testing.T) {
 		{"PUT", "127.0.0.1:4", "INFO+2", 400, `the level "INFO+2" is not`, "warn"},
 		{"PUT", "127.0.0.1:4", strings.Repeat("debug", 1000), 400, "the level", "warn"},
 	} {
-		code, answer := call(c.method, c.from, c.body)
-		if _, level := call("GET", "127.0.0.1:1", ""); code != c.code || !strings.HasPrefix(answer, c.answer) || level != c.level {
-			t.Errorf("%s from %s with %.10q: %d %q, then %s; want %d %q, then %s", c.method, c.from, c.body, code, answer, level, c.code, c.answer, c.level)
+		code, response := call(c.method, c.from, c.body)
+		if _, level := call("GET", "127.0.0.1:1", ""); code != c.code || !strings.HasPrefix(response, c.response) || level != c.level {
+			t.Errorf("%s from %s with %.10q: %d %q, then %s; want %d %q, then %s", c.method, c.from, c.body, code, response, level, c.code, c.response, c.level)
 		}
 	}
 	out.Reset()
