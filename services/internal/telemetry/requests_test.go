@@ -120,7 +120,7 @@ func TestLevelIsSetFromLoopbackOnly(t *testing.T) {
 	for _, c := range []struct {
 		method, from, body string
 		code               int
-		response             string // its beginning
+		response           string // its beginning
 		level              string // after it
 	}{
 		{"GET", "10.1.2.3:4", "", 200, "info", "info"},
