@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/x509"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"strings"
@@ -23,6 +25,29 @@ func TestTagDependsOnContent(t *testing.T) {
 	}
 	if got := tag("1.2.3", one); !strings.HasPrefix(got, "1.2.3-") || len(got) != len("1.2.3-")+12 {
 		t.Errorf("tag %q, want 1.2.3- and 12 digits", got)
+	}
+}
+
+func TestImageTrustsTheAuthoritiesOfMozilla(t *testing.T) {
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(certificates()) {
+		t.Fatal("no certificate can be read")
+	}
+	roots := map[string]bool{}
+	for rest := certificates(); ; {
+		block, more := pem.Decode(rest)
+		if block == nil {
+			break
+		}
+		rest = more
+		root, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots[root.Subject.CommonName] = true
+	}
+	if len(roots) < 100 || !roots["ISRG Root X1"] {
+		t.Errorf("%d authorities, want at least 100 with ISRG Root X1", len(roots))
 	}
 }
 

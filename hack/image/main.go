@@ -10,14 +10,16 @@
 package main
 
 import (
+	"bytes"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/crypto/x509roots/fallback/bundle"
 
-	"ecommerce-stack.dev/hack/internal/debian"
 	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/internal/revision"
 	"ecommerce-stack.dev/hack/internal/state"
@@ -64,10 +66,6 @@ func (a arguments) Run() error {
 		return err
 	}
 	p := progress.New(os.Stderr)
-	certificates, err := certificates(p)
-	if err != nil {
-		return err
-	}
 	revisions, all, err := a.revisions(goTool, root)
 	if err != nil {
 		return err
@@ -82,7 +80,7 @@ func (a arguments) Run() error {
 		}
 	}
 	out := filepath.Join(root, "_out", "images")
-	written, err := write(out, binaries, certificates, revisions, all.Version)
+	written, err := write(out, binaries, certificates(), revisions, all.Version)
 	if err != nil {
 		return err
 	}
@@ -122,16 +120,16 @@ func (a arguments) revisions(goTool, root string) (each map[string]revision.Revi
 
 const certificatesFile = "/etc/ssl/certs/ca-certificates.crt"
 
-// certificates returns the CA certificates of this machine. It installs Debian's package if
-// they are missing.
-func certificates(p *progress.Printer) ([]byte, error) {
-	packages := []debian.Package{{Name: "ca-certificates", Has: []string{certificatesFile}}}
-	if missing := debian.Missing(packages); len(missing) > 0 {
-		if err := p.Run("Install "+strings.Join(missing, ", "), func(detail func(string)) error { return debian.Install(packages, detail) }); err != nil {
-			return nil, err
+// certificates returns the certification authorities that Mozilla trusts, in PEM. Those that it
+// trusts with a constraint are left out: a file cannot express it.
+func certificates() []byte {
+	var out bytes.Buffer
+	for root := range bundle.Roots() {
+		if root.Constraint == nil {
+			_ = pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // to memory
 		}
 	}
-	return os.ReadFile(certificatesFile)
+	return out.Bytes()
 }
 
 // summary is the content of images.json.
