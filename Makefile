@@ -10,6 +10,8 @@ MAKEFLAGS += --no-print-directory
 # when a target first needs it.
 GO = $(eval GO := $(shell sh hack/go.sh))$(or $(GO),$(error no Go toolchain: see the message above))
 # Programs that run `go` use the same one.
+# The address of the gateway: GATEWAY_URL, or that of the cluster (PORT= chooses another port).
+AT_GATEWAY = GATEWAY_URL="$${GATEWAY_URL:-$$($(CLUSTER) url)}"
 WITH_GO = export PATH="$(dir $(GO)):$$PATH";
 export GOFLAGS := -buildvcs=false
 
@@ -33,15 +35,15 @@ up: ## Start a store: cluster, images, operator, sample stack, demo
 .PHONY: reload
 reload: images ## Build, load and roll out the images on a running cluster
 	@$(WITH_GO) $(CLUSTER) load _out/images/*.tar
-	@$(WITH_GO) $(GO) run ./hack/install
+	@$(WITH_GO) $(AT_GATEWAY) $(GO) run ./hack/install
 
 .PHONY: next
 next:
-	@echo "The store is available at http://localhost:5001. Next:"
+	@echo "The store is available at $$($(CLUSTER) url). Next:"
 	@echo
-	@echo "  export KUBECONFIG=$$($(CLUSTER) kubeconfig) PATH=$$($(CLUSTER) assets):\$$PATH"
+	@echo "  export KUBECONFIG=$$($(CLUSTER) kubeconfig) PATH=$$($(CLUSTER) clients):\$$PATH"
 	@echo "  kubectl -n shop get secret demo-manager -o jsonpath='{.data.password}' | base64 -d   # the manager's password"
-	@echo "  curl -s http://localhost:5001/products"
+	@echo "  curl -s $$($(CLUSTER) url)/products"
 	@echo "  kubectl -n shop get estack,pods"
 	@echo "  make demo"
 
@@ -63,7 +65,11 @@ kubeconfig: ## Print the path of the kubeconfig
 
 .PHONY: demo
 demo: ## Place orders of every kind and check their outcomes
-	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(GO) run ./hack/demo
+	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(AT_GATEWAY) $(GO) run ./hack/demo
+
+.PHONY: load
+load: ## Send the requests of shoppers to the store (LOAD="--rate 80 --duration 2m")
+	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(AT_GATEWAY) $(GO) run ./hack/load $(LOAD)
 
 .PHONY: dev
 dev: deps ## Run the store as processes, without Kubernetes, until Ctrl-C
@@ -132,7 +138,7 @@ operator: $(TOOL_DIR)/gotestsum deps ## Test the operator and the charts on a re
 
 .PHONY: e2e
 e2e: $(TOOL_DIR)/gotestsum up ## Test a stack on the cluster, through its gateway
-	@$(WITH_GO) export KUBECONFIG="$$($(CLUSTER) kubeconfig)" PATH="$$($(CLUSTER) assets):$$PATH"; $(call gotest,e2e,-timeout=20m ./hack/e2e/...)
+	@$(WITH_GO) export KUBECONFIG="$$($(CLUSTER) kubeconfig)" PATH="$$($(CLUSTER) clients):$$PATH" $(AT_GATEWAY); $(call gotest,e2e,-timeout=20m ./hack/e2e/...)
 
 ##@ Measure
 

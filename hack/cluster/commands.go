@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"strconv"
 
 	"ecommerce-stack.dev/hack/cluster/internal/bare"
 	"ecommerce-stack.dev/hack/internal/progress"
@@ -26,10 +27,20 @@ func (upCommand) Run(e *environment) error {
 	if err != nil {
 		return err
 	}
-	if err := state.Write(dir.Path(providerFile), []byte(name+"\n"), 0o600); err != nil {
+	port, err := e.gatewayPort()
+	if err != nil {
 		return err
 	}
+	existed := providerOf(dir) != ""
+	for file, content := range map[string]string{providerFile: name, portFile: strconv.Itoa(port)} {
+		if err := state.Write(dir.Path(file), []byte(content+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
 	if err := up(); err != nil {
+		if !existed && useKind { // Without a cluster, the next run chooses again.
+			err = errors.Join(err, os.Remove(dir.Path(providerFile)), os.Remove(dir.Path(portFile)))
+		}
 		return err
 	}
 	e.progress.Printf("The %s cluster is ready after %s.\n\n  export KUBECONFIG=%s", name, progress.Short(e.progress.Elapsed()), dir.Kubeconfig())
@@ -95,7 +106,7 @@ func (statusCommand) Run(e *environment) error {
 }
 
 type logsCommand struct {
-	Component string `arg:"" optional:"" help:"A component such as kubelet; all by default. With kind, the folder to collect logs in."`
+	Component string `arg:"" optional:"" help:"A component such as kubelet; all by default."`
 	Lines     int    `short:"n" default:"40" help:"Number of lines of each component."`
 	Follow    bool   `short:"f" help:"Follow the logs."`
 }
@@ -110,10 +121,10 @@ func (l logsCommand) Run(e *environment) error {
 		if err != nil {
 			return err
 		}
-		if l.Component == "" {
-			return errors.New("name the folder to collect the logs in: `go run ./hack/cluster logs <folder>`")
+		if l.Follow {
+			return errors.New("--follow works on a bare cluster only: use `kubectl logs --follow`")
 		}
-		return c.Logs(l.Component)
+		return c.Logs(os.Stdout, l.Component, l.Lines)
 	}
 	c, err := e.bare()
 	if err != nil {

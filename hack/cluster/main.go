@@ -2,7 +2,7 @@
 //
 //	go run ./hack/cluster up
 //
-// The provider is kind where a Docker engine runs, otherwise a single node on this machine
+// The provider is kind where a Docker engine responds, otherwise a single node on this machine
 // from packages and Go modules. Progress is written to standard error, results to standard
 // output.
 package main
@@ -13,7 +13,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -26,14 +28,17 @@ import (
 )
 
 type commands struct {
-	Provider string `help:"kind, bare, or auto: kind if a Docker engine responds and kind is on PATH." enum:"auto,kind,bare" default:"auto" env:"PROVIDER"`
+	Provider string `help:"kind, bare, or auto: kind if a Docker engine responds." enum:"auto,kind,bare" default:"auto" env:"PROVIDER"`
+	Port     int    `help:"Port of the gateway on this machine, 1 to 65535; 5001, or that of the existing cluster, by default." env:"PORT"`
 
 	Up         upCommand         `cmd:"" help:"Start the cluster, or update a running one."`
 	Down       downCommand       `cmd:"" help:"Stop the cluster and remove everything it created, except caches."`
 	Status     statusCommand     `cmd:"" help:"Show the processes, the node and the pods of the cluster."`
 	Logs       logsCommand       `cmd:"" help:"Show the logs of the components."`
+	URL        urlCommand        `cmd:"" name:"url" help:"Print the address of the gateway."`
 	Kubeconfig kubeconfigCommand `cmd:"" help:"Print the path of the kubeconfig."`
 	Assets     assetsCommand     `cmd:"" help:"Build what is missing and print the folder with kube-apiserver, etcd, kubectl and helm."`
+	Clients    clientsCommand    `cmd:"" help:"Print the folder with kubectl and helm; build them if they are missing."`
 	Images     imagesCommand     `cmd:"" help:"Print the images of MySQL and RabbitMQ that a stack in this cluster uses, if not the default ones."`
 	Load       loadCommand       `cmd:"" help:"Load image archives into the cluster."`
 	Supervise  superviseCommand  `cmd:"" hidden:""`
@@ -42,7 +47,7 @@ type commands struct {
 func main() {
 	var cli commands
 	ctx := kong.Parse(&cli, kong.Name("cluster"), kong.Description("The Kubernetes cluster for development and CI."), kong.UsageOnError())
-	if err := ctx.Run(&environment{provider: cli.Provider, progress: progress.New(os.Stderr)}); err != nil {
+	if err := ctx.Run(&environment{provider: cli.Provider, port: cli.Port, progress: progress.New(os.Stderr)}); err != nil {
 		fmt.Fprintln(os.Stderr, "cluster:", err)
 		os.Exit(1)
 	}
@@ -51,7 +56,45 @@ func main() {
 // environment is the state that the commands share.
 type environment struct {
 	provider string
+	port     int // 0 without a choice
 	progress *progress.Printer
+}
+
+// Validate is called by kong.
+func (c commands) Validate() error {
+	if c.Port < 0 || c.Port > 65535 {
+		return fmt.Errorf("--port (PORT) is %d, but must be from 1 to 65535", c.Port)
+	}
+	return nil
+}
+
+const (
+	defaultPort = 5001
+	portFile    = "port"
+)
+
+// gatewayPort returns the port of the gateway: the requested one, else that of the existing
+// cluster, else the default.
+func (e *environment) gatewayPort() (int, error) {
+	if e.port != 0 {
+		return e.port, nil
+	}
+	dir, err := e.stateDir()
+	if err != nil {
+		return 0, err
+	}
+	text, err := os.ReadFile(dir.Path(portFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return defaultPort, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	port, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return 0, fmt.Errorf("read the port of the cluster (remove the file, or run `make down`): %w", err)
+	}
+	return port, nil
 }
 
 // stateDir is the folder with the state of the running cluster of any provider.
@@ -70,7 +113,11 @@ func (e *environment) bare() (*bare.Cluster, error) {
 		return nil, err
 	}
 	dir, err := e.stateDir()
-	return &bare.Cluster{Root: root, Cache: cache, Dir: dir, Progress: e.progress}, err
+	if err != nil {
+		return nil, err
+	}
+	port, err := e.gatewayPort()
+	return &bare.Cluster{Root: root, Cache: cache, Dir: dir, Port: port, Progress: e.progress}, err
 }
 
 func (e *environment) kind() (*kind.Cluster, error) {
@@ -78,8 +125,17 @@ func (e *environment) kind() (*kind.Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	goTool, err := workspace.Go(root)
+	if err != nil {
+		return nil, err
+	}
 	dir, err := e.stateDir()
-	return &kind.Cluster{Root: root, Kubeconfig: dir.Kubeconfig(), Progress: e.progress, Run: kind.Command}, err
+	if err != nil {
+		return nil, err
+	}
+	port, err := e.gatewayPort()
+	return &kind.Cluster{Root: root, Kubeconfig: dir.Kubeconfig(), Port: port, Progress: e.progress,
+		Run: kind.Command(goTool, root), Wait: time.Second}, err
 }
 
 // useKind reports whether the provider is kind: the requested one, else that of the existing
@@ -140,5 +196,42 @@ func (assetsCommand) Run(e *environment) error {
 		return err
 	}
 	fmt.Println(bin)
+	return nil
+}
+
+type clientsCommand struct{}
+
+func (clientsCommand) Run(e *environment) error {
+	useKind, err := e.useKind()
+	if err != nil {
+		return err
+	}
+	if !useKind {
+		return assetsCommand{}.Run(e)
+	}
+	root, err := workspace.Root()
+	if err != nil {
+		return err
+	}
+	cache, err := workspace.Cache()
+	if err != nil {
+		return err
+	}
+	bin, err := release.EnsureClients(e.progress, root, cache)
+	if err != nil {
+		return err
+	}
+	fmt.Println(bin)
+	return nil
+}
+
+type urlCommand struct{}
+
+func (urlCommand) Run(e *environment) error {
+	port, err := e.gatewayPort()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("http://localhost:%d\n", port)
 	return nil
 }

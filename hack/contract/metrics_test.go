@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,9 @@ import (
 	"github.com/prometheus/common/model"
 
 	"ecommerce-stack.dev/hack/internal/client"
+	"ecommerce-stack.dev/hack/internal/revision"
+	"ecommerce-stack.dev/hack/internal/workspace"
+	"ecommerce-stack.dev/hack/testenv"
 )
 
 // maxSeries bounds the series of a service.
@@ -47,10 +52,14 @@ func TestMetricsAreBounded(t *testing.T) {
 			}
 		}
 	}
+	if err := api.Do(t.Context(), manager, http.MethodGet, "/products", nil, nil, "Prefer", "wait=1"); err != nil { // is a long request
+		t.Fatal(err)
+	}
 	documented, err := os.ReadFile(filepath.Join("..", "..", "docs", "contracts.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	built := builtFrom(t)
 	exported := map[string]bool{}
 	for _, service := range []string{"auth", "gateway", "sales", "stock"} {
 		body := scrape(t, s.MetricsURL(service)+"/metrics")
@@ -60,6 +69,11 @@ func TestMetricsAreBounded(t *testing.T) {
 		}
 		for _, p := range problems {
 			t.Errorf("%s: %s: %s", service, p.Metric, p.Text)
+		}
+		for _, label := range []string{`version="` + built.Version + `"`, `commit="` + built.Commit + `"`} {
+			if !bytes.Contains(body, []byte(label)) {
+				t.Errorf("%s: build_info does not have %s", service, label)
+			}
 		}
 		series := 0
 		for name, family := range parse(t, body) {
@@ -82,6 +96,57 @@ func TestMetricsAreBounded(t *testing.T) {
 		if !exported[name] {
 			t.Errorf("docs/contracts.md lists %s, which no service exports before its first change", name)
 		}
+	}
+}
+
+// TestWaitsAndStreamsAreNotOrdinaryRequests places an order with Prefer: wait and reads its
+// stream. Both are long requests at the gateway and at sales.
+func TestWaitsAndStreamsAreNotOrdinaryRequests(t *testing.T) {
+	s := startSystem(t)
+	api := &client.Client{URL: s.URL}
+	customer, err := api.Register(t.Context(), "ann", rand.Text()+"@example.com", rand.Text())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ordinary, long = "http_request_duration_seconds", "http_long_request_duration_seconds"
+	count := func(service, name, route string) (n uint64) {
+		family := parse(t, scrape(t, s.MetricsURL(service)+"/metrics"))[name]
+		for _, m := range family.GetMetric() {
+			if slices.ContainsFunc(m.GetLabel(), func(l *dto.LabelPair) bool { return l.GetName() == "route" && l.GetValue() == route }) {
+				n += m.GetHistogram().GetSampleCount()
+			}
+		}
+		return n
+	}
+	type key struct{ service, name, route string }
+	counts := func() map[key]uint64 {
+		all := map[key]uint64{}
+		for _, service := range []string{"gateway", "sales"} {
+			for _, name := range []string{ordinary, long} {
+				for _, route := range []string{"/sales", "/sales/{id}/stream"} {
+					all[key{service, name, route}] = count(service, name, route)
+				}
+			}
+		}
+		return all
+	}
+	before := counts()
+	var placed client.Sale
+	order := map[string]any{"items": []client.Item{{ProductID: 1 << 40, Quantity: 1}}}
+	if err := api.Do(t.Context(), customer, http.MethodPost, "/sales", order, &placed, "Prefer", "wait=10"); err != nil {
+		t.Fatal(err)
+	}
+	if err := api.Do(t.Context(), customer, http.MethodGet, fmt.Sprintf("/sales/%d/stream", placed.ID), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	for k, n := range before {
+		want := n
+		if k.name == long {
+			want++
+		}
+		testenv.Eventually(t, fmt.Sprintf("%s of %s at %s has %d observations", k.name, k.route, k.service, want), func() bool {
+			return count(k.service, k.name, k.route) == want
+		})
 	}
 }
 
@@ -122,6 +187,24 @@ func TestDashboardsShowExportedMetrics(t *testing.T) {
 	if shown == 0 {
 		t.Error("no dashboard shows a metric of a service")
 	}
+}
+
+// builtFrom returns the revision of the services.
+func builtFrom(t *testing.T) revision.Revision {
+	t.Helper()
+	root, err := workspace.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := revision.Sources("go", filepath.Join(root, "services"), "./auth", "./stock", "./sales", "./gateway")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := revision.Of(root, files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }
 
 // documentedMetrics returns the names in the first column of the tables of a document that

@@ -34,6 +34,8 @@ type panel struct {
 	// which if less is worse. Both zero is a panel without a limit.
 	warning, critical float64
 	lessIsWorse       bool
+	// runbook is the name of a file in docs/runbooks about values beyond the limits, or "".
+	runbook string
 }
 
 // query is an expression in PromQL. STACK in it stands for the matchers of the stack that
@@ -46,6 +48,7 @@ type unit string
 const (
 	seconds    unit = "s"
 	bytes      unit = "bytes"
+	bytesRate  unit = "Bps"
 	count      unit = "short"
 	percentage unit = "percentunit"
 	perSecond  unit = "ops"
@@ -64,12 +67,15 @@ const (
 const (
 	tag      = "ecommerce-stack"
 	matchers = `namespace="$namespace",stack="$stack"`
+
+	// runbooksURL is the default address of docs/runbooks.
+	runbooksURL = "https://ecommerce-stack.dev/docs/runbooks"
 )
 
 var source = common.DataSourceRef{Type: cog.ToPtr("prometheus"), Uid: cog.ToPtr("$datasource")}
 
-// build returns the dashboard with the variables datasource, namespace and stack, and links
-// to the other dashboards that keep their values. It has the classic schema, which every
+// build returns the dashboard with the variables datasource, namespace and stack, which links
+// to the other dashboards keep, and runbooks, the address of the folder with the runbooks. It has the classic schema, which every
 // version of Grafana imports; that of package dashboardv2 needs Grafana 12.
 func (d dashboardSpec) build() (dashboard.Dashboard, error) { //nolint:staticcheck // deprecated in favor of dashboardv2; see above
 	b := dashboard.NewDashboardBuilder(d.title) //nolint:staticcheck // the same
@@ -80,7 +86,8 @@ func (d dashboardSpec) build() (dashboard.Dashboard, error) { //nolint:staticche
 			Tags([]string{tag}).AsDropdown(true).IncludeVars(true).KeepTime(true)).
 		WithVariable(dashboard.NewDatasourceVariableBuilder("datasource").Label("Data source").Type("prometheus")).
 		WithVariable(variable("namespace", "Namespace", "label_values(build_info, namespace)")).
-		WithVariable(variable("stack", "Stack", `label_values(build_info{namespace="$namespace"}, stack)`))
+		WithVariable(variable("stack", "Stack", `label_values(build_info{namespace="$namespace"}, stack)`)).
+		WithVariable(dashboard.NewTextBoxVariableBuilder("runbooks").Label("Address of the runbooks").DefaultValue(dashboard.StringOrMap{String: cog.ToPtr(runbooksURL)}))
 	for _, r := range d.rows {
 		b.WithRow(dashboard.NewRowBuilder(r.title))
 		for _, p := range r.panels {
@@ -101,7 +108,7 @@ func (p panel) builder() cog.Builder[dashboard.Panel] {
 		b := stat.NewPanelBuilder().Title(p.title).Description(p.description).Unit(string(p.unit)).Datasource(source).
 			Thresholds(p.thresholds()).Span(nowWidth).Height(nowHeight).NoValue("no data").
 			ColorMode(common.BigValueColorModeBackground).GraphMode(common.BigValueGraphModeArea).
-			ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"}))
+			ReduceOptions(common.NewReduceDataOptionsBuilder().Calcs([]string{"lastNotNull"})).Links(p.links())
 		for _, q := range p.queries {
 			b.WithTarget(q.builder())
 		}
@@ -109,7 +116,8 @@ func (p panel) builder() cog.Builder[dashboard.Panel] {
 	}
 	b := timeseries.NewPanelBuilder().Title(p.title).Description(p.description).Unit(string(p.unit)).Datasource(source).
 		Thresholds(p.thresholds()).Span(width).Height(height).NoValue("no data").Min(0).FillOpacity(10).
-		Legend(common.NewVizLegendOptionsBuilder().ShowLegend(true).DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom))
+		Legend(common.NewVizLegendOptionsBuilder().ShowLegend(true).DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom)).
+		Links(p.links())
 	if p.limited() {
 		b.ThresholdsStyle(common.NewGraphThresholdsStyleConfigBuilder().Mode(common.GraphThresholdsStyleModeDashed))
 	}
@@ -117,6 +125,15 @@ func (p panel) builder() cog.Builder[dashboard.Panel] {
 		b.WithTarget(q.builder())
 	}
 	return b
+}
+
+// links returns the link to the runbook.
+func (p panel) links() []cog.Builder[dashboard.DashboardLink] {
+	if p.runbook == "" {
+		return nil
+	}
+	return []cog.Builder[dashboard.DashboardLink]{dashboard.NewDashboardLinkBuilder("Runbook").
+		Type(dashboard.DashboardLinkTypeLink).Url("${runbooks}/" + p.runbook + ".md").TargetBlank(true)}
 }
 
 func (p panel) limited() bool { return p.warning != 0 || p.critical != 0 }

@@ -11,7 +11,10 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-var committed = filepath.Join("..", "..", "config", "grafana")
+var (
+	committed = filepath.Join("..", "..", "config", "grafana")
+	runbooks  = filepath.Join("..", "..", "docs", "runbooks")
+)
 
 func TestCommittedDashboardsAreUpToDate(t *testing.T) {
 	t.Parallel()
@@ -45,7 +48,7 @@ func files(t *testing.T, folder string) map[string]string {
 
 func TestPanelsAreDescribed(t *testing.T) {
 	t.Parallel()
-	uids := map[string]bool{}
+	uids, linked := map[string]bool{}, map[string]bool{}
 	for _, d := range all {
 		if d.uid == "" || d.title == "" || d.description == "" || uids[d.uid] {
 			t.Errorf("dashboard %q: it needs a uid of its own, a title and a description", d.title)
@@ -60,10 +63,25 @@ func TestPanelsAreDescribed(t *testing.T) {
 				if !p.now && !strings.HasSuffix(p.title, "?") {
 					t.Errorf("%s: the title of a graph is a question", name)
 				}
+				if p.runbook != "" {
+					linked[p.runbook] = true
+					if _, err := os.Stat(filepath.Join(runbooks, p.runbook+".md")); err != nil {
+						t.Errorf("%s: %v", name, err)
+					}
+				}
 				if p.warning > p.critical && !p.lessIsWorse || p.warning < p.critical && p.lessIsWorse {
 					t.Errorf("%s: warning %v and critical %v are in the wrong order", name, p.warning, p.critical)
 				}
 			}
+		}
+	}
+	all, err := filepath.Glob(filepath.Join(runbooks, "*.md"))
+	if err != nil || len(all) == 0 {
+		t.Fatalf("%d runbooks, %v", len(all), err)
+	}
+	for _, file := range all {
+		if name := strings.TrimSuffix(filepath.Base(file), ".md"); !linked[name] {
+			t.Errorf("no panel links to the runbook %s", name)
 		}
 	}
 }

@@ -6,6 +6,8 @@
 // The dashboards are described as data in this package and built with Grafana's Foundation
 // SDK. Every panel has a title that asks or states something, a description, a unit and
 // thresholds.
+//
+// The command render draws them with Grafana's components from the data of a Prometheus.
 package main
 
 import (
@@ -17,14 +19,21 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-type options struct {
+type arguments struct {
+	Write  writeCommand  `cmd:"" default:"withargs" help:"Write the dashboards."`
+	Render renderCommand `cmd:"" help:"Draw the dashboards with data."`
+}
+
+type writeCommand struct {
 	Folder string `arg:"" help:"Folder to write the files into." type:"existingdir"`
 }
 
+// Run writes the files.
+func (c writeCommand) Run() error { return write(c.Folder) }
+
 func main() {
-	var o options
-	kong.Parse(&o, kong.Description("Write the Grafana dashboards."))
-	if err := write(o.Folder); err != nil {
+	ctx := kong.Parse(new(arguments), kong.Name("dashboards"), kong.Description("Write the Grafana dashboards."))
+	if err := ctx.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "dashboards:", err)
 		os.Exit(1)
 	}

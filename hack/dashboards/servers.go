@@ -1,11 +1,65 @@
 package main
 
+// mysql shows the embedded MySQL, whose pods run the exporter. An external server has an
+// exporter of its own, whose series need the labels namespace, stack and pod.
+var mysql = dashboardSpec{
+	uid: "ecommerce-mysql", title: "ecommerce-stack: MySQL",
+	description: "Connections, statements, locks, memory and disk of the embedded MySQL.",
+	rows: []row{
+		{"Clients", []panel{
+			{title: "Does the server respond?", unit: yesNo, warning: 1, critical: .5, lessIsWorse: true, runbook: "service-down",
+				description: "1 while the exporter can log in to the server.",
+				queries:     []query{{`min by (pod) (mysql_up{STACK})`, "{{pod}}"}}},
+			{title: "How full is the table of connections?", unit: percentage, warning: .7, critical: .95, runbook: "database-pool-full",
+				description: "Share of max_connections that is in use. Each replica of a service has a pool of its own.",
+				queries:     []query{{`max by (pod) (mysql_global_status_threads_connected{STACK}) / max by (pod) (mysql_global_variables_max_connections{STACK})`, "{{pod}}"}}},
+			{title: "How many statements run at once?", unit: count, warning: 32, critical: 128,
+				description: "Connections that execute a statement now.",
+				queries:     []query{{`max by (pod) (mysql_global_status_threads_running{STACK})`, "{{pod}}"}}},
+		}},
+		{"Statements", []panel{
+			{title: "How many transactions are committed?", unit: perSecond,
+				description: "COMMIT and ROLLBACK statements per second.",
+				queries:     []query{{`sum by (command) (rate(mysql_global_status_commands_total{STACK,command=~"commit|rollback"}[$__rate_interval]))`, "{{command}}"}}},
+			{title: "Which statements are executed?", unit: perSecond,
+				description: "Statements per second, by kind.",
+				queries:     []query{{`sum by (command) (rate(mysql_global_status_commands_total{STACK,command=~"select|insert|update|delete"}[$__rate_interval]))`, "{{command}}"}}},
+			{title: "How many statements are slow?", unit: perSecond, warning: .1, critical: 1,
+				description: "Statements per second that take longer than long_query_time.",
+				queries:     []query{{`sum by (pod) (rate(mysql_global_status_slow_queries{STACK}[$__rate_interval]))`, "{{pod}}"}}},
+		}},
+		{"Locks", []panel{
+			{title: "How often do transactions wait for a row?", unit: perSecond, warning: 50, critical: 500,
+				description: "Waits for the lock of a row per second. Orders of one product wait for each other.",
+				queries:     []query{{`sum by (pod) (rate(mysql_global_status_innodb_row_lock_waits{STACK}[$__rate_interval]))`, "{{pod}}"}}},
+			{title: "How long do they wait?", unit: seconds, warning: .1, critical: 1,
+				description: "Mean time of a wait for the lock of a row.",
+				queries: []query{{`sum by (pod) (rate(mysql_global_status_innodb_row_lock_time{STACK}[$__rate_interval]))` +
+					` / sum by (pod) (rate(mysql_global_status_innodb_row_lock_waits{STACK}[$__rate_interval])) / 1000`, "{{pod}}"}}},
+		}},
+		{"Memory and disk", []panel{
+			{title: "Which share of page reads needs the disk?", unit: percentage, warning: .01, critical: .1,
+				description: "Share of the reads of the buffer pool that are not served from memory. A lasting share above 1 % asks for more memory.",
+				queries: []query{{`sum by (pod) (rate(mysql_global_status_innodb_buffer_pool_reads{STACK}[$__rate_interval]))` +
+					` / sum by (pod) (rate(mysql_global_status_innodb_buffer_pool_read_requests{STACK}[$__rate_interval]))`, "{{pod}}"}}},
+			{title: "How often is data synchronized to the disk?", unit: perSecond,
+				description: "fsync calls of InnoDB per second. Each commit that is acknowledged needs one, which concurrent commits share.",
+				queries: []query{{`sum by (pod) (rate(mysql_global_status_innodb_data_fsyncs{STACK}[$__rate_interval]))`, "data: {{pod}}"},
+					{`sum by (pod) (rate(mysql_global_status_innodb_os_log_fsyncs{STACK}[$__rate_interval]))`, "log: {{pod}}"}}},
+			{title: "How much is written?", unit: bytesRate,
+				description: "Bytes per second that InnoDB writes to its data files.",
+				queries:     []query{{`sum by (pod) (rate(mysql_global_status_innodb_data_written{STACK}[$__rate_interval]))`, "{{pod}}"}}},
+		}},
+	},
+}
+
 var rabbitmq = dashboardSpec{
 	uid: "ecommerce-rabbitmq", title: "ecommerce-stack: RabbitMQ",
 	description: "Queues, consumers, connections and resources of the broker.",
 	rows: []row{
 		{"Queues", []panel{
 			{title: "How many messages wait?", unit: count, warning: 1000, critical: 10000,
+				runbook:     "queue-backlog",
 				description: "Messages that are ready for a consumer, by queue.",
 				queries:     []query{{`sum by (queue) (rabbitmq_queue_messages_ready{STACK})`, "{{queue}}"}}},
 			{title: "How many messages are unacknowledged?", unit: count, warning: 1000, critical: 10000,

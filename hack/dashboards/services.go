@@ -7,16 +7,24 @@ func red(service string) row {
 	of := fmt.Sprintf(`STACK,service=%q`, service)
 	return row{"Requests", []panel{
 		{title: "How many requests arrive?", unit: requests,
-			description: "Requests per second by route, without streams and requests with Prefer: wait.",
-			queries:     []query{{`sum by (route) (rate(http_request_duration_seconds_count{` + of + `}[$__rate_interval]))`, "{{route}}"}}},
+			description: "Requests per second by route. Streams count when they end.",
+			queries:     []query{{`sum by (route) (rate(http_requests_total{` + of + `}[$__rate_interval]))`, "{{route}}"}}},
 		{title: "Which share of them fails?", unit: percentage, warning: .001, critical: .01,
+			runbook:     "request-errors",
 			description: "Share of the requests with a status of 500 or above, by route.",
-			queries: []query{{`sum by (route) (rate(http_request_duration_seconds_count{` + of + `,status=~"5.."}[$__rate_interval]))` +
-				` / sum by (route) (rate(http_request_duration_seconds_count{` + of + `}[$__rate_interval]))`, "{{route}}"}}},
+			queries: []query{{`sum by (route) (rate(http_requests_total{` + of + `,status=~"5.."}[$__rate_interval]))` +
+				` / sum by (route) (rate(http_requests_total{` + of + `}[$__rate_interval]))`, "{{route}}"}}},
 		{title: "How long do requests take?", unit: seconds, warning: .25, critical: 1,
-			description: "Durations that half, 95 % and 99 % of the requests do not exceed.",
+			description: "Durations that half, 95 % and 99 % of the requests do not exceed, without streams and waits.",
 			queries:     quantiles("http_request_duration_seconds", of)},
 	}}
+}
+
+// waits is the panel about the streams and waits of a service.
+func waits(service string) panel {
+	return panel{title: "How long are streams and waits?", unit: seconds,
+		description: "Durations that half, 95 % and 99 % of the streams and of the requests with Prefer: wait do not exceed.",
+		queries:     quantiles("http_long_request_duration_seconds", fmt.Sprintf(`STACK,service=%q`, service))}
 }
 
 // quantiles returns the queries of the 50th, 95th and 99th percentile of a histogram.
@@ -53,6 +61,7 @@ func pool(service string) row {
 	of := fmt.Sprintf(`STACK,service=%q`, service)
 	return row{"Database", []panel{
 		{title: "How full is the connection pool?", unit: percentage, warning: .7, critical: .95,
+			runbook:     "database-pool-full",
 			description: "Share of the allowed connections that are in use, by pod.",
 			queries:     []query{{`sum by (pod) (go_sql_in_use_connections{` + of + `}) / sum by (pod) (go_sql_max_open_connections{` + of + `})`, "{{pod}}"}}},
 		{title: "How long do statements wait for a connection?", unit: seconds, warning: .005, critical: .1,
@@ -70,6 +79,7 @@ func events(service, queue string) row {
 	consumed := fmt.Sprintf(`STACK,queue=%q`, queue)
 	return row{"Events", []panel{
 		{title: "Do events leave the outbox?", unit: seconds, warning: 10, critical: 60,
+			runbook:     "outbox-ages",
 			description: "Age of the oldest event in the outbox. An event leaves it when the broker has confirmed it.",
 			queries:     []query{{`max(ecommerce_outbox_oldest_seconds{` + of + `})`, "oldest event"}}},
 		{title: "Which path publishes events?", unit: perSecond,

@@ -16,6 +16,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"ecommerce-stack.dev/hack/internal/client"
+	"ecommerce-stack.dev/hack/internal/manager"
 )
 
 type options struct {
@@ -44,16 +45,16 @@ func run(ctx context.Context, o options, out io.Writer) error {
 	defer cancel()
 	if o.Email == "" || o.Password == "" {
 		var err error
-		if o.Email, o.Password, err = managerSecret(ctx, o.Namespace, o.Stack); err != nil {
+		if o.Email, o.Password, err = manager.Account(ctx, o.Namespace, o.Stack); err != nil {
 			return err
 		}
 	}
 	api := &client.Client{URL: o.URL}
-	manager, err := api.Login(ctx, o.Email, o.Password)
+	user, err := api.Login(ctx, o.Email, o.Password)
 	if err != nil {
 		return fmt.Errorf("log in as the manager %s at %s: %w", o.Email, o.URL, err)
 	}
 	fmt.Fprintf(out, "Logged in as the manager %s.\n", o.Email)
-	d := &demo{api: api, manager: manager, out: out}
+	d := &demo{api: api, manager: user, out: out}
 	return d.run(ctx)
 }

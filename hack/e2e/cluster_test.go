@@ -1,12 +1,14 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -19,10 +21,12 @@ import (
 
 // Where `make up` installs the sample stack.
 const (
-	gatewayURL = "http://localhost:5001"
-	namespace  = "shop"
-	stack      = "demo"
+	namespace = "shop"
+	stack     = "demo"
 )
+
+// gatewayURL is the address of its gateway.
+var gatewayURL = cmp.Or(os.Getenv("GATEWAY_URL"), "http://localhost:5001")
 
 // kubectl runs kubectl with the cluster of KUBECONFIG.
 func kubectl(t *testing.T, stdin string, arguments ...string) (string, error) {

@@ -10,15 +10,18 @@
 package main
 
 import (
+	"bytes"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/alecthomas/kong"
+	"golang.org/x/crypto/x509roots/fallback/bundle"
 
-	"ecommerce-stack.dev/hack/internal/debian"
 	"ecommerce-stack.dev/hack/internal/progress"
+	"ecommerce-stack.dev/hack/internal/revision"
 	"ecommerce-stack.dev/hack/internal/state"
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
@@ -42,7 +45,7 @@ var components = []component{
 }
 
 type arguments struct {
-	Version string `help:"Version of the binaries; by default the output of git describe." env:"VERSION"`
+	Version string `help:"Version of the binaries, such as v1.2.3; by default that of the sources." env:"VERSION"`
 }
 
 func main() {
@@ -65,25 +68,21 @@ func (a arguments) Run() error {
 		return err
 	}
 	p := progress.New(os.Stderr)
-	certificates, err := certificates(p)
-	if err != nil {
-		return err
-	}
-	stamp, err := stampOf(root, a.Version)
+	revisions, all, err := a.revisions(goTool, root)
 	if err != nil {
 		return err
 	}
 	binaries := map[string][]byte{}
 	for _, c := range components {
 		if err := p.Run("Build "+c.name, func(func(string)) error {
-			binaries[c.name], err = c.build(goTool, root, stamp)
+			binaries[c.name], err = c.build(goTool, root, revisions[c.name])
 			return err
 		}); err != nil {
 			return err
 		}
 	}
 	out := filepath.Join(root, "_out", "images")
-	written, err := write(out, binaries, certificates, stamp)
+	written, err := write(out, binaries, certificates(), revisions, all.Version)
 	if err != nil {
 		return err
 	}
@@ -91,18 +90,48 @@ func (a arguments) Run() error {
 	return nil
 }
 
-const certificatesFile = "/etc/ssl/certs/ca-certificates.crt"
-
-// certificates returns the CA certificates of this machine. It installs Debian's package if
-// they are missing.
-func certificates(p *progress.Printer) ([]byte, error) {
-	packages := []debian.Package{{Name: "ca-certificates", Has: []string{certificatesFile}}}
-	if missing := debian.Missing(packages); len(missing) > 0 {
-		if err := p.Run("Install "+strings.Join(missing, ", "), func(detail func(string)) error { return debian.Install(packages, detail) }); err != nil {
-			return nil, err
+// revisions returns the revision of each component by name, and that of all together.
+func (a arguments) revisions(goTool, root string) (each map[string]revision.Revision, all revision.Revision, err error) {
+	if a.Version != "" {
+		if err := revision.CheckVersion(a.Version); err != nil {
+			return nil, all, err
 		}
 	}
-	return os.ReadFile(certificatesFile)
+	each = map[string]revision.Revision{}
+	of := func(files []string) (revision.Revision, error) {
+		r, err := revision.Of(root, files)
+		if a.Version != "" {
+			r.Version = strings.TrimPrefix(a.Version, "v")
+		}
+		return r, err
+	}
+	var files []string
+	for _, c := range components {
+		sources, err := revision.Sources(goTool, filepath.Join(root, c.module), c.path)
+		if err != nil {
+			return nil, all, err
+		}
+		if each[c.name], err = of(sources); err != nil {
+			return nil, all, err
+		}
+		files = append(files, sources...)
+	}
+	all, err = of(files)
+	return each, all, err
+}
+
+const certificatesFile = "/etc/ssl/certs/ca-certificates.crt"
+
+// certificates returns the certification authorities that Mozilla trusts, in PEM. Those that it
+// trusts with a constraint are left out: a file cannot express it.
+func certificates() []byte {
+	var out bytes.Buffer
+	for root := range bundle.Roots() {
+		if root.Constraint == nil {
+			_ = pem.Encode(&out, &pem.Block{Type: "CERTIFICATE", Bytes: root.Certificate}) // to memory
+		}
+	}
+	return out.Bytes()
 }
 
 // summary is the content of images.json.
@@ -112,12 +141,12 @@ type summary struct {
 	Sizes  map[string]int64  `json:"sizes"`  // bytes of the archives
 }
 
-func write(out string, binaries map[string][]byte, certificates []byte, stamp stamp) (summary, error) {
-	result := summary{Tag: tag(stamp.version, binaries), Images: map[string]string{}, Sizes: map[string]int64{}}
+func write(out string, binaries map[string][]byte, certificates []byte, revisions map[string]revision.Revision, version string) (summary, error) {
+	result := summary{Tag: tag(version, binaries), Images: map[string]string{}, Sizes: map[string]int64{}}
 	for _, c := range components {
 		reference := "localhost/ecommerce-stack/" + c.name + ":" + result.Tag
 		path := filepath.Join(out, c.name+".tar")
-		if err := c.write(path, reference, binaries[c.name], certificates, stamp); err != nil {
+		if err := c.write(path, reference, binaries[c.name], certificates, revisions[c.name]); err != nil {
 			return summary{}, err
 		}
 		info, err := os.Stat(path)

@@ -35,7 +35,7 @@ const (
 type options struct {
 	Stack     string `help:"Name of the stack." default:"demo"`
 	Namespace string `help:"Namespace of the stack." default:"shop"`
-	URL       string `help:"URL of the gateway." default:"http://localhost:5001"`
+	URL       string `help:"URL of the gateway." env:"GATEWAY_URL" default:"http://localhost:5001"`
 }
 
 // installer runs the steps of the installation.
@@ -89,7 +89,7 @@ func (i *installer) find(ctx context.Context, _ func(string)) error {
 	if i.kubeconfig, err = i.cluster(ctx, "kubeconfig"); err != nil {
 		return err
 	}
-	if i.tools, err = i.cluster(ctx, "assets"); err != nil {
+	if i.tools, err = i.cluster(ctx, "clients"); err != nil {
 		return err
 	}
 	images, err := i.cluster(ctx, "images")

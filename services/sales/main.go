@@ -91,10 +91,12 @@ func serve(ctx context.Context) error {
 
 	watcher, measured := sale.NewWatcher(log), newMetrics(metrics)
 	events := outbox.New(name, db, publisher, log, metrics)
-	store := mysql.New(db, events, func(changed sale.Sale, decided bool) {
+	store := mysql.New(db, events, func(ctx context.Context, changed sale.Sale, decided bool) {
 		watcher.Changed(changed.ID)
 		if decided {
-			measured.recordDecision(changed)
+			seconds := measured.recordDecision(changed)
+			log.InfoContext(ctx, "sale decided", "saleId", changed.ID, "outcome", changed.Status, "reason", changed.Reason,
+				"hold", changed.Hold, "seconds", seconds)
 		}
 	})
 	consumer := broker.NewConsumer(broker.Settings{

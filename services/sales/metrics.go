@@ -54,10 +54,13 @@ func newMetrics(reg prometheus.Registerer) *saleMetrics {
 	return m
 }
 
-// recordDecision counts a sale that was decided.
-func (m *saleMetrics) recordDecision(s sale.Sale) {
+// recordDecision counts a sale that was decided, and returns the time in seconds that its
+// decision took.
+func (m *saleMetrics) recordDecision(s sale.Sale) (seconds float64) {
+	seconds = max(0, s.UpdatedAt.Sub(s.CreatedAt).Seconds())
 	m.decisions.WithLabelValues(string(s.Status), s.Reason).Inc()
-	m.seconds.WithLabelValues(strconv.FormatBool(s.Hold)).Observe(max(0, s.UpdatedAt.Sub(s.CreatedAt).Seconds()))
+	m.seconds.WithLabelValues(strconv.FormatBool(s.Hold)).Observe(seconds)
+	return seconds
 }
 
 // metricsReader reads the values that update exports. Its methods return a *failure.Error of

@@ -88,7 +88,7 @@ func serve(ctx context.Context) error {
 	store := mysql.New(db, events)
 	consumer := broker.NewConsumer(broker.Settings{
 		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.StockQueue, IsTransient: database.IsTransient,
-	}, messaging.Handler{Store: store}, log, metrics)
+	}, messaging.Handler{Store: store, Log: log}, log, metrics)
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5003",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})

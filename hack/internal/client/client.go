@@ -46,6 +46,13 @@ type User struct {
 	token string
 }
 
+// Authorize sets the header field with which a request is that of the user.
+func (u User) Authorize(h http.Header) {
+	if u.token != "" {
+		h.Set("Authorization", "Bearer "+u.token)
+	}
+}
+
 // Do sends a request with body as JSON and decodes the response into out; both may be
 // nil. header contains pairs of a name and a value. The error is a *Problem if the
 // response is not 2xx.
@@ -65,9 +72,7 @@ func (c *Client) Do(ctx context.Context, as User, method, path string, body, out
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	if as.token != "" {
-		req.Header.Set("Authorization", "Bearer "+as.token)
-	}
+	as.Authorize(req.Header)
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
 	}

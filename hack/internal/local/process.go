@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/hack/internal/client"
+	"ecommerce-stack.dev/hack/internal/revision"
 	"ecommerce-stack.dev/hack/testenv"
 )
 
@@ -32,9 +33,18 @@ const (
 )
 
 func (s *System) build(ctx context.Context) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", s.Dir+"/bin/",
-		"./services/auth", "./services/stock", "./services/sales", "./services/gateway")
-	cmd.Dir, cmd.Env = s.options.Root, append(os.Environ(), "CGO_ENABLED=0")
+	packages := []string{"./auth", "./stock", "./sales", "./gateway"}
+	module := filepath.Join(s.options.Root, "services")
+	files, err := revision.Sources("go", module, packages...)
+	if err != nil {
+		return err
+	}
+	from, err := revision.Of(s.options.Root, files)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-buildvcs=false", "-ldflags", from.LinkerFlags(), "-o", s.Dir + "/bin/"}, packages...)...)
+	cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/problem"
+	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 type principalKey struct{}
@@ -104,6 +105,7 @@ func Middleware(api huma.API, v *Verifier) func(huma.Context, func(huma.Context)
 			refuse(api, ctx, problem.From(err))
 			return
 		}
+		telemetry.SetUserID(ctx.Context(), caller.UserID)
 		next(huma.WithContext(ctx, WithPrincipal(ctx.Context(), caller)))
 	}
 }

@@ -219,9 +219,7 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery) error {
 		case err == nil:
 			c.metrics.handled.Add(float64(len(parsed)))
 			for _, e := range envelopes {
-				if age := c.metrics.age[e.Type]; age != nil {
-					age.Observe(max(0, time.Since(e.Time).Seconds())) // The clocks of replicas may differ.
-				}
+				c.record(ctx, e)
 			}
 			return c.acknowledge(parsed)
 		case c.settings.IsTransient != nil && c.settings.IsTransient(err):
@@ -238,6 +236,17 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery) error {
 		if wait, _ := backoff.Next(); !sleep(ctx, wait) {
 			return ctx.Err()
 		}
+	}
+}
+
+// record logs and measures an event that was handled.
+func (c *Consumer) record(ctx context.Context, e event.Envelope) {
+	seconds := max(0, time.Since(e.Time).Seconds()) // The clocks of replicas may differ.
+	if age := c.metrics.age[e.Type]; age != nil {
+		age.Observe(seconds)
+	}
+	if c.log.Enabled(ctx, slog.LevelDebug) {
+		c.log.DebugContext(telemetry.WithTraceParent(ctx, e.TraceParent), "event handled", "eventId", e.ID, "type", e.Type, "ageSeconds", seconds)
 	}
 }
 

@@ -22,7 +22,7 @@ type Config struct {
 	// HTTPAddr is the listen address for requests. Each service has a default.
 	HTTPAddr    string `env:"HTTP_ADDR"`
 	MetricsAddr string `env:"METRICS_ADDR" envDefault:":9090"`
-	// LogLevel is debug, info, warn or error.
+	// LogLevel is debug, info, warn or error. PUT /log-level at MetricsAddr changes it.
 	LogLevel slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 	// ShutdownTimeout is the timeout for requests in flight to finish, and then again for the
 	// stop functions.
@@ -172,6 +172,9 @@ const (
 func (p *Process) metricsServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", telemetry.MetricsHandler(p.Metrics))
+	level := telemetry.LevelHandler(p.Log)
+	mux.Handle("GET /log-level", level)
+	mux.Handle("PUT /log-level", level)
 	timeout := writeTimeout
 	if p.Config.Profiling {
 		timeout = profileTimeout

@@ -250,6 +250,11 @@ func (o *Outbox) publish(ctx context.Context, batch []broker.Message) {
 		o.log.WarnContext(ctx, "events stay in the outbox", "events", len(batch)-len(confirmed), "error", err)
 	}
 	o.published.WithLabelValues(sourceDispatcher).Add(float64(len(confirmed)))
+	if o.log.Enabled(ctx, slog.LevelDebug) {
+		for _, m := range confirmed {
+			o.log.DebugContext(telemetry.WithTraceParent(ctx, m.TraceParent), "event published", "eventId", m.ID, "type", m.Type)
+		}
+	}
 	if err := deleteMessages(o.db.WithContext(context.WithoutCancel(ctx)), confirmed); err != nil {
 		o.log.WarnContext(ctx, "published events stay in the outbox and will be published again", "error", err)
 	}

@@ -66,6 +66,7 @@ func (s *Server) record(r *http.Request, ww middleware.WrapResponseWriter, took 
 	ctx := r.Context()
 	s.requests.End(telemetry.Request{Method: r.Method, Route: chi.RouteContext(ctx).RoutePattern(),
 		Path: r.URL.Path, Status: status, Bytes: ww.BytesWritten(), Took: took, Client: r.RemoteAddr,
+		UserID: telemetry.UserID(ctx), Long: telemetry.IsLong(ctx),
 		RequestID: telemetry.RequestID(ctx), TraceParent: telemetry.TraceParent(ctx)})
 }
 

@@ -13,9 +13,11 @@ import (
 
 // NewLogger returns a logger of JSON lines with the service, version and commit, and the
 // request and trace id of the context. Values of attributes with the name of a secret, such
-// as password or token, are redacted.
-func NewLogger(w io.Writer, service string, level slog.Leveler) *slog.Logger {
-	h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: redact})
+// as password or token, are redacted. LevelHandler changes its level.
+func NewLogger(w io.Writer, service string, level slog.Level) *slog.Logger {
+	current := new(slog.LevelVar)
+	current.Set(level)
+	h := slog.NewJSONHandler(w, &slog.HandlerOptions{Level: current, ReplaceAttr: redact})
 	flush := func() {}
 	if b, ok := w.(*Buffer); ok {
 		flush = b.Flush
@@ -25,7 +27,7 @@ func NewLogger(w io.Writer, service string, level slog.Leveler) *slog.Logger {
 	for _, a := range common {
 		fields = appendText(fields, a.Key, a.Value.String())
 	}
-	return slog.New(contextHandler{h.WithAttrs(common), flush, w, fields})
+	return slog.New(contextHandler{h.WithAttrs(common), flush, current, w, fields})
 }
 
 var (
@@ -51,6 +53,7 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 type contextHandler struct {
 	slog.Handler
 	flush func()
+	level *slog.LevelVar
 	// w receives the lines. fields are the encoded common fields; nil for a handler with
 	// further attributes.
 	w      io.Writer
@@ -72,9 +75,9 @@ func (h contextHandler) Handle(ctx context.Context, r slog.Record) error {
 }
 
 func (h contextHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return contextHandler{h.Handler.WithAttrs(attrs), h.flush, h.w, nil}
+	return contextHandler{h.Handler.WithAttrs(attrs), h.flush, h.level, h.w, nil}
 }
 
 func (h contextHandler) WithGroup(name string) slog.Handler {
-	return contextHandler{h.Handler.WithGroup(name), h.flush, h.w, nil}
+	return contextHandler{h.Handler.WithGroup(name), h.flush, h.level, h.w, nil}
 }

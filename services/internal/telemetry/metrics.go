@@ -29,7 +29,8 @@ func NewRegistry(service string) *prometheus.Registry {
 	return reg
 }
 
-// MetricsHandler returns a handler of scrapes of reg.
+// MetricsHandler returns a handler of scrapes of reg. Exemplars need OpenMetrics, native
+// histograms the protobuf format.
 func MetricsHandler(reg *prometheus.Registry) http.Handler {
-	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg, MaxRequestsInFlight: 4})
+	return promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg, MaxRequestsInFlight: 4, EnableOpenMetrics: true})
 }

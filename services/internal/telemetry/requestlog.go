@@ -16,6 +16,9 @@ type Request struct {
 	Took                time.Duration
 	At                  time.Time // the end of the request; zero is now
 	Client              string
+	UserID              int64 // of the caller; 0 without a valid token
+	// Long marks a stream, or a request that prefers to wait.
+	Long bool
 
 	RequestID, TraceParent string
 }
@@ -45,9 +48,13 @@ func (l RequestLog) Log(level slog.Level, r Request) {
 	}
 	if l.ours == nil {
 		ctx := Begin(context.Background(), r.RequestID, r.TraceParent)
-		l.log.LogAttrs(ctx, level, "request", slog.String("method", r.Method), slog.String("route", r.Route),
+		attrs := []slog.Attr{slog.String("method", r.Method), slog.String("route", r.Route),
 			slog.String("path", r.Path), slog.Int("status", r.Status), slog.Int("bytes", r.Bytes),
-			slog.Float64("seconds", r.Took.Seconds()), slog.String("client", r.Client))
+			slog.Float64("seconds", r.Took.Seconds()), slog.String("client", r.Client)}
+		if r.UserID != 0 {
+			attrs = append(attrs, slog.Int64("userId", r.UserID))
+		}
+		l.log.LogAttrs(ctx, level, "request", attrs...)
 		return
 	}
 	pooled := requestLines.Get().(*[]byte)
@@ -71,6 +78,9 @@ func (l RequestLog) Log(level slog.Level, r Request) {
 	b = strconv.AppendInt(append(b, `,"bytes":`...), int64(r.Bytes), 10)
 	b = appendSeconds(append(b, `,"seconds":`...), r.Took)
 	b = appendText(b, "client", r.Client)
+	if r.UserID != 0 {
+		b = strconv.AppendInt(append(b, `,"userId":`...), r.UserID, 10)
+	}
 	if r.RequestID != "" {
 		b = append(append(append(b, `,"requestId":"`...), r.RequestID...), '"') // It is valid, and so is the trace.
 	}

@@ -24,7 +24,7 @@ func TestRequestLineEqualsLineOfLogger(t *testing.T) {
 		return line
 	}
 	for _, r := range []telemetry.Request{
-		{Method: "GET", Route: "/sales/{id}", Path: "/sales/7", Status: 200, Bytes: 12, Took: 1234 * time.Microsecond, Client: "10.0.0.1:99",
+		{Method: "GET", Route: "/sales/{id}", Path: "/sales/7", Status: 200, Bytes: 12, Took: 1234 * time.Microsecond, Client: "10.0.0.1:99", UserID: 7,
 			RequestID: "req-1", TraceParent: parent},
 		{Method: "POST", Route: "unmatched", Path: "/\"\\\n\u00e9\xff\x7f", Status: 404, Client: "[::1]:1",
 			Took: 3 * time.Hour, RequestID: "req-1", TraceParent: parent},

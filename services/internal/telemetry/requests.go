@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/cpu"
@@ -11,8 +12,8 @@ import (
 
 // Requests logs and counts the requests of a server. It is safe for concurrent use.
 type Requests struct {
-	lines     RequestLog
-	durations *durations
+	lines   RequestLog
+	metrics *requestMetrics
 
 	_        cpu.CacheLinePad // Every request writes inFlight; the fields above are only read.
 	inFlight atomic.Int64
@@ -21,8 +22,8 @@ type Requests struct {
 
 // NewRequests registers the metrics of a server's requests with reg.
 func NewRequests(log *slog.Logger, reg prometheus.Registerer) *Requests {
-	r := &Requests{lines: NewRequestLog(log), durations: newDurations()}
-	reg.MustRegister(r.durations.vec, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	r := &Requests{lines: NewRequestLog(log), metrics: newRequestMetrics(reg)}
+	reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "http_requests_in_flight", Help: "Requests being handled now.",
 	}, func() float64 { return float64(r.inFlight.Load()) }))
 	return r
@@ -44,7 +45,10 @@ func (r *Requests) End(q Request) {
 	}
 	q.Method = methodLabel(q.Method)
 	q.Path = clip(q.Path)
-	r.durations.of(q.Method, q.Route, q.Status).Observe(q.Took.Seconds())
+	if q.At.IsZero() {
+		q.At = time.Now()
+	}
+	r.metrics.of(labels{q.Method, q.Route, q.Status, q.Long}).observe(q.Took, q.At, q.TraceParent)
 	r.lines.Log(level, q)
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"math/rand/v2"
+	"strings"
 )
 
 // Header fields with the ids of a request.
@@ -13,10 +14,13 @@ const (
 	TraceParentHeader = "Traceparent" // W3C Trace Context
 )
 
-// ids is a context with the ids of a request.
+// ids is a context with the ids of a request, and what its handler has found out.
 type ids struct {
 	context.Context
 	requestID, traceParent string
+
+	userID int64
+	long   bool
 }
 
 type idsKey struct{}
@@ -91,7 +95,7 @@ func ValidRequestID(id string) bool {
 
 // Begin returns a context with the ids of a request.
 func Begin(ctx context.Context, requestID, traceParent string) context.Context {
-	return &ids{ctx, requestID, traceParent}
+	return &ids{Context: ctx, requestID: requestID, traceParent: traceParent}
 }
 
 // RequestID returns the request id of ctx, or "".
@@ -108,7 +112,7 @@ func WithTraceParent(ctx context.Context, traceParent string) context.Context {
 	if !ValidTraceParent(traceParent) {
 		traceParent = newTraceParent()
 	}
-	return &ids{ctx, RequestID(ctx), traceParent}
+	return &ids{Context: ctx, requestID: RequestID(ctx), traceParent: traceParent}
 }
 
 // TraceParent returns the traceparent of ctx, or "".
@@ -117,6 +121,36 @@ func TraceParent(ctx context.Context) string {
 		return c.traceParent
 	}
 	return ""
+}
+
+// SetUserID sets the id of the user that sent the request of ctx, for its log line. Only the
+// goroutine that handles the request may call it.
+func SetUserID(ctx context.Context, id int64) {
+	if c := idsOf(ctx); c != nil {
+		c.userID = id
+	}
+}
+
+// UserID returns what SetUserID has set, or 0.
+func UserID(ctx context.Context) int64 {
+	if c := idsOf(ctx); c != nil {
+		return c.userID
+	}
+	return 0
+}
+
+// SetLong marks the request of ctx as a stream or one that prefers to wait. Only the
+// goroutine that handles the request may call it.
+func SetLong(ctx context.Context) {
+	if c := idsOf(ctx); c != nil {
+		c.long = true
+	}
+}
+
+// IsLong reports whether SetLong was called.
+func IsLong(ctx context.Context) bool {
+	c := idsOf(ctx)
+	return c != nil && c.long
 }
 
 // TraceID returns the trace id of ctx, 32 hex digits, or "".
@@ -128,6 +162,11 @@ func traceID(traceParent string) string {
 		return ""
 	}
 	return traceParent[3:35]
+}
+
+// sampled reports whether a traceparent, which is valid or empty, has the flag sampled.
+func sampled(traceParent string) bool {
+	return traceParent != "" && strings.IndexByte("13579bdf", traceParent[54]) >= 0
 }
 
 // newTraceParent returns the traceparent of a new trace.

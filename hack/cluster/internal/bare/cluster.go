@@ -29,6 +29,7 @@ type Cluster struct {
 	Root     string // of the checkout
 	Cache    string // the folder of what remains after Down
 	Dir      node.Dir
+	Port     int // of the gateway on this machine
 	Progress *progress.Printer
 }
 
@@ -213,8 +214,8 @@ func (c *Cluster) start(plan plan) error {
 // listen opens the host's sockets that the supervisor forwards: the gateway's
 // port, and for the API server its previous port, or 6443, or any free port.
 func (c *Cluster) listen() (gateway, api *net.TCPListener, err error) {
-	if gateway, err = listenLoopback(gatewayPort); err != nil {
-		return nil, nil, checkPort(gatewayPort)
+	if gateway, err = listenLoopback(c.Port); err != nil {
+		return nil, nil, checkPort(c.Port)
 	}
 	var port int
 	if err := state.ReadJSON(c.Dir.Path("api-port"), &port); err != nil {

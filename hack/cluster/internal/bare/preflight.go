@@ -17,12 +17,8 @@ import (
 	"ecommerce-stack.dev/hack/internal/debian"
 )
 
-// gatewayPort is the port of the gateway on this machine; gatewayNodePort is
-// the node port of the sample stack. kind.yaml maps the same ports.
-const (
-	gatewayPort     = 5001
-	gatewayNodePort = 30501
-)
+// gatewayNodePort is the node port of the sample stack. kind.yaml maps the same one.
+const gatewayNodePort = 30501
 
 // Free disk space that a cluster requires, in bytes: with the build of the
 // programs and images, and without.
@@ -43,7 +39,7 @@ func (c *Cluster) Preflight() error {
 	}
 	errs = append(errs, c.checkSpace(), c.checkSocketPath())
 	if _, running := node.Running(c.Dir); !running {
-		errs = append(errs, checkPort(gatewayPort))
+		errs = append(errs, checkPort(c.Port))
 	}
 	return errors.Join(errs...)
 }
@@ -97,7 +93,7 @@ func checkPort(port int) error {
 	if err == nil {
 		return listener.Close()
 	}
-	return fmt.Errorf("port %d of the loopback interface, which the gateway requires, is in use%s: stop that process", port, portOwner(port))
+	return fmt.Errorf("port %d of the loopback interface, which the gateway requires, is in use%s: stop that process, or choose another port with PORT=", port, portOwner(port))
 }
 
 // portOwner returns the process that listens on the port, formatted for an

@@ -96,6 +96,51 @@ func Ensure(p *progress.Printer, root, cache string) (string, error) {
 	return bin, ensureEtcd(p, bin)
 }
 
+// clients are the programs that a cluster of another provider needs. kubectl is that of the
+// release, built alone.
+var clients = []program{
+	{name: "kubectl", dir: "kubernetes", path: "k8s.io/kubernetes/cmd/kubectl", ldflags: kubernetesVersion(), hint: "about two minutes the first time"},
+	{name: "helm", dir: ".", path: "helm.sh/helm/v4/cmd/helm", ldflags: "-X helm.sh/helm/v4/internal/version.version=" + helmVersion},
+}
+
+// EnsureClients returns a folder with kubectl and helm: links to those on PATH, and the others
+// built from their modules. It needs nothing that is particular to Debian.
+func EnsureClients(p *progress.Printer, root, cache string) (string, error) {
+	bin := filepath.Join(cache, "clients", Version)
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return "", err
+	}
+	lock, err := state.Acquire(filepath.Join(bin, ".lock"), func() {
+		p.Printf("  … waiting for another program that is building kubectl and helm")
+	})
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	goTool, err := workspace.Go(root)
+	if err != nil {
+		return "", err
+	}
+	for _, program := range clients {
+		link := filepath.Join(bin, program.name)
+		if to, err := os.Readlink(link); err == nil {
+			if _, err := os.Stat(to); err == nil {
+				continue // bin itself may be the first folder on PATH.
+			}
+		}
+		if found, err := exec.LookPath(program.name); err == nil && filepath.Dir(found) != bin {
+			if err := ensureSymlink(found, link); err != nil {
+				return "", err
+			}
+			continue
+		}
+		if err := program.ensure(p, goTool, filepath.Join(root, "hack", "cluster"), bin); err != nil {
+			return "", err
+		}
+	}
+	return bin, nil
+}
+
 func (b program) ensure(p *progress.Printer, goTool, modules, bin string) error {
 	target, stamp := filepath.Join(bin, b.name), filepath.Join(bin, "."+b.name+".recipe")
 	recipe, err := b.recipe(goTool, modules)

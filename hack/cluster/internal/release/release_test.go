@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
 
@@ -68,4 +69,32 @@ func read(t *testing.T, path string) string {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// TestClientsAreThoseOnPath looks for kubectl and helm on PATH: nothing is built then.
+func TestClientsAreThoseOnPath(t *testing.T) {
+	installed := t.TempDir()
+	for _, name := range []string{"kubectl", "helm"} {
+		if err := os.WriteFile(filepath.Join(installed, name), []byte("#!/bin/sh\n"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", installed+string(os.PathListSeparator)+os.Getenv("PATH"))
+	root, err := workspace.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cache := t.TempDir()
+	for range 2 { // The second time, the folder itself may be on PATH.
+		bin, err := EnsureClients(progress.New(os.Stderr), root, cache)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"kubectl", "helm"} {
+			if to, err := os.Readlink(filepath.Join(bin, name)); err != nil || to != filepath.Join(installed, name) {
+				t.Errorf("%s is a link to %q, %v; want that on PATH", name, to, err)
+			}
+		}
+		t.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
+	}
 }

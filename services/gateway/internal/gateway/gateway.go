@@ -183,7 +183,7 @@ func (r *Request) context() context.Context {
 // record logs and counts the request; a stream when it has ended.
 func (g *Gateway) record(r *Request) {
 	line := telemetry.Request{Method: r.method, Path: r.path, Status: r.Response.StatusCode(), Client: r.remote,
-		RequestID: r.id, TraceParent: r.trace}
+		UserID: r.caller.User, Long: r.longRunning, RequestID: r.id, TraceParent: r.trace}
 	switch {
 	case r.page != nil:
 		line.Route = r.page.pattern

@@ -89,6 +89,7 @@ func (l *Listener) handle(ctx context.Context, body []byte) {
 	if err == nil {
 		var changed event.ProductChanged
 		if changed, err = event.Decode[event.ProductChanged](e); err == nil {
+			l.Log.DebugContext(ctx, "product changed", "productId", changed.Key(), "eventId", e.ID)
 			l.Cache.Changed(ProductPath(changed.Key()))
 			return
 		}

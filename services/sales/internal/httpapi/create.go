@@ -13,6 +13,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
@@ -77,6 +78,9 @@ func (a *API) create(ctx context.Context, in *createSale) (*createdSale, error) 
 		return nil, err
 	}
 	wait := waitOf(in.Prefer)
+	if wait > 0 {
+		telemetry.SetLong(ctx)
+	}
 	if request.Key != "" && wait > 0 {
 		until := fresh.CreatedAt.Add(wait + endMargin)
 		request.RunningUntil = &until

@@ -85,7 +85,7 @@ func openWithoutWatcher(t testing.TB, dsn string) testService {
 	t.Cleanup(func() { _ = database.Close(db) })
 	watcher := sale.NewWatcher(quiet)
 	store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()),
-		func(changed sale.Sale, _ bool) { watcher.Changed(changed.ID) })
+		func(_ context.Context, changed sale.Sale, _ bool) { watcher.Changed(changed.ID) })
 	keys := authntest.New(t)
 	metrics := telemetry.NewRegistry("sales")
 	srv := server.New(server.Options{Name: "sales", Log: quiet, Metrics: metrics, Health: health.New(),
@@ -152,7 +152,9 @@ func TestCommittedChangesAreReported(t *testing.T) {
 	}
 	var changes []change
 	store := mysql.New(s.db, outbox.New("sales", s.db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()),
-		func(s sale.Sale, decided bool) { changes = append(changes, change{s.ID, s.Status, decided}) })
+		func(_ context.Context, s sale.Sale, decided bool) {
+			changes = append(changes, change{s.ID, s.Status, decided})
+		})
 	if _, err := store.Confirm(t.Context(), id, annID); !errors.Is(err, sale.ErrNotReserved) || len(changes) != 0 {
 		t.Errorf("a rejected change: error %v, reported %v", err, changes)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/server"
+	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
@@ -62,6 +63,7 @@ func (a *API) stream(ctx context.Context, in *streamSale) (*huma.StreamResponse,
 		if r.Method == http.MethodHead {
 			return
 		}
+		telemetry.SetLong(hctx.Context())
 		f := follower{past, after, added, a.Draining}
 		f.follow(hctx.Context(), &sink{w: w, control: http.NewResponseController(w)})
 	}}, nil

@@ -75,7 +75,7 @@ func forEachHistory(t *testing.T, check func(*testing.T, sagatest.Service, []sag
 			t.Parallel()
 			quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 			db := databasetest.Open(t, testenv.Schema(t), mysql.Migrations())
-			store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()), func(sale.Sale, bool) {})
+			store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()), func(context.Context, sale.Sale, bool) {})
 			h := histories(t, store)[name]
 			check(t, sagatest.Service{DB: db, Handler: messaging.Handler{Store: store}, Tables: []string{"sales", "timeline"}, Reset: func(t *testing.T) {
 				t.Helper()

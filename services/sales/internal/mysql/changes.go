@@ -9,6 +9,7 @@ import (
 
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
 
@@ -17,6 +18,7 @@ type changeSet struct {
 	sales    map[int64]*sale.Sale
 	pending  map[int64]bool // the sales that were not decided when they were locked
 	changed  map[int64]bool
+	traces   map[int64]string // the traceparent of the event that changed the sale, if one did
 	timeline []sale.Entry
 }
 
@@ -36,7 +38,7 @@ func lock(tx *gorm.DB, condition string, arguments ...any) (*changeSet, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &changeSet{sales: make(map[int64]*sale.Sale, len(sales)), pending: map[int64]bool{}, changed: map[int64]bool{}}
+	c := &changeSet{sales: make(map[int64]*sale.Sale, len(sales)), pending: map[int64]bool{}, changed: map[int64]bool{}, traces: map[int64]string{}}
 	for _, s := range sales {
 		c.sales[s.ID] = &s
 		c.pending[s.ID] = !s.IsDecided()
@@ -59,8 +61,11 @@ func (s *Store) change(ctx context.Context, fn func(*outbox.Tx) (*changeSet, err
 		return err
 	}
 	for id := range changes.changed {
-		changed := changes.sales[id]
-		s.onChange(*changed, changes.pending[id] && changed.IsDecided())
+		changed, of := changes.sales[id], ctx
+		if trace := changes.traces[id]; trace != "" {
+			of = telemetry.WithTraceParent(ctx, trace)
+		}
+		s.onChange(of, *changed, changes.pending[id] && changed.IsDecided())
 	}
 	return nil
 }

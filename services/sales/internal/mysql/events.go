@@ -42,6 +42,7 @@ func apply(tx *outbox.Tx, changes *changeSet, c sale.Command) error {
 	if !applied {
 		return nil
 	}
+	changes.traces[c.SaleID] = c.TraceParent
 	if err := changes.record(c.SaleID, c.Event, now); err != nil {
 		return err
 	}

@@ -36,14 +36,15 @@ func Migrations() fs.FS {
 type Store struct {
 	db        *gorm.DB
 	outbox    *outbox.Outbox
-	onChange  func(changed sale.Sale, decided bool)
+	onChange  func(ctx context.Context, changed sale.Sale, decided bool)
 	creations *groupcommit.Committer[*creation]
 }
 
 // New returns a Store for the schema of db that publishes its events through o. It calls
 // onChange, which must not block, after each commit that adds to the timeline of a sale;
-// decided reports whether this commit decided the sale.
-func New(db *gorm.DB, o *outbox.Outbox, onChange func(changed sale.Sale, decided bool)) *Store {
+// decided reports whether this commit decided the sale. Its context has the trace of the
+// request or the event that caused the change.
+func New(db *gorm.DB, o *outbox.Outbox, onChange func(ctx context.Context, changed sale.Sale, decided bool)) *Store {
 	s := &Store{db: db, outbox: o, onChange: onChange}
 	s.creations = s.newCreations()
 	return s

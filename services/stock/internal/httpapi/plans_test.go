@@ -148,7 +148,7 @@ func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Rec
 		newEnvelope(t, event.SaleCreated{SaleID: second, CustomerID: 5, Items: items})}
 	decided := []event.Envelope{newEnvelope(t, event.SaleConfirmed{SaleID: first, Items: items}),
 		newEnvelope(t, event.SaleCanceled{SaleID: second, Reason: event.ReasonCustomer})}
-	handler := messaging.Handler{Store: s.store}
+	handler := messaging.Handler{Store: s.store, Log: quiet}
 	ctx := t.Context()
 	for _, task := range []struct {
 		name string

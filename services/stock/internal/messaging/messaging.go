@@ -5,22 +5,27 @@ package messaging
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
+	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
 
 // Store applies events to the inventory.
 type Store interface {
-	// Apply applies the commands of a batch in one transaction, and publishes the events that
-	// they cause. The error wraps broker.ErrPoison when a command violates an invariant, and is
+	// Apply applies the commands of a batch in one transaction, and publishes and returns the
+	// event that each of them causes, nil for one that changes nothing. The error wraps broker.ErrPoison when a command violates an invariant, and is
 	// a *failure.Error of kind KindUnavailable while the database is unavailable.
-	Apply(ctx context.Context, batch []inventory.Command) error
+	Apply(ctx context.Context, batch []inventory.Command) ([]event.Data, error)
 }
 
 // Handler handles the events of event.StockQueue. It implements broker.Handler.
-type Handler struct{ Store Store }
+type Handler struct {
+	Store Store
+	Log   *slog.Logger
+}
 
 // Handle implements broker.Handler.
 func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
@@ -32,7 +37,29 @@ func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
 		}
 		commands[i].TraceParent = e.TraceParent
 	}
-	return h.Store.Apply(ctx, commands)
+	published, err := h.Store.Apply(ctx, commands)
+	if err != nil {
+		return err
+	}
+	for i, p := range published {
+		h.log(telemetry.WithTraceParent(ctx, commands[i].TraceParent), p)
+	}
+	return nil
+}
+
+// log writes a line about the event that a sale has caused: that its stock is reserved or
+// not, and at level debug what became of the reservation.
+func (h Handler) log(ctx context.Context, published event.Data) {
+	switch p := published.(type) {
+	case event.SaleItemsReservedResponse:
+		h.Log.InfoContext(ctx, "sale decided", "saleId", p.SaleID, "outcome", inventory.ReservationReserved)
+	case event.SaleCreationFailed:
+		h.Log.InfoContext(ctx, "sale decided", "saleId", p.SaleID, "outcome", inventory.ReservationRejected, "reason", p.Reason)
+	case event.StockReleased:
+		h.Log.DebugContext(ctx, "reservation ended", "saleId", p.SaleID, "outcome", inventory.ReservationRemoved)
+	case event.StockCanceled:
+		h.Log.DebugContext(ctx, "reservation ended", "saleId", p.SaleID, "outcome", inventory.ReservationReleased)
+	}
 }
 
 // decode returns the command in an event. It returns event.ErrInvalid for a type that stock

@@ -38,7 +38,7 @@ func open(t *testing.T) testService {
 	t.Helper()
 	db := databasetest.Open(t, testenv.Schema(t), mysql.Migrations())
 	store := mysql.New(db, outbox.New("stock", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()))
-	return testService{db, store, messaging.Handler{Store: store}}
+	return testService{db, store, messaging.Handler{Store: store, Log: quiet}}
 }
 
 func (w testService) product(t *testing.T, quantity int64) int64 {

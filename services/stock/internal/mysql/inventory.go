@@ -11,6 +11,7 @@ import (
 	"github.com/shopspring/decimal"
 	"gorm.io/gorm"
 
+	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/outbox"
@@ -19,7 +20,8 @@ import (
 
 // Apply implements messaging.Store. An event that was applied before changes nothing: the
 // reservation of its sale has left the status in which it had an effect.
-func (s *Store) Apply(ctx context.Context, batch []inventory.Command) error {
+func (s *Store) Apply(ctx context.Context, batch []inventory.Command) ([]event.Data, error) {
+	published := make([]event.Data, len(batch))
 	sales := make([]int64, len(batch))
 	var products []int64
 	for i, c := range batch {
@@ -28,22 +30,22 @@ func (s *Store) Apply(ctx context.Context, batch []inventory.Command) error {
 			products = append(products, l.ProductID)
 		}
 	}
-	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
 		work, err := beginUnitOfWork(tx.DB, sales, products)
 		if err != nil {
 			return err
 		}
-		for _, c := range batch {
-			published, err := work.Apply(c)
-			if err != nil {
+		for i, c := range batch {
+			if published[i], err = work.Apply(c); err != nil {
 				return fmt.Errorf("%w: %w", broker.ErrPoison, err)
 			}
-			if published != nil {
-				tx.PublishWithTrace(c.TraceParent, published)
+			if published[i] != nil {
+				tx.PublishWithTrace(c.TraceParent, published[i])
 			}
 		}
 		return writeChanges(tx.DB, work.Changes())
 	})
+	return published, err
 }
 
 // beginUnitOfWork locks the reservations of sales, and then the stocks of products and of the

@@ -1,4 +1,5 @@
-package main
+// Package manager finds the manager's account of a stack in a cluster.
+package manager
 
 import (
 	"context"
@@ -9,8 +10,8 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// managerSecret returns the manager's account that the operator created for a stack.
-func managerSecret(ctx context.Context, namespace, stack string) (email, password string, err error) {
+// Account returns the manager's account that the operator created for a stack.
+func Account(ctx context.Context, namespace, stack string) (email, password string, err error) {
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(
 		clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()
 	if err != nil {
