@@ -88,7 +88,7 @@ var rabbitmq = dashboardSpec{
 	},
 }
 
-// operator is about all stacks: its metrics have no label of a stack.
+// operator is about all stacks: its panels show the stacks side by side.
 var operator = dashboardSpec{
 	uid: "ecommerce-operator", title: "ecommerce-stack: Operator",
 	description: "Reconciliations, phases, drift and external servers of the operator, for all stacks.",
@@ -97,12 +97,23 @@ var operator = dashboardSpec{
 			{title: "How many reconciliations run?", unit: perSecond,
 				description: "Reconciliations per second, by result.",
 				queries:     []query{{`sum by (result) (rate(controller_runtime_reconcile_total{controller="ecommercestack"}[$__rate_interval]))`, "{{result}}"}}},
-			{title: "Do reconciliations fail?", unit: perSecond, warning: .1, critical: 1,
+			{title: "Do reconciliations fail?", unit: perSecond, warning: .1, critical: 1, runbook: "operator-stuck",
 				description: "Reconciliations per second that ended with an error.",
 				queries:     []query{{`sum(rate(controller_runtime_reconcile_errors_total{controller="ecommercestack"}[$__rate_interval]))`, "errors"}}},
 			{title: "How long do stacks wait?", unit: count, warning: 10, critical: 50,
 				description: "Stacks in the work queue.",
 				queries:     []query{{`sum(workqueue_depth{name="ecommercestack"})`, "stacks"}}},
+		}},
+		{"Stacks", []panel{
+			{title: "Which stacks are Ready?", unit: yesNo, warning: 1, critical: .5, lessIsWorse: true, runbook: "stack-not-ready",
+				description: "1 while the condition Ready of the stack is True.",
+				queries:     []query{{`max by (namespace, stack) (ecommerce_stack_condition{condition="Ready",status="True"})`, "{{namespace}}/{{stack}}"}}},
+			{title: "How old are credentials?", unit: seconds, warning: 330 * 86400, critical: 365 * 86400, runbook: "credential-rotation",
+				description: "Time since the operator generated the oldest credential of a stack.",
+				queries:     []query{{`time() - min by (namespace, stack) (ecommerce_stack_credential_created_timestamp_seconds)`, "{{namespace}}/{{stack}}"}}},
+			{title: "When do certificates expire?", unit: seconds, warning: 30 * 86400, critical: 7 * 86400, lessIsWorse: true, runbook: "certificate-expires",
+				description: "Time until the certificate of a gateway or an Ingress expires.",
+				queries:     []query{{`min by (namespace, stack, secret) (ecommerce_stack_certificate_expiry_timestamp_seconds) - time()`, "{{namespace}}/{{secret}}"}}},
 		}},
 		{"Phases", []panel{
 			{title: "Which phases take long?", unit: seconds, warning: 5, critical: 30,
