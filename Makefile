@@ -78,7 +78,7 @@ dev: deps ## Run the store as processes, without Kubernetes, until Ctrl-C
 ##@ Build
 
 .PHONY: images
-images: ## Build the five images into _out/images
+images: ## Build the six images into _out/images
 	@$(WITH_GO) $(GO) run ./hack/image
 
 .PHONY: build

@@ -1,11 +1,11 @@
-// Command image builds the static binaries of the services and the operator and
-// writes each as a container image of one layer:
+// Command image builds the static binaries of the services, the operator and the
+// exporter of MySQL's metrics, and writes each as a container image of one layer:
 //
 //	go run ./hack/image
 //
 // The archives are _out/images/<name>.tar, for `docker load`, `ctr images
 // import` and `kind load image-archive`; _out/images/images.json has their
-// references. All five share a tag that ends in a digest of their binaries: a
+// references. All six share a tag that ends in a digest of their binaries: a
 // build of unchanged sources makes the same images and restarts nothing.
 package main
 
@@ -40,6 +40,8 @@ var components = []component{
 	{"stock", "services", "./stock", "E-commerce catalog and inventory"},
 	{"gateway", "services", "./gateway", "E-commerce API gateway"},
 	{"operator", "operator", "./cmd", "E-commerce operator"},
+	// As it is in its own module, at the version that hack/tools pins.
+	{"mysqld-exporter", "hack/tools", "github.com/prometheus/mysqld_exporter", "Metrics of MySQL"},
 }
 
 type arguments struct {

@@ -46,6 +46,7 @@ type installer struct {
 	kubeconfig string
 	tools      string // folder of kubectl and helm
 	tag        string
+	exporter   string            // image of mysqld_exporter
 	servers    map[string]string // images of the embedded servers, if the cluster has others than the default
 }
 
@@ -104,11 +105,14 @@ func (i *installer) find(ctx context.Context, _ func(string)) error {
 	if err != nil {
 		return fmt.Errorf("%w (build the images first: make images)", err)
 	}
-	var built struct{ Tag string }
+	var built struct {
+		Tag    string
+		Images map[string]string
+	}
 	if err := json.Unmarshal(raw, &built); err != nil || built.Tag == "" {
 		return fmt.Errorf("read _out/images/images.json: %w", errors.Join(err, errors.New("no tag")))
 	}
-	i.tag = built.Tag
+	i.tag, i.exporter = built.Tag, built.Images["mysqld-exporter"]
 	return nil
 }
 
@@ -140,7 +144,7 @@ func (i *installer) tool(ctx context.Context, name string, arguments ...string) 
 
 func (i *installer) operator(ctx context.Context, detail func(string)) error {
 	arguments := []string{"upgrade", "--install", release, "charts/operator", "--namespace", operatorNamespace,
-		"--create-namespace", "--set", "image.tag=" + i.tag}
+		"--create-namespace", "--set", "image.tag=" + i.tag, "--set", "defaults.mysqlExporterImage=" + i.exporter}
 	for name, image := range i.servers {
 		arguments = append(arguments, "--set", "defaults."+name+"Image="+image)
 	}

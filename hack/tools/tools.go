@@ -1,4 +1,4 @@
-// Package tools pins the linters and generators, as tool dependencies of a module
+// Package tools pins the linters, the generators and mysqld_exporter, as tool dependencies of a module
 // of their own: what they need does not mix with what the product needs.
 //
 // actionlint stays at v1.7.7: later versions do not compile with the version of

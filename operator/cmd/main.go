@@ -27,19 +27,22 @@ var (
 
 // settings are the command-line flags. Environment variables can set them, too.
 type settings struct {
-	ImageRegistry   string           `env:"IMAGE_REGISTRY" default:"localhost/ecommerce-stack" help:"Registry and path of the services' images, for stacks that set none."`
-	ImageTag        string           `env:"IMAGE_TAG" default:"${version}" help:"Tag of the services' images, for stacks that set none."`
-	MySQLImage      string           `name:"mysql-image" env:"MYSQL_IMAGE" default:"mysql:8.4" help:"Image of embedded MySQL servers, for stacks that set none."`
-	RabbitMQImage   string           `name:"rabbitmq-image" env:"RABBITMQ_IMAGE" default:"rabbitmq:4.1-management" help:"Image of embedded RabbitMQ brokers, for stacks that set none."`
-	WatchNamespaces []string         `env:"WATCH_NAMESPACES" help:"Namespaces whose stacks are reconciled. Default: all."`
-	Resync          time.Duration    `env:"RESYNC" default:"1m" help:"Interval at which external state is observed and corrected, at least 1s."`
-	MetricsAddr     string           `env:"METRICS_ADDR" default:":9090" help:"Address of /metrics; 0 disables it."`
-	HealthAddr      string           `env:"HEALTH_ADDR" default:":8081" help:"Address of /healthz and /readyz."`
-	LeaderElect     bool             `env:"LEADER_ELECT" help:"Reconcile only while holding the leader election lease."`
-	LeaderLease     string           `env:"LEADER_LEASE" default:"ecommerce-operator" help:"Name of the lease, in namespace POD_NAMESPACE."`
-	Namespace       string           `env:"POD_NAMESPACE" hidden:"" help:"Namespace of the lease."`
-	LogLevel        slog.Level       `env:"LOG_LEVEL" default:"INFO" help:"Log level: debug, info, warn or error."`
-	Version         kong.VersionFlag `help:"Print the version and exit."`
+	ImageRegistry      string            `env:"IMAGE_REGISTRY" default:"localhost/ecommerce-stack" help:"Registry and path of the services' images, for stacks that set none."`
+	ImageTag           string            `env:"IMAGE_TAG" default:"${version}" help:"Tag of the services' images, for stacks that set none."`
+	MySQLImage         string            `name:"mysql-image" env:"MYSQL_IMAGE" default:"mysql:8.4" help:"Image of embedded MySQL servers, for stacks that set none."`
+	MySQLExporterImage string            `name:"mysql-exporter-image" env:"MYSQL_EXPORTER_IMAGE" default:"prom/mysqld-exporter:v0.19.0" help:"Image of mysqld_exporter, for stacks that set none."`
+	RabbitMQImage      string            `name:"rabbitmq-image" env:"RABBITMQ_IMAGE" default:"rabbitmq:4.1-management" help:"Image of embedded RabbitMQ brokers, for stacks that set none."`
+	WatchNamespaces    []string          `env:"WATCH_NAMESPACES" help:"Namespaces whose stacks are reconciled. Default: all."`
+	Resync             time.Duration     `env:"RESYNC" default:"1m" help:"Interval at which external state is observed and corrected, at least 1s."`
+	MetricsAddr        string            `env:"METRICS_ADDR" default:":9090" help:"Address of /metrics; 0 disables it."`
+	HealthAddr         string            `env:"HEALTH_ADDR" default:":8081" help:"Address of /healthz and /readyz."`
+	LeaderElect        bool              `env:"LEADER_ELECT" help:"Reconcile only while holding the leader election lease."`
+	LeaderLease        string            `env:"LEADER_LEASE" default:"ecommerce-operator" help:"Name of the lease, in namespace POD_NAMESPACE."`
+	Namespace          string            `env:"POD_NAMESPACE" hidden:"" help:"Namespace of the operator."`
+	OptionalObjects    []string          `env:"OPTIONAL_OBJECTS" help:"ConfigMaps in namespace POD_NAMESPACE, each with the object to apply once its kind is served (object.yaml)."`
+	MonitoringLabels   map[string]string `env:"MONITORING_LABELS" help:"Labels of the PodMonitors of stacks, by which a Prometheus selects them."`
+	LogLevel           slog.Level        `env:"LOG_LEVEL" default:"INFO" help:"Log level: debug, info, warn or error."`
+	Version            kong.VersionFlag  `help:"Print the version and exit."`
 }
 
 // Validate is called by kong after parsing.
@@ -96,7 +99,8 @@ func run(ctx context.Context, s settings) error {
 	}
 	if err := controller.SetupWithManager(manager, controller.Options{
 		ImageRegistry: s.ImageRegistry, ImageTag: s.ImageTag,
-		MySQLImage: s.MySQLImage, RabbitMQImage: s.RabbitMQImage, Resync: s.Resync,
+		MySQLImage: s.MySQLImage, MySQLExporterImage: s.MySQLExporterImage, RabbitMQImage: s.RabbitMQImage, Resync: s.Resync,
+		MonitoringLabels: s.MonitoringLabels, Namespace: s.Namespace, OptionalObjects: s.OptionalObjects,
 	}); err != nil {
 		return err
 	}

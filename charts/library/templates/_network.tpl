@@ -69,6 +69,11 @@ spec:
         - {port: {{ $port }}, protocol: TCP}
     {{- end }}
     {{- end }}
+    {{- if .Values.tracing.endpoint }}
+    # A URL does not name the pods of the collector, so the port is open to any address.
+    - ports:
+        - {port: {{ include "ecommerce.tracingPort" . }}, protocol: TCP}
+    {{- end }}
     {{- range .Values.networkPolicy.egress }}
     - ports:
         - {port: {{ .port | int }}, protocol: TCP}

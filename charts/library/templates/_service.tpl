@@ -61,6 +61,9 @@ The objects of a stateless service, a template for each kind. A chart that inclu
 {{- with include "service.env" . }}
 {{ . }}
 {{- end }}
+{{- with include "ecommerce.tracingEnv" . }}
+{{ . }}
+{{- end }}
 {{- range $name, $value := .Values.env }}
 - name: {{ $name }}
   value: {{ $value | quote }}
@@ -172,12 +175,22 @@ spec:
         {{- end }}
 {{- end -}}
 
+{{/*
+Metrics are never reachable from outside the cluster, so a Service that may be does not
+have their port, but a second Service has.
+*/}}
+{{- define "ecommerce.separateMetrics" -}}
+{{- if or (eq .Chart.Name "gateway") (ne .Values.service.type "ClusterIP") }}true{{ end -}}
+{{- end -}}
+
 {{- define "ecommerce.service" -}}
+{{- $separate := include "ecommerce.separateMetrics" . -}}
+{{- $scrape := include "ecommerce.scrapeAnnotations" (list . 9090 "/metrics") -}}
 apiVersion: v1
 kind: Service
 metadata:
   {{- include "ecommerce.metadata" . | nindent 2 }}
-  {{- with .Values.service.annotations }}
+  {{- with merge (dict) .Values.service.annotations (ternary "" $scrape (ne $separate "") | fromYaml) }}
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -201,6 +214,29 @@ spec:
       {{- with .Values.service.nodePort }}
       nodePort: {{ . | int }}
       {{- end }}
+    {{- if not $separate }}
+    - {name: metrics, port: 9090, targetPort: metrics, protocol: TCP}
+    {{- end }}
+{{- if $separate }}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ include "ecommerce.fullname" . | trunc 55 | trimSuffix "-" }}-metrics
+  namespace: {{ .Release.Namespace }}
+  labels:
+    {{- include "ecommerce.labels" . | nindent 4 }}
+  {{- with $scrape }}
+  annotations:
+    {{- . | nindent 4 }}
+  {{- end }}
+spec:
+  type: ClusterIP
+  selector:
+    {{- include "ecommerce.selectorLabels" . | nindent 4 }}
+  ports:
+    - {name: metrics, port: 9090, targetPort: metrics, protocol: TCP}
+{{- end }}
 {{- end -}}
 
 {{- define "ecommerce.horizontalpodautoscaler" -}}

@@ -13,10 +13,14 @@ config=/etc/ecommerce/mysql/my.cnf
 
 username=$(cat /etc/ecommerce/admin/username)
 password=$(cat /etc/ecommerce/admin/password)
-for value in "$username" "$password"; do
+exporter_password=$password
+if [ -d /etc/ecommerce/exporter ]; then
+  exporter_password=$(cat /etc/ecommerce/exporter/password)
+fi
+for value in "$username" "$password" "$exporter_password"; do
   case $value in
     '' | *[!A-Za-z0-9._~-]*)
-      echo "The administrator's Secret must hold a username and a password of letters, digits and ._~- only." >&2
+      echo "The Secrets must hold usernames and passwords of letters, digits and ._~- only." >&2
       exit 1
       ;;
   esac
@@ -45,3 +49,15 @@ printf '%s\n' \
   "ALTER USER '$username'@'%' IDENTIFIED BY '$password';" \
   "GRANT ALL PRIVILEGES ON *.* TO '$username'@'%' WITH GRANT OPTION;" \
   "ALTER USER 'root'@'localhost' IDENTIFIED BY '$password';" >"$run/init.sql"
+
+# The exporter's account is only for connections from its own pod. PROCESS is what the
+# metrics of InnoDB need; the status and the variables of the server need no privilege.
+if [ -d /etc/ecommerce/exporter ]; then
+  printf '%s\n' \
+    "CREATE USER IF NOT EXISTS 'exporter'@'127.0.0.1' IDENTIFIED BY '$exporter_password';" \
+    "ALTER USER 'exporter'@'127.0.0.1' IDENTIFIED BY '$exporter_password' WITH MAX_USER_CONNECTIONS 3;" \
+    "REVOKE ALL PRIVILEGES, GRANT OPTION FROM 'exporter'@'127.0.0.1';" \
+    "GRANT PROCESS ON *.* TO 'exporter'@'127.0.0.1';" >>"$run/init.sql"
+else
+  printf '%s\n' "DROP USER IF EXISTS 'exporter'@'127.0.0.1';" >>"$run/init.sql"
+fi

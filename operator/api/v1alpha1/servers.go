@@ -36,6 +36,27 @@ type EmbeddedMySQL struct {
 	// replaced.
 	// +optional
 	Resources *ResourceSpec `json:"resources,omitempty"`
+	// exporter runs mysqld_exporter beside the server, which exports metrics of the
+	// server for Prometheus at port 9104. It has an account that can only connect from
+	// the pod and only read the state of the server. Default: none; {} enables it. It
+	// can be changed at any time; the pod is replaced.
+	// +optional
+	Exporter *MySQLExporterSpec `json:"exporter,omitempty"`
+}
+
+// MySQLExporterSpec configures mysqld_exporter.
+type MySQLExporterSpec struct {
+	// image is the image of the exporter, the official mysqld-exporter image or a
+	// compatible one. Default: the image that the operator was installed with. At most
+	// 512 characters. It can be changed at any time; the pod is replaced.
+	// +kubebuilder:validation:MaxLength=512
+	// +optional
+	Image string `json:"image,omitempty"`
+	// resources are the CPU and memory of the exporter. Default: requests of 10m and
+	// 24Mi, and a memory limit of 64Mi. They can be changed at any time; the pod is
+	// replaced.
+	// +optional
+	Resources *ResourceSpec `json:"resources,omitempty"`
 }
 
 // StorageSpec configures a volume.

@@ -115,6 +115,13 @@ type ECommerceStackSpec struct {
 	// +optional
 	Stock ServiceSpec `json:"stock,omitzero"`
 
+	// observability configures the scraping of metrics and the export of traces.
+	// Default: PodMonitors in a cluster that serves them, and no traces. It can be
+	// changed at any time.
+	// +kubebuilder:default={}
+	// +optional
+	Observability ObservabilitySpec `json:"observability,omitzero"`
+
 	// networkPolicies creates a NetworkPolicy for each component that denies all
 	// traffic except the flows that the components need. It has an effect only if the
 	// cluster's network plugin enforces NetworkPolicies. Default: true. It can be

@@ -27,6 +27,10 @@ const (
 	// ConditionHTTPRouteApplied reports whether spec.gateway.httpRoute is applied. It
 	// exists only while the field is set, and does not affect Ready.
 	ConditionHTTPRouteApplied = "HTTPRouteApplied"
+	// ConditionPodMonitorsApplied reports whether the stack's PodMonitors are applied.
+	// It exists only while spec.observability.podMonitors is true, and does not affect
+	// Ready.
+	ConditionPodMonitorsApplied = "PodMonitorsApplied"
 	// ConditionReconciling reports whether the operator is still working toward the
 	// desired state or waits for something to become ready.
 	ConditionReconciling = "Reconciling"
@@ -39,7 +43,8 @@ const (
 type ECommerceStackStatus struct {
 	// conditions are the conditions Ready, DatabaseReady, BrokerReady, KeysReady,
 	// WorkloadsReady, ClientAddressKnown, HTTPRouteApplied (only while
-	// spec.gateway.httpRoute is set), Reconciling and Stalled.
+	// spec.gateway.httpRoute is set), PodMonitorsApplied (only while
+	// spec.observability.podMonitors is true), Reconciling and Stalled.
 	// +listType=map
 	// +listMapKey=type
 	// +optional

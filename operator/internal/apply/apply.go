@@ -68,7 +68,7 @@ func (e *NotOwnedError) Error() string {
 func (a *Applier) Apply(ctx context.Context, set Set) ([]Change, error) {
 	var changes []Change
 	for _, object := range set.Objects {
-		change, err := a.applyObject(ctx, set, object)
+		change, err := a.ApplyObject(ctx, set, object)
 		if err != nil {
 			return changes, fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
 		}
@@ -92,7 +92,7 @@ func (a *Applier) Served(ctx context.Context, kind schema.GroupVersionKind, name
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(listKind(kind))
 	err := a.APIReader.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
-	if isNotServed(err) {
+	if IsNotServed(err) {
 		return false, nil
 	}
 	if err != nil {
@@ -101,10 +101,10 @@ func (a *Applier) Served(ctx context.Context, kind schema.GroupVersionKind, name
 	return true, nil
 }
 
-// isNotServed reports whether the error of a list request means that the API server does
-// not serve the kind. It is a NotFound error if the REST mapper still has a kind whose CRD
-// was deleted.
-func isNotServed(err error) bool { return meta.IsNoMatchError(err) || apierrors.IsNotFound(err) }
+// IsNotServed reports whether the error of a list request or of ApplyObject means that the
+// API server does not serve the kind. It is a NotFound error if the REST mapper still has a
+// kind whose CRD was deleted.
+func IsNotServed(err error) bool { return meta.IsNoMatchError(err) || apierrors.IsNotFound(err) }
 
 // reader returns the cache for kinds that are cached, else the API server.
 func (a *Applier) reader(kind schema.GroupVersionKind) client.Reader {
@@ -120,7 +120,11 @@ func (s Set) has(live *unstructured.Unstructured) bool {
 	})
 }
 
-func (a *Applier) applyObject(ctx context.Context, set Set, object *unstructured.Unstructured) (*Change, error) {
+// ApplyObject applies one object with the namespace and the owner of the set. It returns the
+// change that it made, or nil if the object is in the desired state. Unless the set adopts,
+// it returns a *NotOwnedError if the object exists and the operator does not manage it. See
+// IsNotServed for objects of optional kinds.
+func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured.Unstructured) (*Change, error) {
 	desired, err := set.desiredObject(object)
 	if err != nil {
 		return nil, err
@@ -201,7 +205,7 @@ func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Un
 		list.SetGroupVersionKind(listKind(kind))
 		err := a.reader(kind).List(ctx, list, client.InNamespace(set.Namespace),
 			client.MatchingLabels(Labels(set.Instance, set.Component)))
-		if slices.Contains(set.Optional, kind) && isNotServed(err) {
+		if slices.Contains(set.Optional, kind) && IsNotServed(err) {
 			continue
 		}
 		if err != nil {

@@ -54,3 +54,7 @@ var Kinds = []schema.GroupVersionKind{
 // the API server and not watched: a cache for a kind whose CRD is not installed blocks its
 // readers, and one for a kind whose CRD was deleted returns stale objects.
 var HTTPRoute = schema.GroupVersionKind{Group: "gateway.networking.k8s.io", Version: "v1", Kind: "HTTPRoute"}
+
+// PodMonitor is a kind of the Prometheus Operator, which a cluster need not serve. Like
+// HTTPRoute, it is read from the API server and not watched.
+var PodMonitor = schema.GroupVersionKind{Group: "monitoring.coreos.com", Version: "v1", Kind: "PodMonitor"}

@@ -84,8 +84,8 @@ func TestChartsMatchGoldenFiles(t *testing.T) {
 			t.Parallel()
 			var got bytes.Buffer
 			for _, object := range c.render(t) {
-				if object.GetKind() == "CustomResourceDefinition" {
-					continue // generated from the types of operator/api
+				if object.GetKind() == "CustomResourceDefinition" || object.GetKind() == "ConfigMap" && c.chart == charts.Operator {
+					continue // other tests compare them with their sources
 				}
 				encoded, err := yaml.Marshal(object.Object)
 				if err != nil {

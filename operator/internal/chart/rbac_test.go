@@ -106,8 +106,10 @@ func TestOperatorHasRequiredPermissionsWithoutWildcards(t *testing.T) {
 		}
 	}
 	for _, verb := range []string{"get", "list", "create", "patch", "delete"} {
-		if !allowed[apply.HTTPRoute.Group+"/httproutes "+verb] {
-			t.Errorf("the operator has no permission to %s httproutes", verb)
+		for _, resource := range []string{apply.HTTPRoute.Group + "/httproutes", apply.PodMonitor.Group + "/podmonitors"} {
+			if !allowed[resource+" "+verb] {
+				t.Errorf("the operator has no permission to %s %s", verb, resource)
+			}
 		}
 	}
 }

@@ -131,7 +131,7 @@ func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Serve
 		return err
 	}
 	changes, err := admin.Ensure(vhost, r.owner, r.stack.Spec.Adopt || r.stack.Spec.RabbitMQ.Embedded != nil)
-	r.recordExternalChanges(ctx, v1alpha1.ConditionBrokerReady, "RabbitMQ", changes)
+	r.recordExternalChanges(ctx, v1alpha1.ConditionBrokerReady, systemRabbitMQ, changes)
 	if err != nil {
 		return err
 	}

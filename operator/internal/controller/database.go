@@ -63,6 +63,15 @@ func (r *reconciliation) mysqlServer(ctx context.Context) (mysql.Server, error) 
 	if err != nil {
 		return mysql.Server{}, err
 	}
+	if r.stack.Spec.MySQL.Embedded.Exporter != nil {
+		// The server sets the account's password when it starts, because only
+		// connections from its own pod may use the account.
+		if _, err := r.ensureSecret(ctx, charts.MySQL, objectName(r.stack, "mysql-exporter"), func(data secretData) error {
+			return data.generate("password")
+		}); err != nil {
+			return mysql.Server{}, err
+		}
+	}
 	return mysql.Server{
 		Host: r.serviceHost(charts.MySQL), Port: mysqlPort, TLS: "false", Dial: r.options.Dial,
 		Username: string(secret.Data["username"]), Password: string(secret.Data["password"]),
@@ -129,7 +138,7 @@ func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, sch
 	adopt := r.stack.Spec.Adopt || r.stack.Spec.MySQL.Embedded != nil
 	for _, schema := range schemas {
 		result, err := admin.Ensure(ctx, schema, r.owner, adopt)
-		r.recordExternalChanges(ctx, v1alpha1.ConditionDatabaseReady, "MySQL", result.Changes)
+		r.recordExternalChanges(ctx, v1alpha1.ConditionDatabaseReady, systemMySQL, result.Changes)
 		if err != nil {
 			return fmt.Errorf("schema %s: %w", schema.Name, err)
 		}

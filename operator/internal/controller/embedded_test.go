@@ -27,7 +27,9 @@ func TestStackWithEmbeddedServersBecomesReady(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
 	mysql := f.stack.Spec.MySQL.External
-	f.stack.Spec = v1alpha1.ECommerceStackSpec{DeletionPolicy: v1alpha1.DeletionDelete}
+	f.stack.Spec = v1alpha1.ECommerceStackSpec{DeletionPolicy: v1alpha1.DeletionDelete, Observability: f.stack.Spec.Observability}
+	f.stack.Spec.MySQL.Embedded = &v1alpha1.EmbeddedMySQL{Exporter: &v1alpha1.MySQLExporterSpec{Image: "localhost/exporter:test"},
+		Storage: v1alpha1.StorageSpec{Size: resource.MustParse("5Gi")}}
 	management, err := url.Parse(f.rabbitmq.ManagementURL)
 	if err != nil {
 		t.Fatal(err)
@@ -58,9 +60,30 @@ func TestStackWithEmbeddedServersBecomesReady(t *testing.T) {
 	if want := "@tcp(demo-mysql." + f.namespace + ".svc:3306)/users_auth_service"; !strings.Contains(f.value(t, "auth-mysql", "dsn"), want) {
 		t.Errorf("the DSN does not contain %s", want)
 	}
+	f.checkExporter(t)
 	f.create(t, f.volume("data-demo-mysql-0", "mysql"))
 	f.deleteStack(t)
 	f.checkVolumesDeleted(t)
+}
+
+// checkExporter checks that the exporter reads a generated password from its Secret.
+func (f *fixture) checkExporter(t *testing.T) {
+	t.Helper()
+	set := &appsv1.StatefulSet{}
+	if err := api.Get(context.Background(), client.ObjectKey{Namespace: f.namespace, Name: "demo-mysql"}, set); err != nil {
+		t.Fatal(err)
+	}
+	for _, container := range set.Spec.Template.Spec.Containers {
+		if container.Name != "exporter" {
+			continue
+		}
+		ref := container.Env[0].ValueFrom.SecretKeyRef
+		if container.Image != "localhost/exporter:test" || ref.Name != "demo-mysql-exporter" || len(f.value(t, "mysql-exporter", ref.Key)) < 40 {
+			t.Errorf("image %s with the password in Secret %s, want a generated one in demo-mysql-exporter", container.Image, ref.Name)
+		}
+		return
+	}
+	t.Error("the pod of MySQL has no exporter")
 }
 
 // createAdminSecrets creates the Secrets of a former stack, with the credentials of the

@@ -46,7 +46,7 @@ func (r *reconciliation) recordAppliedChanges(ctx context.Context, changes []app
 			drifted = append(drifted, change.Description)
 		}
 	}
-	r.recordDrift(ctx, "Kubernetes", drifted)
+	r.recordDrift(ctx, systemKubernetes, drifted)
 }
 
 // recordDrift reports corrections of drift. Events with the same reason and action are

@@ -78,9 +78,11 @@ func newFixture(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	no := false
 	f.stack = &v1alpha1.ECommerceStack{
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "demo"},
 		Spec: v1alpha1.ECommerceStackSpec{
+			Observability: v1alpha1.ObservabilitySpec{PodMonitors: &no},
 			MySQL: v1alpha1.MySQLSpec{External: &v1alpha1.ExternalMySQL{
 				Host: host, Port: int32(number), AdminSecretRef: v1alpha1.SecretReference{Name: "mysql-admin"},
 				SchemaPrefix: strings.ReplaceAll(f.namespace, "-", "") + "_",

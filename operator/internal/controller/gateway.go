@@ -17,11 +17,12 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// Reasons of the conditions ClientAddressKnown and HTTPRouteApplied.
+// Reasons of the conditions ClientAddressKnown, HTTPRouteApplied and PodMonitorsApplied.
 const (
 	reasonNoTrustedProxies             = "NoTrustedProxies"
 	reasonExternalTrafficPolicyCluster = "ExternalTrafficPolicyCluster"
 	reasonNoGatewayAPI                 = "NoGatewayAPI"
+	reasonNoPrometheusOperator         = "NoPrometheusOperator"
 	reasonNotApplied                   = "NotApplied"
 )
 

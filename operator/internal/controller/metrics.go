@@ -26,7 +26,34 @@ var (
 	}, []string{"system", "outcome"})
 )
 
-func init() { metrics.Registry.MustRegister(phaseSeconds, driftCorrections, callSeconds) }
+// Systems in which drift is corrected.
+const (
+	systemKubernetes = "Kubernetes"
+	systemMySQL      = "MySQL"
+	systemRabbitMQ   = "RabbitMQ"
+)
+
+// Every label value exists from the start, so that an increase includes the first event.
+func init() {
+	metrics.Registry.MustRegister(phaseSeconds, driftCorrections, callSeconds)
+	for _, system := range []string{systemKubernetes, systemMySQL, systemRabbitMQ} {
+		driftCorrections.WithLabelValues(system)
+	}
+	for _, outcome := range []string{outcomeOK, outcomeError} {
+		for _, phase := range phases {
+			phaseSeconds.WithLabelValues(phase.name, outcome)
+		}
+		for _, system := range []string{"mysql", "rabbitmq"} {
+			callSeconds.WithLabelValues(system, outcome)
+		}
+	}
+}
+
+// Outcomes of phases and calls.
+const (
+	outcomeOK    = "ok"
+	outcomeError = "error"
+)
 
 func observePhase(phase string, started time.Time, err error) {
 	phaseSeconds.WithLabelValues(phase, outcomeLabel(err)).Observe(time.Since(started).Seconds())
@@ -38,7 +65,7 @@ func observeCall(system string, started time.Time, err error) {
 
 func outcomeLabel(err error) string {
 	if err != nil {
-		return "error"
+		return outcomeError
 	}
-	return "ok"
+	return outcomeOK
 }

@@ -40,6 +40,18 @@ var (
 	brokerServices = []string{charts.Gateway, charts.Sales, charts.Stock}
 )
 
+// managerCredential is the credential of the first Manager, unless the stack refers to a
+// Secret that you manage.
+const managerCredential = "manager"
+
+// credentials lists the credentials that the operator generates, by the suffixes of their
+// Secrets.
+var credentials = []string{
+	managerCredential, "auth-jwt",
+	"auth-mysql", "auth-mysql-owner", "sales-mysql", "sales-mysql-owner", "stock-mysql", "stock-mysql-owner", "mysql-root", "mysql-exporter",
+	"gateway-rabbitmq", "sales-rabbitmq", "stock-rabbitmq", "rabbitmq-admin",
+}
+
 const (
 	mysqlPort           = 3306
 	amqpPort            = 5672

@@ -42,8 +42,15 @@ const (
 type Options struct {
 	// ImageRegistry and ImageTag are the registry and tag of the services' images.
 	ImageRegistry, ImageTag string
-	// MySQLImage and RabbitMQImage are the images of embedded servers.
-	MySQLImage, RabbitMQImage string
+	// MySQLImage and RabbitMQImage are the images of embedded servers, and
+	// MySQLExporterImage that of mysqld_exporter.
+	MySQLImage, RabbitMQImage, MySQLExporterImage string
+	// MonitoringLabels are labels of PodMonitors, by which a Prometheus selects them.
+	MonitoringLabels map[string]string
+	// Namespace is the namespace of the operator. OptionalObjects are names of
+	// ConfigMaps in it; see optionalObjects.
+	Namespace       string
+	OptionalObjects []string
 	// Resync is the interval at which external state is observed, with a jitter of 10%.
 	Resync time.Duration
 	// Dial replaces the default dialer for connections to MySQL and RabbitMQ unless it
@@ -59,6 +66,7 @@ type Reconciler struct {
 	applier      apply.Applier
 	charts       chart.Charts
 	observations *observations
+	certificates *certificates
 	options      Options
 	// lastWarnings maps a stack's name to the last warning about client addresses. It
 	// prevents duplicate Events, because the cached status may be older than the last
@@ -74,7 +82,8 @@ type reconciliation struct {
 	original *v1alpha1.ECommerceStack
 	owner    ownership.Owner
 	// inventory lists the objects that the phases applied.
-	inventory []v1alpha1.ObjectReference
+	inventory   []v1alpha1.ObjectReference
+	podMonitors podMonitors
 }
 
 // phase is one step of a reconciliation, with one condition.
@@ -152,6 +161,7 @@ func (r *reconciliation) run(ctx context.Context) (ctrl.Result, error) {
 
 func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	var errs []error
+	r.observePodMonitors(ctx)
 	for _, phase := range phases {
 		started := time.Now()
 		result, err := phase.run(r, ctx)
@@ -162,6 +172,8 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 		}
 	}
 	r.reportClientAddress()
+	r.reportPodMonitors()
+	r.observeCertificates(ctx)
 	if err := r.observeHealth(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("health: %w", err))
 	}

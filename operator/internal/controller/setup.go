@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlcontroller "sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -74,7 +75,17 @@ func SetupWithManager(manager ctrl.Manager, options Options) error {
 		client: manager.GetClient(), apiReader: manager.GetAPIReader(),
 		recorder: manager.GetEventRecorder("ecommerce-operator"),
 		applier:  apply.Applier{Client: manager.GetClient(), APIReader: manager.GetAPIReader()},
-		charts:   loaded, observations: newObservations(), options: options,
+		charts:   loaded, observations: newObservations(), certificates: newCertificates(), options: options,
+	}
+	if err := metrics.Registry.Register(&stackCollector{reader: r.client, certificates: r.certificates}); err != nil {
+		return fmt.Errorf("register the metrics of stacks: %w", err)
+	}
+	if len(options.OptionalObjects) > 0 {
+		if err := manager.Add(&optionalObjects{
+			applier: r.applier, namespace: options.Namespace, configMaps: options.OptionalObjects, interval: options.Resync,
+		}); err != nil {
+			return fmt.Errorf("set up the optional objects: %w", err)
+		}
 	}
 	relevant := predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{})
 	build := ctrl.NewControllerManagedBy(manager).

@@ -143,8 +143,9 @@ func startOperator(ctx context.Context, stopped chan<- error) error {
 
 func testOptions() Options {
 	return Options{
-		ImageRegistry: "localhost/ecommerce-stack", ImageTag: "test", MySQLImage: "mysql:8.4",
+		ImageRegistry: "localhost/ecommerce-stack", ImageTag: "test", MySQLImage: "mysql:8.4", MySQLExporterImage: "prom/mysqld-exporter:v0.19.0",
 		RabbitMQImage: "rabbitmq:4.1-management", Resync: testResync, Dial: redirects.dial,
+		MonitoringLabels: map[string]string{"release": "prometheus"},
 	}
 }
 

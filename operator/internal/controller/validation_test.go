@@ -92,6 +92,18 @@ func TestInvalidSpecIsRejectedWithResolution(t *testing.T) {
 		{`{gateway: {cors: {origins: ["https://shop.example/"]}}}`, "no path and no trailing slash"},
 		{`{image: {registry: "https://registry.example"}}`, "without scheme or trailing slash"},
 		{`{image: {tag: "a b"}}`, "spec.image.tag must be an image tag"},
+		{`{observability: {tracing: {}}}`, "endpoint: Required value"},
+		{`{observability: {tracing: {endpoint: "otel-collector:4318"}}}`, "such as http://otel-collector.observability:4318"},
+		{`{observability: {tracing: {endpoint: "grpc://otel-collector:4317"}}}`, "such as http://otel-collector.observability:4318"},
+		{`{observability: {tracing: {endpoint: "https://user:password@otlp.example"}}}`, "without user, password, query and fragment"},
+		{`{observability: {tracing: {endpoint: "https://otlp.example/?token=a"}}}`, "without user, password, query and fragment"},
+		{`{observability: {tracing: {endpoint: "http://otlp.example:65536"}}}`, "such as http://otel-collector.observability:4318"},
+		{`{observability: {tracing: {endpoint: "http://otlp.example:0"}}}`, "such as http://otel-collector.observability:4318"},
+		{`{observability: {tracing: {endpoint: "http://a", samplingRatio: "1.5"}}}`, `such as "0.05" for 5 % of the traces`},
+		{`{observability: {tracing: {endpoint: "http://a", samplingRatio: "-0.1"}}}`, `such as "0.05" for 5 % of the traces`},
+		{`{observability: {tracing: {endpoint: "http://a", samplingRatio: "5%"}}}`, `such as "0.05" for 5 % of the traces`},
+		{`{observability: {tracing: {endpoint: "http://a", samplingRatio: ""}}}`, `such as "0.05" for 5 % of the traces`},
+		{`{observability: {tracing: {endpoint: "http://a", samplingRatio: 0.05}}}`, "must be of type string"},
 		{`{deletionPolicy: Keep}`, `supported values: "Retain", "Delete"`},
 	}
 	for _, c := range cases {
@@ -130,6 +142,19 @@ func TestGatewayWithinTheLimitsIsAccepted(t *testing.T) {
 	} {
 		if err := api.Create(context.Background(), newStack(t, "accepted", "{gateway: "+spec+"}"), client.DryRunAll); err != nil {
 			t.Errorf("%s: %v", spec, err)
+		}
+	}
+}
+
+func TestTracingWithinTheLimitsIsAccepted(t *testing.T) {
+	t.Parallel()
+	skipIfShort(t)
+	for _, tracing := range []string{
+		`{endpoint: "http://otel-collector.observability:4318"}`, `{endpoint: "https://otlp.example/shop/", samplingRatio: "1"}`,
+		`{endpoint: "http://192.0.2.1", samplingRatio: "0"}`, `{endpoint: "http://[2001:db8::1]:4318", samplingRatio: "0.000001"}`, `{endpoint: "http://a", samplingRatio: "1.0"}`,
+	} {
+		if err := api.Create(context.Background(), newStack(t, "accepted", "{observability: {tracing: "+tracing+"}}"), client.DryRunAll); err != nil {
+			t.Errorf("%s: %v", tracing, err)
 		}
 	}
 }

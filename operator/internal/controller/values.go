@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -109,6 +110,9 @@ func commonValues(stack *v1alpha1.ECommerceStack, options Options, spec v1alpha1
 	if spec.Resources != nil {
 		v["resources"] = resources(spec.Resources)
 	}
+	if tracing := stack.Spec.Observability.Tracing; tracing != nil {
+		v["tracing"] = values{"endpoint": tracing.Endpoint, "samplingRatio": tracing.SamplingRatio}
+	}
 	env := values{}
 	for _, variable := range spec.Env {
 		env[variable.Name] = variable.Value
@@ -164,6 +168,13 @@ func networkPolicy(stack *v1alpha1.ECommerceStack, servers ...string) values {
 func mysqlValues(stack *v1alpha1.ECommerceStack, options Options) values {
 	spec := stack.Spec.MySQL.Embedded
 	v := serverValues(stack, spec.Image, options.MySQLImage, spec.Storage)
+	if exporter := spec.Exporter; exporter != nil {
+		metrics := values{"enabled": true, "image": cmp.Or(exporter.Image, options.MySQLExporterImage)}
+		if exporter.Resources != nil {
+			metrics["resources"] = resources(exporter.Resources)
+		}
+		v["metrics"] = metrics
+	}
 	if spec.Resources == nil {
 		return v
 	}

@@ -116,6 +116,12 @@ func (r *reconciliation) managerCredentials(ctx context.Context) (map[string][]b
 
 // applyChart renders a chart and applies its objects.
 func (r *reconciliation) applyChart(ctx context.Context, component string, typed values) error {
+	metrics, found := typed["metrics"].(values)
+	if !found {
+		metrics = values{}
+	}
+	metrics["podMonitor"] = r.podMonitorValues()
+	typed["metrics"] = metrics
 	values, err := toMap(typed)
 	if err != nil {
 		return err
@@ -132,6 +138,9 @@ func (r *reconciliation) applyChart(ctx context.Context, component string, typed
 		r.inventory = append(r.inventory, v1alpha1.ObjectReference{
 			APIVersion: object.GetAPIVersion(), Kind: object.GetKind(), Name: object.GetName(),
 		})
+		if err == nil && object.GetKind() == apply.PodMonitor.Kind {
+			r.podMonitors.applied++
+		}
 	}
 	return err
 }
@@ -142,6 +151,9 @@ func (r *reconciliation) componentSet(name string) apply.Set {
 	var optional []schema.GroupVersionKind
 	if name == charts.Gateway {
 		optional = append(optional, apply.HTTPRoute)
+	}
+	if r.podMonitors.served {
+		optional = append(optional, apply.PodMonitor)
 	}
 	return apply.Set{
 		Optional:  optional,
