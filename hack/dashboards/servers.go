@@ -88,16 +88,30 @@ var rabbitmq = dashboardSpec{
 	},
 }
 
+// day in seconds.
+const day = 24 * 60 * 60
+
 // operator is about all stacks: its metrics have no label of a stack.
 var operator = dashboardSpec{
 	uid: "ecommerce-operator", title: "ecommerce-stack: Operator",
-	description: "Reconciliations, phases, drift and external servers of the operator, for all stacks.",
+	description: "Conditions, credentials and certificates of stacks, and reconciliations, phases, drift and external servers of the operator, for all stacks.",
 	rows: []row{
+		{"Stacks", []panel{
+			{title: "Which stacks are not Ready?", unit: yesNo, warning: 1, critical: 1, runbook: "stack-not-ready",
+				description: "Yes while the condition Ready of a stack is False or Unknown.",
+				queries:     []query{{`max by (namespace, stack) (ecommerce_stack_condition{condition="Ready",status!="True"})`, "{{namespace}}/{{stack}}"}}},
+			{title: "How old are the credentials?", unit: seconds, runbook: "credential-rotation",
+				description: "Time since a credential was created, by stack and credential.",
+				queries:     []query{{`max by (namespace, stack, credential) (time() - ecommerce_stack_credential_created_timestamp_seconds)`, "{{namespace}}/{{stack}}: {{credential}}"}}},
+			{title: "When do certificates expire?", unit: seconds, warning: 30 * day, critical: 7 * day, lessIsWorse: true, runbook: "certificate-expires",
+				description: "Time until the certificate of a gateway expires, by Secret. Stacks without TLS have none.",
+				queries:     []query{{`min by (namespace, stack, secret) (ecommerce_stack_certificate_expiry_timestamp_seconds - time())`, "{{namespace}}/{{secret}}"}}},
+		}},
 		{"Reconciliations", []panel{
 			{title: "How many reconciliations run?", unit: perSecond,
 				description: "Reconciliations per second, by result.",
 				queries:     []query{{`sum by (result) (rate(controller_runtime_reconcile_total{controller="ecommercestack"}[$__rate_interval]))`, "{{result}}"}}},
-			{title: "Do reconciliations fail?", unit: perSecond, warning: .1, critical: 1,
+			{title: "Do reconciliations fail?", unit: perSecond, warning: .1, critical: 1, runbook: "operator-stuck",
 				description: "Reconciliations per second that ended with an error.",
 				queries:     []query{{`sum(rate(controller_runtime_reconcile_errors_total{controller="ecommercestack"}[$__rate_interval]))`, "errors"}}},
 			{title: "How long do stacks wait?", unit: count, warning: 10, critical: 50,
