@@ -87,7 +87,7 @@ func subscribe(conn *amqp.Connection) (<-chan amqp.Delivery, error) {
 func (l *Listener) handle(ctx context.Context, d amqp.Delivery) {
 	e, err := event.Parse(d.Body)
 	if err == nil {
-		defer broker.TraceDelivery(event.GatewayQueuePrefix, d, e)()
+		defer broker.TraceDelivery("gateway", d, e)()
 		var changed event.ProductChanged
 		if changed, err = event.Decode[event.ProductChanged](e); err == nil {
 			l.Cache.Changed(ProductPath(changed.Key()))
