@@ -54,6 +54,7 @@ const (
 	Accept Mode = iota
 	Refuse      // with 400, which an exporter does not retry
 	Hang        // until the client disconnects
+	Discard     // accept, and store no span; for benchmarks
 )
 
 // Receiver is a receiver of traces. It is safe for concurrent use.
@@ -133,6 +134,8 @@ func (r *Receiver) serve(w http.ResponseWriter, req *http.Request) {
 		return
 	case Hang:
 		<-req.Context().Done()
+		return
+	case Discard:
 		return
 	}
 	var export collector.ExportTraceServiceRequest

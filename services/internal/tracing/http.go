@@ -16,6 +16,12 @@ import (
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
+// Options of spans, which would else be allocated for each.
+var (
+	serverKind = trace.WithSpanKind(trace.SpanKindServer)
+	clientKind = trace.WithSpanKind(trace.SpanKindClient)
+)
+
 // Span is a span that is recorded. Nil is one that is not; its methods do nothing.
 type Span struct{ span trace.Span }
 
@@ -24,7 +30,7 @@ type Span struct{ span trace.Span }
 // trace is not sampled.
 func (t *Tracer) Server(traceParent, method string, began time.Time) (*Span, string) {
 	_, span := t.tracer.Start(withParent(context.Background(), traceParent), knownMethod(method),
-		trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(began))
+		serverKind, trace.WithTimestamp(began))
 	return recorded(span), traceParentOf(span)
 }
 
@@ -97,7 +103,7 @@ func (s *Span) Client(method []byte, host string, resends int) *Span {
 		attributes = append(attributes, semconv.HTTPRequestResendCount(resends))
 	}
 	_, span := s.span.TracerProvider().Tracer(scope).Start(s.Context(context.Background()), name,
-		trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+		clientKind, trace.WithAttributes(attributes...))
 	return recorded(span)
 }
 
