@@ -40,8 +40,7 @@ type traced struct {
 // startTraced restarts the services with tracing, and without it at the end of the test.
 func startTraced(t *testing.T, sampling string, env ...string) *traced {
 	t.Helper()
-	s := &traced{System: startSystem(t), t: t, receiver: otlp.Start()}
-	t.Cleanup(s.receiver.Close)
+	s := &traced{System: startSystem(t), t: t, receiver: otlp.Start(t)}
 	for _, name := range services {
 		s.stop(name)
 		remove := s.Configure(name, append([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + s.receiver.URL, "OTEL_TRACES_SAMPLER=parentbased_traceidratio",

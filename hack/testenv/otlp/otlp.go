@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"sync"
+	"testing"
 	"time"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
@@ -51,10 +52,10 @@ type Mode int
 
 // Modes of a Receiver.
 const (
-	Accept Mode = iota
-	Refuse      // with 400, which an exporter does not retry
-	Hang        // until the client disconnects
-	Discard     // accept, and store no span; for benchmarks
+	Accept  Mode = iota
+	Refuse       // with 400, which an exporter does not retry
+	Hang         // until the client disconnects
+	Discard      // accept, and store no span; for benchmarks
 )
 
 // Receiver is a receiver of traces. It is safe for concurrent use.
@@ -70,11 +71,12 @@ type Receiver struct {
 	spans    []Span
 }
 
-// Start starts a receiver on a free port of loopback.
-func Start() *Receiver {
+// Start starts a receiver on a free port of loopback. It stops at the end of the test.
+func Start(t testing.TB) *Receiver {
 	r := &Receiver{}
 	r.server = httptest.NewServer(http.HandlerFunc(r.serve))
 	r.URL = r.server.URL
+	t.Cleanup(r.Close)
 	return r
 }
 

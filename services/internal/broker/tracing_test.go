@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 	amqp "github.com/rabbitmq/amqp091-go"
 
+	"ecommerce-stack.dev/hack/testenv/otlp"
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
 	"ecommerce-stack.dev/services/internal/tracing/tracingtest"
@@ -27,11 +28,13 @@ func tracedMessages() []broker.Message {
 }
 
 func TestPublicationIsTracedFromItsTransaction(t *testing.T) {
-	process := tracingtest.Start(t, false)
+	receiver := otlp.Start(t)
+	process := tracingtest.Start(t, receiver.URL, false)
 	batch := tracedMessages()
 	_, end := broker.TracePublish(t.Context(), batch)
 	end(batch[:1], errors.New("the broker rejected a message"))
-	spans := process.Spans()
+	process.End()
+	spans := receiver.Spans()
 	if len(spans) != 3 {
 		t.Fatalf("spans %+v", spans)
 	}
@@ -57,12 +60,14 @@ func TestPublicationIsTracedFromItsTransaction(t *testing.T) {
 
 // TestDeliveryContinuesTraceOfHeader has headers that are missing or not valid.
 func TestDeliveryContinuesTraceOfHeader(t *testing.T) {
-	process := tracingtest.Start(t, false)
+	receiver := otlp.Start(t)
+	process := tracingtest.Start(t, receiver.URL, false)
 	e := event.Envelope{ID: uuid.New(), Type: event.ProductChangedType, Subject: "7", TraceParent: cause}
 	for _, header := range []any{other, nil, "malformed", 7} {
 		broker.TraceDelivery("gateway", amqp.Delivery{Headers: amqp.Table{"traceparent": header}}, e)()
 	}
-	for i, s := range process.Spans() {
+	process.End()
+	for i, s := range receiver.Spans() {
 		want := cause
 		if i == 0 {
 			want = other

@@ -24,6 +24,24 @@ import (
 	"ecommerce-stack.dev/services/internal/tracing/tracingtest"
 )
 
+// fixture is a process with its receiver.
+type fixture struct {
+	*tracingtest.Process
+	Receiver *otlp.Receiver
+}
+
+func start(t testing.TB, edge bool, variables ...string) fixture {
+	t.Helper()
+	r := otlp.Start(t)
+	return fixture{tracingtest.Start(t, r.URL, edge, variables...), r}
+}
+
+// Spans ends tracing and returns the spans in the order of their ends.
+func (f fixture) Spans() []otlp.Span {
+	f.End()
+	return f.Receiver.Spans()
+}
+
 const (
 	traceID = "4bf92f3577b34da6a3ce929d0e0e4736"
 	sampled = "00-" + traceID + "-00f067aa0ba902b7-01"
@@ -96,7 +114,7 @@ func TestMalformedResourceAttributesAreRefused(t *testing.T) {
 
 // TestRequestAndAttemptHaveSpans also checks names and attributes.
 func TestRequestAndAttemptHaveSpans(t *testing.T) {
-	f := tracingtest.Start(t, false, "OTEL_RESOURCE_ATTRIBUTES=k8s.pod.name=sales-1,service.namespace=shop.demo")
+	f := start(t, false, "OTEL_RESOURCE_ATTRIBUTES=k8s.pod.name=sales-1,service.namespace=shop.demo")
 	span, traceParent := tracing.Active().Server(sampled, "GET", time.Now().Add(-time.Second))
 	attempt := span.Client([]byte("GET"), "stock:5003", 1)
 	attempt.EndClient(http.StatusServiceUnavailable, nil)
@@ -136,7 +154,7 @@ func TestRequestAndAttemptHaveSpans(t *testing.T) {
 }
 
 func TestPathWithoutRouteIsNotRecorded(t *testing.T) {
-	f := tracingtest.Start(t, false)
+	f := start(t, false)
 	span, _ := tracing.Active().Server("", "GET", time.Now())
 	span.EndServer(telemetry.Request{Method: "GET", Path: "/bob@example.com", Status: 404})
 	if got := f.Spans()[0]; got.Name != "GET" || strings.Contains(fmt.Sprint(got.Attributes), "bob") || got.Failed || got.ParentID != "" {
@@ -146,7 +164,7 @@ func TestPathWithoutRouteIsNotRecorded(t *testing.T) {
 
 // TestParentDecidesBehindTheEdge has parents with and without the flag.
 func TestParentDecidesBehindTheEdge(t *testing.T) {
-	f := tracingtest.Start(t, false, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0")
+	f := start(t, false, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0")
 	if span, traceParent := tracing.Active().Server(sampled, "GET", time.Now()); span == nil || !strings.HasSuffix(traceParent, "-01") {
 		t.Errorf("a sampled parent: %v, %s", span, traceParent)
 	}
@@ -176,7 +194,7 @@ func TestClientDoesNotDecideAtTheEdge(t *testing.T) {
 		{"0.5", sampled, 342, 658}, {"0.5", not, 342, 658}, {"0.5", "", 342, 658},
 	} {
 		t.Run(c.share+" "+c.parent, func(t *testing.T) {
-			tracingtest.Start(t, true, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG="+c.share)
+			start(t, true, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG="+c.share)
 			n := 0
 			for range 1000 {
 				if span, _ := tracing.Active().Server(c.parent, "GET", time.Now()); span != nil {
@@ -204,10 +222,10 @@ func TestSamplersFollowTheirNames(t *testing.T) {
 		{"parentbased_traceidratio", false, true, true},
 	} {
 		t.Run(c.sampler, func(t *testing.T) {
-			tracingtest.Start(t, false, "OTEL_TRACES_SAMPLER="+c.sampler)
+			start(t, false, "OTEL_TRACES_SAMPLER="+c.sampler)
 			span, _ := tracing.Active().Server(not, "GET", time.Now())
 			root, _ := tracing.Active().Server("", "GET", time.Now())
-			tracingtest.Start(t, true, "OTEL_TRACES_SAMPLER="+c.sampler)
+			start(t, true, "OTEL_TRACES_SAMPLER="+c.sampler)
 			edge, _ := tracing.Active().Server(not, "GET", time.Now())
 			if (span != nil) != c.withParent || (root != nil) != c.root || (edge != nil) != c.atEdge {
 				t.Errorf("sampled: with a parent %t, without %t, at the edge %t", span != nil, root != nil, edge != nil)
@@ -222,7 +240,7 @@ func item(name, traceParent string) tracing.Item {
 
 // TestBatchIsLinkedToItsSampledItems has an item that is not sampled.
 func TestBatchIsLinkedToItsSampledItems(t *testing.T) {
-	f := tracingtest.Start(t, false)
+	f := start(t, false)
 	other := strings.Replace(sampled, "4bf9", "5bf9", 1)
 	items := []tracing.Item{item("a", sampled), item("b", other), item("c", not)}
 	ctx, batch := tracing.Active().StartBatch(t.Context(), tracing.Operation{Name: "batch"}, items)
@@ -258,7 +276,7 @@ func TestBatchIsLinkedToItsSampledItems(t *testing.T) {
 }
 
 func TestSingleItemIsTheBatch(t *testing.T) {
-	f := tracingtest.Start(t, false)
+	f := start(t, false)
 	ctx, batch := tracing.Active().StartBatch(t.Context(), tracing.Operation{Name: "batch"}, []tracing.Item{item("a", sampled)})
 	tracing.Of(ctx).Client([]byte("GET"), "stock", 0).EndClient(200, nil)
 	batch.End(nil, nil)
@@ -270,7 +288,7 @@ func TestSingleItemIsTheBatch(t *testing.T) {
 
 // TestBatchWithoutSampledItemIsNotRecorded would sample the batch if it began a trace.
 func TestBatchWithoutSampledItemIsNotRecorded(t *testing.T) {
-	f := tracingtest.Start(t, false)
+	f := start(t, false)
 	ctx, batch := tracing.Active().StartBatch(t.Context(), tracing.Operation{Name: "batch"}, []tracing.Item{item("a", not), item("b", not)})
 	if tracing.Of(ctx) != nil {
 		t.Error("the common work is recorded")
@@ -283,7 +301,7 @@ func TestBatchWithoutSampledItemIsNotRecorded(t *testing.T) {
 
 // TestBatchIsSampledWithItsItems has a ratio that samples no trace that begins here.
 func TestBatchIsSampledWithItsItems(t *testing.T) {
-	f := tracingtest.Start(t, false, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0")
+	f := start(t, false, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=0")
 	_, batch := tracing.Active().StartBatch(t.Context(), tracing.Operation{Name: "batch"}, []tracing.Item{item("a", sampled), item("b", not)})
 	batch.End(nil, nil)
 	if spans := f.Spans(); len(spans) != 2 {
@@ -296,7 +314,7 @@ const maxQueued = 4096
 
 // TestHangingReceiverTakesBoundedMemory ends more spans than wait, and stops.
 func TestHangingReceiverTakesBoundedMemory(t *testing.T) {
-	f := tracingtest.Start(t, false, "OTEL_BSP_SCHEDULE_DELAY=1", "OTEL_EXPORTER_OTLP_TIMEOUT=60000", "OTEL_BSP_EXPORT_TIMEOUT=60000")
+	f := start(t, false, "OTEL_BSP_SCHEDULE_DELAY=1", "OTEL_EXPORTER_OTLP_TIMEOUT=60000", "OTEL_BSP_EXPORT_TIMEOUT=60000")
 	f.Receiver.SetMode(otlp.Hang)
 	end := func() {
 		span, _ := tracing.Active().Server("", "GET", time.Now())
@@ -324,7 +342,7 @@ func TestHangingReceiverTakesBoundedMemory(t *testing.T) {
 }
 
 func TestExportedSpansAreCounted(t *testing.T) {
-	f := tracingtest.Start(t, false)
+	f := start(t, false)
 	for range 3 {
 		span, _ := tracing.Active().Server("", "GET", time.Now())
 		span.EndServer(telemetry.Request{Method: "GET", Status: 200})
@@ -340,7 +358,7 @@ func TestExportedSpansAreCounted(t *testing.T) {
 
 // TestRefusedExportIsLoggedWithoutSecrets has a receiver that repeats the header.
 func TestRefusedExportIsLoggedWithoutSecrets(t *testing.T) {
-	f := tracingtest.Start(t, false, "OTEL_EXPORTER_OTLP_HEADERS=api-key=hidden%20value,tenant=shop")
+	f := start(t, false, "OTEL_EXPORTER_OTLP_HEADERS=api-key=hidden%20value,tenant=shop")
 	f.Receiver.SetMode(otlp.Refuse)
 	span, _ := tracing.Active().Server("", "GET", time.Now())
 	span.EndServer(telemetry.Request{Method: "GET", Status: 200})
@@ -358,7 +376,7 @@ func TestRefusedExportIsLoggedWithoutSecrets(t *testing.T) {
 }
 
 func TestLongAttributesAreCut(t *testing.T) {
-	f := tracingtest.Start(t, false)
+	f := start(t, false)
 	it := item("a", sampled)
 	it.Attributes = []attribute.KeyValue{attribute.String("statement", strings.Repeat("x", 5000))}
 	_, batch := tracing.Active().StartBatch(t.Context(), tracing.Operation{Name: "batch"}, []tracing.Item{it})

@@ -22,7 +22,8 @@ func named(spans []otlp.Span, name string) []otlp.Span {
 
 // TestServiceContinuesTraceOfAttempt also has a request that is refused, and a probe.
 func TestServiceContinuesTraceOfAttempt(t *testing.T) {
-	process := tracingtest.Start(t, true)
+	receiver := otlp.Start(t)
+	process := tracingtest.Start(t, receiver.URL, true)
 	g := start(t, setup{})
 	g.probes()
 	a := g.do("POST", "/sales", `{}`, "Authorization", g.client(7), "Traceparent", clientTrace)
@@ -33,7 +34,8 @@ func TestServiceContinuesTraceOfAttempt(t *testing.T) {
 			t.Errorf("%s: traceparent %s", path, got)
 		}
 	}
-	spans := process.Spans()
+	process.End()
+	spans := receiver.Spans()
 	requests, attempts := named(spans, "POST /sales"), named(spans, "POST")
 	if len(spans) != 3 || len(requests) != 2 || len(attempts) != 1 {
 		t.Fatalf("spans %+v", spans)
@@ -55,7 +57,8 @@ func TestServiceContinuesTraceOfAttempt(t *testing.T) {
 
 // TestRetriesHaveSpans has a service that closes its first connections.
 func TestRetriesHaveSpans(t *testing.T) {
-	process := tracingtest.Start(t, true)
+	receiver := otlp.Start(t)
+	process := tracingtest.Start(t, receiver.URL, true)
 	g := start(t, setup{})
 	var calls atomic.Int32
 	g.up.respondWith(func(w http.ResponseWriter, _ *http.Request) {
@@ -74,7 +77,8 @@ func TestRetriesHaveSpans(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	attempts := named(process.Spans(), "GET")
+	process.End()
+	attempts := named(receiver.Spans(), "GET")
 	if len(attempts) != 3 {
 		t.Fatalf("attempts %+v", attempts)
 	}
@@ -92,14 +96,16 @@ func TestRetriesHaveSpans(t *testing.T) {
 
 // TestCachedReadHasNoAttempt reads twice.
 func TestCachedReadHasNoAttempt(t *testing.T) {
-	process := tracingtest.Start(t, true)
+	receiver := otlp.Start(t)
+	process := tracingtest.Start(t, receiver.URL, true)
 	g := start(t, setup{})
 	g.up.respondWith(text("{}"))
 	for range 2 {
 		g.do("GET", "/products/7", "")
 	}
 	sent := g.up.take()
-	spans := process.Spans()
+	process.End()
+	spans := receiver.Spans()
 	attempts := named(spans, "GET")
 	if len(spans) != 3 || len(attempts) != 1 || len(sent) != 1 || sent[0].Header.Get("Traceparent")[36:52] != attempts[0].SpanID {
 		t.Errorf("spans %+v", spans)
@@ -111,7 +117,8 @@ func TestCachedReadHasNoAttempt(t *testing.T) {
 
 // TestSpanOfStreamEndsWithStream reads one event.
 func TestSpanOfStreamEndsWithStream(t *testing.T) {
-	process := tracingtest.Start(t, true, "OTEL_BSP_SCHEDULE_DELAY=10")
+	receiver := otlp.Start(t)
+	tracingtest.Start(t, receiver.URL, true, "OTEL_BSP_SCHEDULE_DELAY=10")
 	g := start(t, setup{})
 	disconnected := make(chan struct{}, 1)
 	g.up.respondWith(comments(disconnected))
@@ -119,19 +126,20 @@ func TestSpanOfStreamEndsWithStream(t *testing.T) {
 	if !lines.Scan() {
 		t.Fatal("nothing arrived")
 	}
-	testenv.Eventually(t, "the attempt has a span", func() bool { return len(process.Receiver.Spans()) == 1 })
+	testenv.Eventually(t, "the attempt has a span", func() bool { return len(receiver.Spans()) == 1 })
 	leave()
 	<-disconnected
 	testenv.Eventually(t, "the stream has a span", func() bool {
-		return len(named(process.Receiver.Spans(), "GET /sales/{id}/stream")) == 1
+		return len(named(receiver.Spans(), "GET /sales/{id}/stream")) == 1
 	})
 }
 
 // BenchmarkTracedRequest is BenchmarkRequest with each request recorded, and with none.
 func BenchmarkTracedRequest(b *testing.B) {
 	for _, share := range []string{"0", "1"} {
-		process := tracingtest.Start(b, true, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG="+share)
-		process.Receiver.SetMode(otlp.Discard)
+		receiver := otlp.Start(b)
+		receiver.SetMode(otlp.Discard)
+		tracingtest.Start(b, receiver.URL, true, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG="+share)
 		g := startConstant(b)
 		w := g.wire()
 		for name, request := range g.requests() {

@@ -1,5 +1,4 @@
-// Package tracingtest traces a test, and returns its spans. Such a test cannot be parallel:
-// a process has one tracer.
+// Package tracingtest traces a test. Such a test cannot be parallel: a process has one tracer.
 package tracingtest
 
 import (
@@ -12,29 +11,26 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"ecommerce-stack.dev/hack/testenv/otlp"
 	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/tracing"
 )
 
 // Process is a process that exports its spans to a receiver.
 type Process struct {
-	Receiver *otlp.Receiver
-	Metrics  *prometheus.Registry
-	// Stop ends tracing and exports what is recorded.
+	Metrics *prometheus.Registry
+	// Stop is what tracing.Start has returned.
 	Stop func(context.Context) error
 
 	t   testing.TB
 	log log
 }
 
-// Start starts tracing until the end of the test, with variables such as
-// "OTEL_TRACES_SAMPLER=always_on" beside the endpoint.
-func Start(t testing.TB, edge bool, variables ...string) *Process {
+// Start starts tracing until the end of the test. endpoint is the URL of the receiver; further
+// variables have the form "OTEL_TRACES_SAMPLER=always_on".
+func Start(t testing.TB, endpoint string, edge bool, variables ...string) *Process {
 	t.Helper()
-	p := &Process{Receiver: otlp.Start(), Metrics: prometheus.NewRegistry(), t: t}
-	t.Cleanup(p.Receiver.Close)
-	for _, v := range append(variables, "OTEL_EXPORTER_OTLP_ENDPOINT="+p.Receiver.URL) {
+	p := &Process{Metrics: prometheus.NewRegistry(), t: t}
+	for _, v := range append(variables, "OTEL_EXPORTER_OTLP_ENDPOINT="+endpoint) {
 		name, value, _ := strings.Cut(v, "=")
 		t.Setenv(name, value) // fails in a parallel test
 	}
@@ -50,13 +46,12 @@ func Start(t testing.TB, edge bool, variables ...string) *Process {
 	return p
 }
 
-// Spans ends tracing and returns the spans, in the order of their ends.
-func (p *Process) Spans() []otlp.Span {
+// End ends tracing and exports what is recorded.
+func (p *Process) End() {
 	p.t.Helper()
 	if err := p.Stop(context.Background()); err != nil {
 		p.t.Fatal(err)
 	}
-	return p.Receiver.Spans()
 }
 
 // Counted returns the number of spans with a result: exported, failed or dropped.
