@@ -341,15 +341,19 @@ func TestHangingReceiverTakesBoundedMemory(t *testing.T) {
 	testenv.Eventually(t, "the other spans fail", func() bool { return f.Counted("failed") == maxQueued })
 }
 
-func TestExportedSpansAreCounted(t *testing.T) {
-	f := start(t, false)
-	for range 3 {
-		span, _ := tracing.Active().Server("", "GET", time.Now())
-		span.EndServer(telemetry.Request{Method: "GET", Status: 200})
+// TestExportedSpansDoNotWait ends more spans than may wait, in two parts.
+func TestExportedSpansDoNotWait(t *testing.T) {
+	f := start(t, false, "OTEL_BSP_SCHEDULE_DELAY=1")
+	for part := range 2 {
+		for range maxQueued {
+			span, _ := tracing.Active().Server("", "GET", time.Now())
+			span.EndServer(telemetry.Request{Method: "GET", Status: 200})
+		}
+		want := float64((part + 1) * maxQueued)
+		testenv.Eventually(t, "all spans are exported", func() bool { return f.Counted("exported") == want })
 	}
-	f.Spans()
-	if got := f.Counted("exported"); got != 3 {
-		t.Errorf("%v spans are exported, want 3", got)
+	if got := f.Counted("dropped"); got != 0 {
+		t.Errorf("%v spans are dropped", got)
 	}
 	if problems, err := testutil.GatherAndLint(f.Metrics); err != nil || len(problems) > 0 {
 		t.Errorf("%v, %v", problems, err)
