@@ -88,11 +88,25 @@ var rabbitmq = dashboardSpec{
 	},
 }
 
-// operator is about all stacks: its panels show the stacks side by side.
+// day in seconds.
+const day = 24 * 60 * 60
+
+// operator is about all stacks: its metrics have no label of a stack.
 var operator = dashboardSpec{
 	uid: "ecommerce-operator", title: "ecommerce-stack: Operator",
-	description: "Reconciliations, phases, drift and external servers of the operator, for all stacks.",
+	description: "Conditions, credentials and certificates of stacks, and reconciliations, phases, drift and external servers of the operator, for all stacks.",
 	rows: []row{
+		{"Stacks", []panel{
+			{title: "Which stacks are not Ready?", unit: yesNo, warning: 1, critical: 1, runbook: "stack-not-ready",
+				description: "Yes while the condition Ready of a stack is False or Unknown.",
+				queries:     []query{{`max by (namespace, stack) (ecommerce_stack_condition{condition="Ready",status!="True"})`, "{{namespace}}/{{stack}}"}}},
+			{title: "How old are the credentials?", unit: seconds, runbook: "credential-rotation",
+				description: "Time since a credential was created, by stack and credential.",
+				queries:     []query{{`max by (namespace, stack, credential) (time() - ecommerce_stack_credential_created_timestamp_seconds)`, "{{namespace}}/{{stack}}: {{credential}}"}}},
+			{title: "When do certificates expire?", unit: seconds, warning: 30 * day, critical: 7 * day, lessIsWorse: true, runbook: "certificate-expires",
+				description: "Time until the certificate of a gateway expires, by Secret. Stacks without TLS have none.",
+				queries:     []query{{`min by (namespace, stack, secret) (ecommerce_stack_certificate_expiry_timestamp_seconds - time())`, "{{namespace}}/{{secret}}"}}},
+		}},
 		{"Reconciliations", []panel{
 			{title: "How many reconciliations run?", unit: perSecond,
 				description: "Reconciliations per second, by result.",
@@ -103,17 +117,6 @@ var operator = dashboardSpec{
 			{title: "How long do stacks wait?", unit: count, warning: 10, critical: 50,
 				description: "Stacks in the work queue.",
 				queries:     []query{{`sum(workqueue_depth{name="ecommercestack"})`, "stacks"}}},
-		}},
-		{"Stacks", []panel{
-			{title: "Which stacks are Ready?", unit: yesNo, warning: 1, critical: .5, lessIsWorse: true, runbook: "stack-not-ready",
-				description: "1 while the condition Ready of the stack is True.",
-				queries:     []query{{`max by (namespace, stack) (ecommerce_stack_condition{condition="Ready",status="True"})`, "{{namespace}}/{{stack}}"}}},
-			{title: "How old are credentials?", unit: seconds, warning: 330 * 86400, critical: 365 * 86400, runbook: "credential-rotation",
-				description: "Time since the operator generated the oldest credential of a stack.",
-				queries:     []query{{`time() - min by (namespace, stack) (ecommerce_stack_credential_created_timestamp_seconds)`, "{{namespace}}/{{stack}}"}}},
-			{title: "When do certificates expire?", unit: seconds, warning: 30 * 86400, critical: 7 * 86400, lessIsWorse: true, runbook: "certificate-expires",
-				description: "Time until the certificate of a gateway or an Ingress expires.",
-				queries:     []query{{`min by (namespace, stack, secret) (ecommerce_stack_certificate_expiry_timestamp_seconds) - time()`, "{{namespace}}/{{secret}}"}}},
 		}},
 		{"Phases", []panel{
 			{title: "Which phases take long?", unit: seconds, warning: 5, critical: 30,

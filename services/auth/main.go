@@ -25,6 +25,7 @@ import (
 	"ecommerce-stack.dev/services/internal/lifecycle"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
+	"ecommerce-stack.dev/services/internal/tracing"
 )
 
 const (
@@ -75,6 +76,10 @@ func serve(ctx context.Context) error {
 		return err
 	}
 	log, metrics, checks := telemetry.NewLogger(telemetry.Stdout, name, c.Server.LogLevel), telemetry.NewRegistry(name), health.New()
+	stopTracing, err := tracing.Start(tracing.Options{Config: c.Server.Tracing, Service: name, Log: log, Metrics: metrics})
+	if err != nil {
+		return err
+	}
 	verifier, err := authn.NewVerifier(c.Tokens)
 	if err != nil {
 		return err
@@ -118,5 +123,6 @@ func serve(ctx context.Context) error {
 	srv.Background("signing key", func(ctx context.Context) { signer.Watch(ctx, log) })
 	srv.Every(cleanupInterval, "delete expired", func(ctx context.Context) error { return accounts.Store.DeleteExpired(ctx, database.Now()) })
 	srv.OnStop("database", func(context.Context) error { return database.Close(db) })
+	srv.OnStop("tracing", stopTracing)
 	return srv.Run(ctx)
 }

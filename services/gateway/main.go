@@ -36,6 +36,7 @@ import (
 	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/reload"
 	"ecommerce-stack.dev/services/internal/telemetry"
+	"ecommerce-stack.dev/services/internal/tracing"
 )
 
 const name = "gateway"
@@ -143,6 +144,10 @@ func serve(ctx context.Context) error {
 	}
 	log, metrics, checks := telemetry.NewLogger(telemetry.Stdout, name, c.Process.LogLevel), telemetry.NewRegistry(name), health.New()
 	process := lifecycle.New(lifecycle.Options{Config: c.Process, Log: log, Metrics: metrics, Health: checks})
+	stopTracing, err := tracing.Start(tracing.Options{Config: c.Process.Tracing, Service: name, Edge: true, Log: log, Metrics: metrics})
+	if err != nil {
+		return err
+	}
 	verifier, err := authn.NewVerifier(c.Tokens)
 	if err != nil {
 		return err
@@ -196,6 +201,7 @@ func serve(ctx context.Context) error {
 		changes := invalidation.Listener{URL: c.AMQP.Reveal(), Cache: responses, Log: log}
 		process.Background("changes", changes.Run)
 	}
+	process.OnStop("tracing", stopTracing)
 	connections := connection.NewTable(connection.Limits{Max: c.connections(), PerAddress: c.PerAddress,
 		Exempt: func(a netip.Addr) bool { return c.Proxies.Trusts(a) }, Refusal: gateway.Refusal()}, metrics)
 	return process.Run(ctx, gateway.NewServer(g, connections, https))

@@ -24,6 +24,7 @@ import (
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
+	"ecommerce-stack.dev/services/internal/tracing"
 	"ecommerce-stack.dev/services/stock/internal/httpapi"
 	"ecommerce-stack.dev/services/stock/internal/messaging"
 	"ecommerce-stack.dev/services/stock/internal/mysql"
@@ -69,6 +70,10 @@ func serve(ctx context.Context) error {
 		return err
 	}
 	log, metrics, checks := telemetry.NewLogger(telemetry.Stdout, name, c.Server.LogLevel), telemetry.NewRegistry(name), health.New()
+	stopTracing, err := tracing.Start(tracing.Options{Config: c.Server.Tracing, Service: name, Log: log, Metrics: metrics})
+	if err != nil {
+		return err
+	}
 	verifier, err := authn.NewVerifier(c.Tokens)
 	if err != nil {
 		return err
@@ -103,5 +108,6 @@ func serve(ctx context.Context) error {
 	srv.Background("outbox", events.Run)
 	srv.OnStop("broker", func(context.Context) error { publisher.Close(); return nil })
 	srv.OnStop("database", func(context.Context) error { return database.Close(db) })
+	srv.OnStop("tracing", stopTracing)
 	return srv.Run(ctx)
 }

@@ -61,6 +61,7 @@ type System struct {
 	addresses map[string]string   // of each service
 	metrics   map[string]string   // addresses, of each service that was started
 	settings  map[string][]string // environment of each service
+	added     map[string][]string // environment of Configure
 	mu        sync.Mutex
 	running   map[string]*process
 }
@@ -79,7 +80,7 @@ func Start(ctx context.Context, o Options) (*System, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create a directory: %w", err)
 	}
-	s := &System{Dir: dir, options: o, settings: map[string][]string{}, metrics: map[string]string{}, running: map[string]*process{},
+	s := &System{Dir: dir, options: o, settings: map[string][]string{}, added: map[string][]string{}, metrics: map[string]string{}, running: map[string]*process{},
 		ManagerEmail: "manager@example.com", ManagerPassword: rand.Text()}
 	for _, step := range []struct {
 		what string

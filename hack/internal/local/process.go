@@ -100,7 +100,7 @@ func (s *System) StartService(name string) error {
 	}
 	s.mu.Lock()
 	s.metrics[name] = metrics
-	cmd.Env, cmd.Stdout, cmd.Stderr = slices.Concat(s.settings[name], []string{"METRICS_ADDR=" + metrics}, s.options.Env), log, log
+	cmd.Env, cmd.Stdout, cmd.Stderr = slices.Concat(s.settings[name], []string{"METRICS_ADDR=" + metrics}, s.options.Env, s.added[name]), log, log
 	s.mu.Unlock()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	p := &process{cmd: cmd, done: make(chan struct{})}
@@ -123,6 +123,19 @@ func (s *System) StartService(name string) error {
 	defer s.mu.Unlock()
 	s.running[name] = p
 	return nil
+}
+
+// Configure adds variables to the environment of a service or replica, from its next start
+// on. They take precedence over Options.Env. The returned function removes them.
+func (s *System) Configure(name string, env ...string) (remove func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.added[name] = env
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.added, name)
+	}
 }
 
 // removeRunning removes a service from the running ones and returns its process,

@@ -196,6 +196,7 @@ func (c *Consumer) process(ctx context.Context, batch []amqp.Delivery) error {
 			}
 			continue
 		}
+		e.TraceParent = traceParentOf(d, e)
 		parsed = append(parsed, parsedDelivery{d, e})
 	}
 	// handle finishes the batch after ctx is done, within HandleTimeout.
@@ -212,11 +213,13 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery) error {
 		envelopes[i] = it.envelope
 	}
 	c.metrics.batch.Observe(float64(len(parsed)))
+	traced, endSpans := TraceProcess(ctx, c.settings.Queue, envelopes) // of all attempts together
 	backoff := newBackoff(minRetryBackoff, maxRetryBackoff)
 	for attempt := 1; ; attempt++ {
-		err := c.callHandler(ctx, envelopes)
+		err := c.callHandler(traced, envelopes)
 		switch {
 		case err == nil:
+			endSpans(nil)
 			c.metrics.handled.Add(float64(len(parsed)))
 			for _, e := range envelopes {
 				c.record(ctx, e)
@@ -226,14 +229,17 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery) error {
 			c.log.WarnContext(ctx, "dependency unavailable, retrying the batch", "size", len(parsed), "error", err)
 		case len(parsed) > 1:
 			c.log.WarnContext(ctx, "batch failed, splitting it", "size", len(parsed), "error", err)
+			endSpans(err)
 			if err := c.handle(ctx, parsed[:len(parsed)/2]); err != nil {
 				return err
 			}
 			return c.handle(ctx, parsed[len(parsed)/2:])
 		case errors.Is(err, ErrPoison) || errors.Is(err, event.ErrInvalid) || attempt >= c.settings.MaxAttempts:
+			endSpans(err)
 			return c.reject(ctx, parsed[0].delivery, err)
 		}
 		if wait, _ := backoff.Next(); !sleep(ctx, wait) {
+			endSpans(err)
 			return ctx.Err()
 		}
 	}

@@ -103,7 +103,7 @@ func (c *DeadLetterCollector) store(ctx context.Context, l event.DeadLetter) err
 func newDeadLetter(queue string, d amqp.Delivery) event.DeadLetter {
 	l := event.DeadLetter{Queue: queue, Reason: "unknown", DiedAt: d.Timestamp, MessageID: d.MessageId, Type: d.Type,
 		Correlation: d.CorrelationId, ContentType: d.ContentType, Body: d.Body}
-	l.TraceParent, _ = d.Headers["traceparent"].(string)
+	l.TraceParent, _ = d.Headers[traceHeader].(string)
 	deaths, _ := d.Headers["x-death"].([]any)
 	if len(deaths) > 0 {
 		if death, ok := deaths[0].(amqp.Table); ok {
@@ -135,7 +135,7 @@ func (p *Publisher) Redrive(ctx context.Context, l event.DeadLetter) error {
 	defer cancel()
 	headers := amqp.Table{}
 	if l.TraceParent != "" {
-		headers["traceparent"] = l.TraceParent
+		headers[traceHeader] = l.TraceParent
 	}
 	confirm, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, event.RedriveExchange, l.Queue, true, false, amqp.Publishing{
 		ContentType: l.ContentType, DeliveryMode: amqp.Persistent, MessageId: l.MessageID, Type: l.Type,

@@ -109,7 +109,7 @@ func (p *Publisher) send(ctx context.Context, batch []Message) ([]*amqp.Deferred
 	for i, m := range batch {
 		headers := amqp.Table{}
 		if m.TraceParent != "" {
-			headers["traceparent"] = m.TraceParent
+			headers[traceHeader] = m.TraceParent
 		}
 		c, err := p.ch.PublishWithDeferredConfirmWithContext(ctx, event.Exchange, m.Type, event.IsRouted(m.Type), false,
 			amqp.Publishing{

@@ -81,7 +81,7 @@ func openPool(dsn string, timeout time.Duration) (*sql.DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	pool := sql.OpenDB(connector{inner, timeout})
+	pool := openDB(connector{inner, timeout}, config.DBName)
 	pool.SetMaxOpenConns(maxOpen)
 	pool.SetMaxIdleConns(maxIdle)
 	pool.SetConnMaxLifetime(maxLifetime)

@@ -21,6 +21,9 @@ const (
 	reportTTL = time.Second
 )
 
+// IsProbe reports whether a path is that of a probe.
+func IsProbe(path string) bool { return path == "/health" || path == "/livez" || path == "/readyz" }
+
 // Check returns an error if a dependency of the service does not work. It has to return when ctx
 // ends.
 type Check func(ctx context.Context) error

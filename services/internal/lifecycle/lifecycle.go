@@ -15,6 +15,7 @@ import (
 
 	"ecommerce-stack.dev/services/internal/health"
 	"ecommerce-stack.dev/services/internal/telemetry"
+	"ecommerce-stack.dev/services/internal/tracing"
 )
 
 // Config has the settings of a Process.
@@ -32,6 +33,8 @@ type Config struct {
 	ShutdownDelay time.Duration `env:"SHUTDOWN_DELAY" envDefault:"0s"`
 	// Profiling enables /debug/pprof/ at the metrics address.
 	Profiling bool `env:"PROFILING" envDefault:"false"`
+	// Tracing has the variables OTEL_*.
+	Tracing tracing.Config
 }
 
 // Server is an HTTP server, such as *http.Server. Serve returns http.ErrServerClosed or

@@ -245,7 +245,9 @@ func (o *Outbox) fillBatch(batch []broker.Message) []broker.Message {
 // publish publishes a batch from memory. Events that fail remain in the table for the
 // relay.
 func (o *Outbox) publish(ctx context.Context, batch []broker.Message) {
+	ctx, end := broker.TracePublish(ctx, batch)
 	confirmed, err := o.publisher.Publish(ctx, batch)
+	defer func() { end(confirmed, err) }()
 	if err != nil {
 		o.log.WarnContext(ctx, "events stay in the outbox", "events", len(batch)-len(confirmed), "error", err)
 	}
@@ -318,7 +320,11 @@ func (o *Outbox) relayBatch(ctx context.Context, after uuid.UUID) (last uuid.UUI
 			batch = append(batch, broker.Message{ID: e.ID, Type: e.Type, Correlation: e.Subject, TraceParent: e.TraceParent, Time: e.Time, Body: row.Body})
 		}
 		var confirmed []broker.Message
+		ctx, end := broker.TracePublish(ctx, batch)
 		confirmed, publishErr = o.publisher.Publish(ctx, batch)
+		if len(confirmed) > 0 { // else an outage would add spans to each trace with every attempt
+			end(confirmed, publishErr)
+		}
 		o.published.WithLabelValues(sourceRelay).Add(float64(len(confirmed)))
 		return deleteMessages(tx, confirmed)
 	})

@@ -13,17 +13,26 @@ import (
 	"github.com/go-chi/chi/v5"
 	"github.com/go-chi/chi/v5/middleware"
 
+	"ecommerce-stack.dev/services/internal/health"
 	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/telemetry"
+	"ecommerce-stack.dev/services/internal/tracing"
 )
 
-// identify sets the request id and the trace of a request and its response.
+// identify sets the request id and the trace of a request and its response, and begins its
+// span unless it is a probe.
 func identify(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id, trace := telemetry.Identify(r.Header.Get(telemetry.RequestIDHeader), r.Header.Get(telemetry.TraceParentHeader))
+		parent, ctx := r.Header.Get(telemetry.TraceParentHeader), r.Context()
+		id, trace := telemetry.Identify(r.Header.Get(telemetry.RequestIDHeader), parent)
+		if t := tracing.Active(); t != nil && !health.IsProbe(r.URL.Path) {
+			var span *tracing.Span
+			span, trace = t.Server(parent, r.Method, time.Now())
+			ctx = span.Context(ctx)
+		}
 		h := w.Header()
 		h[telemetry.RequestIDHeader], h[telemetry.TraceParentHeader] = []string{id}, []string{trace}
-		next.ServeHTTP(w, r.WithContext(telemetry.Begin(r.Context(), id, trace)))
+		next.ServeHTTP(w, r.WithContext(telemetry.Begin(ctx, id, trace)))
 	})
 }
 
@@ -64,10 +73,12 @@ func (s *Server) record(r *http.Request, ww middleware.WrapResponseWriter, took 
 		status = http.StatusOK
 	}
 	ctx := r.Context()
-	s.requests.End(telemetry.Request{Method: r.Method, Route: chi.RouteContext(ctx).RoutePattern(),
+	q := telemetry.Request{Method: r.Method, Route: chi.RouteContext(ctx).RoutePattern(),
 		Path: r.URL.Path, Status: status, Bytes: ww.BytesWritten(), Took: took, Client: r.RemoteAddr,
 		UserID: telemetry.UserID(ctx), Long: telemetry.IsLong(ctx),
-		RequestID: telemetry.RequestID(ctx), TraceParent: telemetry.TraceParent(ctx)})
+		RequestID: telemetry.RequestID(ctx), TraceParent: telemetry.TraceParent(ctx)}
+	tracing.Of(ctx).EndServer(q)
+	s.requests.End(q)
 }
 
 // Hardening has the security header fields of every response. A handler may set another

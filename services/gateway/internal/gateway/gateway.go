@@ -33,6 +33,7 @@ import (
 var stages = []func(*Gateway, *Request) error{
 	(*Gateway).checkSyntax,      // refuses what HTTP forbids
 	(*Gateway).findRoute,        // by path and method
+	(*Gateway).startSpan,        // unless it is a probe
 	(*Gateway).findClient,       // its address
 	(*Gateway).authenticate,     // by token, if the route is not public
 	(*Gateway).limitRate,        // of the user, else of the address
@@ -177,7 +178,7 @@ func (g *Gateway) respond(r *Request, err error) {
 
 // context returns a context with the ids of the request. It does not end with the client.
 func (r *Request) context() context.Context {
-	return telemetry.Begin(context.Background(), r.id, r.trace)
+	return telemetry.Begin(r.span.Context(context.Background()), r.id, r.trace)
 }
 
 // record logs and counts the request; a stream when it has ended.
@@ -191,7 +192,7 @@ func (g *Gateway) record(r *Request) {
 		line.Route = r.route.Path
 	}
 	if s := r.streaming; s != nil {
-		s.line, s.requests, s.began = line, g.requests, r.began
+		s.line, s.requests, s.began, s.span = line, g.requests, r.began, r.span
 		return
 	}
 	switch {
@@ -203,5 +204,6 @@ func (g *Gateway) record(r *Request) {
 	}
 	line.At = time.Now()
 	line.Took = line.At.Sub(r.began)
+	r.span.EndServer(line)
 	g.requests.End(line)
 }

@@ -13,6 +13,7 @@ import (
 	"ecommerce-stack.dev/services/internal/connection"
 	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/telemetry"
+	"ecommerce-stack.dev/services/internal/tracing"
 )
 
 // Request is a request on its way through the stages, with what they have found out.
@@ -23,6 +24,8 @@ type Request struct {
 	conn      *connection.Conn // nil where the listener is none of package connection
 	remote    string           // address and port of the peer
 	id, trace string
+	parent    string        // the traceparent that the client sent
+	span      *tracing.Span // nil if the request is not recorded
 	method    string
 	path      string // decoded
 
@@ -54,7 +57,7 @@ func (r *Request) begin(ctx *fasthttp.RequestCtx, began time.Time, refusal error
 	r.RequestCtx, r.refusal, r.method = ctx, refusal, method(ctx.Method())
 	r.began, r.complete = began, began
 	r.readFields(&ctx.Request.Header)
-	r.id, r.trace = telemetry.Identify(r.id, r.trace)
+	r.id, r.trace = telemetry.Identify(r.id, r.parent)
 	if r.conn = connection.Of(ctx.Conn()); r.conn != nil {
 		r.remote = r.conn.Remote()
 	}
@@ -80,7 +83,7 @@ func (r *Request) readFields(h *fasthttp.RequestHeader) {
 		case telemetry.RequestIDHeader:
 			first(&r.id, value)
 		case telemetry.TraceParentHeader:
-			first(&r.trace, value)
+			first(&r.parent, value)
 		case fasthttp.HeaderAuthorization:
 			if r.authorization == nil {
 				r.authorization = value
@@ -109,6 +112,14 @@ func prefersWait(preferences string) bool {
 	return false
 }
 
+// startSpan begins the span of a request, and continues the trace with it.
+func (g *Gateway) startSpan(r *Request) error {
+	if t := tracing.Active(); t != nil && (r.page == nil || !r.page.unlimited) {
+		r.span, r.trace = t.Server(r.parent, r.method, r.began)
+	}
+	return nil
+}
+
 // closeAfterResponse closes the connection, of which not all may be read, after the response.
 func (r *Request) closeAfterResponse() {
 	r.SetConnectionClose()
@@ -122,7 +133,7 @@ func (r *Request) refused() bool { return r.refusal != nil }
 
 // end returns the request to the pool.
 func (r *Request) end() {
-	r.RequestCtx, r.refusal, r.streaming = nil, nil, nil // begin resets the rest
+	r.RequestCtx, r.refusal, r.streaming, r.span = nil, nil, nil, nil // begin resets the rest
 	requests.Put(r)
 }
 
@@ -132,6 +143,7 @@ type streaming struct {
 	line     telemetry.Request
 	requests *telemetry.Requests
 	began    time.Time
+	span     *tracing.Span
 }
 
 // end logs and counts a stream that has begun.
@@ -142,5 +154,6 @@ func (s *streaming) end() {
 	}
 	s.line.At = time.Now()
 	s.line.Took = s.line.At.Sub(s.began)
+	s.span.EndServer(s.line)
 	s.requests.End(s.line)
 }

@@ -199,7 +199,7 @@ func (g *Gateway) forward(r *Request) error {
 	}
 	bufferedBytes, err := g.Upstreams[to.Upstream].Forward(r.RequestCtx, proxy.Call{
 		Began: r.complete, Timeout: to.Timeout, Stream: to.Stream, Draining: g.Draining, Ended: ended, LongRunning: r.longRunning, Conn: r.conn, Address: r.client,
-		Secure: g.secure(r), RequestID: r.id, TraceParent: r.trace, Cookies: to.Cookies,
+		Secure: g.secure(r), RequestID: r.id, TraceParent: r.trace, Span: r.span, Cookies: to.Cookies,
 	})
 	if !r.Response.IsBodyStream() {
 		r.streaming = nil

@@ -57,7 +57,7 @@ func (l *Listener) receive(ctx context.Context) error {
 			if !ok {
 				return errors.New("cache invalidation disconnected: the broker closed the connection")
 			}
-			l.handle(ctx, d.Body)
+			l.handle(ctx, d)
 		}
 	}
 }
@@ -84,9 +84,10 @@ func subscribe(conn *amqp.Connection) (<-chan amqp.Delivery, error) {
 }
 
 // handle handles one event. If it cannot be read, anything may have changed.
-func (l *Listener) handle(ctx context.Context, body []byte) {
-	e, err := event.Parse(body)
+func (l *Listener) handle(ctx context.Context, d amqp.Delivery) {
+	e, err := event.Parse(d.Body)
 	if err == nil {
+		defer broker.TraceDelivery("gateway", d, e)()
 		var changed event.ProductChanged
 		if changed, err = event.Decode[event.ProductChanged](e); err == nil {
 			l.Log.DebugContext(ctx, "product changed", "productId", changed.Key(), "eventId", e.ID)

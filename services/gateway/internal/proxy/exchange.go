@@ -62,7 +62,7 @@ const deadlineGrace = 2 * time.Second
 // interrupted when the client disconnects, and would pool the connections above.
 func (u *Upstream) exchange(req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
 	cc, err := u.client.AcquireConn(0, false) // There is none to wait for.
-	for err == nil && (!c.retryable || c.Began.Sub(cc.LastUseTime()) > uncheckedIdle) && !reusable(cc.Conn()) {
+	for err == nil && (!c.retryable || c.Began.Sub(cc.LastUseTime()) > uncheckedIdle) && !connection.Reusable(cc.Conn()) {
 		u.client.CloseConn(cc)
 		cc, err = u.client.AcquireConn(0, false)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"ecommerce-stack.dev/services/internal/deadline"
 	"ecommerce-stack.dev/services/internal/telemetry"
+	"ecommerce-stack.dev/services/internal/tracing"
 )
 
 // Fetch gets a target, a path with or without a query, for the gateway itself, on behalf
@@ -24,7 +25,7 @@ func (u *Upstream) Fetch(ctx context.Context, target string, timeout time.Durati
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	now := time.Now()
-	c := call{Call: Call{Began: now}, message: req, deadline: now.Add(timeout)}
+	c := call{Call: Call{Began: now, Span: tracing.Of(ctx)}, message: req, deadline: now.Add(timeout)}
 	u.address(req, target)
 	req.Header.Set(telemetry.RequestIDHeader, telemetry.RequestID(ctx))
 	req.Header.Set(telemetry.TraceParentHeader, telemetry.TraceParent(ctx))

@@ -17,6 +17,7 @@ import (
 	"ecommerce-stack.dev/services/internal/connection"
 	"ecommerce-stack.dev/services/internal/deadline"
 	"ecommerce-stack.dev/services/internal/telemetry"
+	"ecommerce-stack.dev/services/internal/tracing"
 )
 
 // Call describes how a request is forwarded.
@@ -40,6 +41,8 @@ type Call struct {
 	Secure  bool
 
 	RequestID, TraceParent string
+	// Span is that of the client's request; nil if it is not recorded.
+	Span *tracing.Span
 	// Cookies are the names of those that the service receives.
 	Cookies []string
 }

@@ -22,6 +22,7 @@ import (
 
 	"ecommerce-stack.dev/services/internal/connection"
 	"ecommerce-stack.dev/services/internal/failure"
+	"ecommerce-stack.dev/services/internal/telemetry"
 )
 
 // Connections to one upstream. Idle ones are closed before the upstream closes them
@@ -175,12 +176,18 @@ func (u *Upstream) acquire(longRunning bool) (*inFlightLimit, error) {
 func (u *Upstream) send(req *fasthttp.Request, resp *fasthttp.Response, c *call) error {
 	c.retryable = req.Header.IsGet() || req.Header.IsHead()
 	var backoff retry.Backoff // nil before the first failure
-	for {
+	for resends := 0; ; resends++ {
 		if !u.breaker.TryAcquirePermit() {
 			u.metrics.failures.WithLabelValues(u.name, reasonBreaker).Inc()
 			return failure.Unavailable(u.breaker.RemainingDelay(), errors.New("the circuit breaker is open"))
 		}
+		span := c.Span.Client(req.Header.Method(), u.host, resends)
+		if span != nil {
+			c.TraceParent = span.TraceParent()
+			req.Header.Set(telemetry.TraceParentHeader, c.TraceParent) // which a client's call does not send
+		}
 		err := u.exchange(req, resp, c)
+		span.EndClient(resp.StatusCode(), err)
 		if !errors.Is(err, errNoResponse) {
 			u.breaker.RecordSuccess()
 			return u.responseError(err, c)

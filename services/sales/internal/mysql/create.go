@@ -40,11 +40,12 @@ type creation struct {
 	fresh       sale.Sale
 	request     sale.Request
 	key         [sha256.Size]byte
-	traceParent string
+	traceParent string // of the request
 
-	created   sale.Sale
-	replayed  bool
-	rejection error
+	eventTrace string // traceparent of the event
+	created    sale.Sale
+	replayed   bool
+	rejection  error
 }
 
 // Create implements sale.Store. It commits the sale, its first timeline entry, its event
@@ -61,6 +62,14 @@ func (s *Store) Create(ctx context.Context, fresh sale.Sale, r sale.Request) (sa
 
 // commitCreations creates the sales of a batch, except for repeated requests.
 func (s *Store) commitCreations(ctx context.Context, batch []*creation) error {
+	ctx, end := startSpans(ctx, batch)
+	err := s.createSales(ctx, batch)
+	end(err)
+	return err
+}
+
+// createSales implements commitCreations.
+func (s *Store) createSales(ctx context.Context, batch []*creation) error {
 	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
 		fresh, err := replayRepeats(tx.DB, batch)
 		if err != nil || len(fresh) == 0 {
@@ -75,7 +84,7 @@ func (s *Store) commitCreations(ctx context.Context, batch []*creation) error {
 			if entries[i], err = sale.NewEntry(c.created.ID, created, c.created.CreatedAt); err != nil {
 				return fmt.Errorf("record the creation of sale %d: %w", c.created.ID, err)
 			}
-			tx.PublishWithTrace(c.traceParent, created)
+			tx.PublishWithTrace(c.eventTrace, created)
 		}
 		if err := insertEntries(tx.DB, entries); err != nil {
 			return err

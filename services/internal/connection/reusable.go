@@ -1,4 +1,4 @@
-package proxy
+package connection
 
 import (
 	"crypto/tls"
@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// reusable reports whether a pooled connection is open and has nothing to read. A service
+// Reusable reports whether a pooled connection is open and has nothing to read. A service
 // that restarts closes its connections, and a request that changes something cannot be
 // retried when its connection turns out to be closed; bytes that belong to no response
 // would be taken for the next one.
-func reusable(conn net.Conn) bool {
+func Reusable(conn net.Conn) bool {
 	plain := true
 	if t, ok := conn.(*tls.Conn); ok {
 		conn, plain = t.NetConn(), false // Session tickets may be waiting.
