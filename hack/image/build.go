@@ -38,6 +38,20 @@ func (c component) build(goTool, root string, from revision.Revision) ([]byte, e
 	return os.ReadFile(target)
 }
 
+// pinnedRevision returns the version of a pinned component, also as its commit.
+func (c component) pinnedRevision(goTool, root string) (revision.Revision, error) {
+	cmd := exec.Command(goTool, "list", "-m", "-f", "{{.Version}}", c.path)
+	cmd.Dir, cmd.Env = filepath.Join(root, c.module), append(os.Environ(), "GOWORK=off")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return revision.Revision{}, fmt.Errorf("find the version of %s: %w\n%s", c.name, err, strings.TrimSpace(stderr.String()))
+	}
+	version := strings.TrimSpace(string(out))
+	return revision.Revision{Version: version, Commit: version}, nil
+}
+
 // tag returns the version and a digest of the binaries.
 func tag(version string, binaries map[string][]byte) string {
 	digest := sha256.New()

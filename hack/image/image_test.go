@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 
+	"ecommerce-stack.dev/hack/internal/revision"
 	"ecommerce-stack.dev/hack/internal/state"
 )
 
@@ -80,5 +81,20 @@ func TestImageRunsAsUser65532(t *testing.T) {
 	}
 	if layers, err := image.Layers(); err != nil || len(layers) != 1 {
 		t.Errorf("%d layers, %v; want one", len(layers), err)
+	}
+}
+
+func TestPinnedImageKeepsItsTagWhenSourcesChange(t *testing.T) {
+	revisions := map[string]revision.Revision{"mysqld-exporter": {Version: "v0.19.0"}}
+	var references, tags []string
+	for _, auth := range []string{"a", "b"} {
+		written, err := write(t.TempDir(), map[string][]byte{"auth": []byte(auth), "mysqld-exporter": []byte("e")}, nil, revisions, "dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		references, tags = append(references, written.Images["mysqld-exporter"]), append(tags, written.Tag)
+	}
+	if references[0] != references[1] || !strings.Contains(references[0], ":v0.19.0-") || tags[0] == tags[1] {
+		t.Errorf("images %q with the tags %q of the sources, want the same image with two tags", references, tags)
 	}
 }

@@ -5,7 +5,7 @@
 //
 // The archives are _out/images/<name>.tar, for `docker load`, `ctr images
 // import` and `kind load image-archive`; _out/images/images.json has their
-// references. All six share a tag that ends in a digest of their binaries: a
+// references. Those of this repository share a tag that ends in a digest of their binaries: a
 // build of unchanged sources makes the same images and restarts nothing.
 package main
 
@@ -13,6 +13,7 @@ import (
 	"bytes"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,16 +33,19 @@ type component struct {
 	module string // below the checkout
 	path   string // of the package, in its module
 	title  string
+	// pinned reports whether the program is that of another module, whose version the
+	// go.mod of module selects. Its image has a tag of its own, so that a change of the
+	// sources does not restart it.
+	pinned bool
 }
 
 var components = []component{
-	{"auth", "services", "./auth", "E-commerce accounts"},
-	{"sales", "services", "./sales", "E-commerce orders"},
-	{"stock", "services", "./stock", "E-commerce catalog and inventory"},
-	{"gateway", "services", "./gateway", "E-commerce API gateway"},
-	{"operator", "operator", "./cmd", "E-commerce operator"},
-	// As it is in its own module, at the version that hack/tools pins.
-	{"mysqld-exporter", "hack/tools", "github.com/prometheus/mysqld_exporter", "Metrics of MySQL"},
+	{"auth", "services", "./auth", "E-commerce accounts", false},
+	{"sales", "services", "./sales", "E-commerce orders", false},
+	{"stock", "services", "./stock", "E-commerce catalog and inventory", false},
+	{"gateway", "services", "./gateway", "E-commerce API gateway", false},
+	{"operator", "operator", "./cmd", "E-commerce operator", false},
+	{"mysqld-exporter", "hack/tools", "github.com/prometheus/mysqld_exporter", "Metrics of MySQL", true},
 }
 
 type arguments struct {
@@ -107,6 +111,12 @@ func (a arguments) revisions(goTool, root string) (each map[string]revision.Revi
 	}
 	var files []string
 	for _, c := range components {
+		if c.pinned {
+			if each[c.name], err = c.pinnedRevision(goTool, root); err != nil {
+				return nil, all, err
+			}
+			continue
+		}
 		sources, err := revision.Sources(goTool, filepath.Join(root, c.module), c.path)
 		if err != nil {
 			return nil, all, err
@@ -142,9 +152,18 @@ type summary struct {
 }
 
 func write(out string, binaries map[string][]byte, certificates []byte, revisions map[string]revision.Revision, version string) (summary, error) {
-	result := summary{Tag: tag(version, binaries), Images: map[string]string{}, Sizes: map[string]int64{}}
+	shared := maps.Clone(binaries)
+	for _, c := range components {
+		if c.pinned {
+			delete(shared, c.name)
+		}
+	}
+	result := summary{Tag: tag(version, shared), Images: map[string]string{}, Sizes: map[string]int64{}}
 	for _, c := range components {
 		reference := "localhost/ecommerce-stack/" + c.name + ":" + result.Tag
+		if c.pinned {
+			reference = "localhost/ecommerce-stack/" + c.name + ":" + tag(revisions[c.name].Version, map[string][]byte{c.name: binaries[c.name]})
+		}
 		path := filepath.Join(out, c.name+".tar")
 		if err := c.write(path, reference, binaries[c.name], certificates, revisions[c.name]); err != nil {
 			return summary{}, err

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,6 +59,15 @@ func TestExporterReadsServerWithLeastPrivilege(t *testing.T) {
 	for _, want := range []string{"mysql_up 1", "mysql_global_status_threads_connected ", "mysql_global_variables_max_connections 500", "mysql_info_schema_innodb_metrics_"} {
 		if !strings.Contains(metrics, "\n"+want) {
 			t.Errorf("the scrape lacks %q", want)
+		}
+	}
+	dashboard := readFile(t, filepath.Join("..", "..", "..", "config", "grafana", "ecommerce-mysql.json"))
+	for _, name := range regexp.MustCompile(`\bmysql_[a-z_0-9]+`).FindAllString(dashboard, -1) {
+		if name == "mysql_global_status_innodb_os_log_fsyncs" {
+			continue // MariaDB does not have it.
+		}
+		if !strings.Contains(metrics, "\n"+name+" ") && !strings.Contains(metrics, "\n"+name+"{") {
+			t.Errorf("the dashboard shows %s, which is not in the scrape", name)
 		}
 	}
 	for line := range strings.Lines(metrics) {
