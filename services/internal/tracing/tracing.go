@@ -65,6 +65,7 @@ type Options struct {
 // the deadline of its context. It logs what it cannot export, and returns no error, because
 // the work of the process is done.
 func Start(o Options) (stop func(context.Context) error, err error) {
+	counts := newExport(o.Metrics) // also without tracing, so that a process always has its metrics
 	if !o.Config.Enabled() {
 		return func(context.Context) error { return nil }, nil
 	}
@@ -81,7 +82,6 @@ func Start(o Options) (stop func(context.Context) error, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("create the exporter of traces: %w", err)
 	}
-	counts := newExport(o.Metrics)
 	otel.SetErrorHandler(&warnings{log: o.Log, export: counts, now: time.Now,
 		secrets: append(o.Config.OTLPHeaders.values, o.Config.TracesHeaders.values...)})
 	limits := sdk.NewSpanLimits()
