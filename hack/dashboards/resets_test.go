@@ -21,7 +21,7 @@ import (
 var counterName = regexp.MustCompile(`_(total|count|sum|bucket)$`)
 
 // TestCountersAreUsedAsRates checks that each counter in a query or rule is the argument of
-// rate, which compensates resets. Any other function would show a restart of a pod as a
+// rate or increase, which compensate resets. Any other function would show a restart of a pod as a
 // negative number or a jump.
 func TestCountersAreUsedAsRates(t *testing.T) {
 	t.Parallel()
@@ -29,9 +29,9 @@ func TestCountersAreUsedAsRates(t *testing.T) {
 	for _, expression := range append(queryExpressions(), ruleExpressions(t)...) {
 		for _, s := range selectors(t, expression) {
 			// The names of mysqld_exporter have no suffix.
-			isRate, mayBeCounter := s.function == "rate", counterName.MatchString(s.Name) || strings.HasPrefix(s.Name, "mysql_global_status_")
+			isRate, mayBeCounter := s.function == "rate" || s.function == "increase", counterName.MatchString(s.Name) || strings.HasPrefix(s.Name, "mysql_global_status_")
 			if counterName.MatchString(s.Name) && !isRate || isRate && !mayBeCounter {
-				t.Errorf("%s: %s is the argument of %q; counters, and only counters, need rate", expression, s, s.function)
+				t.Errorf("%s: %s is the argument of %q; counters, and only counters, need rate or increase", expression, s, s.function)
 			}
 			checked++
 		}
@@ -170,9 +170,12 @@ func (s selector) samples(pattern string) map[string]string {
 			continue
 		}
 		value := m.Value
-		if m.Type == labels.MatchRegexp {
+		switch m.Type {
+		case labels.MatchRegexp:
 			value, _, _ = strings.Cut(value, "|")
 			value = strings.ReplaceAll(value, ".", "0")
+		case labels.MatchNotEqual, labels.MatchNotRegexp:
+			value = "other"
 		}
 		pairs = append(pairs, fmt.Sprintf("%s=%q", m.Name, value))
 	}
@@ -184,8 +187,10 @@ func (s selector) samples(pattern string) map[string]string {
 			series(`le="1"`):    fmt.Sprintf(pattern, 20),
 			series(`le="+Inf"`): fmt.Sprintf(pattern, 20),
 		}
-	case s.function == "rate":
+	case s.function != "":
 		return map[string]string{series(): fmt.Sprintf(pattern, 20)}
+	case strings.HasSuffix(s.Name, "_expiry_timestamp_seconds"):
+		return map[string]string{series(): "1000000+0x30"} // in the future
 	}
 	return map[string]string{series(): "1+0x30"}
 }
