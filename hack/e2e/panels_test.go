@@ -19,6 +19,7 @@ import (
 // mayBeEmpty are the queries that return no data although the store is well, by dashboard,
 // panel and legend, with the reason.
 var mayBeEmpty = map[string]string{
+	"ecommerce-mysql/How long do they wait?/{{pod}}":                           "transactions wait for a row only if orders of one product arrive at once",
 	"ecommerce-operator/When do certificates expire?/{{namespace}}/{{secret}}": "the sample stack has no spec.gateway.tls",
 	"ecommerce-operator/Which phases fail?/{{phase}}":                          "a series exists only after the operator got an error from an external server or the API server",
 }
