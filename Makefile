@@ -75,6 +75,14 @@ load: ## Send the requests of shoppers to the store (LOAD="--rate 80 --duration 
 dev: deps ## Run the store as processes, without Kubernetes, until Ctrl-C
 	@$(WITH_GO) $(GO) run ./hack/dev
 
+.PHONY: observe
+observe: ## Start Prometheus, Alertmanager and Jaeger for the store of `up`, with rules and dashboards (QUICK=1: without Jaeger)
+	@$(WITH_GO) $(GO) run ./hack/observe up $(if $(QUICK),--no-tracing)
+
+.PHONY: observe-down
+observe-down: ## Remove everything that `observe` created
+	@$(WITH_GO) $(GO) run ./hack/observe down
+
 ##@ Build
 
 .PHONY: images
@@ -137,8 +145,29 @@ operator: $(TOOL_DIR)/gotestsum deps ## Test the operator and the charts on a re
 	@$(WITH_GO) export KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; $(call gotest,operator,-timeout=20m ./operator/... ./charts/...)
 
 .PHONY: e2e
-e2e: $(TOOL_DIR)/gotestsum up ## Test a stack on the cluster, through its gateway
-	@$(WITH_GO) export KUBECONFIG="$$($(CLUSTER) kubeconfig)" PATH="$$($(CLUSTER) clients):$$PATH" $(AT_GATEWAY); $(call gotest,e2e,-timeout=20m ./hack/e2e/...)
+e2e: $(TOOL_DIR)/gotestsum observe-images ## Test a stack on the cluster, through its gateway, with alerts and dashboards
+	@$(ON_CLUSTER) $(call gotest,e2e,-timeout=25m -skip '$(NIGHTLY)' ./hack/e2e/...)
+
+# The store, and the images of Prometheus and Alertmanager, which take minutes to build once.
+.PHONY: observe-images
+observe-images: up
+	@$(WITH_GO) $(GO) run ./hack/observe images --no-tracing
+
+ON_CLUSTER = $(WITH_GO) export KUBECONFIG="$$($(CLUSTER) kubeconfig)" PATH="$$($(CLUSTER) clients):$$PATH" $(AT_GATEWAY);
+
+.PHONY: dashboards-test
+dashboards-test: $(TOOL_DIR)/gotestsum deps observe-images ## Test the dashboards: their definition, their metrics, and their queries on the cluster under load and faults
+	@$(WITH_GO) $(call gotest,dashboards,./hack/dashboards/...)
+	@$(WITH_GO) $(call gotest,dashboards-metrics,-run TestDashboardsShowExportedMetrics ./hack/contract/...)
+	@$(ON_CLUSTER) $(call gotest,dashboards-queries,-timeout=15m -run 'TestFaultsRaiseAlerts|TestPanelsShowData' ./hack/e2e/...)
+
+# Tests that are not part of `make test`, because Jaeger takes 7 minutes to build.
+NIGHTLY := TestOrderIsOneTrace
+
+.PHONY: nightly
+nightly: $(TOOL_DIR)/gotestsum up ## Run the tests that take too long for `make test`: traces in Jaeger
+	@$(WITH_GO) $(GO) run ./hack/observe images
+	@$(ON_CLUSTER) $(call gotest,nightly,-timeout=15m -run '$(NIGHTLY)' ./hack/e2e/...)
 
 ##@ Measure
 
@@ -166,4 +195,4 @@ $(TOOLS): hack/tools/go.mod hack/tools/go.sum
 
 .PHONY: help
 help: ## This list
-	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9_-]+:.*##/ {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*##"} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9_-]+:.*##/ {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

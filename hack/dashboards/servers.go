@@ -74,9 +74,10 @@ var rabbitmq = dashboardSpec{
 				description: "Connections of clients, by node.",
 				queries:     []query{{`sum by (pod) (rabbitmq_connections{STACK})`, "{{pod}}"}}},
 			{title: "Does the broker block publishers?", unit: yesNo, warning: 1, critical: 1,
-				description: "1 while an alarm of memory or disk space stops all publishers.",
-				queries: []query{{`max by (pod) (rabbitmq_alarms_memory_used_watermark{STACK})`, "memory: {{pod}}"},
-					{`max by (pod) (rabbitmq_alarms_free_disk_space_watermark{STACK})`, "disk: {{pod}}"}}},
+				description: "Yes while a node has reached its limit of memory or disk space, which stops all publishers.",
+				// /metrics/per-object has no rabbitmq_alarms_*.
+				queries: []query{{`max by (pod) (rabbitmq_process_resident_memory_bytes{STACK} >= bool rabbitmq_resident_memory_limit_bytes{STACK})`, "memory: {{pod}}"},
+					{`max by (pod) (rabbitmq_disk_space_available_bytes{STACK} <= bool rabbitmq_disk_space_available_limit_bytes{STACK})`, "disk: {{pod}}"}}},
 			{title: "How much memory do the nodes use?", unit: bytes,
 				description: "Resident memory by node, and the limit at which publishers are blocked.",
 				queries: []query{{`sum by (pod) (rabbitmq_process_resident_memory_bytes{STACK})`, "{{pod}}"},

@@ -39,6 +39,12 @@ func kubectl(t *testing.T, stdin string, arguments ...string) (string, error) {
 	return string(out), err
 }
 
+// kubectlWith is kubectl for a cleanup, when the context of the test is canceled.
+func kubectlWith(ctx context.Context, arguments ...string) (string, error) {
+	out, err := exec.CommandContext(ctx, "kubectl", arguments...).CombinedOutput()
+	return string(out), err
+}
+
 func mustKubectl(t *testing.T, arguments ...string) string {
 	t.Helper()
 	out, err := kubectl(t, "", arguments...)

@@ -82,17 +82,19 @@ func TestDatabaseRestartReturns503(t *testing.T) {
 func TestDriftIsCorrected(t *testing.T) {
 	newShop(t)
 	const queue = "sales.stock-events.dead"
-	rabbitmqctl := func(arguments ...string) string {
-		return mustKubectl(t, append([]string{"-n", namespace, "exec", "demo-rabbitmq-0", "-c", "rabbitmq", "--", "rabbitmqctl", "--quiet"}, arguments...)...)
-	}
-	rabbitmqctl("delete_queue", "--vhost", "shop.demo", queue)
+	rabbitmqctl(t, "delete_queue", "--vhost", "shop.demo", queue)
 	mustKubectl(t, "-n", namespace, "delete", "service", "demo-stock")
 	eventually(t, 3*time.Minute, func() (bool, any) {
-		queues := rabbitmqctl("list_queues", "--vhost", "shop.demo", "name")
+		queues := rabbitmqctl(t, "list_queues", "--vhost", "shop.demo", "name")
 		_, err := kubectl(t, "", "-n", namespace, "get", "service", "demo-stock")
 		return err == nil && strings.Contains(queues, queue), queues
 	})
 	waitUntilReady(t)
 	s := newShop(t)
 	s.awaitStatus(t, s.place(t, s.product(t, 1), 1), "Confirmed")
+}
+
+func rabbitmqctl(t *testing.T, arguments ...string) string {
+	t.Helper()
+	return mustKubectl(t, append([]string{"-n", namespace, "exec", "demo-rabbitmq-0", "-c", "rabbitmq", "--", "rabbitmqctl", "--quiet"}, arguments...)...)
 }

@@ -10,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -21,8 +20,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"ecommerce-stack.dev/hack/internal/client"
+	"ecommerce-stack.dev/hack/internal/kube"
 	"ecommerce-stack.dev/hack/internal/progress"
-	"ecommerce-stack.dev/hack/internal/workspace"
 )
 
 const (
@@ -41,13 +40,11 @@ type options struct {
 // installer runs the steps of the installation.
 type installer struct {
 	options
-	progress   *progress.Printer
-	root       string
-	kubeconfig string
-	tools      string // folder of kubectl and helm
-	tag        string
-	exporter   string            // image of mysqld_exporter
-	servers    map[string]string // images of the embedded servers, if the cluster has others than the default
+	progress *progress.Printer
+	cluster  *kube.Cluster
+	tag      string
+	exporter string            // image of mysqld_exporter
+	servers  map[string]string // images of the embedded servers, if the cluster has others than the default
 }
 
 func main() {
@@ -83,25 +80,13 @@ func run(ctx context.Context, o options) error {
 
 func (i *installer) find(ctx context.Context, _ func(string)) error {
 	var err error
-	if i.root, err = workspace.Root(); err != nil {
+	if i.cluster, err = kube.Find(ctx); err != nil {
 		return err
 	}
-	if i.kubeconfig, err = i.cluster(ctx, "kubeconfig"); err != nil {
+	if i.servers, err = i.cluster.ServerImages(ctx); err != nil {
 		return err
 	}
-	if i.tools, err = i.cluster(ctx, "clients"); err != nil {
-		return err
-	}
-	images, err := i.cluster(ctx, "images")
-	if err != nil {
-		return err
-	}
-	i.servers = map[string]string{}
-	for line := range strings.Lines(images) {
-		name, image, _ := strings.Cut(strings.TrimSpace(line), "=")
-		i.servers[name] = image
-	}
-	raw, err := os.ReadFile(filepath.Join(i.root, "_out", "images", "images.json"))
+	raw, err := os.ReadFile(filepath.Join(i.cluster.Root, "_out", "images", "images.json"))
 	if err != nil {
 		return fmt.Errorf("%w (build the images first: make images)", err)
 	}
@@ -116,30 +101,9 @@ func (i *installer) find(ctx context.Context, _ func(string)) error {
 	return nil
 }
 
-// cluster returns the output of a command of hack/cluster.
-func (i *installer) cluster(ctx context.Context, question string) (string, error) {
-	golang, err := workspace.Go(i.root)
-	if err != nil {
-		return "", err
-	}
-	cmd := exec.CommandContext(ctx, golang, "run", "./hack/cluster", question)
-	cmd.Dir, cmd.Stderr = i.root, os.Stderr
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("get the %s of the cluster: %w", question, err)
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
 // tool runs kubectl or helm against the cluster and returns its output.
 func (i *installer) tool(ctx context.Context, name string, arguments ...string) (string, error) {
-	cmd := exec.CommandContext(ctx, filepath.Join(i.tools, name), arguments...)
-	cmd.Dir, cmd.Env = i.root, append(os.Environ(), "KUBECONFIG="+i.kubeconfig)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%s %s: %w\n%s", name, arguments[0], err, out)
-	}
-	return string(out), nil
+	return i.cluster.Run(ctx, "", name, arguments...)
 }
 
 func (i *installer) operator(ctx context.Context, detail func(string)) error {

@@ -3,8 +3,6 @@ package proxies
 import (
 	"context"
 	"embed"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"net"
@@ -18,6 +16,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/revision"
 	"ecommerce-stack.dev/hack/internal/local"
+	"ecommerce-stack.dev/hack/internal/published"
 )
 
 // configs contains a folder of files for each peer that needs some, and the script of wrk.
@@ -138,31 +137,16 @@ func (ps *Proxies) build(ctx context.Context, p peer, dir string) (string, error
 	if p.revision != nil {
 		root, file = p.revision.Root, filepath.Join(dir, p.name)
 	}
+	if strings.Contains(p.module, "@") {
+		return file, published.Program{Module: p.module, Package: p.program}.Build(ctx, "go", file)
+	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", file, p.program)
 	cmd.Dir, cmd.Env = filepath.Join(root, p.module), append(os.Environ(), "CGO_ENABLED=0")
-	if strings.Contains(p.module, "@") {
-		var err error
-		if cmd.Dir, err = download(ctx, p.module); err != nil {
-			return "", err
-		}
-		cmd.Env = append(cmd.Env, "GOWORK=off")
-	}
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it removes its temporary files
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build %s in %s: %w\n%s", p.program, cmd.Dir, err, output)
 	}
 	return file, nil
-}
-
-// download downloads a published module and returns its folder.
-func download(ctx context.Context, module string) (string, error) {
-	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", module)
-	output, err := cmd.Output()
-	var result struct{ Dir, Error string }
-	if decodeErr := json.Unmarshal(output, &result); err != nil || decodeErr != nil {
-		return "", fmt.Errorf("download %s: %w: %s", module, errors.Join(err, decodeErr), result.Error)
-	}
-	return result.Dir, nil
 }
 
 // writeConfig writes the files of a peer to dir. The workers of some servers run as another

@@ -1,0 +1,75 @@
+// Package kube runs kubectl, Helm and the commands of hack/cluster against the development
+// cluster.
+package kube
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"ecommerce-stack.dev/hack/internal/workspace"
+)
+
+// Cluster is the running development cluster and the tools for it.
+type Cluster struct {
+	Root       string // of the checkout
+	Kubeconfig string
+	tools      string // folder of kubectl and helm
+	goTool     string
+}
+
+// Find returns the running cluster. The error contains the fix if none runs.
+func Find(ctx context.Context) (*Cluster, error) {
+	c := &Cluster{}
+	var err error
+	if c.Root, err = workspace.Root(); err != nil {
+		return nil, err
+	}
+	if c.goTool, err = workspace.Go(c.Root); err != nil {
+		return nil, err
+	}
+	if c.Kubeconfig, err = c.Command(ctx, "kubeconfig"); err != nil {
+		return nil, err
+	}
+	c.tools, err = c.Command(ctx, "clients")
+	return c, err
+}
+
+// Command runs a command of hack/cluster and returns its standard output without the final
+// newline.
+func (c *Cluster) Command(ctx context.Context, arguments ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, c.goTool, append([]string{"run", "./hack/cluster"}, arguments...)...)
+	cmd.Dir, cmd.Stderr = c.Root, os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("go run ./hack/cluster %s: %w", arguments[0], err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// ServerImages returns the images of the embedded servers by name, if the cluster has others
+// than the default. It is empty for a cluster that pulls images from a registry.
+func (c *Cluster) ServerImages(ctx context.Context) (map[string]string, error) {
+	out, err := c.Command(ctx, "images")
+	images := map[string]string{}
+	for line := range strings.Lines(out) {
+		name, image, _ := strings.Cut(strings.TrimSpace(line), "=")
+		images[name] = image
+	}
+	return images, err
+}
+
+// Run runs kubectl or helm in the checkout, with input as its standard input, and returns
+// its output.
+func (c *Cluster) Run(ctx context.Context, input, name string, arguments ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(c.tools, name), arguments...)
+	cmd.Dir, cmd.Env, cmd.Stdin = c.Root, append(os.Environ(), "KUBECONFIG="+c.Kubeconfig), strings.NewReader(input)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s %s: %w\n%s", name, arguments[0], err, out)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
