@@ -161,13 +161,19 @@ dashboards-test: $(TOOL_DIR)/gotestsum deps observe-images ## Test the dashboard
 	@$(WITH_GO) $(call gotest,dashboards-metrics,-run TestDashboardsShowExportedMetrics ./hack/contract/...)
 	@$(ON_CLUSTER) $(call gotest,dashboards-queries,-timeout=15m -run 'TestFaultsRaiseAlerts|TestPanelsShowData' ./hack/e2e/...)
 
-# Tests that are not part of `make test`, because Jaeger takes 7 minutes to build.
+# Tests on the cluster that are not part of `make test`, because Jaeger takes 7 minutes to build.
 NIGHTLY := TestOrderIsOneTrace
 
 .PHONY: nightly
-nightly: $(TOOL_DIR)/gotestsum up ## Run the tests that take too long for `make test`: traces in Jaeger
+nightly: $(TOOL_DIR)/gotestsum deps up ## Run the tests that take too long for `make test`: traces in Jaeger, pictures of the dashboards
 	@$(WITH_GO) $(GO) run ./hack/observe images
 	@$(ON_CLUSTER) $(call gotest,nightly,-timeout=15m -run '$(NIGHTLY)' ./hack/e2e/...)
+	@$(WITH_GO) $(call gotest,nightly-pictures,-tags nightly -timeout=15m -run TestDashboardsAreDrawn ./hack/dashboards/...)
+
+.PHONY: dashboards-pictures
+dashboards-pictures: ## Draw the dashboards with the data of `observe` into docs/observability (PICTURES="--range 15m")
+	@$(ON_CLUSTER) kubectl -n observability port-forward svc/prometheus 19090:9090 >/dev/null & forward=$$!; trap "kill $$forward" EXIT; \
+	  $(GO) run ./hack/dashboards render --prometheus http://localhost:19090 --out docs/observability $(PICTURES)
 
 ##@ Measure
 

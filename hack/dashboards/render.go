@@ -25,7 +25,9 @@ import (
 	"github.com/prometheus/client_golang/api"
 	prometheusapi "github.com/prometheus/client_golang/api/prometheus/v1"
 	"github.com/prometheus/common/model"
+	"k8s.io/apimachinery/pkg/util/wait"
 
+	"ecommerce-stack.dev/hack/internal/client"
 	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
@@ -40,6 +42,7 @@ const (
 	pictureWidth = 1400
 	points       = 240
 	pageTimeout  = time.Minute
+	readyTimeout = 10 * time.Second
 )
 
 type renderCommand struct {
@@ -69,6 +72,9 @@ func (c renderCommand) Run() error {
 	if err != nil {
 		return fmt.Errorf("--prometheus: %w", err)
 	}
+	if err := p.Run("wait for Prometheus", func(func(string)) error { return awaitReady(ctx, c.Prometheus) }); err != nil {
+		return err
+	}
 	source := prometheusapi.NewAPI(connection)
 	for _, spec := range all {
 		if err := p.Run("render "+spec.title, func(func(string)) error {
@@ -84,6 +90,19 @@ func (c renderCommand) Run() error {
 		}); err != nil {
 			return fmt.Errorf("%s: %w", spec.uid, err)
 		}
+	}
+	return nil
+}
+
+// awaitReady waits until a Prometheus is ready, which a forwarded port is after a moment.
+func awaitReady(ctx context.Context, url string) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, readyTimeout, true, func(ctx context.Context) (bool, error) {
+		last = client.CheckReady(ctx, strings.TrimSuffix(url, "/")+"/-/ready")
+		return last == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("--prometheus: %w", errors.Join(last, err))
 	}
 	return nil
 }

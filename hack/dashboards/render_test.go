@@ -21,6 +21,9 @@ import (
 func fakePrometheus(t *testing.T, broken string) *httptest.Server {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/-/ready" {
+			return
+		}
 		if query := r.FormValue("query"); regexp.MustCompile(`\$[a-z_]`).MatchString(query) || broken != "" && strings.Contains(query, broken) {
 			http.Error(w, `{"status":"error","errorType":"bad_data","error":"no such query"}`, http.StatusBadRequest)
 			return
