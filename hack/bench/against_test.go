@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -54,5 +56,44 @@ func TestAgainstIsValidated(t *testing.T) {
 	growing.Growth = true
 	if err := growing.Validate(); err == nil || !strings.Contains(err.Error(), "--against") {
 		t.Errorf("growing sizes: %v, want an error about --against", err)
+	}
+}
+
+// TestTracedIsTheSameRevision measures the present files as a revision of its own, which is not
+// removed afterwards.
+func TestTracedIsTheSameRevision(t *testing.T) {
+	root := t.TempDir()
+	if err := os.WriteFile(filepath.Join(root, "go.work"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(options{Traced: true, Only: []string{"http/gateway-token", "shop/uniform"}}, root)
+	if err := b.resolveRevisions(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	selected, err := b.selection()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := measure.Names(selected)
+	for _, want := range []string{"http/gateway-token", "http/gateway-token@traced", "shop/uniform", "shop/uniform@traced"} {
+		if !slices.Contains(names, want) {
+			t.Errorf("%q are measured, want %s too", names, want)
+		}
+	}
+	traced := b.earlier[0]
+	if err := traced.revision.Extract(t.Context(), root); err != nil || traced.revision.Root != root {
+		t.Errorf("the files are those of %s, %v; want %s", traced.revision.Root, err, root)
+	}
+	if env := strings.Join(traced.revision.Env, " "); !strings.Contains(env, b.receiver.URL) || !strings.Contains(env, "OTEL_TRACES_SAMPLER_ARG=1") {
+		t.Errorf("environment %s", env)
+	}
+	if err := b.stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(filepath.Join(root, "go.work")); err != nil {
+		t.Errorf("the present files are removed: %v", err)
+	}
+	if err := (&options{Rounds: 1, Seconds: 1, Traced: true, Growth: true}).Validate(); err == nil {
+		t.Error("--growth measures traces")
 	}
 }

@@ -5,6 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,7 +51,8 @@ type bench struct {
 	show    *progress.Printer
 
 	present     system
-	earlier     []*system // of --against
+	earlier     []*system        // of --against and --traced
+	receiver    *httptest.Server // of the traces of --traced
 	environment saga.Environment
 	proxies     proxies.Proxies
 }
@@ -70,12 +74,21 @@ func newBench(o options, root string) *bench {
 
 // resolveRevisions resolves the revisions of --against.
 func (b *bench) resolveRevisions(ctx context.Context) error {
-	if len(b.options.Against) == 0 {
-		return nil
+	var found []revision.Revision
+	if len(b.options.Against) > 0 {
+		var err error
+		if found, err = revision.Resolve(ctx, b.root, b.options.Against); err != nil {
+			return err
+		}
 	}
-	found, err := revision.Resolve(ctx, b.root, b.options.Against)
+	if b.options.Traced {
+		traced := revision.Present(b.root, "traced", "the present files, with a trace of every request")
+		b.receiver = httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }))
+		traced.Env = []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + b.receiver.URL, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=1"}
+		found = append(found, traced)
+	}
 	b.compareWith(found)
-	return err
+	return nil
 }
 
 func (b *bench) compareWith(revisions []revision.Revision) {
@@ -148,7 +161,7 @@ func (b *bench) start(ctx context.Context, selected []measure.Measurement) error
 // startSystem starts a system with production settings of the servers and without links to
 // them, and adds the products.
 func (b *bench) startSystem(ctx context.Context, s *system, what string) error {
-	env := append(slices.Clone(serviceEnv), b.options.Env...)
+	env := slices.Concat(serviceEnv, b.options.Env, s.revision.Env)
 	return b.show.Run(what, func(func(string)) (err error) {
 		s.local, err = local.Start(ctx, local.Options{Root: s.revision.Root, MySQLFlags: mysqlFlags, Direct: true, Env: env})
 		if err != nil {
@@ -198,6 +211,9 @@ func (b *bench) stop() error {
 	errs := []error{b.present.stop(), b.proxies.Stop()}
 	for _, s := range b.earlier {
 		errs = append(errs, s.stop(), s.revision.Remove())
+	}
+	if b.receiver != nil {
+		b.receiver.Close()
 	}
 	return errors.Join(errs...)
 }

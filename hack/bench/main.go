@@ -42,6 +42,8 @@ type options struct {
 
 	Against []string `help:"Earlier git revisions whose gateway and services are measured, too; HEAD compares uncommitted changes." placeholder:"REV" sep:","`
 
+	Traced bool `help:"Measure the gateway and the services with a trace of every request, too. The receiver discards them."`
+
 	Growth   bool    `help:"Measure at growing sizes instead: first more past sales, then more products, then more replicas."`
 	Products []int64 `help:"Numbers of products, with --growth." default:"1000,100000,1000000" sep:","`
 	Sales    []int64 `help:"Numbers of past sales, with --growth; 10000000 need about 40 GiB in the temporary folder and 15 minutes to insert; --sales 10000,1000000 is a smaller alternative." default:"10000,1000000,10000000" sep:","`
@@ -55,8 +57,8 @@ func (o *options) Validate() error {
 		return errors.New("--rounds must be at least 1")
 	case o.Seconds < .1 || o.Seconds > 600:
 		return errors.New("--seconds must be from 0.1 to 600")
-	case o.Growth && len(o.Against) > 0:
-		return errors.New("--against and --growth cannot be combined: run them separately")
+	case o.Growth && (o.Traced || len(o.Against) > 0):
+		return errors.New("--growth cannot be combined with --against or --traced: run them separately")
 	}
 	return o.checkSizes()
 }
@@ -133,7 +135,7 @@ func (b *bench) selection() ([]measure.Measurement, error) {
 // preflight checks the requirements of a run.
 func (b *bench) preflight(selected []measure.Measurement) error {
 	if len(b.earlier) > 0 && !hasTwins(selected, "http") && !hasTwins(selected, "shop") {
-		return errors.New("--against compares the gateway and the scenarios, but none of them is selected: select one with --only, such as http/gateway-token or shop/uniform")
+		return errors.New("--against and --traced compare the gateway and the scenarios, but none of them is selected: select one with --only, such as http/gateway-token or shop/uniform")
 	}
 	if b.options.Growth {
 		return checkSpace(os.TempDir(), b.options.growthSpace())

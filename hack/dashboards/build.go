@@ -115,7 +115,7 @@ func (p panel) builder() cog.Builder[dashboard.Panel] {
 		return b
 	}
 	b := timeseries.NewPanelBuilder().Title(p.title).Description(p.description).Unit(string(p.unit)).Datasource(source).
-		Thresholds(p.thresholds()).Span(width).Height(height).NoValue("no data").Min(0).FillOpacity(10).
+		Thresholds(p.thresholds()).Span(width).Height(height).NoValue("no data").Min(0).AxisSoftMax(p.softMax()).FillOpacity(10).
 		Legend(common.NewVizLegendOptionsBuilder().ShowLegend(true).DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom)).
 		Links(p.links())
 	if p.limited() {
@@ -134,6 +134,18 @@ func (p panel) links() []cog.Builder[dashboard.DashboardLink] {
 	}
 	return []cog.Builder[dashboard.DashboardLink]{dashboard.NewDashboardLinkBuilder("Runbook").
 		Type(dashboard.DashboardLinkTypeLink).Url("${runbooks}/" + p.runbook + ".md").TargetBlank(true)}
+}
+
+// softMax returns the end of the axis for values below it: otherwise a graph of zeros has an
+// axis to 100, or to 10,000 %.
+func (p panel) softMax() float64 {
+	switch {
+	case p.limited() && !p.lessIsWorse:
+		return p.warning
+	case p.unit == percentage, p.unit == seconds:
+		return .01
+	}
+	return 1
 }
 
 func (p panel) limited() bool { return p.warning != 0 || p.critical != 0 }

@@ -72,7 +72,7 @@ func gateway(r *revision.Revision) peer {
 		"RATE_LIMIT_RPS=1000000", "RATE_LIMIT_BURST=1000000", "LOGIN_RATE_PER_MINUTE=0",
 	}}
 	if r != nil {
-		p.name, p.about = measure.Twin(p.name, r.Commit), p.about+", as built from "+r.Commit
+		p.name, p.about, p.env = measure.Twin(p.name, r.Commit), p.about+", as built from "+r.Commit, append(p.env, r.Env...)
 	}
 	return p
 }

@@ -20,6 +20,15 @@ type Revision struct {
 	Name, Commit, About string
 	// Root is the folder of its files between Extract and Remove.
 	Root string
+	// Env is added to the environment of its services.
+	Env []string
+
+	present bool
+}
+
+// Present returns the files of the repository as they are, under a name for what Env changes.
+func Present(repository, name, about string) Revision {
+	return Revision{Name: name, Commit: name, About: about, Root: repository, present: true}
 }
 
 // Resolve returns the commits of the names, in order and without duplicates. It does not read
@@ -57,6 +66,9 @@ func Resolve(ctx context.Context, repository string, names []string) ([]Revision
 // Extract writes the files of the commit to a temporary folder. Call Remove even if it returns
 // an error.
 func (r *Revision) Extract(ctx context.Context, repository string) (err error) {
+	if r.present {
+		return nil
+	}
 	if r.Root, err = os.MkdirTemp("", "ecommerce-bench-revision-"); err != nil {
 		return err
 	}
@@ -73,7 +85,12 @@ func (r *Revision) Extract(ctx context.Context, repository string) (err error) {
 }
 
 // Remove removes the extracted files.
-func (r *Revision) Remove() error { return os.RemoveAll(r.Root) }
+func (r *Revision) Remove() error {
+	if r.present {
+		return nil
+	}
+	return os.RemoveAll(r.Root)
+}
 
 // Incompatible wraps an error of a system that was built from the commit. The usual cause is
 // that the commit does not support the present settings, topology and requests.
