@@ -57,11 +57,12 @@ func main() {
 	var s settings
 	kong.Parse(&s, kong.Name("operator"), kong.Description("Reconciles ECommerceStack resources."),
 		kong.Vars{"version": version})
-	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: s.LogLevel}))
+	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: s.LogLevel})).
+		With("service", "operator", "version", version, "commit", commit)
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	log.Info("starting", "version", version, "commit", commit)
+	log.Info("starting")
 	if err := run(ctx, s); err != nil {
 		log.Error("stopped", "error", err.Error())
 		os.Exit(1) //nolint:gocritic // stop has nothing left to do
