@@ -14,11 +14,11 @@ import (
 // and the three services have spans in it, and every span but those of the client's own has
 // its parent in it. `make nightly` runs it, because Jaeger takes minutes to build.
 func TestOrderIsOneTrace(t *testing.T) {
-	s := newShop(t)
 	serversStarted = true
 	if err := observe("up", "--fast-alerts"); err != nil {
 		t.Fatal(err)
 	}
+	s := newShop(t)
 	product := s.product(t, 1)
 	var id [16]byte
 	_, _ = rand.Read(id[:]) // never returns an error

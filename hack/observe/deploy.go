@@ -6,6 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"ecommerce-stack.dev/hack/internal/kube"
 	"ecommerce-stack.dev/hack/internal/progress"
@@ -47,6 +50,9 @@ func deploy(ctx context.Context, p *progress.Printer, cluster *kube.Cluster, ser
 	})
 }
 
+// podsTimeout bounds the time until the former pods of a stack have ended.
+const podsTimeout = 3 * time.Minute
+
 // endpoint receives the traces of stacks.
 const endpoint = "http://jaeger." + namespace + ".svc:4318"
 
@@ -66,8 +72,35 @@ func trace(ctx context.Context, p *progress.Printer, cluster *kube.Cluster, stac
 			return err
 		}
 		detail("waiting until it is Ready again")
-		return awaitReady(ctx, cluster, stackNamespace, stack)
+		if err := awaitReady(ctx, cluster, stackNamespace, stack); err != nil {
+			return err
+		}
+		detail("waiting until the former pods have ended")
+		return awaitTracedPods(ctx, cluster, stackNamespace, stack)
 	})
+}
+
+// awaitTracedPods waits until no pod of the services remains that sends no traces: also one
+// that is ending still has connections of clients.
+func awaitTracedPods(ctx context.Context, cluster *kube.Cluster, stackNamespace, stack string) error {
+	err := wait.PollUntilContextTimeout(ctx, time.Second, podsTimeout, true, func(ctx context.Context) (bool, error) {
+		variables, err := cluster.Run(ctx, "", "kubectl", "--namespace", stackNamespace, "get", "pods",
+			"--selector=app.kubernetes.io/instance="+stack+",app.kubernetes.io/name in (auth,gateway,sales,stock)",
+			`--output=jsonpath={range .items[*]}{.spec.containers[*].env[*].name}{"\n"}{end}`)
+		if err != nil {
+			return false, err
+		}
+		for pod := range strings.Lines(variables) {
+			if !strings.Contains(pod, "OTEL_EXPORTER_OTLP_ENDPOINT") {
+				return false, nil
+			}
+		}
+		return variables != "", nil
+	})
+	if err != nil {
+		return fmt.Errorf("wait for pods that send traces, see `kubectl -n %s get pods`: %w", stackNamespace, err)
+	}
+	return nil
 }
 
 // awaitReady waits until the operator has applied the present spec of the stack.
