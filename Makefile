@@ -161,8 +161,8 @@ dashboards-test: $(TOOL_DIR)/gotestsum deps observe-images ## Test the dashboard
 	@$(WITH_GO) $(call gotest,dashboards-metrics,-run TestDashboardsShowExportedMetrics ./hack/contract/...)
 	@$(ON_CLUSTER) $(call gotest,dashboards-queries,-timeout=15m -run 'TestFaultsRaiseAlerts|TestPanelsShowData' ./hack/e2e/...)
 
-# Tests on the cluster that are not part of `make test`, because Jaeger takes 7 minutes to build.
-NIGHTLY := TestOrderIsOneTrace
+# Tests on the cluster that are not part of `make test`, because Jaeger and the components of Grafana take minutes to build.
+NIGHTLY := TestOrderIsOneTrace|TestDashboardsAreDrawn
 
 .PHONY: nightly
 nightly: $(TOOL_DIR)/gotestsum deps up ## Run the tests that take too long for `make test`: traces in Jaeger, pictures of the dashboards

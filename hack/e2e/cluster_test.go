@@ -75,12 +75,18 @@ func newShop(t *testing.T) shop {
 	return s
 }
 
-// managerCredentials returns the credentials in the stack's Secret of the manager.
-func managerCredentials(t *testing.T) (email, password string) {
+// needsCluster skips the test in a -short run.
+func needsCluster(t *testing.T) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs a cluster; not part of a -short run")
 	}
+}
+
+// managerCredentials returns the credentials in the stack's Secret of the manager.
+func managerCredentials(t *testing.T) (email, password string) {
+	t.Helper()
+	needsCluster(t)
 	var secret struct{ Data map[string]string }
 	if err := json.Unmarshal([]byte(mustKubectl(t, "-n", namespace, "get", "secret", stack+"-manager", "-o", "json")), &secret); err != nil {
 		t.Fatal(err)

@@ -51,6 +51,7 @@ func TestMain(m *testing.M) {
 // Prometheus has samples.
 func startServers(t *testing.T) time.Time {
 	t.Helper()
+	needsCluster(t)
 	serversStarted = true
 	began, err := servers()
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 // and the three services have spans in it, and every span but those of the client's own has
 // its parent in it. `make nightly` runs it, because Jaeger takes minutes to build.
 func TestOrderIsOneTrace(t *testing.T) {
+	needsCluster(t)
 	serversStarted = true
 	if err := observe("up", "--fast-alerts"); err != nil {
 		t.Fatal(err)
