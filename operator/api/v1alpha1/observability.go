@@ -29,8 +29,8 @@ type TracingSpec struct {
 	Endpoint string `json:"endpoint"`
 	// samplingRatio is the share of the traces that are exported, a decimal number from
 	// 0 to 1 in quotes, with at most 6 decimal places. The gateway decides for a whole
-	// trace unless the client already did. Default: "0.05", 5 % of the traces. It can be
-	// changed at any time; the pods are replaced.
+	// trace; the flag of a client does not count. Default: "0.05", 5 % of the traces. It
+	// can be changed at any time; the pods are replaced.
 	// +kubebuilder:default="0.05"
 	// +kubebuilder:validation:MaxLength=8
 	// +kubebuilder:validation:XValidation:rule="self.matches('^(0([.][0-9]{1,6})?|1([.]0{1,6})?)$')",message="spec.observability.tracing.samplingRatio must be a number from 0 to 1 in quotes with at most 6 decimal places, such as \"0.05\" for 5 % of the traces"

@@ -14,8 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"ecommerce-stack.dev/hack/testenv/otlp"
 	"ecommerce-stack.dev/services/gateway/internal/route"
 	"ecommerce-stack.dev/services/internal/limit"
+	"ecommerce-stack.dev/services/internal/tracing/tracingtest"
 )
 
 // constant is an upstream that responds to everything with the same bytes, and allocates
@@ -118,5 +120,24 @@ func TestCachedResponseIsNotCopiedPerClient(t *testing.T) { //nolint:paralleltes
 	}
 	if grown := used() - before; grown > clients*size/2 {
 		t.Errorf("%d clients of a cached response of %d KiB take %d KiB more", clients, size>>10, grown>>10)
+	}
+}
+
+// BenchmarkTracedRequest is BenchmarkRequest with each request recorded, and with none.
+func BenchmarkTracedRequest(b *testing.B) {
+	for _, share := range []string{"0", "1"} {
+		receiver := otlp.Start(b)
+		receiver.SetMode(otlp.Discard)
+		tracingtest.Start(b, receiver.URL, true, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG="+share)
+		g := startConstant(b)
+		w := g.wire()
+		for name, request := range g.requests() {
+			b.Run("ratio="+share+"/"+name, func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					w.do(b, request, []byte(body))
+				}
+			})
+		}
 	}
 }

@@ -133,22 +133,3 @@ func TestSpanOfStreamEndsWithStream(t *testing.T) {
 		return len(named(receiver.Spans(), "GET /sales/{id}/stream")) == 1
 	})
 }
-
-// BenchmarkTracedRequest is BenchmarkRequest with each request recorded, and with none.
-func BenchmarkTracedRequest(b *testing.B) {
-	for _, share := range []string{"0", "1"} {
-		receiver := otlp.Start(b)
-		receiver.SetMode(otlp.Discard)
-		tracingtest.Start(b, receiver.URL, true, "OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG="+share)
-		g := startConstant(b)
-		w := g.wire()
-		for name, request := range g.requests() {
-			b.Run("ratio="+share+"/"+name, func(b *testing.B) {
-				b.ReportAllocs()
-				for b.Loop() {
-					w.do(b, request, []byte(body))
-				}
-			})
-		}
-	}
-}
