@@ -146,7 +146,7 @@ operator: $(TOOL_DIR)/gotestsum deps ## Test the operator and the charts on a re
 
 .PHONY: e2e
 e2e: $(TOOL_DIR)/gotestsum observe-images ## Test a stack on the cluster, through its gateway, with alerts and dashboards
-	@$(ON_CLUSTER) $(call gotest,e2e,-timeout=25m -skip '$(NIGHTLY)' ./hack/e2e/...)
+	@$(ON_CLUSTER) $(call gotest,e2e,-timeout=25m ./hack/e2e/...)
 
 # The store, and the images of Prometheus and Alertmanager, which take minutes to build once.
 .PHONY: observe-images
@@ -161,13 +161,10 @@ dashboards-test: $(TOOL_DIR)/gotestsum deps observe-images ## Test the dashboard
 	@$(WITH_GO) $(call gotest,dashboards-metrics,-run TestDashboardsShowExportedMetrics ./hack/contract/...)
 	@$(ON_CLUSTER) $(call gotest,dashboards-queries,-timeout=15m -run 'TestFaultsRaiseAlerts|TestPanelsShowData' ./hack/e2e/...)
 
-# Tests on the cluster that are not part of `make test`, because Jaeger and the components of Grafana take minutes to build.
-NIGHTLY := TestOrderIsOneTrace|TestDashboardsAreDrawn
-
 .PHONY: nightly
 nightly: $(TOOL_DIR)/gotestsum deps up ## Run the tests that take too long for `make test`: traces in Jaeger, pictures of the dashboards
 	@$(WITH_GO) $(GO) run ./hack/observe images
-	@$(ON_CLUSTER) $(call gotest,nightly,-timeout=15m -run '$(NIGHTLY)' ./hack/e2e/...)
+	@$(ON_CLUSTER) $(call gotest,nightly,-tags nightly -timeout=15m -run 'TestOrderIsOneTrace|TestDashboardsAreDrawn' ./hack/e2e/...)
 	@$(WITH_GO) $(call gotest,nightly-pictures,-tags nightly -timeout=15m -run TestDashboardsAreDrawn ./hack/dashboards/...)
 
 .PHONY: dashboards-pictures

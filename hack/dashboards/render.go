@@ -75,6 +75,11 @@ func (c renderCommand) Run() error {
 	if err := p.Run("wait for Prometheus", func(func(string)) error { return awaitReady(ctx, c.Prometheus) }); err != nil {
 		return err
 	}
+	browser, stopBrowser, err := startBrowser(ctx)
+	if err != nil {
+		return err
+	}
+	defer stopBrowser()
 	source := prometheusapi.NewAPI(connection)
 	for _, spec := range all {
 		if err := p.Run("render "+spec.title, func(func(string)) error {
@@ -82,7 +87,7 @@ func (c renderCommand) Run() error {
 			if err != nil {
 				return err
 			}
-			picture, err := draw(ctx, bundled, in)
+			picture, err := draw(browser, bundled, in)
 			if err != nil {
 				return err
 			}
@@ -260,8 +265,8 @@ func legend(template string, labels map[string]string) string {
 	return label.ReplaceAllStringFunc(template, func(found string) string { return labels[label.FindStringSubmatch(found)[1]] })
 }
 
-// draw returns a picture of the page that shows in.
-func draw(ctx context.Context, bundled string, in input) ([]byte, error) {
+// draw returns a picture of the page that shows in, in a tab of a browser.
+func draw(browser context.Context, bundled string, in input) ([]byte, error) {
 	encoded, err := json.Marshal(in)
 	if err != nil {
 		return nil, err
@@ -274,32 +279,46 @@ func draw(ctx context.Context, bundled string, in input) ([]byte, error) {
 	pages.Handle("GET /", http.FileServer(http.Dir(bundled)))
 	server := httptest.NewServer(pages)
 	defer server.Close()
-	return picture(ctx, server.URL)
+	return picture(browser, server.URL)
 }
 
-// picture starts a browser, waits until the page says that it is rendered, and returns a PNG of
-// all of it.
-func picture(ctx context.Context, url string) ([]byte, error) {
+// startBrowser starts a headless Chromium with an empty profile. The returned context is that of
+// the browser, which stop ends.
+func startBrowser(ctx context.Context) (browser context.Context, stop func(), err error) {
 	path, err := exec.LookPath("chromium")
 	if err != nil {
-		return nil, errors.New("chromium is not installed: install Debian's package chromium")
+		return nil, nil, errors.New("chromium is not installed: install Debian's package chromium")
 	}
 	profile, err := os.MkdirTemp("", "ecommerce-chromium-")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	defer os.RemoveAll(profile)
 	options := append(slices.Clone(chromedp.DefaultExecAllocatorOptions[:]), chromedp.ExecPath(path), chromedp.UserDataDir(profile),
 		chromedp.WindowSize(pictureWidth, 900), chromedp.Flag("host-resolver-rules", "MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"),
 		chromedp.WSURLReadTimeout(time.Minute))
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium has no sandbox for root
 	}
-	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
-	defer cancel()
-	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
-	defer cancel()
-	ctx, cancel = chromedp.NewContext(ctx)
+	allocator, cancelAllocator := chromedp.NewExecAllocator(ctx, options...)
+	browser, cancelBrowser := chromedp.NewContext(allocator)
+	stop = func() {
+		cancelBrowser()
+		cancelAllocator()
+		_ = os.RemoveAll(profile) // in the temporary folder
+	}
+	if _, err := chromedp.Run(browser, chromedp.Title()); err != nil {
+		stop()
+		return nil, nil, fmt.Errorf("start chromium: %w", err)
+	}
+	return browser, stop, nil
+}
+
+// picture opens a page in a tab, waits until it says that it is rendered, and returns a PNG of
+// all of it.
+func picture(browser context.Context, url string) ([]byte, error) {
+	tab, closeTab := chromedp.NewContext(browser)
+	defer closeTab()
+	ctx, cancel := context.WithTimeout(tab, pageTimeout)
 	defer cancel()
 	if _, err := chromedp.Run(ctx, chromedp.Navigate(url)); err != nil {
 		return nil, err
