@@ -40,7 +40,8 @@ var overview = dashboardSpec{
 			{title: "Which share of requests fails?", unit: percentage, warning: .001, critical: .01,
 				runbook:     "request-errors",
 				description: "Share of the gateway's responses with a status of 500 or above.",
-				queries: []query{{`sum(rate(http_requests_total{STACK,service="gateway",status=~"5.."}[$__rate_interval]))` +
+				queries: []query{{`(sum(rate(http_requests_total{STACK,service="gateway",status=~"5.."}[$__rate_interval]))` +
+					` or sum(rate(http_requests_total{STACK,service="gateway"}[$__rate_interval])) * 0)` +
 					` / sum(rate(http_requests_total{STACK,service="gateway"}[$__rate_interval]))`, "failed"}}},
 			{title: "How long do requests take?", unit: seconds, warning: .25, critical: 1,
 				description: "Durations at the gateway that half, 95 % and 99 % of the requests do not exceed.",

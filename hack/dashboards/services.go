@@ -12,7 +12,8 @@ func red(service string) row {
 		{title: "Which share of them fails?", unit: percentage, warning: .001, critical: .01,
 			runbook:     "request-errors",
 			description: "Share of the requests with a status of 500 or above, by route.",
-			queries: []query{{`sum by (route) (rate(http_requests_total{` + of + `,status=~"5.."}[$__rate_interval]))` +
+			queries: []query{{`(sum by (route) (rate(http_requests_total{` + of + `,status=~"5.."}[$__rate_interval]))` +
+				` or sum by (route) (rate(http_requests_total{` + of + `}[$__rate_interval])) * 0)` +
 				` / sum by (route) (rate(http_requests_total{` + of + `}[$__rate_interval]))`, "{{route}}"}}},
 		{title: "How long do requests take?", unit: seconds, warning: .25, critical: 1,
 			description: "Durations that half, 95 % and 99 % of the requests do not exceed, without streams and waits.",
