@@ -100,7 +100,7 @@ func (u upCommand) servers(root string, references map[string]string, registry b
 	return append(result, grafana), err
 }
 
-// grafana returns Grafana with the dashboards of config/grafana. Everybody can view them.
+// grafana returns Grafana with the dashboards of config/grafana. Every user can view them.
 func grafana(root, image string) (server, error) {
 	configuration, err := configFiles("grafana")
 	if err != nil {

@@ -33,7 +33,7 @@ func TestMetricsFollowTheStack(t *testing.T) {
 		Data: map[string][]byte{"tls.crt": certificate, "tls.key": key}})
 	f.stack.Spec.Gateway.TLS = &v1alpha1.GatewayTLSSpec{SecretName: "shop-tls"}
 	f.makeReady(t)
-	// Somebody else's condition, whose type would be a label value without a limit.
+	// A condition of another controller, whose type would be a label value without a limit.
 	f.eventually(t, func(ctx context.Context) error {
 		live := f.live(t)
 		meta.SetStatusCondition(&live.Status.Conditions, metav1.Condition{Type: "Foreign", Status: metav1.ConditionTrue, Reason: "Test"})

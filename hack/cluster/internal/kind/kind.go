@@ -4,6 +4,7 @@ package kind
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"ecommerce-stack.dev/hack/internal/archive"
 	"ecommerce-stack.dev/hack/internal/progress"
@@ -160,15 +163,16 @@ func (c *Cluster) start() (complete bool, err error) {
 			return false, err
 		}
 	}
-	for deadline := time.Now().Add(startTimeout); ; time.Sleep(c.Wait) {
-		ready, complete, err := c.inspect()
-		if err == nil && (ready || !complete) {
-			return complete, nil
-		}
-		if time.Now().After(deadline) {
-			return false, errors.Join(fmt.Errorf("the node is not Ready after %s: see `make logs`, or create the cluster again with `make down` and `make up`", startTimeout), err)
-		}
+	var last error // The API server does not respond while the node starts.
+	err = wait.PollUntilContextTimeout(context.Background(), c.Wait, startTimeout, true, func(context.Context) (bool, error) {
+		var ready bool
+		ready, complete, last = c.inspect()
+		return last == nil && (ready || !complete), nil
+	})
+	if err != nil {
+		return false, errors.Join(fmt.Errorf("the node is not Ready after %s: see `make logs`, or create the cluster again with `make down` and `make up`", startTimeout), last)
 	}
+	return complete, nil
 }
 
 // inspect returns whether the node is Ready, and whether the cluster is complete.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -9,6 +10,8 @@ import (
 	"os/exec"
 	"syscall"
 	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
 
 	"ecommerce-stack.dev/hack/internal/state"
 )
@@ -101,23 +104,25 @@ func Stop(dir Dir) error {
 	// Wait for the lock and not for the record: a supervisor holds the lock from
 	// before it writes the record until it has ended.
 	const timeout = 10 * time.Second
-	for deadline := time.Now().Add(timeout); ; time.Sleep(50 * time.Millisecond) {
+	err := wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, timeout, true, func(context.Context) (bool, error) {
 		if record, ok := Running(dir); ok {
 			if err := record.Stop(supervisorStopTimeout); err != nil {
-				return fmt.Errorf("stop the cluster: %w", err)
+				return false, fmt.Errorf("stop the cluster: %w", err)
 			}
 		}
 		lock, err := state.TryAcquire(dir.lock())
-		if err == nil {
-			return lock.Close()
+		if errors.Is(err, state.ErrHeld) {
+			return false, nil
 		}
-		if !errors.Is(err, state.ErrHeld) {
-			return err
+		if err != nil {
+			return false, err
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("stop the cluster: a supervisor without a record holds %s: find its process with `fuser %[1]s` and kill it", dir.lock())
-		}
+		return true, lock.Close()
+	})
+	if wait.Interrupted(err) {
+		return fmt.Errorf("stop the cluster: a supervisor without a record holds %s: find its process with `fuser %[1]s` and kill it", dir.lock())
 	}
+	return err
 }
 
 // Statuses returns the states of the components in the order of their start.

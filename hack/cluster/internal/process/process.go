@@ -5,6 +5,7 @@ package process
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+	"k8s.io/apimachinery/pkg/util/wait"
 )
 
 // ID identifies a process of this machine across reboots.
@@ -121,7 +123,7 @@ func (id ID) Signal(signal unix.Signal) error {
 func (id ID) Stop(grace time.Duration) error {
 	for _, attempt := range []struct {
 		signal unix.Signal
-		wait   time.Duration
+		limit  time.Duration
 	}{{unix.SIGTERM, grace}, {unix.SIGKILL, 15 * time.Second}} {
 		err := id.Signal(attempt.signal)
 		if errors.Is(err, os.ErrProcessDone) {
@@ -130,10 +132,10 @@ func (id ID) Stop(grace time.Duration) error {
 		if err != nil {
 			return err
 		}
-		for end := time.Now().Add(attempt.wait); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-			if !id.Alive() {
-				return nil
-			}
+		if wait.PollUntilContextTimeout(context.Background(), 50*time.Millisecond, attempt.limit, true, func(context.Context) (bool, error) {
+			return !id.Alive(), nil
+		}) == nil {
+			return nil
 		}
 	}
 	return fmt.Errorf("process %d still runs 15 seconds after SIGKILL: inspect it with ps -o pid,stat,wchan,args -p %d", id.PID, id.PID)

@@ -41,8 +41,10 @@ var programs = []program{
 	{name: "kubernetes", dir: "kubernetes", path: ".", ldflags: kubernetesVersion(), hint: "about 8 minutes the first time"},
 	{name: "pause", dir: ".", path: "./pause"},
 	{name: "coredns", dir: ".", path: "./coredns"},
-	{name: "helm", dir: ".", path: "helm.sh/helm/v4/cmd/helm", ldflags: "-X helm.sh/helm/v4/internal/version.version=" + helmVersion},
+	helm,
 }
+
+var helm = program{name: "helm", dir: ".", path: "helm.sh/helm/v4/cmd/helm", ldflags: "-X helm.sh/helm/v4/internal/version.version=" + helmVersion}
 
 // kubernetesVersion returns the linker flags that set the version that `kubectl
 // version` and discovery report. The default is v0.0.0, which clients handle as an
@@ -71,9 +73,7 @@ func Ensure(p *progress.Printer, root, cache string) (string, error) {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", err
 	}
-	lock, err := state.Acquire(filepath.Join(filepath.Dir(bin), "lock"), func() {
-		p.Printf("  … waiting for another program that is building Kubernetes")
-	})
+	lock, err := acquire(p, filepath.Join(filepath.Dir(bin), "lock"))
 	if err != nil {
 		return "", err
 	}
@@ -96,11 +96,16 @@ func Ensure(p *progress.Printer, root, cache string) (string, error) {
 	return bin, ensureEtcd(p, bin)
 }
 
+// acquire locks the folder of programs, and says so when another program is building them.
+func acquire(p *progress.Printer, path string) (*state.Lock, error) {
+	return state.Acquire(path, func() { p.Printf("  … waiting for another program that is building Kubernetes or its clients") })
+}
+
 // clients are the programs that a cluster of another provider needs. kubectl is that of the
 // release, built alone.
 var clients = []program{
 	{name: "kubectl", dir: "kubernetes", path: "k8s.io/kubernetes/cmd/kubectl", ldflags: kubernetesVersion(), hint: "about two minutes the first time"},
-	{name: "helm", dir: ".", path: "helm.sh/helm/v4/cmd/helm", ldflags: "-X helm.sh/helm/v4/internal/version.version=" + helmVersion},
+	helm,
 }
 
 // EnsureClients returns a folder with kubectl and helm: links to those on PATH, and the others
@@ -110,9 +115,7 @@ func EnsureClients(p *progress.Printer, root, cache string) (string, error) {
 	if err := os.MkdirAll(bin, 0o755); err != nil {
 		return "", err
 	}
-	lock, err := state.Acquire(filepath.Join(bin, ".lock"), func() {
-		p.Printf("  … waiting for another program that is building kubectl and helm")
-	})
+	lock, err := acquire(p, filepath.Join(bin, ".lock"))
 	if err != nil {
 		return "", err
 	}
