@@ -56,6 +56,7 @@ var terms = []term{
 	{`[Aa]nswer(s|ed|ing)?`, "response, respond"},
 	{`anew`, "again, or what replaces the old value"},
 	{`[Ww]hoever`, "the program or person"},
+	{`\b([Ss]ome|[Ee]very)body\b`, "another user, every user"},
 	{`hangUp`, "closeConnection"},
 	{`makeRoom|make room`, "evict, or admit others"},
 	{`[Tt]owards`, "toward"},

@@ -127,6 +127,7 @@ func TestLevelIsSetFromLoopbackOnly(t *testing.T) {
 		{"PUT", "10.1.2.3:4", "debug", 403, "the level can be set only from the loopback", "info"},
 		{"PUT", "[2001:db8::1]:4", "debug", 403, "the level can be set only from the loopback", "info"},
 		{"PUT", "@", "debug", 403, "the level can be set only from the loopback", "info"},
+		{"PUT", "[::ffff:10.1.2.3]:4", "debug", 403, "the level can be set only from the loopback", "info"},
 		{"PUT", "127.0.0.1:4", "debug\n", 200, "debug", "debug"},
 		{"PUT", "[::1]:4", "error", 200, "error", "error"},
 		{"PUT", "[::ffff:127.0.0.1]:4", "warn", 200, "warn", "warn"},
