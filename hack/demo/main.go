@@ -20,12 +20,8 @@ import (
 )
 
 type options struct {
-	URL       string        `help:"Address of the gateway." env:"GATEWAY_URL" default:"http://localhost:5001"`
-	Email     string        `help:"The manager's email; read from the Secret otherwise." env:"MANAGER_EMAIL"`
-	Password  string        `help:"The manager's password; read from the Secret otherwise." env:"MANAGER_PASSWORD"`
-	Namespace string        `help:"Namespace of the stack." env:"NAMESPACE" default:"shop"`
-	Stack     string        `help:"Name of the stack." env:"STACK" default:"demo"`
-	Timeout   time.Duration `help:"Time limit of the whole run." default:"3m"`
+	manager.Flags
+	Timeout time.Duration `help:"Time limit of the whole run." default:"3m"`
 }
 
 func main() {
@@ -43,18 +39,12 @@ func main() {
 func run(ctx context.Context, o options, out io.Writer) error {
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
-	if o.Email == "" || o.Password == "" {
-		var err error
-		if o.Email, o.Password, err = manager.Account(ctx, o.Namespace, o.Stack); err != nil {
-			return err
-		}
-	}
 	api := &client.Client{URL: o.URL}
-	user, err := api.Login(ctx, o.Email, o.Password)
+	user, email, err := o.Login(ctx, api)
 	if err != nil {
-		return fmt.Errorf("log in as the manager %s at %s: %w", o.Email, o.URL, err)
+		return err
 	}
-	fmt.Fprintf(out, "Logged in as the manager %s.\n", o.Email)
+	fmt.Fprintf(out, "Logged in as the manager %s.\n", email)
 	d := &demo{api: api, manager: user, out: out}
 	return d.run(ctx)
 }

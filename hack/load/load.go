@@ -19,7 +19,6 @@ import (
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 
 	"ecommerce-stack.dev/hack/internal/client"
-	"ecommerce-stack.dev/hack/internal/manager"
 	"ecommerce-stack.dev/hack/internal/progress"
 )
 
@@ -90,15 +89,9 @@ func run(ctx context.Context, o options, out io.Writer) error {
 // prepare creates the products, and registers the shoppers.
 func prepare(ctx context.Context, o options, detail func(string)) (*shop, error) {
 	api := &client.Client{URL: o.URL}
-	if o.Email == "" || o.Password == "" {
-		var err error
-		if o.Email, o.Password, err = manager.Account(ctx, o.Namespace, o.Stack); err != nil {
-			return nil, err
-		}
-	}
-	user, err := api.Login(ctx, o.Email, o.Password)
+	user, _, err := o.Login(ctx, api)
 	if err != nil {
-		return nil, fmt.Errorf("log in as the manager %s at %s: %w", o.Email, o.URL, err)
+		return nil, err
 	}
 	names := gofakeit.New(o.Seed)
 	var products []int64

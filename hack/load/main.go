@@ -17,19 +17,17 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"ecommerce-stack.dev/hack/internal/manager"
 )
 
 type options struct {
-	URL       string        `help:"Address of the gateway." env:"GATEWAY_URL" default:"http://localhost:5001"`
-	Rate      int           `help:"Requests per second, 1 to 5000. The gateway limits each address and each user to 100 by default." default:"50"`
-	Duration  time.Duration `help:"Duration, at most 10m: then the tokens expire." default:"30s"`
-	Shoppers  int           `help:"Customers to register, 1 to 50. Registrations of one address are limited to 60 a minute by default." default:"10"`
-	Products  int           `help:"Products to create, 1 to 1000. The first are the most popular." default:"20"`
-	Seed      uint64        `help:"Seed of the random choices." default:"1"`
-	Email     string        `help:"The manager's email; read from the Secret otherwise." env:"MANAGER_EMAIL"`
-	Password  string        `help:"The manager's password; read from the Secret otherwise." env:"MANAGER_PASSWORD"`
-	Namespace string        `help:"Namespace of the stack." env:"NAMESPACE" default:"shop"`
-	Stack     string        `help:"Name of the stack." env:"STACK" default:"demo"`
+	manager.Flags
+	Rate     int           `help:"Requests per second, 1 to 5000. The gateway limits each address and each user to 100 by default." default:"50"`
+	Duration time.Duration `help:"Duration, at most 10m: then the tokens expire." default:"30s"`
+	Shoppers int           `help:"Customers to register, 1 to 50. Registrations of one address are limited to 60 a minute by default." default:"10"`
+	Products int           `help:"Products to create, 1 to 1000. The first are the most popular." default:"20"`
+	Seed     uint64        `help:"Seed of the random choices." default:"1"`
 }
 
 // Validate is called by kong.
