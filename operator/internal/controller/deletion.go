@@ -56,6 +56,7 @@ func (r *reconciliation) reconcileDeletion(ctx context.Context) (ctrl.Result, er
 func (r *reconciliation) removeFinalizer(ctx context.Context) error {
 	r.observations.forget(r.stack.UID)
 	r.certificates.forget(r.stack.UID)
+	r.causes.forget(r.stack.UID)
 	before := r.stack.DeepCopy()
 	controllerutil.RemoveFinalizer(r.stack, finalizer)
 	if err := r.client.Patch(ctx, r.stack, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {

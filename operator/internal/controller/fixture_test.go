@@ -205,18 +205,34 @@ func (f *fixture) waitFor(t *testing.T, condition string, status metav1.Conditio
 func (f *fixture) runPods(t *testing.T) {
 	t.Helper()
 	for _, service := range services {
-		f.eventually(t, func(ctx context.Context) error {
-			deployment := &appsv1.Deployment{}
-			if err := api.Get(ctx, client.ObjectKey{Namespace: f.namespace, Name: f.stack.Name + "-" + service}, deployment); err != nil {
-				return err
-			}
-			n := *deployment.Spec.Replicas
-			deployment.Status = appsv1.DeploymentStatus{
-				ObservedGeneration: deployment.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
-			}
-			return api.Status().Update(ctx, deployment)
-		})
+		f.runDeployment(t, service)
 	}
+}
+
+func (f *fixture) runDeployment(t *testing.T, service string) {
+	t.Helper()
+	f.setDeploymentStatus(t, service, func(deployment *appsv1.Deployment) {
+		n := *deployment.Spec.Replicas
+		deployment.Status = appsv1.DeploymentStatus{
+			ObservedGeneration: deployment.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
+			Conditions: []appsv1.DeploymentCondition{
+				{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue, Reason: "MinimumReplicasAvailable"},
+				{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue, Reason: "NewReplicaSetAvailable"},
+			},
+		}
+	})
+}
+
+func (f *fixture) setDeploymentStatus(t *testing.T, service string, set func(*appsv1.Deployment)) {
+	t.Helper()
+	f.eventually(t, func(ctx context.Context) error {
+		deployment := &appsv1.Deployment{}
+		if err := api.Get(ctx, client.ObjectKey{Namespace: f.namespace, Name: f.stack.Name + "-" + service}, deployment); err != nil {
+			return err
+		}
+		set(deployment)
+		return api.Status().Update(ctx, deployment)
+	})
 }
 
 // makeReady creates the stack and waits until it is ready.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -19,31 +21,69 @@ import (
 
 // observeHealth sets the components, the version and the endpoint in the status.
 func (r *reconciliation) observeHealth(ctx context.Context) error {
-	var components []v1alpha1.ComponentStatus
+	var all []v1alpha1.ComponentStatus
 	var errs []error
-	add := func(component string, read func(context.Context, string) (workloadStatus, error)) {
-		state, err := read(ctx, component)
+	add := func(component string) {
+		state, err := r.workload(ctx, component)
 		errs = append(errs, err)
 		if state.found {
-			components = append(components, v1alpha1.ComponentStatus{
-				Name: component, Ready: state.ready, Desired: state.desired, Image: state.image,
+			all = append(all, v1alpha1.ComponentStatus{
+				Name: component, Ready: state.ready, Desired: state.desired, Image: r.runningImage(state),
 			})
 		}
 	}
 	for _, service := range services {
-		add(service, r.deploymentStatus)
+		add(service)
 	}
+	r.stack.Status.Version = runningVersion(all)
 	if r.stack.Spec.MySQL.Embedded != nil {
-		add(charts.MySQL, r.statefulSetStatus)
+		add(charts.MySQL)
 	}
 	if r.stack.Spec.RabbitMQ.Embedded != nil {
-		add(charts.RabbitMQ, r.statefulSetStatus)
+		add(charts.RabbitMQ)
 	}
-	r.stack.Status.Components = components
-	r.stack.Status.Version = imageTag(r.stack, r.options)
+	r.stack.Status.Components = all
 	endpoint, err := r.gatewayEndpoint(ctx)
 	r.stack.Status.Endpoint = endpoint
 	return errors.Join(append(errs, err)...)
+}
+
+// runningImage returns the image of the last completed rollout, or "" before the first.
+func (r *reconciliation) runningImage(state workloadStatus) string {
+	if state.rolledOut {
+		return state.image
+	}
+	for _, before := range r.original.Status.Components {
+		if before.Name == state.component {
+			return before.Image
+		}
+	}
+	return ""
+}
+
+// runningVersion returns the tags of the images that run, separated by commas.
+func runningVersion(services []v1alpha1.ComponentStatus) string {
+	var tags []string
+	for _, service := range services {
+		if tag := imageTagOf(service.Image); tag != "" && !slices.Contains(tags, tag) {
+			tags = append(tags, tag)
+		}
+	}
+	slices.Sort(tags)
+	return strings.Join(tags, ",")
+}
+
+// imageTagOf returns the tag of an image, else its digest, else "latest", which is the tag
+// of an image without one.
+func imageTagOf(image string) string {
+	if image == "" {
+		return ""
+	}
+	name, digest, _ := strings.Cut(image, "@")
+	if i := strings.LastIndexByte(name, ':'); i > strings.LastIndexByte(name, '/') {
+		return name[i+1:]
+	}
+	return cmp.Or(digest, "latest")
 }
 
 // gatewayEndpoint returns the URL of the Ingress, else of the load balancer, else of the

@@ -66,7 +66,7 @@ func (r *reconciliation) ensureSigningKeys(ctx context.Context) (jwtkey.Set, str
 	if err != nil {
 		return set, "", err
 	}
-	return set, string(secret.Data["active"]), nil
+	return set, string(secret.Data["active"]), r.recordRetained(ctx, secret)
 }
 
 // ensureManagerAccount generates the manager's credentials, or validates those of

@@ -63,10 +63,11 @@ type Reconciler struct {
 	client       client.Client
 	apiReader    client.Reader
 	recorder     events.EventRecorder
-	applier      apply.Applier
+	applier      *apply.Applier
 	charts       chart.Charts
 	observations *observations
 	certificates *certificates
+	causes       *causes
 	options      Options
 	// lastWarnings maps a stack's name to the last warning about client addresses. It
 	// prevents duplicate Events, because the cached status may be older than the last
@@ -84,6 +85,14 @@ type reconciliation struct {
 	// inventory lists the objects that the phases applied.
 	inventory   []v1alpha1.ObjectReference
 	podMonitors podMonitors
+	// workloads holds the workloads that were observed, by component.
+	workloads map[string]workloadStatus
+	// stalled lists the failures that only a person can correct.
+	stalled []failure
+	// unapplied lists the changes that a paused stack lacks.
+	unapplied []apply.Change
+	// changes collects what is reported in one Event for each kind of change.
+	changes map[changeKind][]string
 }
 
 // phase is one step of a reconciliation, with one condition.
@@ -96,8 +105,13 @@ type phase struct {
 // phaseResult is the result of a phase that did not fail.
 type phaseResult struct {
 	waiting bool
+	// reason is the reason of the condition of a phase that waits. Default:
+	// reasonWaiting.
+	reason string
 	// message describes the observed state, or what the phase waits for.
 	message string
+	// failures are the known causes why the phase has to wait.
+	failures []failure
 }
 
 func phaseReady(format string, args ...any) (phaseResult, error) {
@@ -127,9 +141,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	rec := &reconciliation{
 		Reconciler: r, stack: stack, original: stack.DeepCopy(),
-		owner: ownership.Owner{UID: string(stack.UID), Namespace: stack.Namespace, Name: stack.Name},
+		owner:     ownership.Owner{UID: string(stack.UID), Namespace: stack.Namespace, Name: stack.Name},
+		workloads: map[string]workloadStatus{}, changes: map[changeKind][]string{},
 	}
 	result, err := rec.run(ctx)
+	rec.recordChanges()
 	if err = errors.Join(err, rec.patchStatus(ctx)); err == nil {
 		return result, nil
 	}
@@ -147,7 +163,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 func (r *reconciliation) run(ctx context.Context) (ctrl.Result, error) {
 	switch {
 	case r.stack.Spec.Paused:
-		return ctrl.Result{}, r.reconcilePaused(ctx)
+		return ctrl.Result{RequeueAfter: r.resyncDelay()}, r.reconcilePaused(ctx)
 	case !r.stack.DeletionTimestamp.IsZero():
 		return r.reconcileDeletion(ctx)
 	case controllerutil.AddFinalizer(r.stack, finalizer):
@@ -160,6 +176,10 @@ func (r *reconciliation) run(ctx context.Context) (ctrl.Result, error) {
 }
 
 func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
+	if err := r.checkRetained(ctx); err != nil {
+		r.refuse(err)
+		return ctrl.Result{RequeueAfter: requeueInterval}, err
+	}
 	var errs []error
 	r.observePodMonitors(ctx)
 	for _, phase := range phases {
@@ -182,17 +202,6 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 		return ctrl.Result{RequeueAfter: requeueInterval}, errors.Join(errs...)
 	}
 	return ctrl.Result{RequeueAfter: r.resyncDelay()}, nil
-}
-
-// reconcilePaused updates the status and changes nothing else.
-func (r *reconciliation) reconcilePaused(ctx context.Context) error {
-	err := r.observeHealth(ctx)
-	message := "the operator makes no changes"
-	if !r.stack.DeletionTimestamp.IsZero() {
-		message = "deletion waits"
-	}
-	r.markPaused(message + " until spec.paused is false")
-	return err
 }
 
 // resyncDelay returns the resync interval with a jitter of 10%, which spreads the load of

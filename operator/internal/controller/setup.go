@@ -74,15 +74,15 @@ func SetupWithManager(manager ctrl.Manager, options Options) error {
 	r := &Reconciler{
 		client: manager.GetClient(), apiReader: manager.GetAPIReader(),
 		recorder: manager.GetEventRecorder("ecommerce-operator"),
-		applier:  apply.Applier{Client: manager.GetClient(), APIReader: manager.GetAPIReader()},
-		charts:   loaded, observations: newObservations(), certificates: newCertificates(), options: options,
+		applier:  apply.New(manager.GetClient(), manager.GetAPIReader()),
+		charts:   loaded, observations: newObservations(), certificates: newCertificates(), causes: newCauses(), options: options,
 	}
 	if err := metrics.Registry.Register(&stackCollector{reader: r.client, certificates: r.certificates}); err != nil {
 		return fmt.Errorf("register the metrics of stacks: %w", err)
 	}
 	if len(options.OptionalObjects) > 0 {
 		if err := manager.Add(&optionalObjects{
-			applier: r.applier, namespace: options.Namespace, configMaps: options.OptionalObjects, interval: options.Resync,
+			applier: r.applier, apiReader: r.apiReader, namespace: options.Namespace, configMaps: options.OptionalObjects, interval: options.Resync,
 		}); err != nil {
 			return fmt.Errorf("set up the optional objects: %w", err)
 		}
