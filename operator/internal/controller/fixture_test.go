@@ -93,6 +93,7 @@ func newFixture(t *testing.T) *fixture {
 			}},
 		},
 	}
+	f.serveGateway(t, "demo-gateway."+f.namespace+".svc:5001", httptest.NewServer)
 	t.Cleanup(func() { f.cleanUp(t) })
 	return f
 }

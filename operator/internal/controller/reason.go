@@ -79,7 +79,7 @@ func errorReason(err error) (reason string, terminal bool) {
 	case apierrors.IsForbidden(err):
 		return reasonForbidden, true
 	case errors.As(err, &sql) && accessErrors[sql.Number],
-		errors.As(err, &broker) && (broker.StatusCode == http.StatusUnauthorized || broker.StatusCode == http.StatusForbidden):
+		errors.Is(err, rabbitmq.ErrAccessDenied), errors.As(err, &broker) && broker.StatusCode == http.StatusForbidden:
 		return reasonAccessDenied, true
 	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
 		return reasonUnreachable, false

@@ -34,7 +34,8 @@ const (
 	// servers.
 	reconcileTimeout = 2 * time.Minute
 	// requeueInterval is the delay before a stack that is not ready is reconciled
-	// again. A watch event usually comes first.
+	// again, if the resync interval is not shorter. A watch event usually comes first,
+	// but pods are not watched.
 	requeueInterval = 5 * time.Second
 )
 
@@ -68,6 +69,7 @@ type Reconciler struct {
 	observations *observations
 	certificates *certificates
 	causes       *causes
+	endpoints    *endpoints
 	options      Options
 	// lastWarnings maps a stack's name to the last warning about client addresses. It
 	// prevents duplicate Events, because the cached status may be older than the last
@@ -178,7 +180,7 @@ func (r *reconciliation) run(ctx context.Context) (ctrl.Result, error) {
 func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	if err := r.checkRetained(ctx); err != nil {
 		r.refuse(err)
-		return ctrl.Result{RequeueAfter: requeueInterval}, err
+		return ctrl.Result{RequeueAfter: r.requeueDelay()}, err
 	}
 	var errs []error
 	r.observePodMonitors(ctx)
@@ -199,10 +201,17 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	}
 	r.summarize(errs)
 	if !r.isTrue(v1alpha1.ConditionReady) {
-		return ctrl.Result{RequeueAfter: requeueInterval}, errors.Join(errs...)
+		return ctrl.Result{RequeueAfter: r.requeueDelay()}, errors.Join(errs...)
 	}
-	return ctrl.Result{RequeueAfter: r.resyncDelay()}, nil
+	delay := r.resyncDelay()
+	if !r.isTrue(v1alpha1.ConditionEndpointReady) {
+		delay = min(delay, r.endpoints.next(r.stack.UID))
+	}
+	return ctrl.Result{RequeueAfter: delay}, nil
 }
+
+// requeueDelay returns the delay before a stack that is not ready is reconciled again.
+func (r *Reconciler) requeueDelay() time.Duration { return min(requeueInterval, r.options.Resync) }
 
 // resyncDelay returns the resync interval with a jitter of 10%, which spreads the load of
 // many stacks.

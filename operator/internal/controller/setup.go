@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"ecommerce-stack.dev/charts"
 	"ecommerce-stack.dev/operator/api/v1alpha1"
@@ -75,7 +76,8 @@ func SetupWithManager(manager ctrl.Manager, options Options) error {
 		client: manager.GetClient(), apiReader: manager.GetAPIReader(),
 		recorder: manager.GetEventRecorder("ecommerce-operator"),
 		applier:  apply.New(manager.GetClient(), manager.GetAPIReader()),
-		charts:   loaded, observations: newObservations(), certificates: newCertificates(), causes: newCauses(), options: options,
+		charts:   loaded, observations: newObservations(), certificates: newCertificates(), causes: newCauses(),
+		endpoints: newEndpoints(options.Resync, options.Dial), options: options,
 	}
 	if err := metrics.Registry.Register(&stackCollector{reader: r.client, certificates: r.certificates}); err != nil {
 		return fmt.Errorf("register the metrics of stacks: %w", err)
@@ -92,6 +94,7 @@ func SetupWithManager(manager ctrl.Manager, options Options) error {
 		Named("ecommercestack").
 		For(&v1alpha1.ECommerceStack{}, builder.WithPredicates(relevant)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(requestsForSecret)).
+		WatchesRawSource(source.Channel(r.endpoints.changed, &handler.EnqueueRequestForObject{})).
 		WithOptions(ctrlcontroller.Options{
 			MaxConcurrentReconciles: maxConcurrentReconciles,
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](

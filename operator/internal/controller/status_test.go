@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -51,7 +52,7 @@ func (f *fixture) laggingReconciler(t *testing.T) (r *Reconciler, catchUp func()
 	}
 	return &Reconciler{
 			client: lagging, apiReader: base, recorder: events.NewFakeRecorder(10000), charts: loaded, observations: newObservations(),
-			certificates: newCertificates(), causes: newCauses(), options: testOptions(), applier: apply.New(lagging, base),
+			certificates: newCertificates(), causes: newCauses(), endpoints: newEndpoints(testResync, redirects.dial), options: testOptions(), applier: apply.New(lagging, base),
 		}, func() {
 			for _, service := range services {
 				object := &unstructured.Unstructured{}
@@ -92,6 +93,7 @@ func TestReadyIsNeverReportedFromAnOldDeployment(t *testing.T) {
 	if live := f.reconcileOnce(t, r); !isReadyAtGeneration(live) {
 		t.Fatalf("not ready: %s", live.Status.Phase)
 	}
+	// The cache keeps the Deployments of the first spec, whose pods are ready.
 	for try := range 100 {
 		f.update(t, func(stack *v1alpha1.ECommerceStack) {
 			stack.Spec.Gateway.NodeSelector = map[string]string{"try": strconv.Itoa(try)}
@@ -99,11 +101,11 @@ func TestReadyIsNeverReportedFromAnOldDeployment(t *testing.T) {
 		if live := f.reconcileOnce(t, r); isReadyAtGeneration(live) || live.Status.ObservedGeneration != live.Generation {
 			t.Fatalf("try %d: Ready at generation %d before the new pods run: %s", try, live.Generation, live.Status.Phase)
 		}
-		f.runDeployment(t, charts.Gateway)
-		catchUp()
-		if live := f.reconcileOnce(t, r); !isReadyAtGeneration(live) {
-			t.Fatalf("try %d: not ready with the new pods: %s", try, live.Status.Phase)
-		}
+	}
+	f.runDeployment(t, charts.Gateway)
+	catchUp()
+	if live := f.reconcileOnce(t, r); !isReadyAtGeneration(live) {
+		t.Fatalf("not ready with the new pods: %s", live.Status.Phase)
 	}
 }
 
@@ -205,24 +207,24 @@ func TestCauseOfFailedPodIsReportedOnce(t *testing.T) {
 			"container gateway, image localhost/gateway:nope: localhost/gateway:nope: not found", metav1.ConditionTrue},
 		{"first crash", crashed(1), "CrashLoopBackOff", "container gateway ended with exit code 3: LOG_LEVEL=loud: unknown level", metav1.ConditionFalse},
 		{"crash loop", crashed(crashLoopRestarts), "CrashLoopBackOff", "ended with exit code 3: LOG_LEVEL=loud: unknown level", metav1.ConditionTrue},
-		{"unschedulable", unschedulable(0), "Unschedulable", "didn't match Pod's node affinity/selector", metav1.ConditionFalse},
+		{"unschedulable", unschedulable(-time.Hour), "Unschedulable", "didn't match Pod's node affinity/selector", metav1.ConditionFalse},
 		{"unschedulable for long", unschedulable(2 * unschedulableGrace), "Unschedulable", "didn't match Pod's node affinity/selector", metav1.ConditionTrue},
 	}
+	f := newFixture(t)
+	f.apply(t)
 	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			f := newFixture(t)
-			pod := f.pod(t, charts.Gateway, c.status)
-			f.apply(t)
-			f.waitForCause(t, v1alpha1.ConditionWorkloadsReady, c.reason, c.message, c.stalled)
-			f.waitForEvent(t, c.reason, c.message)
-			f.waitForEvents(t, c.reason, 1)
-			f.removePod(t, pod)
-			f.runPods(t)
-			f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
-			f.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionFalse)
-		})
+		t.Log(c.name)
+		pod := f.pod(t, charts.Gateway, c.status)
+		f.waitForCause(t, v1alpha1.ConditionWorkloadsReady, c.reason, c.message, c.stalled)
+		f.waitForEvent(t, c.reason, c.message)
+		f.removePod(t, pod)
 	}
+	for _, c := range cases {
+		f.countEvents(t, c.reason, 1)
+	}
+	f.runPods(t)
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+	f.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionFalse)
 }
 
 // waitForCause waits until a condition and Stalled report a cause.
@@ -242,13 +244,9 @@ func (f *fixture) waitForCause(t *testing.T, condition, reason, message string, 
 	})
 }
 
-// waitForEvents checks that after several reconciliations there are n Events with a reason,
-// none of them repeated.
-func (f *fixture) waitForEvents(t *testing.T, reason string, n int) {
+// countEvents checks that there are n Events with a reason, none of them repeated.
+func (f *fixture) countEvents(t *testing.T, reason string, n int) {
 	t.Helper()
-	if err := f.waitForReconciles(3); err != nil {
-		t.Fatal(err)
-	}
 	list := &eventsv1.EventList{}
 	if err := api.List(context.Background(), list, client.InNamespace(f.namespace)); err != nil {
 		t.Fatal(err)
@@ -288,7 +286,10 @@ func TestInvalidObjectStallsUntilCorrected(t *testing.T) {
 	f.apply(t)
 	f.waitForCause(t, v1alpha1.ConditionWorkloadsReady, "Invalid", "spec.template.spec.tolerations[0].key", metav1.ConditionTrue)
 	f.waitForEvent(t, "Invalid", "tolerations[0].key")
-	f.waitForEvents(t, "Invalid", 1)
+	if err := f.waitForReconciles(2); err != nil {
+		t.Fatal(err)
+	}
+	f.countEvents(t, "Invalid", 1)
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Gateway.Tolerations = nil })
 	f.runPods(t)
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
@@ -436,11 +437,86 @@ func TestLaterDriftHasItsOwnEvent(t *testing.T) {
 	f := newFixture(t)
 	f.makeReady(t)
 	f.waitForEvent(t, "Provisioned", "create schema "+f.stack.Spec.MySQL.External.SchemaPrefix+"users_auth_service")
-	f.waitForEvent(t, "Provisioned", "create schema "+f.stack.Spec.MySQL.External.SchemaPrefix+"stock_micro_service")
+	f.countEvents(t, "Provisioned", 1)
 	for _, name := range []string{"demo-stock", "demo-sales"} {
 		if err := api.Delete(context.Background(), &corev1.Service{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name}}); err != nil {
 			t.Fatal(err)
 		}
 		f.waitForEvent(t, "DriftHealed", "apply Service "+name)
 	}
+}
+
+func TestBrokerIsReadyWhenAllNodesHaveTheNewRevision(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	management, err := url.Parse(f.stack.Spec.RabbitMQ.External.ManagementURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	redirects.redirect("demo-rabbitmq."+f.namespace+".svc:15672", management.Host)
+	f.createAdminSecrets(t)
+	f.stack.Spec.RabbitMQ = v1alpha1.RabbitMQSpec{Embedded: &v1alpha1.EmbeddedRabbitMQ{Replicas: 3, Storage: v1alpha1.StorageSpec{Size: resource.MustParse("1Gi")}}}
+	f.apply(t)
+	f.runServer(t, charts.RabbitMQ)
+	f.runPods(t)
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+
+	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.RabbitMQ.Embedded.Image = "localhost/rabbitmq:nope" })
+	f.waitFor(t, v1alpha1.ConditionBrokerReady, metav1.ConditionFalse)
+	f.setStatefulSetStatus(t, charts.RabbitMQ, func(set *appsv1.StatefulSet) {
+		set.Status.ObservedGeneration, set.Status.UpdateRevision, set.Status.UpdatedReplicas = set.Generation, "b", 1
+		set.Status.CurrentReplicas, set.Status.ReadyReplicas, set.Status.AvailableReplicas = 2, 2, 2
+	})
+	pod := f.pod(t, charts.RabbitMQ, waitingContainer("ImagePullBackOff", "back-off"))
+	f.waitForCause(t, v1alpha1.ConditionBrokerReady, "ImagePullBackOff", "ImagePullBackOff: pod "+pod.Name, metav1.ConditionTrue)
+	if message := f.waitFor(t, v1alpha1.ConditionBrokerReady, metav1.ConditionFalse); !strings.Contains(message, "2 of 3 pods are ready") {
+		t.Errorf("message %q does not count the pods", message)
+	}
+	f.removePod(t, pod)
+	f.setStatefulSetStatus(t, charts.RabbitMQ, func(set *appsv1.StatefulSet) {
+		set.Status.ReadyReplicas, set.Status.AvailableReplicas = 3, 3
+	})
+	f.waitForCause(t, v1alpha1.ConditionBrokerReady, reasonWaiting, "3 of 3 pods are ready, the rollout is in progress", metav1.ConditionFalse)
+	f.runServer(t, charts.RabbitMQ)
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+}
+
+func TestFailureToCreatePodsOfServerIsReported(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.stack.Spec.MySQL = v1alpha1.MySQLSpec{Embedded: &v1alpha1.EmbeddedMySQL{Storage: v1alpha1.StorageSpec{Size: resource.MustParse("1Gi")}}}
+	f.apply(t)
+	set := &appsv1.StatefulSet{}
+	f.eventually(t, func(ctx context.Context) error {
+		return api.Get(ctx, client.ObjectKey{Namespace: f.namespace, Name: "demo-mysql"}, set)
+	})
+	f.create(t, &eventsv1.Event{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "demo-mysql.1"}, EventTime: metav1.NowMicro(),
+		ReportingController: "statefulset-controller", ReportingInstance: "test", Action: "CreatePod", Type: warning, Reason: failedCreate,
+		Regarding: corev1.ObjectReference{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: f.namespace, Name: set.Name, UID: set.UID},
+		Note:      "create Pod demo-mysql-0 failed error: forbidden: exceeded quota: small",
+	})
+	f.waitForCause(t, v1alpha1.ConditionDatabaseReady, failedCreate, "exceeded quota: small", metav1.ConditionTrue)
+}
+
+func TestWrongPasswordAndUnreachableServerAreNamed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	right := f.stack.Spec.DeepCopy()
+	f.create(t, f.secret("wrong", "root", "wrong"))
+	f.stack.Spec.MySQL.External.AdminSecretRef.Name = "wrong"
+	f.stack.Spec.RabbitMQ.External.AdminSecretRef.Name = "wrong"
+	f.apply(t)
+	f.waitForCause(t, v1alpha1.ConditionDatabaseReady, reasonAccessDenied, "connect to MySQL", metav1.ConditionTrue)
+	f.waitForCause(t, v1alpha1.ConditionBrokerReady, reasonAccessDenied, "connect to the RabbitMQ management API", metav1.ConditionTrue)
+	f.waitForEvent(t, reasonAccessDenied, "connect to MySQL")
+	f.update(t, func(stack *v1alpha1.ECommerceStack) {
+		stack.Spec = *right.DeepCopy()
+		stack.Spec.MySQL.External.Port = 1
+	})
+	f.waitForCause(t, v1alpha1.ConditionDatabaseReady, reasonUnreachable, "connect to MySQL", metav1.ConditionFalse)
+	f.waitForEvent(t, reasonUnreachable, "connect to MySQL")
+	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec = *right.DeepCopy() })
+	f.runPods(t)
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
 }
