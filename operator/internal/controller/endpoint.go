@@ -282,10 +282,10 @@ func (r *reconciliation) ingressAddress(ctx context.Context, spec *v1alpha1.Ingr
 		secret := &metav1.PartialObjectMetadata{}
 		secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 		err := r.apiReader.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: spec.TLSSecretName}, secret)
-		if client.IgnoreNotFound(err) != nil {
+		if err != nil && !apierrors.IsNotFound(err) {
 			return result, fmt.Errorf("read Secret %s: %w", spec.TLSSecretName, err)
 		}
-		if err != nil {
+		if apierrors.IsNotFound(err) {
 			result.broken, result.reason = true, reasonNoTLSSecret
 			result.problem = fmt.Sprintf("Secret %s of spec.gateway.ingress.tlsSecretName does not exist in namespace %s: create it with the keys %s and %s",
 				spec.TLSSecretName, r.stack.Namespace, corev1.TLSCertKey, corev1.TLSPrivateKeyKey)

@@ -77,19 +77,35 @@ func (r *reconciliation) rolloutFailure(ctx context.Context, component, kind str
 	return nil, nil
 }
 
-// failedCreation returns the latest Event about a pod or volume that a StatefulSet could
-// not create, which its status does not report.
+// failedCreation returns the failure to create a pod or a volume, if that is the latest
+// Event of a StatefulSet, whose status does not report it.
 func (r *reconciliation) failedCreation(ctx context.Context, component string, live *appsv1.Deployment) (*failure, error) {
 	list := &eventsv1.EventList{}
 	if err := r.apiReader.List(ctx, list, client.InNamespace(r.stack.Namespace),
-		client.MatchingFields{"regarding.uid": string(live.UID), "reason": failedCreate}); err != nil {
+		client.MatchingFields{"regarding.uid": string(live.UID)}); err != nil {
 		return nil, fmt.Errorf("list the Events of StatefulSet %s: %w", live.Name, err)
 	}
 	if len(list.Items) == 0 {
 		return nil, nil
 	}
-	last := slices.MaxFunc(list.Items, func(a, b eventsv1.Event) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	last := slices.MaxFunc(list.Items, func(a, b eventsv1.Event) int { return lastObserved(a).Compare(lastObserved(b)) })
+	if last.Reason != failedCreate {
+		return nil, nil
+	}
 	return &failure{component, failedCreate, failedCreate + ": " + last.Note, true}, nil
+}
+
+// lastObserved returns when an Event was last observed. Controllers of Kubernetes still set
+// the deprecated field.
+func lastObserved(e eventsv1.Event) time.Time {
+	last := e.EventTime.Time
+	if e.Series != nil {
+		last = e.Series.LastObservedTime.Time
+	}
+	if last.Before(e.DeprecatedLastTimestamp.Time) {
+		last = e.DeprecatedLastTimestamp.Time
+	}
+	return last
 }
 
 // podFailure returns why a pod is not ready, or nil if it is ready, starting or ending.

@@ -490,13 +490,17 @@ func TestFailureToCreatePodsOfServerIsReported(t *testing.T) {
 	f.eventually(t, func(ctx context.Context) error {
 		return api.Get(ctx, client.ObjectKey{Namespace: f.namespace, Name: "demo-mysql"}, set)
 	})
-	f.create(t, &eventsv1.Event{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "demo-mysql.1"}, EventTime: metav1.NowMicro(),
-		ReportingController: "statefulset-controller", ReportingInstance: "test", Action: "CreatePod", Type: warning, Reason: failedCreate,
-		Regarding: corev1.ObjectReference{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: f.namespace, Name: set.Name, UID: set.UID},
-		Note:      "create Pod demo-mysql-0 failed error: forbidden: exceeded quota: small",
-	})
+	record := func(reason, note string) {
+		f.create(t, &eventsv1.Event{
+			ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "demo-mysql." + strings.ToLower(reason)}, EventTime: metav1.NowMicro(),
+			ReportingController: "statefulset-controller", ReportingInstance: "test", Action: "CreatePod", Type: normal, Reason: reason, Note: note,
+			Regarding: corev1.ObjectReference{APIVersion: "apps/v1", Kind: "StatefulSet", Namespace: f.namespace, Name: set.Name, UID: set.UID},
+		})
+	}
+	record(failedCreate, "create Pod demo-mysql-0 failed error: forbidden: exceeded quota: small")
 	f.waitForCause(t, v1alpha1.ConditionDatabaseReady, failedCreate, "exceeded quota: small", metav1.ConditionTrue)
+	record("SuccessfulCreate", "create Pod demo-mysql-0 successful")
+	f.waitForCause(t, v1alpha1.ConditionDatabaseReady, reasonWaiting, "MySQL is starting: 0 of 1 pods are ready", metav1.ConditionFalse)
 }
 
 func TestWrongPasswordAndUnreachableServerAreNamed(t *testing.T) {
