@@ -7,12 +7,13 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/go-sql-driver/mysql"
+	driver "github.com/go-sql-driver/mysql"
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"ecommerce-stack.dev/operator/internal/apply"
+	"ecommerce-stack.dev/operator/internal/mysql"
 	"ecommerce-stack.dev/operator/internal/ownership"
 	"ecommerce-stack.dev/operator/internal/rabbitmq"
 )
@@ -27,6 +28,7 @@ const (
 	reasonQueuesDegraded = "QueuesDegraded"
 
 	reasonFailed         = "Failed"
+	reasonVersionTooOld  = "VersionTooOld"
 	reasonUnreachable    = "Unreachable"
 	reasonAccessDenied   = "AccessDenied"
 	reasonNotOwned       = "NotOwned"
@@ -57,7 +59,8 @@ func errorReason(err error) (reason string, terminal bool) {
 		mismatch  *rabbitmq.MismatchError
 		immutable *immutableFieldError
 		input     *invalidInputError
-		sql       *mysql.MySQLError
+		tooOld    *mysql.VersionError
+		sql       *driver.MySQLError
 		broker    rabbithole.ErrorResponse
 		network   net.Error
 	)
@@ -70,6 +73,8 @@ func errorReason(err error) (reason string, terminal bool) {
 		return reasonImmutableField, true
 	case errors.As(err, &input):
 		return reasonInvalidInput, true
+	case errors.As(err, &tooOld):
+		return reasonVersionTooOld, true
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
 		return reasonInvalid, true
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):

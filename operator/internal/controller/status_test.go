@@ -524,3 +524,18 @@ func TestWrongPasswordAndUnreachableServerAreNamed(t *testing.T) {
 	f.runPods(t)
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
 }
+
+func TestQueueWithoutMajorityIsReported(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	path := "/api/queues/" + f.namespace + ".demo"
+	f.rewrites.Store(path, func(body any) {
+		queue := body.([]any)[0].(map[string]any)
+		queue["members"], queue["online"] = []string{"rabbit@a", "rabbit@b", "rabbit@c"}, []string{"rabbit@a"}
+	})
+	f.waitForCause(t, v1alpha1.ConditionBrokerReady, reasonQueuesDegraded, "has no majority, 1 of 3 members are online", metav1.ConditionFalse)
+	f.waitForEvent(t, reasonQueuesDegraded, "has no majority")
+	f.rewrites.Delete(path)
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+}

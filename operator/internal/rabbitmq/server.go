@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,10 +58,8 @@ func Connect(server Server) (*Admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the RabbitMQ management API at %s as %s: %w", server.URL, server.Username, err)
 	}
-	for _, tag := range who.Tags {
-		if tag == "administrator" {
-			return &Admin{client: client, username: server.Username}, nil
-		}
+	if slices.Contains(who.Tags, "administrator") {
+		return &Admin{client: client, username: server.Username}, nil
 	}
 	return nil, fmt.Errorf("%w: RabbitMQ user %s at %s lacks the tag administrator: add it with "+
 		"`rabbitmqctl set_user_tags %s administrator`", ErrAccessDenied, server.Username, server.URL, server.Username)
