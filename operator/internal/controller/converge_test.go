@@ -177,7 +177,7 @@ func TestDriftIsCorrected(t *testing.T) {
 	schema := f.stack.Spec.MySQL.External.SchemaPrefix + "sales_micro_service"
 	vhost := f.namespace + ".demo"
 
-	f.exec(t, "DROP USER '"+desiredSchema(f.stack, "sales").Accounts[1].Name+"'@'%'")
+	f.exec(t, "DROP USER '"+f.value(t, "sales-mysql", "username")+"'@'%'")
 	f.waitForEvent(t, "DriftHealed", "create account")
 	if response, err := f.broker.DeleteQueue(vhost, event.SalesQueue); err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -95,6 +96,12 @@ type reconciliation struct {
 	unapplied []apply.Change
 	// changes collects what is reported in one Event for each kind of change.
 	changes map[changeKind][]string
+	// recheck is the time after which a rotation continues; 0 without one.
+	recheck time.Duration
+	// rotated are the Secrets with credentials that are rotated together, and admins those of
+	// embedded servers among them, by system.
+	rotated []*corev1.Secret
+	admins  map[string]*corev1.Secret
 }
 
 // phase is one step of a reconciliation, with one condition.
@@ -144,7 +151,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	rec := &reconciliation{
 		Reconciler: r, stack: stack, original: stack.DeepCopy(),
 		owner:     ownership.Owner{UID: string(stack.UID), Namespace: stack.Namespace, Name: stack.Name},
-		workloads: map[string]workloadStatus{}, changes: map[changeKind][]string{},
+		workloads: map[string]workloadStatus{}, changes: map[changeKind][]string{}, admins: map[string]*corev1.Secret{},
 	}
 	result, err := rec.run(ctx)
 	rec.recordChanges()
@@ -195,6 +202,7 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	}
 	r.reportClientAddress()
 	r.reportPodMonitors()
+	r.reportCredentials()
 	r.observeCertificates(ctx)
 	if err := r.observeHealth(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("health: %w", err))
@@ -206,6 +214,9 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	delay := r.resyncDelay()
 	if !r.isTrue(v1alpha1.ConditionEndpointReady) {
 		delay = min(delay, r.endpoints.next(r.stack.UID))
+	}
+	if r.recheck > 0 {
+		delay = min(delay, r.recheck)
 	}
 	return ctrl.Result{RequeueAfter: delay}, nil
 }

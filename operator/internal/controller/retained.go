@@ -42,8 +42,7 @@ func (e *immutableFieldError) Error() string {
 // the data.
 func immutableFields(stack *v1alpha1.ECommerceStack) map[string]string {
 	fields := map[string]string{
-		"spec.currency": stack.Spec.Currency, "spec.jwt.algorithm": stack.Spec.JWT.Algorithm,
-		"spec.mysql": "embedded", "spec.rabbitmq": "embedded",
+		"spec.currency": stack.Spec.Currency, "spec.mysql": "embedded", "spec.rabbitmq": "embedded",
 	}
 	if external := stack.Spec.MySQL.External; external != nil {
 		fields["spec.mysql"] = "external"

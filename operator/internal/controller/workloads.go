@@ -78,7 +78,8 @@ func (r *reconciliation) secretChecksums(ctx context.Context) (map[string]string
 			if err != nil || secret.Annotations[provisionedAnnotation] == "" {
 				missing = append(missing, secretName)
 			}
-			parts = append(parts, secret.Data, secret.Annotations[provisionedAnnotation])
+			// What pods read, and not the next credential of a rotation.
+			parts = append(parts, secret.Data["dsn"], secret.Data["url"], secret.Annotations[provisionedAnnotation])
 		}
 		if service == charts.Auth {
 			account, err := r.managerCredentials(ctx)
