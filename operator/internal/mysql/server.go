@@ -86,7 +86,7 @@ func Connect(ctx context.Context, server Server) (*Admin, error) {
 	}
 	admin := &Admin{server: server, db: db}
 	if err := admin.checkVersion(ctx); err != nil {
-		return nil, errors.Join(fmt.Errorf("MySQL at %s: %w", server.Address(), err), db.Close()) //nolint:staticcheck // a product's name
+		return nil, errors.Join(fmt.Errorf("MySQL at %s: %w", server.Address(), err), db.Close())
 	}
 	if admin.literalPatterns, err = admin.partialRevokes(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("read partial_revokes: %w", err), db.Close())
