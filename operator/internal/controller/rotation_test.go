@@ -136,8 +136,8 @@ func TestAccountsRotateWhileOldPodsKeepTheirs(t *testing.T) {
 		return f.deploymentChecksum(t, "stock") != checksum && f.value(t, "stock-mysql", "username") != before &&
 			f.value(t, "stock-rabbitmq", "username") == user+"_b" && f.value(t, "auth-mysql-owner", "username") != ""
 	})
-	f.runPods(t)
-	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+	// Each account that is switched changes the pods once more.
+	eventuallyEqual(t, f, "the stack is ready with the last credentials", true, func() bool { f.runPods(t); return isReadyAtGeneration(f.live(t)) })
 	if err := f.canConnect(t, "stock-mysql"); err != nil {
 		t.Errorf("the new account: %v", err)
 	}
