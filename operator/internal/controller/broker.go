@@ -32,7 +32,7 @@ func (r *reconciliation) reconcileBroker(ctx context.Context) (phaseResult, erro
 		return phaseResult{}, err
 	}
 	if r.stack.Spec.RabbitMQ.Embedded != nil {
-		ready, desired, err := r.applyEmbeddedServer(ctx, charts.RabbitMQ, rabbitmqValues(r.stack, r.options))
+		ready, desired, err := r.applyEmbeddedServer(ctx, charts.RabbitMQ, r.admins[systemRabbitMQ], rabbitmqValues(r.stack, r.options))
 		if err != nil {
 			return phaseResult{}, err
 		}
