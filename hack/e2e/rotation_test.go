@@ -83,7 +83,7 @@ func isRotated(t *testing.T, request string) (bool, any) {
 	}
 	for _, secret := range secrets {
 		name, annotations := strings.TrimPrefix(secret.Metadata.Name, stack+"-"), secret.Metadata.Annotations
-		if name == "manager" || name == "jwt" || name == "mysql-exporter" {
+		if name == "manager" || name == "jwks" || name == "mysql-exporter" {
 			continue
 		}
 		for _, step := range []string{"retiring", "next-key", "retire-keys-at"} {
@@ -198,4 +198,43 @@ func (s shop) startLoad(t *testing.T, product int64) (stop func() *load) {
 		})
 	}
 	return func() *load { cancel(); workers.Wait(); return seen }
+}
+
+// TestDeletedAdministratorsAreReplaced deletes the Secrets of the embedded servers'
+// administrators: the servers start again with new passwords, and their data remains.
+func TestDeletedAdministratorsAreReplaced(t *testing.T) {
+	s := newShop(t)
+	product := s.product(t, 10)
+	s.awaitStatus(t, s.place(t, product, 1), "Confirmed")
+	mustKubectl(t, "-n", namespace, "delete", "secret", stack+"-mysql-root", stack+"-rabbitmq-admin")
+	for _, server := range []string{"mysql", "rabbitmq"} {
+		eventually(t, 4*time.Minute, func() (bool, any) {
+			uid, err := kubectl(t, "", "-n", namespace, "get", "secret", stack+"-"+map[string]string{"mysql": "mysql-root", "rabbitmq": "rabbitmq-admin"}[server], "-o", "jsonpath={.metadata.uid}")
+			if err != nil {
+				return false, uid
+			}
+			pod, err := kubectl(t, "", "-n", namespace, "get", "pod", stack+"-"+server+"-0", "-o", `jsonpath={.metadata.annotations.ecommerce-stack\.dev/admin-secret}`)
+			return err == nil && pod == uid, pod
+		})
+	}
+	waitUntilReady(t)
+	s.awaitStatus(t, s.place(t, product, 1), "Confirmed")
+	s.awaitStock(t, product, client.Stock{Available: 8, Removed: 2})
+	// The operator can still administer them.
+	request := rand.Text()
+	mustKubectl(t, "-n", namespace, "annotate", "--overwrite", "estack", stack, "ecommerce-stack.dev/rotate-credentials="+request)
+	eventually(t, 5*time.Minute, func() (bool, any) {
+		secrets, err := rotationState(t.Context())
+		if err != nil {
+			return false, err
+		}
+		for _, secret := range secrets {
+			if name := secret.Metadata.Name; strings.HasSuffix(name, "-mysql-root") || strings.HasSuffix(name, "-rabbitmq-admin") {
+				if secret.Metadata.Annotations["ecommerce-stack.dev/rotation-request"] != request || secret.Data["next-password"] != "" {
+					return false, name
+				}
+			}
+		}
+		return true, nil
+	})
 }

@@ -101,7 +101,7 @@ func (f *fixture) checkKeysMatch(t *testing.T) {
 			ID string `json:"kid"`
 		} `json:"keys"`
 	}
-	if err := json.Unmarshal([]byte(f.value(t, "jwt", "jwks.json")), &set); err != nil {
+	if err := json.Unmarshal([]byte(f.value(t, "jwks", "jwks.json")), &set); err != nil {
 		t.Fatal(err)
 	}
 	active := f.value(t, "auth-jwt", "active")

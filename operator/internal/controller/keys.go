@@ -22,7 +22,7 @@ func (r *reconciliation) reconcileKeys(ctx context.Context) (phaseResult, error)
 	if err != nil {
 		return phaseResult{}, err
 	}
-	if _, err := r.ensureSecret(ctx, sharedComponent, objectName(r.stack, "jwt"), func(c secretContent) error {
+	if _, err := r.ensureSecret(ctx, sharedComponent, objectName(r.stack, verifierKeys), func(c secretContent) error {
 		c.data[keySetName] = verifying
 		return nil
 	}); err != nil {

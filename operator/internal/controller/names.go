@@ -17,6 +17,9 @@ const (
 	provisionedAnnotation = "ecommerce-stack.dev/provisioned"
 	// checksumAnnotation is set on pods that must be replaced when a Secret changes.
 	checksumAnnotation = "ecommerce-stack.dev/secrets-checksum"
+	// adminAnnotation is set on the pods of embedded servers, to the UID of the Secret of
+	// their administrator.
+	adminAnnotation = "ecommerce-stack.dev/admin-secret"
 )
 
 // services lists the services in the order in which they are applied and reported.
@@ -38,6 +41,11 @@ var (
 	schemaServices = []string{charts.Auth, charts.Sales, charts.Stock}
 	brokerServices = []string{charts.Gateway, charts.Sales, charts.Stock}
 )
+
+// verifierKeys is the suffix of the Secret with the keys of verifiers. No suffix ends with a
+// hyphen and another one of the same kind, because stacks x and x-auth in one namespace would
+// else share a name.
+const verifierKeys = "jwks"
 
 // managerCredential is the credential of the first Manager, unless the stack refers to a
 // Secret that you manage.

@@ -6,6 +6,10 @@ import (
 	"fmt"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"ecommerce-stack.dev/charts"
 	"ecommerce-stack.dev/operator/api/v1alpha1"
 )
@@ -75,16 +79,31 @@ func (r *reconciliation) observeObjects(ctx context.Context) (phaseResult, error
 }
 
 // compareComponent adds the changes that a component lacks to r.unapplied. It returns why
-// the gateway could not be changed, or "".
+// the component could not be changed, or "".
 func (r *reconciliation) compareComponent(ctx context.Context, component, checksum string) (string, error) {
 	switch component {
 	case charts.MySQL:
-		return "", r.applyChart(ctx, component, mysqlValues(r.stack, r.options))
+		return r.compareServer(ctx, component, "mysql-root", mysqlValues(r.stack, r.options))
 	case charts.RabbitMQ:
-		return "", r.applyChart(ctx, component, rabbitmqValues(r.stack, r.options))
+		return r.compareServer(ctx, component, "rabbitmq-admin", rabbitmqValues(r.stack, r.options))
 	case charts.Gateway:
 		return r.applyGateway(ctx, checksum)
 	default:
 		return "", r.applyChart(ctx, component, serviceValues(r.stack, r.options, component, checksum))
 	}
+}
+
+// compareServer is compareComponent for an embedded server.
+func (r *reconciliation) compareServer(ctx context.Context, component, suffix string, typed values) (string, error) {
+	admin := &corev1.Secret{}
+	name := objectName(r.stack, suffix)
+	err := r.client.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: name}, admin)
+	if apierrors.IsNotFound(err) {
+		return "Secret " + name + " does not exist", nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("read Secret %s: %w", name, err)
+	}
+	_, err = r.applyEmbeddedServer(ctx, component, admin, typed)
+	return "", err
 }

@@ -56,7 +56,16 @@ func (r *reconciliation) ensureSecret(ctx context.Context, component, name strin
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", name, err)
 	}
+	if !r.manages(secret) {
+		return nil, &apply.NotOwnedError{Kind: "Secret", Namespace: key.Namespace, Name: key.Name, Stack: secret.Labels[apply.InstanceLabel]}
+	}
 	return secret, r.updateSecret(ctx, secret, fill)
+}
+
+// manages reports whether the operator manages a Secret for the stack. The namespace has at
+// most one stack of a name, so the Secret may be that of a predecessor, but not of another stack.
+func (r *reconciliation) manages(secret *corev1.Secret) bool {
+	return secret.Labels[apply.ManagedByLabel] == apply.Manager && secret.Labels[apply.InstanceLabel] == r.stack.Name
 }
 
 func (r *reconciliation) createSecret(ctx context.Context, component string, key client.ObjectKey, fill func(secretContent) error) (*corev1.Secret, error) {
@@ -88,8 +97,7 @@ func (r *reconciliation) adoptSecret(ctx context.Context, component string, key 
 		return nil, fmt.Errorf("read Secret %s: %w", key.Name, err)
 	}
 	labels := apply.Labels(r.stack.Name, component)
-	managed := secret.Labels[apply.ManagedByLabel] == apply.Manager && secret.Labels[apply.InstanceLabel] == r.stack.Name
-	if !managed {
+	if !r.manages(secret) {
 		if !r.stack.Spec.Adopt {
 			return nil, &apply.NotOwnedError{Kind: "Secret", Namespace: key.Namespace, Name: key.Name}
 		}
