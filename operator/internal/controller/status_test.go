@@ -364,8 +364,14 @@ func TestPausedStackReportsWhatIsMissing(t *testing.T) {
 	f.waitForCause(t, v1alpha1.ConditionWorkloadsReady, reasonPaused, "missing: apply Deployment demo-gateway", metav1.ConditionFalse)
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Paused = false })
 	f.eventually(t, func(ctx context.Context) error { return api.Get(ctx, client.ObjectKeyFromObject(service), service) })
-	f.runPods(t)
-	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+	// The gateway is corrected after the Service.
+	f.eventually(t, func(context.Context) error {
+		f.runPods(t)
+		if live := f.live(t); !isReadyAtGeneration(live) {
+			return errors.New(live.Status.Phase)
+		}
+		return nil
+	})
 }
 
 func TestRetainedImmutableFieldsAreRefused(t *testing.T) {
