@@ -80,8 +80,8 @@ func trace(ctx context.Context, p *progress.Printer, cluster *kube.Cluster, stac
 	})
 }
 
-// awaitTracedPods waits until no pod of the services remains that sends no traces: also one
-// that is ending still has connections of clients.
+// awaitTracedPods waits until no pod of the services remains that sends no traces. A stack is
+// Ready before its former pods have ended, and these still have connections of clients.
 func awaitTracedPods(ctx context.Context, cluster *kube.Cluster, stackNamespace, stack string) error {
 	err := wait.PollUntilContextTimeout(ctx, time.Second, podsTimeout, true, func(ctx context.Context) (bool, error) {
 		variables, err := cluster.Run(ctx, "", "kubectl", "--namespace", stackNamespace, "get", "pods",
@@ -103,16 +103,10 @@ func awaitTracedPods(ctx context.Context, cluster *kube.Cluster, stackNamespace,
 	return nil
 }
 
-// awaitReady waits until the operator has applied the present spec of the stack.
+// awaitReady waits until the stack is Ready at its present spec, which includes the rollout.
 func awaitReady(ctx context.Context, cluster *kube.Cluster, stackNamespace, stack string) error {
-	generation, err := cluster.Run(ctx, "", "kubectl", "--namespace", stackNamespace, "get", "ecommercestack", stack, "--output=jsonpath={.metadata.generation}")
-	if err != nil {
-		return err
-	}
-	for _, condition := range []string{"jsonpath={.status.observedGeneration}=" + generation, "condition=Ready"} {
-		if _, err := cluster.Run(ctx, "", "kubectl", "--namespace", stackNamespace, "wait", "ecommercestack/"+stack, "--for="+condition, "--timeout=5m"); err != nil {
-			return errors.Join(err, fmt.Errorf("see `kubectl -n %s describe estack %s`", stackNamespace, stack))
-		}
+	if _, err := cluster.Run(ctx, "", "kubectl", "--namespace", stackNamespace, "wait", "ecommercestack/"+stack, "--for=condition=Ready", "--timeout=5m"); err != nil {
+		return errors.Join(err, fmt.Errorf("see `kubectl -n %s describe estack %s`", stackNamespace, stack))
 	}
 	return nil
 }

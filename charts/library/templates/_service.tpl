@@ -83,6 +83,7 @@ The objects of a stateless service, a template for each kind. A chart that inclu
     {{- include "ecommerce.secretEnv" (dict "name" "MYSQL_DSN" "secret" (include "ecommerce.mysqlOwnerSecret" .) "key" "dsn") | nindent 4 }}
   resources:
     {{- toYaml .Values.resources | nindent 4 }}
+  terminationMessagePolicy: FallbackToLogsOnError
   securityContext:
     {{- include "ecommerce.containerSecurity" . | nindent 4 }}
 {{- end -}}
@@ -123,6 +124,7 @@ readinessProbe:
   {{- include "ecommerce.probes" . | nindent 2 }}
   resources:
     {{- toYaml .Values.resources | nindent 4 }}
+  terminationMessagePolicy: FallbackToLogsOnError
   securityContext:
     {{- include "ecommerce.containerSecurity" . | nindent 4 }}
   volumeMounts:

@@ -4,6 +4,7 @@ image: {{ .Values.image | quote }}
 imagePullPolicy: {{ .Values.imagePullPolicy }}
 resources:
   {{- toYaml .Values.resources | nindent 2 }}
+terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- include "ecommerce.containerSecurity" . | nindent 2 }}
 {{- end -}}
@@ -58,6 +59,7 @@ InnoDB, such as those of deadlocks. The server has no replicas, so their state i
     timeoutSeconds: 5
   resources:
     {{- toYaml .Values.metrics.resources | nindent 4 }}
+  terminationMessagePolicy: FallbackToLogsOnError
   securityContext:
     {{- include "ecommerce.containerSecurity" . | nindent 4 }}
 {{- end -}}

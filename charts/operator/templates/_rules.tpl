@@ -40,7 +40,8 @@
   verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  # The Events of a StatefulSet say why it cannot create a pod.
+  verbs: [list, create, patch]
 {{- end -}}
 
 {{/* Subject of the bindings. */}}

@@ -4,6 +4,7 @@ image: {{ .Values.image | quote }}
 imagePullPolicy: {{ .Values.imagePullPolicy }}
 resources:
   {{- toYaml .Values.resources | nindent 2 }}
+terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   {{- include "ecommerce.containerSecurity" . | nindent 2 }}
 {{- end -}}

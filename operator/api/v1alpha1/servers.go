@@ -24,6 +24,7 @@ type EmbeddedMySQL struct {
 	// Default: the image that the operator was installed with. At most 512 characters.
 	// It can be changed at any time; the pod is replaced.
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$')",message="image must be an image reference such as registry.example/mysql:8.4"
 	// +optional
 	Image string `json:"image,omitempty"`
 	// storage is the volume of the server. Default: 5Gi in the cluster's default
@@ -50,6 +51,7 @@ type MySQLExporterSpec struct {
 	// compatible one. Default: the image that the operator was installed with. At most
 	// 512 characters. It can be changed at any time; the pod is replaced.
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$')",message="image must be an image reference such as registry.example/mysql:8.4"
 	// +optional
 	Image string `json:"image,omitempty"`
 	// resources are the CPU and memory of the exporter. Default: requests of 10m and
@@ -64,12 +66,13 @@ type MySQLExporterSpec struct {
 // +kubebuilder:validation:XValidation:rule="self == oldSelf",message="storage cannot be changed after creation: expand the PersistentVolumeClaim where its StorageClass allows it"
 type StorageSpec struct {
 	// size is the size of the volume, at least 256Mi. It cannot be changed.
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('256Mi')) >= 0",message="storage.size must be at least 256Mi"
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('256Mi')) >= 0",message="storage.size must be at least 256Mi, such as 10Gi: a number without a unit is in bytes"
 	// +required
 	Size resource.Quantity `json:"size"`
 	// className is the name of the volume's StorageClass. Default: the default class of
 	// the cluster. At most 253 characters. It cannot be changed.
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="storage.className must be the name of a StorageClass such as standard: lower-case letters, digits, dashes and dots"
 	// +optional
 	ClassName string `json:"className,omitempty"`
 }
@@ -81,7 +84,7 @@ type ExternalMySQL struct {
 	// the operator. At most 253 characters. It can be changed, for example after the
 	// server moved.
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",message="host must be a host name or IPv4 address without scheme and port; set the port in the field port"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",message="host must be a host name or IPv4 address without scheme and port; set the port in the field port, and the host such as db.example"
 	// +required
 	Host string `json:"host"`
 	// port is the port of the server, 1 to 65535. Default: 3306. It can be changed at
@@ -107,7 +110,7 @@ type ExternalMySQL struct {
 	// because the data is in the schemas with the old names.
 	// +kubebuilder:default=""
 	// +kubebuilder:validation:MaxLength=24
-	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z][a-z0-9_]*$')",message="spec.mysql.external.schemaPrefix must be lower-case letters, digits and underscores, beginning with a letter"
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z][a-z0-9_]*$')",message="spec.mysql.external.schemaPrefix must be lower-case letters, digits and underscores, beginning with a letter, such as shop_"
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.mysql.external.schemaPrefix cannot be changed: the data is in the schemas with this prefix; create another stack"
 	// +optional
 	SchemaPrefix string `json:"schemaPrefix"`
@@ -148,6 +151,7 @@ type EmbeddedRabbitMQ struct {
 	// with. At most 512 characters. It can be changed at any time; the pods are
 	// replaced.
 	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?$')",message="image must be an image reference such as registry.example/mysql:8.4"
 	// +optional
 	Image string `json:"image,omitempty"`
 	// replicas is the number of nodes: 1, or 3 for queues that survive the loss of a
@@ -182,7 +186,7 @@ type ExternalRabbitMQ struct {
 	// host is the host name or IPv4 address of the broker, reachable from pods. At most
 	// 253 characters. It can be changed at any time.
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",message="host must be a host name or IPv4 address without scheme and port; set the port in the field port"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$')",message="host must be a host name or IPv4 address without scheme and port; set the port in the field port, and the host such as db.example"
 	// +required
 	Host string `json:"host"`
 	// port is the AMQP port of the broker, 1 to 65535; usually 5671 with TLS. Default:

@@ -39,8 +39,8 @@ type ImageSpec struct {
 // SecretReference identifies a Secret in the stack's namespace.
 type SecretReference struct {
 	// name is the name of the Secret, 1 to 253 characters.
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="name must be the name of a Secret such as shop-credentials: lower-case letters, digits, dashes and dots"
 	// +required
 	Name string `json:"name"`
 }
@@ -95,9 +95,8 @@ type ServiceSpec struct {
 type EnvVar struct {
 	// name is the name of the variable: capital letters, digits and underscores, not
 	// beginning with a digit. 1 to 64 characters.
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:Pattern=`^[A-Z_][A-Z0-9_]*$`
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Z_][A-Z0-9_]*$')",message="env.name must be capital letters, digits and underscores such as LOG_LEVEL"
 	// +required
 	Name string `json:"name"`
 	// value is the value of the variable. Do not put secrets here. Default: empty. At
@@ -135,13 +134,22 @@ type AutoscalingSpec struct {
 }
 
 // ResourceSpec is the CPU and memory that a container requests and its limits.
+//
+// +kubebuilder:validation:XValidation:rule="(!has(self.requests) || self.requests.all(k, k in ['cpu', 'memory'])) && (!has(self.limits) || self.limits.all(k, k in ['cpu', 'memory']))",message="resources have the keys cpu and memory, such as limits: {cpu: 500m, memory: 256Mi}"
+// +kubebuilder:validation:XValidation:rule="(!has(self.requests) || !('memory' in self.requests) || !isQuantity(string(self.requests['memory'])) || quantity(string(self.requests['memory'])).compareTo(quantity('16Mi')) >= 0) && (!has(self.limits) || !('memory' in self.limits) || !isQuantity(string(self.limits['memory'])) || quantity(string(self.limits['memory'])).compareTo(quantity('16Mi')) >= 0)",message="memory must be at least 16Mi, such as 256Mi: a number without a unit is in bytes"
+// +kubebuilder:validation:XValidation:rule="(!has(self.requests) || !('cpu' in self.requests) || !isQuantity(string(self.requests['cpu'])) || quantity(string(self.requests['cpu'])).compareTo(quantity('1m')) >= 0) && (!has(self.limits) || !('cpu' in self.limits) || !isQuantity(string(self.limits['cpu'])) || quantity(string(self.limits['cpu'])).compareTo(quantity('1m')) >= 0)",message="cpu must be at least 1m, such as 500m for half a CPU"
+// +kubebuilder:validation:XValidation:rule="!has(self.requests) || !has(self.limits) || ['cpu', 'memory'].all(k, !(k in self.requests) || !(k in self.limits) || !isQuantity(string(self.requests[k])) || !isQuantity(string(self.limits[k])) || quantity(string(self.requests[k])).compareTo(quantity(string(self.limits[k]))) <= 0)",message="requests must not exceed limits: lower the request or raise the limit, such as requests: {memory: 256Mi} and limits: {memory: 512Mi}"
 type ResourceSpec struct {
 	// requests are the amounts that the scheduler reserves, by resource name (cpu,
-	// memory). The defaults do not apply to resources that are left out.
+	// memory), at least 1m and 16Mi. The defaults do not apply to resources that are
+	// left out.
+	// +kubebuilder:validation:MaxProperties=8
 	// +optional
 	Requests corev1.ResourceList `json:"requests,omitempty"`
 	// limits are the maximum amounts that the container may use, by resource name (cpu,
-	// memory). The defaults do not apply to resources that are left out.
+	// memory), at least 1m and 16Mi. The defaults do not apply to resources that are
+	// left out.
+	// +kubebuilder:validation:MaxProperties=8
 	// +optional
 	Limits corev1.ResourceList `json:"limits,omitempty"`
 }
@@ -152,7 +160,7 @@ type SalesSpec struct {
 	// holdTTL is how long a held sale keeps its reservation before it is canceled, 1s
 	// to 720h. Default: 15m. It can be changed at any time and applies to new holds.
 	// +kubebuilder:default="15m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="spec.sales.holdTTL must be between 1s and 720h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="spec.sales.holdTTL must be between 1s and 720h, in hours, minutes and seconds such as 15m or 1h30m"
 	// +optional
 	HoldTTL metav1.Duration `json:"holdTTL,omitzero"`
 }
@@ -169,7 +177,7 @@ type GatewaySpec struct {
 	// cacheTTL is how long responses to public reads are cached, 0s (no cache) to 24h.
 	// Default: 30s. It can be changed at any time; the pods are replaced.
 	// +kubebuilder:default="30s"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="spec.gateway.cacheTTL must be between 0s (no cache) and 24h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('0s') && duration(self) <= duration('24h')",message="spec.gateway.cacheTTL must be between 0s (no cache) and 24h, in hours, minutes and seconds such as 30s or 1h30m"
 	// +optional
 	CacheTTL *metav1.Duration `json:"cacheTTL,omitempty"`
 	// service configures the Service in front of the gateway. Default: type ClusterIP.
@@ -216,7 +224,7 @@ type GatewayTLSSpec struct {
 	// the Ingress <stack>-gateway, the operator keeps it), and a Gateway needs a
 	// BackendTLSPolicy. 1 to 253 characters. It can be changed at any time.
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="spec.gateway.tls.secretName must be the name of a Secret in the stack's namespace: lower-case letters, digits, dashes and dots"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="spec.gateway.tls.secretName must be the name of a Secret in the stack's namespace: lower-case letters, digits, dashes and dots, such as shop-tls"
 	// +required
 	SecretName string `json:"secretName"`
 }
@@ -248,21 +256,21 @@ type HTTPRouteSpec struct {
 // GatewayReference identifies a Gateway of the Gateway API.
 type GatewayReference struct {
 	// name is the name of the Gateway, 1 to 253 characters.
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="parentRefs.name must be the name of a Gateway such as public: lower-case letters, digits, dashes and dots"
 	// +required
 	Name string `json:"name"`
 	// namespace is the namespace of the Gateway, at most 63 characters. Default: the
 	// stack's namespace. The Gateway's listener must allow routes from the stack's
 	// namespace.
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",message="parentRefs.namespace must be the name of a namespace such as infra: lower-case letters, digits and dashes"
 	// +optional
 	Namespace string `json:"namespace,omitempty"`
 	// sectionName is the name of one listener of the Gateway, at most 253 characters.
 	// Default: all listeners that accept the route.
-	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="parentRefs.sectionName must be the name of a listener such as https: lower-case letters, digits, dashes and dots"
 	// +optional
 	SectionName string `json:"sectionName,omitempty"`
 	// port is the port of the listener, 1 to 65535. Default: any port.
@@ -336,18 +344,20 @@ type IngressSpec struct {
 	// className is the name of the IngressClass. Default: the default class of the
 	// cluster. At most 253 characters. It can be changed at any time.
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="spec.gateway.ingress.className must be the name of an IngressClass such as nginx: lower-case letters, digits, dashes and dots"
 	// +optional
 	ClassName string `json:"className,omitempty"`
 	// host is the host name of the store in lower case, at most 253 characters. It can
 	// be changed at any time.
 	// +kubebuilder:validation:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="spec.gateway.ingress.host must be a host name in lower case, without scheme, port or path"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="spec.gateway.ingress.host must be a host name in lower case, without scheme, port or path, such as shop.example"
 	// +required
 	Host string `json:"host"`
 	// tlsSecretName is the name of a Secret of type kubernetes.io/tls with the
 	// certificate for the host. Default: plain HTTP. At most 253 characters. It can be
 	// changed at any time.
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')",message="spec.gateway.ingress.tlsSecretName must be the name of a Secret such as shop-tls: lower-case letters, digits, dashes and dots"
 	// +optional
 	TLSSecretName string `json:"tlsSecretName,omitempty"`
 }
@@ -366,7 +376,7 @@ type CORSSpec struct {
 
 // JWTSpec configures how tokens are signed and how long they are valid.
 //
-// +kubebuilder:validation:XValidation:rule="duration(self.accessTokenTTL) < duration(self.refreshTokenTTL)",message="spec.jwt.accessTokenTTL must be shorter than spec.jwt.refreshTokenTTL"
+// +kubebuilder:validation:XValidation:rule="!self.accessTokenTTL.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') || !self.refreshTokenTTL.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') || duration(self.accessTokenTTL) < duration(self.refreshTokenTTL)",message="spec.jwt.accessTokenTTL must be shorter than spec.jwt.refreshTokenTTL"
 type JWTSpec struct {
 	// algorithm is HS256 or EdDSA. With HS256, auth and all verifiers share a symmetric
 	// key. With EdDSA, only auth holds the private key, which is better in production.
@@ -379,20 +389,20 @@ type JWTSpec struct {
 	// refreshTokenTTL. Default: 15m. It can be changed at any time and applies to new
 	// tokens.
 	// +kubebuilder:default="15m"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="spec.jwt.accessTokenTTL must be between 1m and 24h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('1m') && duration(self) <= duration('24h')",message="spec.jwt.accessTokenTTL must be between 1m and 24h, in hours, minutes and seconds such as 15m or 1h30m"
 	// +optional
 	AccessTokenTTL metav1.Duration `json:"accessTokenTTL,omitzero"`
 	// refreshTokenTTL is how long a refresh token is valid, 5m to 8760h. Default: 720h.
 	// It can be changed at any time and applies to new tokens.
 	// +kubebuilder:default="720h"
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5m') && duration(self) <= duration('8760h')",message="spec.jwt.refreshTokenTTL must be between 5m and 8760h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('5m') && duration(self) <= duration('8760h')",message="spec.jwt.refreshTokenTTL must be between 5m and 8760h, in hours, minutes and seconds such as 720h or 1h30m"
 	// +optional
 	RefreshTokenTTL metav1.Duration `json:"refreshTokenTTL,omitzero"`
 	// rotationInterval is the time after which a new key signs, 1h to 8760h, such as 720h.
 	// The previous key verifies until its last token has expired, so that no token becomes
 	// invalid. Default: no rotation. It can be changed at any time; the annotation
 	// ecommerce-stack.dev/rotate-keys requests a rotation at once.
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1h') && duration(self) <= duration('8760h')",message="spec.jwt.rotationInterval must be between 1h and 8760h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('1h') && duration(self) <= duration('8760h')",message="spec.jwt.rotationInterval must be between 1h and 8760h, in hours, minutes and seconds such as 720h"
 	// +optional
 	RotationInterval metav1.Duration `json:"rotationInterval,omitzero"`
 }
@@ -404,7 +414,7 @@ type CredentialsSpec struct {
 	// such as 2160h. The pods are replaced one by one; no request fails. Default: no
 	// rotation. It can be changed at any time; the annotation
 	// ecommerce-stack.dev/rotate-credentials requests a rotation at once.
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1h') && duration(self) <= duration('8760h')",message="spec.credentials.rotationInterval must be between 1h and 8760h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ns|us|ms|s|m|h))+$') && duration(self) >= duration('1h') && duration(self) <= duration('8760h')",message="spec.credentials.rotationInterval must be between 1h and 8760h, in hours, minutes and seconds such as 2160h"
 	// +optional
 	RotationInterval metav1.Duration `json:"rotationInterval,omitzero"`
 }

@@ -5,8 +5,8 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 // Condition types of a stack. Reconciling and Stalled follow kstatus: both are False for a
 // stack that is in the desired state.
 const (
-	// ConditionReady reports whether all phases succeeded and all services have their
-	// pods.
+	// ConditionReady reports whether all phases succeeded and all pods have the
+	// revision that was applied and are ready.
 	ConditionReady = "Ready"
 	// ConditionDatabaseReady reports whether schemas, accounts and grants match the
 	// spec.
@@ -31,6 +31,10 @@ const (
 	// It exists only while spec.observability.podMonitors is true, and does not affect
 	// Ready.
 	ConditionPodMonitorsApplied = "PodMonitorsApplied"
+	// ConditionEndpointReady reports whether the operator reached the gateway at the
+	// address that clients use: the Ingress, the load balancer, or the Service. It does
+	// not affect Ready.
+	ConditionEndpointReady = "EndpointReady"
 	// ConditionReconciling reports whether the operator is still working toward the
 	// desired state or waits for something to become ready.
 	ConditionReconciling = "Reconciling"
@@ -42,7 +46,7 @@ const (
 // ECommerceStackStatus is the most recently observed state of a stack.
 type ECommerceStackStatus struct {
 	// conditions are the conditions Ready, DatabaseReady, BrokerReady, KeysReady,
-	// WorkloadsReady, ClientAddressKnown, HTTPRouteApplied (only while
+	// WorkloadsReady, EndpointReady, ClientAddressKnown, HTTPRouteApplied (only while
 	// spec.gateway.httpRoute is set), PodMonitorsApplied (only while
 	// spec.observability.podMonitors is true), Reconciling and Stalled.
 	// +listType=map
@@ -56,11 +60,13 @@ type ECommerceStackStatus struct {
 	// read the conditions.
 	// +optional
 	Phase string `json:"phase,omitempty"`
-	// endpoint is the URL of the gateway: the Ingress host if there is one, else the
-	// address of the load balancer, else the name of the Service within the cluster.
+	// endpoint is the URL at which the operator reached the gateway: the Ingress host,
+	// else the address of the load balancer, else the name of the Service within the
+	// cluster. It is empty if none responded; the condition EndpointReady says why.
 	// +optional
 	Endpoint string `json:"endpoint,omitempty"`
-	// version is the image tag of the services.
+	// version is the image tag of the services that run: that of the last completed
+	// rollout. Tags that differ between services are separated by commas.
 	// +optional
 	Version string `json:"version,omitempty"`
 	// components lists the gateway, the services and the embedded servers with their
@@ -93,7 +99,8 @@ type ComponentStatus struct {
 	// desired is the number of pods that the component should have.
 	// +required
 	Desired int32 `json:"desired"`
-	// image is the image of the component's main container.
+	// image is the image of the main container in the last completed rollout. It is
+	// empty before the first.
 	// +required
 	Image string `json:"image"`
 }

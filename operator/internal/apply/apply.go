@@ -17,11 +17,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// Applier applies objects. Client reads from a cache that holds the objects of
-// ManagedSelector; APIReader reads from the API server.
+// Applier applies objects. It is safe for concurrent use.
 type Applier struct {
-	Client    client.Client
-	APIReader client.Reader
+	client    client.Client
+	apiReader client.Reader
+	written   written
+}
+
+// New returns an Applier. cached reads from a cache that holds the objects of
+// ManagedSelector; apiReader reads from the API server.
+func New(cached client.Client, apiReader client.Reader) *Applier {
+	return &Applier{client: cached, apiReader: apiReader}
 }
 
 // Set is the desired set of objects of one component of a stack.
@@ -36,6 +42,8 @@ type Set struct {
 	Optional []schema.GroupVersionKind
 	// Adopt takes ownership of existing objects that the operator does not manage.
 	Adopt bool
+	// ReadOnly makes Apply return the changes that are needed without making them.
+	ReadOnly bool
 }
 
 // Change is a change that was made to an object.
@@ -98,7 +106,7 @@ func (a *Applier) Delete(ctx context.Context, set Set) (bool, error) {
 func (a *Applier) Served(ctx context.Context, kind schema.GroupVersionKind, namespace string) (bool, error) {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(listKind(kind))
-	err := a.APIReader.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
+	err := a.apiReader.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
 	if IsNotServed(err) {
 		return false, nil
 	}
@@ -116,9 +124,9 @@ func IsNotServed(err error) bool { return meta.IsNoMatchError(err) || apierrors.
 // reader returns the cache for kinds that are cached, else the API server.
 func (a *Applier) reader(kind schema.GroupVersionKind) client.Reader {
 	if slices.Contains(Kinds, kind) {
-		return a.Client
+		return a.client
 	}
-	return a.APIReader
+	return a.apiReader
 }
 
 func (s Set) has(live *unstructured.Unstructured) bool {
@@ -136,8 +144,8 @@ func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured
 	if err != nil {
 		return nil, err
 	}
-	live := newObject(desired.GroupVersionKind())
-	err = a.reader(desired.GroupVersionKind()).Get(ctx, client.ObjectKeyFromObject(desired), live)
+	id := objectID{desired.GroupVersionKind(), client.ObjectKeyFromObject(desired)}
+	live, err := a.Get(ctx, id.kind, id.key)
 	change := &Change{
 		Description: fmt.Sprintf("apply %s %s", desired.GetKind(), desired.GetName()), Kind: desired.GetKind(), Name: desired.GetName(),
 	}
@@ -160,8 +168,18 @@ func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured
 		}
 		change.Drift = same
 	}
-	return change, a.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired),
-		client.ForceOwnership, client.FieldOwner(Manager))
+	if set.ReadOnly {
+		return change, nil
+	}
+	// Apply replaces desired by the object that the API server returns.
+	if err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired),
+		client.ForceOwnership, client.FieldOwner(Manager)); err != nil {
+		return nil, err
+	}
+	if slices.Contains(Kinds, id.kind) {
+		a.written.record(id, desired.GetResourceVersion())
+	}
+	return change, nil
 }
 
 // isOfAnotherStack reports whether a managed object belongs to a stack of another name. One
@@ -198,7 +216,7 @@ func (a *Applier) checkUnowned(ctx context.Context, set Set, desired *unstructur
 	}
 	live := &metav1.PartialObjectMetadata{}
 	live.SetGroupVersionKind(desired.GroupVersionKind())
-	err := a.APIReader.Get(ctx, client.ObjectKeyFromObject(desired), live)
+	err := a.apiReader.Get(ctx, client.ObjectKeyFromObject(desired), live)
 	if apierrors.IsNotFound(err) {
 		return nil
 	}
@@ -235,14 +253,20 @@ func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Un
 			if object.GetDeletionTimestamp() != nil {
 				continue
 			}
+			change := Change{
+				Description: fmt.Sprintf("delete %s %s", kind.Kind, object.GetName()), Kind: kind.Kind, Name: object.GetName(),
+			}
+			if set.ReadOnly {
+				changes = append(changes, change)
+				continue
+			}
 			uid := object.GetUID()
-			if err := a.Client.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationBackground),
+			if err := a.client.Delete(ctx, object, client.PropagationPolicy(metav1.DeletePropagationBackground),
 				client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
 				return changes, fmt.Errorf("delete %s %s: %w", kind.Kind, object.GetName(), err)
 			}
-			changes = append(changes, Change{
-				Description: fmt.Sprintf("delete %s %s", kind.Kind, object.GetName()), Kind: kind.Kind, Name: object.GetName(),
-			})
+			a.written.versions.Delete(objectID{kind, client.ObjectKeyFromObject(object)})
+			changes = append(changes, change)
 		}
 	}
 	return changes, nil

@@ -2,10 +2,12 @@ package controller
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"ecommerce-stack.dev/charts"
@@ -31,15 +33,16 @@ func (r *reconciliation) reconcileBroker(ctx context.Context) (phaseResult, erro
 	if err != nil {
 		return phaseResult{}, err
 	}
+	state := workloadStatus{rolledOut: true}
 	if r.stack.Spec.RabbitMQ.Embedded != nil {
-		ready, desired, err := r.applyEmbeddedServer(ctx, charts.RabbitMQ, r.admins[systemRabbitMQ], rabbitmqValues(r.stack, r.options))
-		if err != nil {
+		if state, err = r.applyEmbeddedServer(ctx, charts.RabbitMQ, r.admins[systemRabbitMQ], rabbitmqValues(r.stack, r.options)); err != nil {
 			return phaseResult{}, err
 		}
 		// Queues are created when all nodes are ready, so that each queue gets a member
-		// on every node. A cluster that loses a node afterwards is still usable.
-		if ready == 0 || ready < desired && !allProvisioned(users) {
-			return phaseWaiting("RabbitMQ is starting: %d of %d pods are ready", ready, desired)
+		// on every node. A cluster that loses a node afterwards is still usable, so its
+		// topology is observed and corrected.
+		if state.ready == 0 || !state.rolledOut && !allProvisioned(users) {
+			return notReady("RabbitMQ is", state)
 		}
 	}
 	desiredHash, err := hashJSON(r.stack.Generation, server.URL, server.Username, server.Password, server.NextPassword, vhost)
@@ -47,10 +50,20 @@ func (r *reconciliation) reconcileBroker(ctx context.Context) (phaseResult, erro
 		return phaseResult{}, err
 	}
 	if !r.observations.isCurrent(r.stack.UID, "broker", desiredHash) || !allProvisioned(users) {
-		if err := r.healRabbitMQ(ctx, server, vhost, users); err != nil {
+		problems, err := r.healRabbitMQ(ctx, server, vhost, users)
+		if err != nil {
 			return phaseResult{}, err
 		}
+		if len(problems) > 0 {
+			return phaseResult{waiting: true, reason: reasonQueuesDegraded,
+				message: fmt.Sprintf("Virtual host %s: %s", vhost.Name, strings.Join(problems, "; "))}, nil
+		}
 		r.observations.record(r.stack.UID, "broker", desiredHash, r.resyncDelay())
+	}
+	if !state.rolledOut {
+		// The queues are observed again when all nodes are back.
+		r.observations.expire(r.stack.UID, "broker")
+		return notReady("RabbitMQ is", state)
 	}
 	return phaseReady("Virtual host %s with %d users is provisioned at %s", vhost.Name, len(brokerServices), endpoint.address)
 }
@@ -118,31 +131,35 @@ func (r *reconciliation) ensureUsers(ctx context.Context, endpoint amqpEndpoint)
 }
 
 // healRabbitMQ corrects differences between the observed and the desired virtual host, marks
-// each Secret whose user exists, and continues rotations. An embedded broker belongs to the
-// stack, so everything on it is adopted.
-func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Server, vhost rabbitmq.VHost, users [][]accountState) (err error) {
+// each Secret whose user exists, and continues rotations. It returns what is wrong with the
+// members of queues, which it cannot correct. An embedded broker belongs to the stack, so
+// everything on it is adopted.
+func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Server, vhost rabbitmq.VHost, users [][]accountState) (problems []string, err error) {
 	started := time.Now()
 	defer func() { observeCall("rabbitmq", started, err) }()
 	admin, err := rabbitmq.Connect(server)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if server.NextPassword != "" {
 		if err := admin.SetAdminPassword(server.NextPassword); err != nil {
-			return err
+			return nil, err
 		}
 		if err := r.switchAdmin(ctx, systemRabbitMQ, r.admins[systemRabbitMQ]); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	changes, err := admin.Ensure(vhost, r.owner, r.stack.Spec.Adopt || r.stack.Spec.RabbitMQ.Embedded != nil)
 	r.recordExternalChanges(ctx, v1alpha1.ConditionBrokerReady, systemRabbitMQ, changes)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	all := slices.Concat(users...)
 	if err := r.markProvisioned(ctx, all, vhost.Name); err != nil {
-		return err
+		return nil, err
 	}
-	return r.switchAccounts(ctx, systemRabbitMQ, all)
+	if err := r.switchAccounts(ctx, systemRabbitMQ, all); err != nil {
+		return nil, err
+	}
+	return admin.QueueProblems(vhost.Name)
 }

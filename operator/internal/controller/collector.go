@@ -48,7 +48,7 @@ var (
 		v1alpha1.ConditionWorkloadsReady, v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled,
 	}
 	optionalConditionTypes = []string{
-		v1alpha1.ConditionClientAddressKnown, v1alpha1.ConditionHTTPRouteApplied, v1alpha1.ConditionPodMonitorsApplied,
+		v1alpha1.ConditionEndpointReady, v1alpha1.ConditionClientAddressKnown, v1alpha1.ConditionHTTPRouteApplied, v1alpha1.ConditionPodMonitorsApplied,
 	}
 	conditionStatuses = []metav1.ConditionStatus{metav1.ConditionTrue, metav1.ConditionFalse, metav1.ConditionUnknown}
 )

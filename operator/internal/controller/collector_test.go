@@ -33,6 +33,7 @@ func TestMetricsFollowTheStack(t *testing.T) {
 		Data: map[string][]byte{"tls.crt": certificate, "tls.key": key}})
 	f.stack.Spec.Gateway.TLS = &v1alpha1.GatewayTLSSpec{SecretName: "shop-tls"}
 	f.makeReady(t)
+	f.waitFor(t, v1alpha1.ConditionEndpointReady, metav1.ConditionFalse) // the fixture's gateway has no certificate
 	// A condition of another controller, whose type would be a label value without a limit.
 	f.eventually(t, func(ctx context.Context) error {
 		live := f.live(t)

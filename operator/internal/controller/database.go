@@ -24,10 +24,10 @@ func (r *reconciliation) reconcileDatabase(ctx context.Context) (phaseResult, er
 		return phaseResult{}, err
 	}
 	if r.stack.Spec.MySQL.Embedded != nil {
-		if ready, desired, err := r.applyEmbeddedServer(ctx, charts.MySQL, r.admins[systemMySQL], mysqlValues(r.stack, r.options)); err != nil {
+		if state, err := r.applyEmbeddedServer(ctx, charts.MySQL, r.admins[systemMySQL], mysqlValues(r.stack, r.options)); err != nil {
 			return phaseResult{}, err
-		} else if ready < desired {
-			return phaseWaiting("MySQL is starting: %d of %d pods are ready", ready, desired)
+		} else if !state.rolledOut {
+			return notReady("MySQL is", state)
 		}
 	}
 	desiredHash, err := hashJSON(r.stack.Generation, server.Address(), server.Username, server.Password, server.NextPassword, server.TLS, schemas)

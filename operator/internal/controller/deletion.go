@@ -29,7 +29,7 @@ func (r *reconciliation) reconcileDeletion(ctx context.Context) (ctrl.Result, er
 	deleted, err := r.deleteComponents(ctx, services)
 	if err != nil || !deleted {
 		r.markDeleting("waiting for the services to stop", false)
-		return ctrl.Result{RequeueAfter: requeueInterval}, err
+		return ctrl.Result{RequeueAfter: r.requeueDelay()}, err
 	}
 	if err := r.cleanUpExternalServers(ctx); err != nil {
 		r.markDeleting(fmt.Sprintf("%v; to skip the cleanup of external servers, annotate the stack with %s=true",
@@ -42,7 +42,7 @@ func (r *reconciliation) reconcileDeletion(ctx context.Context) (ctrl.Result, er
 	deleted, err = r.deleteComponents(ctx, []string{charts.MySQL, charts.RabbitMQ})
 	if err != nil || !deleted {
 		r.markDeleting("waiting for the embedded servers to stop", false)
-		return ctrl.Result{RequeueAfter: requeueInterval}, err
+		return ctrl.Result{RequeueAfter: r.requeueDelay()}, err
 	}
 	if r.stack.Spec.DeletionPolicy == v1alpha1.DeletionDelete {
 		if err := errors.Join(r.deleteVolumes(ctx), r.deleteSecrets(ctx)); err != nil {
@@ -56,6 +56,8 @@ func (r *reconciliation) reconcileDeletion(ctx context.Context) (ctrl.Result, er
 func (r *reconciliation) removeFinalizer(ctx context.Context) error {
 	r.observations.forget(r.stack.UID)
 	r.certificates.forget(r.stack.UID)
+	r.causes.forget(r.stack.UID)
+	r.endpoints.forget(r.stack.UID)
 	before := r.stack.DeepCopy()
 	controllerutil.RemoveFinalizer(r.stack, finalizer)
 	if err := r.client.Patch(ctx, r.stack, client.MergeFrom(before)); client.IgnoreNotFound(err) != nil {

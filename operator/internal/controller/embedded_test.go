@@ -118,14 +118,26 @@ func (f *fixture) waitForPhase(t *testing.T, want string) {
 	})
 }
 
+// runServer simulates the StatefulSet controller and the kubelet.
 func (f *fixture) runServer(t *testing.T, component string) {
+	t.Helper()
+	f.setStatefulSetStatus(t, component, func(set *appsv1.StatefulSet) {
+		n := *set.Spec.Replicas
+		set.Status = appsv1.StatefulSetStatus{
+			Replicas: n, ReadyReplicas: n, AvailableReplicas: n, CurrentReplicas: n, UpdatedReplicas: n,
+			CurrentRevision: "a", UpdateRevision: "a", ObservedGeneration: set.Generation,
+		}
+	})
+}
+
+func (f *fixture) setStatefulSetStatus(t *testing.T, component string, change func(*appsv1.StatefulSet)) {
 	t.Helper()
 	f.eventually(t, func(ctx context.Context) error {
 		set := &appsv1.StatefulSet{}
 		if err := api.Get(ctx, client.ObjectKey{Namespace: f.namespace, Name: "demo-" + component}, set); err != nil {
 			return err
 		}
-		set.Status = appsv1.StatefulSetStatus{Replicas: 1, ReadyReplicas: 1, ObservedGeneration: set.Generation}
+		change(set)
 		return api.Status().Update(ctx, set)
 	})
 }

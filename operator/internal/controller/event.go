@@ -2,7 +2,8 @@ package controller
 
 import (
 	"context"
-	"fmt"
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 
@@ -19,8 +20,39 @@ const (
 )
 
 // recordEvent records an Event about the stack. The message must not contain credentials.
+//
+// Events with the same reason and action are merged into a series that shows the first
+// message, for as long as the stack does not change. So the action contains a hash of the
+// message: only equal Events are merged.
 func (r *reconciliation) recordEvent(kind, reason, action, message string) {
-	r.recorder.Eventf(r.stack, nil, kind, reason, action, "%s", truncate(message))
+	message = truncate(message)
+	sum := sha256.Sum256([]byte(message))
+	r.recorder.Eventf(r.stack, nil, kind, reason, action+"-"+hex.EncodeToString(sum[:4]), "%s", message)
+}
+
+// changeKind is a kind of change, of which one Event reports all changes of a
+// reconciliation.
+type changeKind struct{ eventType, reason, action, text string }
+
+var (
+	provisioned = changeKind{normal, "Provisioned", "Provision", "Provisioned"}
+	driftHealed = changeKind{warning, "DriftHealed", "HealDrift", "Corrected drift"}
+)
+
+// addChanges adds changes in a system to those of the reconciliation.
+func (r *reconciliation) addChanges(kind changeKind, system string, changes []string) {
+	if len(changes) > 0 {
+		r.changes[kind] = append(r.changes[kind], system+": "+strings.Join(changes, ", "))
+	}
+}
+
+// recordChanges records one Event for each kind of change.
+func (r *reconciliation) recordChanges() {
+	for _, kind := range []changeKind{provisioned, driftHealed} {
+		if changes := r.changes[kind]; len(changes) > 0 {
+			r.recordEvent(kind.eventType, kind.reason, kind.action, kind.text+" in "+strings.Join(changes, "; "))
+		}
+	}
 }
 
 // recordExternalChanges reports changes made on an external server. They are corrections of
@@ -30,7 +62,7 @@ func (r *reconciliation) recordExternalChanges(ctx context.Context, condition, s
 		r.recordDrift(ctx, system, changes)
 	} else if len(changes) > 0 {
 		log.FromContext(ctx).Info("external resources provisioned", "system", system, "changes", changes)
-		r.recordEvent(normal, "Provisioned", "Provision"+system, fmt.Sprintf("%s: %s", system, strings.Join(changes, "; ")))
+		r.addChanges(provisioned, system, changes)
 	}
 }
 
@@ -49,25 +81,11 @@ func (r *reconciliation) recordAppliedChanges(ctx context.Context, changes []app
 	r.recordDrift(ctx, systemKubernetes, drifted)
 }
 
-// recordDrift reports corrections of drift. Events with the same reason and action are
-// merged into a series that shows only the first message, so the action names the kind of
-// change.
+// recordDrift reports corrections of drift.
 func (r *reconciliation) recordDrift(ctx context.Context, system string, changes []string) {
 	for _, change := range changes {
 		driftCorrections.WithLabelValues(system).Inc()
 		log.FromContext(ctx).Info("drift corrected", "system", system, "change", change)
-		r.recordEvent(warning, "DriftHealed", eventAction(change), fmt.Sprintf("Corrected drift in %s: %s", system, change))
 	}
-}
-
-// eventAction returns the action for a change: "create queue x" becomes CreateQueue.
-func eventAction(change string) string {
-	var name strings.Builder
-	for i, word := range strings.Fields(change) {
-		if i == 2 {
-			break
-		}
-		name.WriteString(strings.ToUpper(word[:1]) + word[1:])
-	}
-	return name.String()
+	r.addChanges(driftHealed, system, changes)
 }

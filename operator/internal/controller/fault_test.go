@@ -89,8 +89,8 @@ func (l *stepLimit) operator(t *testing.T) *Reconciler {
 	options := testOptions()
 	options.Dial = l.dial
 	return &Reconciler{
-		client: limited, apiReader: base, recorder: events.NewFakeRecorder(1000), charts: loaded, observations: newObservations(), certificates: newCertificates(), options: options,
-		applier: apply.Applier{Client: limited, APIReader: base},
+		client: limited, apiReader: base, recorder: events.NewFakeRecorder(1000), charts: loaded, observations: newObservations(), certificates: newCertificates(), causes: newCauses(), endpoints: newEndpoints(testResync, redirects.dial), options: options,
+		applier: apply.New(limited, base),
 	}
 }
 

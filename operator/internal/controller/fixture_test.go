@@ -1,11 +1,14 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -47,6 +50,9 @@ type fixture struct {
 	// observations and changes count requests to the management API: how often the
 	// broker was observed, and how often something on it was changed.
 	observations, changes atomic.Int64
+	// rewrites maps paths of the management API to functions that change the decoded
+	// responses.
+	rewrites sync.Map
 }
 
 // newFixture creates the namespace and the administrators' Secrets. It does not create the
@@ -93,6 +99,7 @@ func newFixture(t *testing.T) *fixture {
 			}},
 		},
 	}
+	f.serveGateway(t, "demo-gateway."+f.namespace+".svc:5001", httptest.NewServer)
 	t.Cleanup(func() { f.cleanUp(t) })
 	return f
 }
@@ -205,18 +212,34 @@ func (f *fixture) waitFor(t *testing.T, condition string, status metav1.Conditio
 func (f *fixture) runPods(t *testing.T) {
 	t.Helper()
 	for _, service := range services {
-		f.eventually(t, func(ctx context.Context) error {
-			deployment := &appsv1.Deployment{}
-			if err := api.Get(ctx, client.ObjectKey{Namespace: f.namespace, Name: f.stack.Name + "-" + service}, deployment); err != nil {
-				return err
-			}
-			n := *deployment.Spec.Replicas
-			deployment.Status = appsv1.DeploymentStatus{
-				ObservedGeneration: deployment.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
-			}
-			return api.Status().Update(ctx, deployment)
-		})
+		f.runDeployment(t, service)
 	}
+}
+
+func (f *fixture) runDeployment(t *testing.T, service string) {
+	t.Helper()
+	f.setDeploymentStatus(t, service, func(deployment *appsv1.Deployment) {
+		n := *deployment.Spec.Replicas
+		deployment.Status = appsv1.DeploymentStatus{
+			ObservedGeneration: deployment.Generation, Replicas: n, UpdatedReplicas: n, ReadyReplicas: n, AvailableReplicas: n,
+			Conditions: []appsv1.DeploymentCondition{
+				{Type: appsv1.DeploymentAvailable, Status: corev1.ConditionTrue, Reason: "MinimumReplicasAvailable"},
+				{Type: appsv1.DeploymentProgressing, Status: corev1.ConditionTrue, Reason: "NewReplicaSetAvailable"},
+			},
+		}
+	})
+}
+
+func (f *fixture) setDeploymentStatus(t *testing.T, service string, set func(*appsv1.Deployment)) {
+	t.Helper()
+	f.eventually(t, func(ctx context.Context) error {
+		deployment := &appsv1.Deployment{}
+		if err := api.Get(ctx, client.ObjectKey{Namespace: f.namespace, Name: f.stack.Name + "-" + service}, deployment); err != nil {
+			return err
+		}
+		set(deployment)
+		return api.Status().Update(ctx, deployment)
+	})
 }
 
 // makeReady creates the stack and waits until it is ready.
@@ -322,14 +345,36 @@ func (f *fixture) countingProxy(t *testing.T) string {
 		t.Fatal(err)
 	}
 	proxy := httputil.NewSingleHostReverseProxy(target)
+	proxy.ModifyResponse = f.rewrite
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
 			f.changes.Add(1)
 		} else if r.URL.Path == "/api/whoami" {
 			f.observations.Add(1)
 		}
+		r.Header.Del("Accept-Encoding") // The transport decompresses for itself.
 		proxy.ServeHTTP(w, r)
 	}))
 	t.Cleanup(server.Close)
 	return server.URL
+}
+
+// rewrite changes a response of the management API.
+func (f *fixture) rewrite(response *http.Response) error {
+	change, found := f.rewrites.Load(response.Request.URL.Path)
+	if !found || response.StatusCode != http.StatusOK {
+		return nil
+	}
+	var body any
+	if err := json.NewDecoder(response.Body).Decode(&body); err != nil {
+		return err
+	}
+	change.(func(any))(body)
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(encoded)), int64(len(encoded))
+	response.Header.Set("Content-Length", strconv.Itoa(len(encoded)))
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -161,9 +162,8 @@ func TestMissingCertificateDoesNotChangeRunningGateway(t *testing.T) {
 	})
 	f.runPods(t)
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
-	if got, want := f.live(t).Status.Endpoint, "https://demo-gateway."+f.namespace+".svc:5001"; got != want {
-		t.Errorf("endpoint %s, want %s", got, want)
-	}
+	f.serveGateway(t, "demo-gateway."+f.namespace+".svc:5001", httptest.NewTLSServer)
+	f.waitForEndpoint(t, "https://demo-gateway."+f.namespace+".svc:5001", metav1.ConditionTrue, reasonReached, "responds")
 }
 
 // waitForMessage waits until WorkloadsReady is False with a message that contains all

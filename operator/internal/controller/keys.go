@@ -31,6 +31,9 @@ func (r *reconciliation) reconcileKeys(ctx context.Context) (phaseResult, error)
 	if err := r.ensureManagerAccount(ctx); err != nil {
 		return phaseResult{}, err
 	}
+	if err := r.recordRetained(ctx, keys.secret); err != nil {
+		return phaseResult{}, err
+	}
 	r.stack.Status.JWT = keys.status(r.keySchedule())
 	message := fmt.Sprintf("%s key %s signs access tokens; the manager's credentials are in Secret %s", keys.algorithm(), keys.active, managerSecretName(r.stack))
 	if keys.progress != "" {

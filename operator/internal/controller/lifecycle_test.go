@@ -124,7 +124,7 @@ func TestSecondStackStallsOnClaimedSchema(t *testing.T) {
 	if want := first.namespace + "/demo"; !strings.Contains(message, want) {
 		t.Errorf("message %q does not name %s", message, want)
 	}
-	second.waitForEvent(t, "Stalled", first.namespace+"/demo")
+	second.waitForEvent(t, reasonNotOwned, first.namespace+"/demo")
 }
 
 func TestUnmanagedSecretIsNotModifiedUntilAdopted(t *testing.T) {

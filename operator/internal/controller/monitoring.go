@@ -70,7 +70,8 @@ func (r *reconciliation) reportPodMonitors() {
 // object in a ConfigMap, which becomes its owner, and the operator applies those whose kind
 // is served. It implements manager.Runnable, and runs on the leader only.
 type optionalObjects struct {
-	applier   apply.Applier
+	applier   *apply.Applier
+	apiReader client.Reader
 	namespace string
 	// configMaps are names of ConfigMaps with the key object.yaml.
 	configMaps []string
@@ -93,7 +94,7 @@ func (o *optionalObjects) Start(ctx context.Context) error {
 
 func (o *optionalObjects) apply(ctx context.Context, name string) error {
 	definition := &corev1.ConfigMap{}
-	if err := o.applier.APIReader.Get(ctx, client.ObjectKey{Namespace: o.namespace, Name: name}, definition); err != nil {
+	if err := o.apiReader.Get(ctx, client.ObjectKey{Namespace: o.namespace, Name: name}, definition); err != nil {
 		return fmt.Errorf("read ConfigMap %s: %w", name, err)
 	}
 	object := &unstructured.Unstructured{}

@@ -173,7 +173,7 @@ func (f *fixture) startOptionalObjects(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := &optionalObjects{applier: apply.Applier{Client: api, APIReader: api}, namespace: f.namespace, interval: testResync / 4}
+	o := &optionalObjects{applier: apply.New(api, api), apiReader: api, namespace: f.namespace, interval: testResync / 4}
 	for _, object := range objects {
 		if _, found, _ := unstructured.NestedString(object.Object, "data", "object.yaml"); found {
 			f.create(t, object)

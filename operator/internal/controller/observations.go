@@ -49,6 +49,13 @@ func (o *observations) record(stack types.UID, phase, desiredHash string, ttl ti
 	o.last[observationKey{stack, phase}] = observation{desiredHash, time.Now().Add(ttl)}
 }
 
+// expire removes the observation of a phase.
+func (o *observations) expire(stack types.UID, phase string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.last, observationKey{stack, phase})
+}
+
 // forget removes the observations of a stack.
 func (o *observations) forget(stack types.UID) {
 	o.mu.Lock()

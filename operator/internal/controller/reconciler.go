@@ -35,7 +35,8 @@ const (
 	// servers.
 	reconcileTimeout = 2 * time.Minute
 	// requeueInterval is the delay before a stack that is not ready is reconciled
-	// again. A watch event usually comes first.
+	// again, if the resync interval is not shorter. A watch event usually comes first,
+	// but pods are not watched.
 	requeueInterval = 5 * time.Second
 )
 
@@ -64,10 +65,12 @@ type Reconciler struct {
 	client       client.Client
 	apiReader    client.Reader
 	recorder     events.EventRecorder
-	applier      apply.Applier
+	applier      *apply.Applier
 	charts       chart.Charts
 	observations *observations
 	certificates *certificates
+	causes       *causes
+	endpoints    *endpoints
 	options      Options
 	// lastWarnings maps a stack's name to the last warning about client addresses. It
 	// prevents duplicate Events, because the cached status may be older than the last
@@ -85,6 +88,14 @@ type reconciliation struct {
 	// inventory lists the objects that the phases applied.
 	inventory   []v1alpha1.ObjectReference
 	podMonitors podMonitors
+	// workloads holds the workloads that were observed, by component.
+	workloads map[string]workloadStatus
+	// stalled lists the failures that only a person can correct.
+	stalled []failure
+	// unapplied lists the changes that a paused stack lacks.
+	unapplied []apply.Change
+	// changes collects what is reported in one Event for each kind of change.
+	changes map[changeKind][]string
 	// recheck is the time after which a rotation continues; 0 without one.
 	recheck time.Duration
 	// rotated are the Secrets with credentials that are rotated together, and admins those of
@@ -103,8 +114,13 @@ type phase struct {
 // phaseResult is the result of a phase that did not fail.
 type phaseResult struct {
 	waiting bool
+	// reason is the reason of the condition of a phase that waits. Default:
+	// reasonWaiting.
+	reason string
 	// message describes the observed state, or what the phase waits for.
 	message string
+	// failures are the known causes why the phase has to wait.
+	failures []failure
 }
 
 func phaseReady(format string, args ...any) (phaseResult, error) {
@@ -134,10 +150,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	rec := &reconciliation{
 		Reconciler: r, stack: stack, original: stack.DeepCopy(),
-		owner:  ownership.Owner{UID: string(stack.UID), Namespace: stack.Namespace, Name: stack.Name},
-		admins: map[string]*corev1.Secret{},
+		owner:     ownership.Owner{UID: string(stack.UID), Namespace: stack.Namespace, Name: stack.Name},
+		workloads: map[string]workloadStatus{}, changes: map[changeKind][]string{}, admins: map[string]*corev1.Secret{},
 	}
 	result, err := rec.run(ctx)
+	rec.recordChanges()
 	if err = errors.Join(err, rec.patchStatus(ctx)); err == nil {
 		return result, nil
 	}
@@ -155,7 +172,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 func (r *reconciliation) run(ctx context.Context) (ctrl.Result, error) {
 	switch {
 	case r.stack.Spec.Paused:
-		return ctrl.Result{}, r.reconcilePaused(ctx)
+		return ctrl.Result{RequeueAfter: r.resyncDelay()}, r.reconcilePaused(ctx)
 	case !r.stack.DeletionTimestamp.IsZero():
 		return r.reconcileDeletion(ctx)
 	case controllerutil.AddFinalizer(r.stack, finalizer):
@@ -168,6 +185,10 @@ func (r *reconciliation) run(ctx context.Context) (ctrl.Result, error) {
 }
 
 func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
+	if err := r.checkRetained(ctx); err != nil {
+		r.refuse(err)
+		return ctrl.Result{RequeueAfter: r.requeueDelay()}, err
+	}
 	var errs []error
 	r.observePodMonitors(ctx)
 	for _, phase := range phases {
@@ -188,25 +209,20 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	}
 	r.summarize(errs)
 	if !r.isTrue(v1alpha1.ConditionReady) {
-		return ctrl.Result{RequeueAfter: requeueInterval}, errors.Join(errs...)
+		return ctrl.Result{RequeueAfter: r.requeueDelay()}, errors.Join(errs...)
 	}
-	after := r.resyncDelay()
+	delay := r.resyncDelay()
+	if !r.isTrue(v1alpha1.ConditionEndpointReady) {
+		delay = min(delay, r.endpoints.next(r.stack.UID))
+	}
 	if r.recheck > 0 {
-		after = min(after, r.recheck)
+		delay = min(delay, r.recheck)
 	}
-	return ctrl.Result{RequeueAfter: after}, nil
+	return ctrl.Result{RequeueAfter: delay}, nil
 }
 
-// reconcilePaused updates the status and changes nothing else.
-func (r *reconciliation) reconcilePaused(ctx context.Context) error {
-	err := r.observeHealth(ctx)
-	message := "the operator makes no changes"
-	if !r.stack.DeletionTimestamp.IsZero() {
-		message = "deletion waits"
-	}
-	r.markPaused(message + " until spec.paused is false")
-	return err
-}
+// requeueDelay returns the delay before a stack that is not ready is reconciled again.
+func (r *Reconciler) requeueDelay() time.Duration { return min(requeueInterval, r.options.Resync) }
 
 // resyncDelay returns the resync interval with a jitter of 10%, which spreads the load of
 // many stacks.

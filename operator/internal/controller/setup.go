@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"ecommerce-stack.dev/charts"
 	"ecommerce-stack.dev/operator/api/v1alpha1"
@@ -74,15 +75,16 @@ func SetupWithManager(manager ctrl.Manager, options Options) error {
 	r := &Reconciler{
 		client: manager.GetClient(), apiReader: manager.GetAPIReader(),
 		recorder: manager.GetEventRecorder("ecommerce-operator"),
-		applier:  apply.Applier{Client: manager.GetClient(), APIReader: manager.GetAPIReader()},
-		charts:   loaded, observations: newObservations(), certificates: newCertificates(), options: options,
+		applier:  apply.New(manager.GetClient(), manager.GetAPIReader()),
+		charts:   loaded, observations: newObservations(), certificates: newCertificates(), causes: newCauses(),
+		endpoints: newEndpoints(options.Resync, options.Dial), options: options,
 	}
 	if err := metrics.Registry.Register(&stackCollector{reader: r.client, certificates: r.certificates}); err != nil {
 		return fmt.Errorf("register the metrics of stacks: %w", err)
 	}
 	if len(options.OptionalObjects) > 0 {
 		if err := manager.Add(&optionalObjects{
-			applier: r.applier, namespace: options.Namespace, configMaps: options.OptionalObjects, interval: options.Resync,
+			applier: r.applier, apiReader: r.apiReader, namespace: options.Namespace, configMaps: options.OptionalObjects, interval: options.Resync,
 		}); err != nil {
 			return fmt.Errorf("set up the optional objects: %w", err)
 		}
@@ -92,6 +94,7 @@ func SetupWithManager(manager ctrl.Manager, options Options) error {
 		Named("ecommercestack").
 		For(&v1alpha1.ECommerceStack{}, builder.WithPredicates(relevant)).
 		Watches(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(requestsForSecret)).
+		WatchesRawSource(source.Channel(r.endpoints.changed, &handler.EnqueueRequestForObject{})).
 		WithOptions(ctrlcontroller.Options{
 			MaxConcurrentReconciles: maxConcurrentReconciles,
 			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](

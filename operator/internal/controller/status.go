@@ -1,8 +1,8 @@
 package controller
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -12,73 +12,89 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ecommerce-stack.dev/operator/api/v1alpha1"
-	"ecommerce-stack.dev/operator/internal/apply"
-	"ecommerce-stack.dev/operator/internal/ownership"
-	"ecommerce-stack.dev/operator/internal/rabbitmq"
-)
-
-// Reasons of conditions.
-const (
-	reasonAsSpecified    = "AsSpecified"
-	reasonWaiting        = "Waiting"
-	reasonFailed         = "Failed"
-	reasonNeedsAttention = "NeedsAttention"
-	reasonPaused         = "Paused"
-	reasonDeleting       = "Deleting"
 )
 
 // maxMessageBytes limits the message of a condition or Event. The API server accepts 1024
 // bytes in an Event.
 const maxMessageBytes = 1000
 
-// invalidInputError is returned for invalid user input that the CRD schema cannot detect.
-// Only a person can correct it.
-type invalidInputError struct{ message string }
-
-func (e *invalidInputError) Error() string { return e.message }
-
-// isTerminal reports whether an error persists until a person acts, so that retrying does
-// not help.
-func isTerminal(err error) bool {
-	var conflict *ownership.ConflictError
-	var mismatch *rabbitmq.MismatchError
-	var foreign *apply.NotOwnedError
-	var input *invalidInputError
-	return errors.As(err, &conflict) || errors.As(err, &mismatch) || errors.As(err, &foreign) || errors.As(err, &input)
-}
-
-// setPhaseCondition sets the condition of a phase from its result or error.
+// setPhaseCondition sets the condition of a phase from its result or error, and records one
+// Event for each cause of a failure.
 func (r *reconciliation) setPhaseCondition(condition string, result phaseResult, err error) {
 	switch {
-	case err != nil && isTerminal(err):
-		r.setCondition(condition, metav1.ConditionFalse, reasonNeedsAttention, err.Error())
 	case err != nil:
-		r.setCondition(condition, metav1.ConditionFalse, reasonFailed, err.Error())
+		reason, terminal := errorReason(err)
+		r.setCondition(condition, metav1.ConditionFalse, reason, err.Error())
+		key := reason
+		if terminal { // Only these have the same text in each attempt.
+			key += err.Error()
+		}
+		r.reportCause(condition, key, reason, err.Error())
 	case result.waiting:
-		r.setCondition(condition, metav1.ConditionFalse, reasonWaiting, result.message)
+		reason := cmp.Or(result.reason, reasonWaiting)
+		if result.reason == "" && len(result.failures) > 0 {
+			reason = result.failures[0].reason
+		}
+		r.setCondition(condition, metav1.ConditionFalse, reason, result.message)
+		for _, f := range result.failures {
+			r.reportCause(condition, f.key(), f.reason, f.component+": "+f.message)
+			if f.stalled {
+				r.stalled = append(r.stalled, f)
+			}
+		}
+		if result.reason == reasonQueuesDegraded {
+			r.reportCause(condition, reasonQueuesDegraded, reasonQueuesDegraded, result.message)
+		}
 	default:
 		r.setCondition(condition, metav1.ConditionTrue, reasonAsSpecified, result.message)
+		r.causes.clear(r.stack.UID, condition)
 	}
 }
 
-// summarize sets Ready, Reconciling, Stalled and the phase sentence from the conditions and
-// errors of the phases.
+// reportCause records an Event for a cause that was not reported since the condition was
+// True.
+func (r *reconciliation) reportCause(condition, key, reason, message string) {
+	if r.causes.add(r.stack.UID, cause{condition, key}) {
+		r.recordEvent(warning, reason, "Reconcile", message)
+	}
+}
+
+// refuse sets the conditions of a stack of which nothing may be changed.
+func (r *reconciliation) refuse(err error) {
+	reason, _ := errorReason(err)
+	for _, phase := range phases {
+		r.setCondition(phase.condition, metav1.ConditionFalse, reason, err.Error())
+	}
+	r.reportCause(v1alpha1.ConditionReady, reason+err.Error(), reason, err.Error())
+	r.summarize([]error{err})
+}
+
+// summarize sets Ready, Reconciling, Stalled and the phase sentence from the conditions,
+// failures and errors of the phases.
 func (r *reconciliation) summarize(errs []error) {
-	stalled := false
+	var problems []string
+	stalled, reason := len(r.stalled) > 0, ""
 	for _, err := range errs {
-		stalled = stalled || isTerminal(err)
+		errReason, terminal := errorReason(err)
+		if terminal || reason == "" {
+			reason = errReason
+		}
+		stalled = stalled || terminal
+		problems = append(problems, err.Error())
+	}
+	for _, f := range r.stalled {
+		reason = cmp.Or(reason, f.reason)
+		problems = append(problems, f.component+": "+f.message)
 	}
 	r.stack.Status.ObservedGeneration = r.stack.Generation
-	first := r.firstNotReady()
+	first, message := r.firstNotReady(), strings.Join(problems, "; ")
 	switch {
 	case first == nil && len(errs) == 0:
 		r.markReady()
 	case stalled:
-		message := errors.Join(errs...).Error()
-		r.markNotReady(metav1.ConditionFalse, metav1.ConditionTrue, reasonNeedsAttention, message, "Stalled: "+message)
+		r.markNotReady(metav1.ConditionFalse, metav1.ConditionTrue, reason, message, "Stalled: "+message)
 	case len(errs) > 0:
-		message := errors.Join(errs...).Error()
-		r.markNotReady(metav1.ConditionTrue, metav1.ConditionFalse, reasonFailed, message, "Retrying: "+message)
+		r.markNotReady(metav1.ConditionTrue, metav1.ConditionFalse, reason, message, "Retrying: "+message)
 	default:
 		r.markNotReady(metav1.ConditionTrue, metav1.ConditionFalse, first.Reason, first.Message, first.Message)
 	}
@@ -93,30 +109,34 @@ func (r *reconciliation) markReady() {
 	if !r.isTrue(v1alpha1.ConditionReady) {
 		r.recordEvent(normal, "Ready", "Reconcile", message)
 	}
+	r.causes.clear(r.stack.UID, v1alpha1.ConditionReady)
 	r.setCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonAsSpecified, message)
 	r.setCondition(v1alpha1.ConditionReconciling, metav1.ConditionFalse, reasonAsSpecified, message)
 	r.setCondition(v1alpha1.ConditionStalled, metav1.ConditionFalse, reasonAsSpecified, message)
 	r.stack.Status.Phase = "Ready: " + message
 }
 
-// markNotReady sets the conditions of a stack that is not ready. It records an Event when
-// the stack becomes stalled.
+// markNotReady sets the conditions of a stack that is not ready.
 func (r *reconciliation) markNotReady(reconciling, stalled metav1.ConditionStatus, reason, message, phase string) {
-	if stalled == metav1.ConditionTrue && !r.isTrue(v1alpha1.ConditionStalled) {
-		r.recordEvent(warning, "Stalled", "Reconcile", message)
-	}
 	r.setCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, reason, message)
 	r.setCondition(v1alpha1.ConditionReconciling, reconciling, reason, message)
 	r.setCondition(v1alpha1.ConditionStalled, stalled, reason, message)
 	r.stack.Status.Phase = truncate(phase)
 }
 
-// markPaused sets Reconciling and the phase sentence. The conditions of the phases do not
-// change.
+// markPaused sets the conditions and the phase sentence of a stack that is paused. Ready is
+// what was observed.
 func (r *reconciliation) markPaused(message string) {
 	r.stack.Status.ObservedGeneration = r.stack.Generation
 	r.setCondition(v1alpha1.ConditionReconciling, metav1.ConditionFalse, reasonPaused, message)
-	r.stack.Status.Phase = "Paused: " + message
+	r.setCondition(v1alpha1.ConditionStalled, metav1.ConditionFalse, reasonPaused, message)
+	if first := r.firstNotReady(); first != nil {
+		r.setCondition(v1alpha1.ConditionReady, metav1.ConditionFalse, reasonPaused, first.Message)
+		message += ". " + first.Message
+	} else {
+		r.setCondition(v1alpha1.ConditionReady, metav1.ConditionTrue, reasonPaused, "As specified; "+message)
+	}
+	r.stack.Status.Phase = truncate("Paused: " + message)
 }
 
 // markDeleting sets the conditions and the phase sentence of a stack that is being deleted.
@@ -129,11 +149,15 @@ func (r *reconciliation) markDeleting(message string, failed bool) {
 	r.markNotReady(metav1.ConditionTrue, metav1.ConditionFalse, reasonDeleting, message, phase)
 }
 
-// firstNotReady returns the condition of the first phase that is not True, or nil.
+// firstNotReady returns the condition of the first phase that is not True, or nil. A phase
+// that never ran is not True.
 func (r *reconciliation) firstNotReady() *metav1.Condition {
 	for _, phase := range phases {
 		condition := meta.FindStatusCondition(r.stack.Status.Conditions, phase.condition)
-		if condition == nil || condition.Status != metav1.ConditionTrue {
+		if condition == nil {
+			return &metav1.Condition{Type: phase.condition, Reason: reasonWaiting, Message: phase.condition + " was not observed yet"}
+		}
+		if condition.Status != metav1.ConditionTrue {
 			return condition
 		}
 	}

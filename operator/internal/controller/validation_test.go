@@ -41,7 +41,36 @@ func TestInvalidSpecIsRejectedWithResolution(t *testing.T) {
 	skipIfShort(t)
 	cases := []struct{ spec, message string }{
 		{`{currency: euro}`, "Too long"},
-		{`{currency: eur}`, "three capital letters, such as USD"},
+		{`{currency: eur}`, "three capital letters such as USD"},
+		{`{currency: XXZ}`, "an ISO 4217 code of a currency in use, three capital letters such as USD or EUR"},
+		{`{sales: {holdTTL: 15 minutes}}`, "spec.sales.holdTTL must be between 1s and 720h, in hours, minutes and seconds such as 15m or 1h30m"},
+		{`{sales: {holdTTL: "15"}}`, "seconds such as 15m"},
+		{`{gateway: {cacheTTL: 2d}}`, "spec.gateway.cacheTTL must be between 0s (no cache) and 24h, in hours, minutes and seconds such as 30s or 1h30m"},
+		{`{jwt: {accessTokenTTL: a quarter}}`, "spec.jwt.accessTokenTTL must be between 1m and 24h, in hours, minutes and seconds such as 15m"},
+		{`{jwt: {refreshTokenTTL: 30d}}`, "spec.jwt.refreshTokenTTL must be between 5m and 8760h, in hours, minutes and seconds such as 720h"},
+		{`{jwt: {rotationInterval: 30 days}}`, "spec.jwt.rotationInterval must be between 1h and 8760h, in hours, minutes and seconds such as 720h"},
+		{`{credentials: {rotationInterval: 90d}}`, "spec.credentials.rotationInterval must be between 1h and 8760h, in hours, minutes and seconds such as 2160h"},
+		{`{auth: {resources: {limits: {cpus: "1"}}}}`, "resources have the keys cpu and memory, such as limits: {cpu: 500m, memory: 256Mi}"},
+		{`{stock: {resources: {requests: {Memory: 1Gi}}}}`, "resources have the keys cpu and memory"},
+		{`{sales: {resources: {limits: {memory: 64}}}}`, "memory must be at least 16Mi, such as 256Mi: a number without a unit is in bytes"},
+		{`{sales: {resources: {limits: {memory: 64 MB}}}}`, "memory"},
+		{`{gateway: {resources: {requests: {cpu: 0}}}}`, "cpu must be at least 1m, such as 500m"},
+		{`{gateway: {resources: {requests: {cpu: "2"}, limits: {cpu: 1500m}}}}`, "requests must not exceed limits: lower the request or raise the limit"},
+		{`{rabbitmq: {embedded: {resources: {requests: {memory: 1Gi}, limits: {memory: 512Mi}}}}}`, "requests: {memory: 256Mi} and limits: {memory: 512Mi}"},
+		{`{mysql: {embedded: {resources: {limits: {memory: "-1"}}}}}`, "memory must be at least 16Mi, such as 256Mi"},
+		{`{mysql: {embedded: {exporter: {resources: {limits: {cpus: 1}}}}}}`, "resources have the keys cpu and memory"},
+		{`{mysql: {embedded: {storage: {size: 5}}}}`, "storage.size must be at least 256Mi, such as 10Gi: a number without a unit is in bytes"},
+		{`{mysql: {embedded: {storage: {size: 5Gi, className: Fast Disk}}}}`, "storage.className must be the name of a StorageClass such as standard"},
+		{`{mysql: {embedded: {image: "my sql:8"}}}`, "image must be an image reference such as registry.example/mysql:8.4"},
+		{`{mysql: {embedded: {exporter: {image: "https://x/y"}}}}`, "image must be an image reference such as"},
+		{`{rabbitmq: {embedded: {image: "rabbitmq:"}}}`, "image must be an image reference such as"},
+		{`{image: {pullSecrets: [{name: My Secret}]}}`, "name must be the name of a Secret such as shop-credentials"},
+		{`{manager: {secretRef: {name: ""}}}`, "name must be the name of a Secret such as shop-credentials"},
+		{`{gateway: {ingress: {host: shop.example, className: Nginx!}}}`, "spec.gateway.ingress.className must be the name of an IngressClass such as nginx"},
+		{`{gateway: {ingress: {host: shop.example, tlsSecretName: a_b}}}`, "spec.gateway.ingress.tlsSecretName must be the name of a Secret such as shop-tls"},
+		{`{gateway: {httpRoute: {parentRefs: [{name: A B}]}}}`, "parentRefs.name must be the name of a Gateway such as public"},
+		{`{gateway: {httpRoute: {parentRefs: [{name: a, namespace: a.b}]}}}`, "parentRefs.namespace must be the name of a namespace such as infra"},
+		{`{gateway: {httpRoute: {parentRefs: [{name: a, sectionName: ""}]}}}`, "parentRefs.sectionName must be the name of a listener such as https"},
 		{`{mysql: {embedded: {}, external: ` + externalMySQL + `}}`, "set exactly one of spec.mysql.embedded and spec.mysql.external"},
 		{`{mysql: {}}`, "set exactly one of spec.mysql.embedded and spec.mysql.external"},
 		{`{rabbitmq: {embedded: {}, external: ` + externalRabbitMQ + `}}`, "set exactly one of spec.rabbitmq.embedded and spec.rabbitmq.external"},
@@ -65,7 +94,7 @@ func TestInvalidSpecIsRejectedWithResolution(t *testing.T) {
 		{`{stock: {autoscaling: {minReplicas: 5, maxReplicas: 2}}}`, "raise maxReplicas or lower minReplicas"},
 		{`{auth: {replicas: -1}}`, "should be greater than or equal to 0"},
 		{`{auth: {env: [{name: MYSQL_DSN, value: x}]}}`, "env sets a variable that the operator manages: remove it"},
-		{`{auth: {env: [{name: "A B"}]}}`, "should match"},
+		{`{auth: {env: [{name: "A B"}]}}`, "such as LOG_LEVEL"},
 		{`{sales: {holdTTL: 0s}}`, "spec.sales.holdTTL must be between 1s and 720h"},
 		{`{gateway: {cacheTTL: 48h}}`, "spec.gateway.cacheTTL must be between 0s (no cache) and 24h"},
 		{`{gateway: {rateLimit: {burst: 0}}}`, "raise burst, or set requestsPerSecond to 0"},
@@ -141,6 +170,21 @@ func TestGatewayWithinTheLimitsIsAccepted(t *testing.T) {
 		`{env: [{name: MAX_CONNECTIONS, value: "64"}, {name: MAX_CONNECTIONS_PER_ADDRESS, value: "8"}]}`,
 	} {
 		if err := api.Create(context.Background(), newStack(t, "accepted", "{gateway: "+spec+"}"), client.DryRunAll); err != nil {
+			t.Errorf("%s: %v", spec, err)
+		}
+	}
+}
+
+func TestValuesWithinTheLimitsAreAccepted(t *testing.T) {
+	t.Parallel()
+	skipIfShort(t)
+	for _, spec := range []string{
+		`{sales: {holdTTL: 1h30m, resources: {requests: {cpu: 1, memory: 16Mi}, limits: {cpu: "1.5", memory: 64000000}}}}`,
+		`{gateway: {cacheTTL: 0s, nodeSelector: {kubernetes.io/arch: amd64, disk: "", Zone_1: a.b}}}`, `{jwt: {accessTokenTTL: 1.5h}}`, `{currency: XAF}`,
+		`{mysql: {embedded: {image: "registry.example:5000/x/mysql@sha256:` + strings.Repeat("0a", 32) + `", storage: {size: 1e9, className: fast.ssd}}}}`,
+		`{auth: {resources: {requests: {cpu: 1m}}}}`,
+	} {
+		if err := api.Create(context.Background(), newStack(t, "accepted", spec), client.DryRunAll); err != nil {
 			t.Errorf("%s: %v", spec, err)
 		}
 	}

@@ -232,12 +232,3 @@ func TestNetworkPoliciesCanBeDisabled(t *testing.T) {
 		}
 	}
 }
-
-func TestEventActionNamesKindOfChange(t *testing.T) {
-	t.Parallel()
-	for change, want := range map[string]string{"create queue a.b": "CreateQueue", "apply Deployment x": "ApplyDeployment", "x": "X", "": ""} {
-		if got := eventAction(change); got != want {
-			t.Errorf("%q: got %s, want %s", change, got, want)
-		}
-	}
-}

@@ -1,16 +1,17 @@
 package controller
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"strings"
 
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -40,18 +41,18 @@ func (r *reconciliation) reconcileWorkloads(ctx context.Context) (phaseResult, e
 		return phaseResult{waiting: true, message: problem}, err
 	}
 	r.stack.Status.Inventory = r.inventory
-	var pending []string
+	var pending []workloadStatus
 	for _, service := range services {
-		state, err := r.deploymentStatus(ctx, service)
+		state, err := r.workload(ctx, service)
 		if err != nil {
 			return phaseResult{}, err
 		}
-		if reason := state.notReadyReason(); reason != "" {
-			pending = append(pending, service+" "+reason)
+		if !state.rolledOut {
+			pending = append(pending, state)
 		}
 	}
 	if len(pending) > 0 {
-		return phaseWaiting("The services are starting: %s", strings.Join(pending, ", "))
+		return notReady("", pending...)
 	}
 	return phaseReady("%d services are applied and their pods are ready", len(services))
 }
@@ -134,7 +135,11 @@ func (r *reconciliation) applyChart(ctx context.Context, component string, typed
 	set := r.componentSet(component)
 	set.Objects = objects
 	changes, err := r.applier.Apply(ctx, set)
-	r.recordAppliedChanges(ctx, changes)
+	if set.ReadOnly {
+		r.unapplied = append(r.unapplied, changes...)
+	} else {
+		r.recordAppliedChanges(ctx, changes)
+	}
 	for _, object := range objects {
 		r.inventory = append(r.inventory, v1alpha1.ObjectReference{
 			APIVersion: object.GetAPIVersion(), Kind: object.GetKind(), Name: object.GetName(),
@@ -158,6 +163,7 @@ func (r *reconciliation) componentSet(name string) apply.Set {
 	}
 	return apply.Set{
 		Optional:  optional,
+		ReadOnly:  r.stack.Spec.Paused,
 		Namespace: r.stack.Namespace, Instance: r.stack.Name, Component: name, Adopt: r.stack.Spec.Adopt,
 		Owner: metav1.OwnerReference{
 			APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind, Name: r.stack.Name, UID: r.stack.UID,
@@ -166,89 +172,100 @@ func (r *reconciliation) componentSet(name string) apply.Set {
 	}
 }
 
-// applyEmbeddedServer applies the chart of an embedded server and returns its number of
-// ready and desired pods.
-func (r *reconciliation) applyEmbeddedServer(ctx context.Context, component string, admin *corev1.Secret, typed values) (ready, desired int32, err error) {
+// applyEmbeddedServer applies the chart of an embedded server and returns the state of its
+// pods.
+func (r *reconciliation) applyEmbeddedServer(ctx context.Context, component string, admin *corev1.Secret, typed values) (workloadStatus, error) {
 	// The server takes the administrator's password from the Secret when it starts. A Secret
 	// that was deleted and created again has another one, so the pods are replaced.
 	typed["podAnnotations"] = values{adminAnnotation: string(admin.UID)}
 	if err := r.applyChart(ctx, component, typed); err != nil {
-		return 0, 0, err
+		return workloadStatus{}, err
 	}
-	state, err := r.statefulSetStatus(ctx, component)
-	return state.ready, state.desired, err
+	return r.workload(ctx, component)
 }
 
 // workloadStatus is the observed state of a Deployment or StatefulSet.
 type workloadStatus struct {
+	component      string
 	found          bool
 	ready, desired int32
-	// rolling reports whether pods of an older revision still exist.
-	rolling bool
-	// failure is the Deployment's message about pods that cannot be created or do not
-	// become ready.
-	failure string
-	image   string
+	// rolledOut reports whether all pods have the applied revision and are available.
+	rolledOut bool
+	// failure is why the rollout does not proceed, if that is known.
+	failure *failure
+	// image is the image of the main container in the applied revision.
+	image string
 }
 
-// notReadyReason returns why the workload is not ready, or "" if it is.
-func (w workloadStatus) notReadyReason() string {
+// String returns how many pods are ready, and why the others are not.
+func (w workloadStatus) String() string {
+	text := fmt.Sprintf("%d of %d pods are ready", w.ready, w.desired)
 	switch {
-	case w.failure != "":
-		return fmt.Sprintf("%d of %d (%s)", w.ready, w.desired, w.failure)
-	case !w.found || w.ready < w.desired:
-		return fmt.Sprintf("%d of %d", w.ready, w.desired)
-	case w.rolling:
-		return "rollout in progress"
+	case w.failure != nil:
+		text += ": " + w.failure.message
+	case w.ready >= w.desired && !w.rolledOut:
+		text += ", the rollout is in progress"
 	}
-	return ""
+	return text
 }
 
-func (r *reconciliation) deploymentStatus(ctx context.Context, component string) (workloadStatus, error) {
-	var d appsv1.Deployment
-	found, err := r.getWorkload(ctx, "Deployment", component, &d)
-	if err != nil || !found {
-		return workloadStatus{desired: 1}, err
-	}
-	state := workloadStatus{
-		found: true, ready: d.Status.AvailableReplicas, desired: *d.Spec.Replicas, image: mainImage(d.Spec.Template.Spec),
-		rolling: d.Status.ObservedGeneration < d.Generation || d.Status.UpdatedReplicas < *d.Spec.Replicas ||
-			d.Status.Replicas > d.Status.UpdatedReplicas,
-	}
-	for _, condition := range d.Status.Conditions {
-		failing := condition.Type == appsv1.DeploymentReplicaFailure && condition.Status == corev1.ConditionTrue ||
-			condition.Type == appsv1.DeploymentProgressing && condition.Status == corev1.ConditionFalse
-		if failing {
-			state.failure = condition.Message
+// notReady returns the result of a phase that waits for the rollout of the workloads.
+func notReady(subject string, pending ...workloadStatus) (phaseResult, error) {
+	result := phaseResult{waiting: true}
+	var parts []string
+	for _, state := range pending {
+		part := state.String()
+		if subject == "" {
+			part = state.component + " " + part
+		}
+		parts = append(parts, part)
+		if state.failure != nil {
+			result.failures = append(result.failures, *state.failure)
 		}
 	}
-	return state, nil
+	result.message = cmp.Or(subject, "The services are") + " starting: " + strings.Join(parts, "; ")
+	return result, nil
 }
 
-func (r *reconciliation) statefulSetStatus(ctx context.Context, component string) (workloadStatus, error) {
-	var s appsv1.StatefulSet
-	found, err := r.getWorkload(ctx, "StatefulSet", component, &s)
-	if err != nil || !found {
-		return workloadStatus{desired: 1}, err
+// workload returns the state of a component's Deployment or StatefulSet. The object is at
+// least as new as the last one that the operator applied, and kstatus compares its
+// generation and revision with those that its controller has observed.
+func (r *reconciliation) workload(ctx context.Context, component string) (workloadStatus, error) {
+	if known, found := r.workloads[component]; found {
+		return known, nil
 	}
-	return workloadStatus{
-		found: true, ready: s.Status.ReadyReplicas, desired: *s.Spec.Replicas, image: mainImage(s.Spec.Template.Spec),
-	}, nil
-}
-
-// getWorkload reads an unstructured object from the cache and converts it to its type. It
-// reports whether the object exists.
-func (r *reconciliation) getWorkload(ctx context.Context, kind, component string, into any) (bool, error) {
-	object := &unstructured.Unstructured{}
-	object.SetGroupVersionKind(appsv1.SchemeGroupVersion.WithKind(kind))
-	err := r.client.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: objectName(r.stack, component)}, object)
+	kind := "Deployment"
+	if component == charts.MySQL || component == charts.RabbitMQ {
+		kind = "StatefulSet"
+	}
+	state := workloadStatus{component: component, desired: 1}
+	name := objectName(r.stack, component)
+	object, err := r.applier.Get(ctx, appsv1.SchemeGroupVersion.WithKind(kind), client.ObjectKey{Namespace: r.stack.Namespace, Name: name})
 	if apierrors.IsNotFound(err) {
-		return false, nil
+		return state, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read %s %s: %w", kind, objectName(r.stack, component), err)
+		return state, fmt.Errorf("read %s %s: %w", kind, name, err)
 	}
-	return true, runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, into)
+	// Both kinds have these fields, and a StatefulSet no condition.
+	var live appsv1.Deployment
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &live); err != nil {
+		return state, fmt.Errorf("decode %s %s: %w", kind, name, err)
+	}
+	rollout, err := status.Compute(object)
+	if err != nil {
+		return state, fmt.Errorf("compute the state of %s %s: %w", kind, name, err)
+	}
+	state.found, state.ready, state.desired = true, live.Status.ReadyReplicas, *live.Spec.Replicas
+	state.image = mainImage(live.Spec.Template.Spec)
+	state.rolledOut = rollout.Status == status.CurrentStatus
+	if !state.rolledOut {
+		if state.failure, err = r.rolloutFailure(ctx, component, kind, &live); err != nil {
+			return state, err
+		}
+	}
+	r.workloads[component] = state
+	return state, nil
 }
 
 func mainImage(pod corev1.PodSpec) string {

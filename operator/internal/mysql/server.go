@@ -14,9 +14,11 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	driver "github.com/go-sql-driver/mysql"
+	"k8s.io/apimachinery/pkg/util/version"
 )
 
 // timeout limits a connection attempt, and each read and write.
@@ -83,6 +85,9 @@ func Connect(ctx context.Context, server Server) (*Admin, error) {
 		return nil, fmt.Errorf("connect to MySQL at %s as %s: %w", server.Address(), server.Username, err)
 	}
 	admin := &Admin{server: server, db: db}
+	if err := admin.checkVersion(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("MySQL at %s: %w", server.Address(), err), db.Close())
+	}
 	if admin.literalPatterns, err = admin.partialRevokes(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("read partial_revokes: %w", err), db.Close())
 	}
@@ -104,6 +109,35 @@ func open(ctx context.Context, config *driver.Config) (*sql.DB, error) {
 
 // Close closes the connection.
 func (a *Admin) Close() error { return a.db.Close() }
+
+// VersionError is returned for a server that is too old. Only a person can upgrade it.
+type VersionError struct{ Observed, Required string }
+
+// Error names both versions.
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("its version is %s, but the services need %s or later: upgrade the server", e.Observed, e.Required)
+}
+
+func (a *Admin) checkVersion(ctx context.Context) error {
+	var observed string
+	if err := a.db.QueryRowContext(ctx, "SELECT VERSION()").Scan(&observed); err != nil {
+		return fmt.Errorf("read the version: %w", err)
+	}
+	return checkVersion(observed)
+}
+
+// checkVersion returns a *VersionError if the server lacks SKIP LOCKED, which MySQL has since
+// 8.0 and MariaDB since 10.6. It accepts a version that it cannot parse.
+func checkVersion(observed string) error {
+	product, required := "MySQL", version.MustParseGeneric("8.0.1")
+	if strings.Contains(observed, "MariaDB") {
+		product, required = "MariaDB", version.MustParseGeneric("10.6.0")
+	}
+	if parsed, err := version.ParseGeneric(observed); err == nil && parsed.LessThan(required) {
+		return &VersionError{Observed: observed, Required: product + " " + required.String()}
+	}
+	return nil
+}
 
 // partialRevokes reports whether partial_revokes is enabled, which makes MySQL take
 // wildcards in grants literally

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
@@ -36,8 +37,13 @@ type Admin struct {
 	username string
 }
 
-// Connect returns a client. It returns an error if the management API cannot be reached, or
-// if the user does not have the tag administrator.
+// ErrAccessDenied is returned if the credentials are wrong or lack rights. Only a person can
+// correct them.
+var ErrAccessDenied = errors.New("access denied")
+
+// Connect returns a client. It returns an error if the management API cannot be reached, and
+// ErrAccessDenied if the user does not exist, has another password, or does not have the tag
+// administrator.
 func Connect(server Server) (*Admin, error) {
 	client, err := logIn(server, server.Password)
 	if err != nil && server.NextPassword != "" {
@@ -62,12 +68,17 @@ func logIn(server Server, password string) (*rabbithole.Client, error) {
 		client.SetTransport(server.Transport)
 	}
 	who, err := client.Whoami()
+	// The client has no type for this response, whose body is not an error of RabbitMQ.
+	if err != nil && strings.Contains(err.Error(), "401 Unauthorized") {
+		return nil, fmt.Errorf("connect to the RabbitMQ management API at %s as %s: %w: correct the user and the password in the Secret",
+			server.URL, server.Username, ErrAccessDenied)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to the RabbitMQ management API at %s as %s: %w", server.URL, server.Username, err)
 	}
 	if !slices.Contains(who.Tags, administrator) {
-		return nil, fmt.Errorf("RabbitMQ user %s at %s lacks the tag administrator: add it with "+
-			"`rabbitmqctl set_user_tags %s administrator`", server.Username, server.URL, server.Username)
+		return nil, fmt.Errorf("%w: RabbitMQ user %s at %s lacks the tag administrator: add it with "+
+			"`rabbitmqctl set_user_tags %s administrator`", ErrAccessDenied, server.Username, server.URL, server.Username)
 	}
 	return client, nil
 }

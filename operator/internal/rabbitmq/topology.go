@@ -147,3 +147,31 @@ func (a *Admin) createMissingBindings(vhost string, desired, observed map[event.
 	slices.Sort(changes)
 	return changes, nil
 }
+
+// QueueProblems returns descriptions of the quorum queues in a virtual host that have lost
+// members: a queue without a majority of its members accepts and delivers no messages, and
+// one with an offline member is a step closer to that
+// (https://www.rabbitmq.com/docs/quorum-queues#availability).
+func (a *Admin) QueueProblems(vhost string) ([]string, error) {
+	found, err := a.client.ListQueuesIn(vhost)
+	if err != nil {
+		return nil, fmt.Errorf("list queues: %w", err)
+	}
+	return queueProblems(found), nil
+}
+
+func queueProblems(queues []rabbithole.QueueInfo) []string {
+	var problems []string
+	for _, q := range queues {
+		members, online := len(q.Members), len(q.Online)
+		switch {
+		case q.Type != "quorum" || online >= members:
+		case online <= members/2:
+			problems = append(problems, fmt.Sprintf("queue %s has no majority, %d of %d members are online", q.Name, online, members))
+		default:
+			problems = append(problems, fmt.Sprintf("queue %s has %d of %d members online", q.Name, online, members))
+		}
+	}
+	slices.Sort(problems)
+	return problems
+}

@@ -1,0 +1,31 @@
+package rabbitmq
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+)
+
+func TestQueuesThatLostMembersAreReported(t *testing.T) {
+	t.Parallel()
+	nodes := []string{"rabbit@a", "rabbit@b", "rabbit@c"}
+	got := queueProblems([]rabbithole.QueueInfo{
+		{Name: "whole", Type: "quorum", Members: nodes, Online: nodes},
+		{Name: "minority", Type: "quorum", Members: nodes, Online: nodes[:1]},
+		{Name: "majority", Type: "quorum", Members: nodes, Online: nodes[:2]},
+		{Name: "single", Type: "quorum", Members: nodes[:1], Online: nodes[:1]},
+		{Name: "lost", Type: "quorum", Members: nodes[:1]},
+		{Name: "half", Type: "quorum", Members: nodes[:2], Online: nodes[:1]},
+		{Name: "classic", Type: "classic", Members: nodes},
+	})
+	want := []string{
+		"queue half has no majority, 1 of 2 members are online",
+		"queue lost has no majority, 0 of 1 members are online",
+		"queue majority has 2 of 3 members online",
+		"queue minority has no majority, 1 of 3 members are online",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+}
