@@ -60,7 +60,8 @@ type ECommerceStackStatus struct {
 	// address of the load balancer, else the name of the Service within the cluster.
 	// +optional
 	Endpoint string `json:"endpoint,omitempty"`
-	// version is the image tag of the services.
+	// version is the image tag of the services, or "mixed" if they have several: see
+	// components for the image of each.
 	// +optional
 	Version string `json:"version,omitempty"`
 	// components lists the gateway, the services and the embedded servers with their

@@ -40,7 +40,7 @@ func (r *reconciliation) observeHealth(ctx context.Context) error {
 		add(charts.RabbitMQ, r.statefulSetStatus)
 	}
 	r.stack.Status.Components = components
-	r.stack.Status.Version = imageTag(r.stack, r.options)
+	r.stack.Status.Version = version(r.stack, r.options)
 	endpoint, err := r.gatewayEndpoint(ctx)
 	r.stack.Status.Endpoint = endpoint
 	return errors.Join(append(errs, err)...)

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"path"
+	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -19,10 +22,33 @@ import (
 type values = map[string]any
 
 func imageTag(stack *v1alpha1.ECommerceStack, options Options) string {
-	if tag := stack.Spec.Image.Tag; tag != "" {
+	return cmp.Or(stack.Spec.Image.Tag, options.ImageTag)
+}
+
+// mixedVersion is the version of a stack whose services have several image tags.
+const mixedVersion = "mixed"
+
+// version returns the image tag of the services, or mixedVersion.
+func version(stack *v1alpha1.ECommerceStack, options Options) string {
+	spec := &stack.Spec
+	var tags []string
+	for _, reference := range []string{spec.Auth.Image, spec.Sales.Image, spec.Stock.Image, spec.Gateway.Image} {
+		tags = append(tags, cmp.Or(referenceTag(reference), imageTag(stack, options)))
+	}
+	if tags = slices.Compact(tags); len(tags) > 1 {
+		return mixedVersion
+	}
+	return tags[0]
+}
+
+// referenceTag returns the tag of an image reference, or its digest without the algorithm if it has
+// no tag.
+func referenceTag(reference string) string {
+	name, digest, _ := strings.Cut(reference, "@sha256:")
+	if _, tag, ok := strings.Cut(path.Base(name), ":"); ok {
 		return tag
 	}
-	return options.ImageTag
+	return digest
 }
 
 // serviceValues returns the values of a service's chart. Values that are not set here
@@ -84,13 +110,13 @@ func gatewayValues(stack *v1alpha1.ECommerceStack, options Options, checksum str
 }
 
 func commonValues(stack *v1alpha1.ECommerceStack, options Options, spec v1alpha1.ServiceSpec, checksum string) values {
-	registry := stack.Spec.Image.Registry
-	if registry == "" {
-		registry = options.ImageRegistry
+	image := values{
+		"registry": cmp.Or(stack.Spec.Image.Registry, options.ImageRegistry), "tag": imageTag(stack, options),
+		"reference": spec.Image, "pullPolicy": string(stack.Spec.Image.PullPolicy),
 	}
 	v := values{
 		"managedBy":        apply.Manager,
-		"image":            values{"registry": registry, "tag": imageTag(stack, options), "pullPolicy": string(stack.Spec.Image.PullPolicy)},
+		"image":            image,
 		"imagePullSecrets": stack.Spec.Image.PullSecrets,
 		"replicas":         1,
 		"podAnnotations":   values{checksumAnnotation: checksum},
