@@ -32,10 +32,14 @@ up: ## Start a store: cluster, images, operator, sample stack, demo
 	@$(MAKE) demo
 	@$(MAKE) next
 
+# ONLY="stock sales" limits `images` and `reload` to these.
+ONLY_FLAGS = $(addprefix --only=,$(ONLY))
+ARCHIVES = $(if $(ONLY),$(ONLY:%=_out/images/%.tar),_out/images/*.tar)
+
 .PHONY: reload
-reload: images ## Build, load and roll out the images on a running cluster
-	@$(WITH_GO) $(CLUSTER) load _out/images/*.tar
-	@$(WITH_GO) $(AT_GATEWAY) $(GO) run ./hack/install
+reload: images ## Build, load and roll out what changed on a running cluster (ONLY="stock sales": only these)
+	@$(WITH_GO) $(CLUSTER) load $(ARCHIVES)
+	@$(WITH_GO) $(GO) run ./hack/install $(ONLY_FLAGS)
 
 .PHONY: next
 next:
@@ -86,8 +90,8 @@ observe-down: ## Remove everything that `observe` created
 ##@ Build
 
 .PHONY: images
-images: ## Build the six images into _out/images
-	@$(WITH_GO) $(GO) run ./hack/image
+images: ## Build the six images into _out/images (ONLY=stock: only this one)
+	@$(WITH_GO) $(GO) run ./hack/image $(ONLY_FLAGS)
 
 .PHONY: build
 build: ## Compile every module

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -18,30 +17,68 @@ import (
 	"ecommerce-stack.dev/hack/internal/revision"
 )
 
-// build builds the binary of a component.
-func (c component) build(goTool, root string, from revision.Revision) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "ecommerce-image-*")
+// builder builds binaries in the folder out.
+type builder struct {
+	goTool, root, out string
+	version           string // instead of that of the sources, if not ""
+}
+
+// temporaryPrefix is that of the folders in which the Go tool links.
+const temporaryPrefix = ".build-"
+
+// binary is a built component.
+type binary struct {
+	component
+	content []byte
+	from    revision.Revision
+}
+
+// build builds the binary of a component. The file is kept, because the Go tool does not link it
+// again while it is up to date.
+func (b builder) build(c component) (binary, error) {
+	from, err := b.revision(c)
 	if err != nil {
-		return nil, err
+		return binary{}, err
 	}
-	defer os.RemoveAll(dir)
-	target := filepath.Join(dir, c.name)
-	cmd := exec.Command(goTool, "build", "-buildvcs=false", "-trimpath", "-ldflags", from.LinkerFlags(), "-o", target, c.path)
-	cmd.Dir = filepath.Join(root, c.module)
+	// The Go tool replaces the file atomically if its temporary folder is on the same file
+	// system. A kill then leaves no part of a file that has the build ID of the whole.
+	temporary, err := os.MkdirTemp(b.out, temporaryPrefix+"*")
+	if err != nil {
+		return binary{}, err
+	}
+	defer os.RemoveAll(temporary)
+	target := filepath.Join(b.out, "bin", c.name)
+	cmd := exec.Command(b.goTool, "build", "-buildvcs=false", "-trimpath", "-ldflags", from.LinkerFlags(), "-o", target, c.path)
+	cmd.Dir = filepath.Join(b.root, c.module)
 	// Dependencies are those of the module's own go.mod, not of go.work.
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("build %s: %w\n%s", c.name, err, strings.TrimSpace(out.String()))
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off", "GOTMPDIR="+temporary)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return binary{}, fmt.Errorf("build %s: %w\n%s", c.name, err, strings.TrimSpace(string(out)))
 	}
-	return os.ReadFile(target)
+	content, err := os.ReadFile(target)
+	return binary{c, content, from}, err
+}
+
+// revision returns that of the component's sources, or of the module of a pinned one.
+func (b builder) revision(c component) (revision.Revision, error) {
+	if c.pinned {
+		return b.pinnedRevision(c)
+	}
+	sources, err := revision.Sources(b.goTool, filepath.Join(b.root, c.module), c.path)
+	if err != nil {
+		return revision.Revision{}, err
+	}
+	from, err := revision.Of(b.root, sources)
+	if b.version != "" {
+		from.Version = strings.TrimPrefix(b.version, "v")
+	}
+	return from, err
 }
 
 // pinnedRevision returns the version of a pinned component, also as its commit.
-func (c component) pinnedRevision(goTool, root string) (revision.Revision, error) {
-	cmd := exec.Command(goTool, "list", "-m", "-f", "{{.Version}}", c.path)
-	cmd.Dir, cmd.Env = filepath.Join(root, c.module), append(os.Environ(), "GOWORK=off")
+func (b builder) pinnedRevision(c component) (revision.Revision, error) {
+	cmd := exec.Command(b.goTool, "list", "-m", "-f", "{{.Version}}", c.path)
+	cmd.Dir, cmd.Env = filepath.Join(b.root, c.module), append(os.Environ(), "GOWORK=off")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -52,18 +89,13 @@ func (c component) pinnedRevision(goTool, root string) (revision.Revision, error
 	return revision.Revision{Version: version, Commit: version}, nil
 }
 
-// tag returns the version and a digest of the binaries.
-func tag(version string, binaries map[string][]byte) string {
+// reference returns the reference of the image. Its tag is the version and a digest of the content.
+func (b binary) reference(certificates []byte) string {
 	digest := sha256.New()
-	names := make([]string, 0, len(binaries))
-	for name := range binaries {
-		names = append(names, name)
+	for _, part := range [][]byte{b.content, certificates} {
+		fmt.Fprintf(digest, "%x\n", sha256.Sum256(part))
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		fmt.Fprintf(digest, "%s %x\n", name, sha256.Sum256(binaries[name]))
-	}
-	return version + "-" + hex.EncodeToString(digest.Sum(nil))[:12]
+	return "localhost/ecommerce-stack/" + b.name + ":" + b.from.Version + "-" + hex.EncodeToString(digest.Sum(nil))[:12]
 }
 
 // user runs the binary and owns no file.
@@ -71,7 +103,7 @@ const user = "65532"
 
 const passwd = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n"
 
-func (c component) write(path, reference string, binary, certificates []byte, from revision.Revision) error {
+func (b binary) write(path, reference string, certificates []byte) error {
 	directory := fs.ModeDir | 0o755
 	layer, err := archive.NewLayer([]archive.Entry{
 		{Name: "etc", Mode: directory},
@@ -80,7 +112,7 @@ func (c component) write(path, reference string, binary, certificates []byte, fr
 		{Name: "etc/ssl/certs", Mode: directory},
 		{Name: strings.TrimPrefix(certificatesFile, "/"), Mode: 0o644, Data: certificates},
 		{Name: "tmp", Mode: fs.ModeDir | fs.ModeSticky | 0o777},
-		{Name: c.name, Mode: 0o755, Data: binary},
+		{Name: b.name, Mode: 0o755, Data: b.content},
 	})
 	if err != nil {
 		return err
@@ -89,12 +121,12 @@ func (c component) write(path, reference string, binary, certificates []byte, fr
 		References: []string{reference},
 		Config: v1.Config{
 			User:       user + ":" + user,
-			Entrypoint: []string{"/" + c.name},
+			Entrypoint: []string{"/" + b.name},
 			WorkingDir: "/",
 			Labels: map[string]string{
-				"org.opencontainers.image.title":    c.title,
-				"org.opencontainers.image.version":  from.Version,
-				"org.opencontainers.image.revision": from.Commit,
+				"org.opencontainers.image.title":    b.title,
+				"org.opencontainers.image.version":  b.from.Version,
+				"org.opencontainers.image.revision": b.from.Commit,
 			},
 		},
 		Layer: layer,
