@@ -34,11 +34,9 @@ up: ## Start a store: cluster, images, operator, sample stack, demo
 
 # ONLY="stock sales" limits `images` and `reload` to these.
 ONLY_FLAGS = $(addprefix --only=,$(ONLY))
-ARCHIVES = $(if $(ONLY),$(ONLY:%=_out/images/%.tar),_out/images/*.tar)
 
 .PHONY: reload
 reload: images ## Build, load and roll out what changed on a running cluster (ONLY="stock sales": only these)
-	@$(WITH_GO) $(CLUSTER) load $(ARCHIVES)
 	@$(WITH_GO) $(GO) run ./hack/install $(ONLY_FLAGS)
 
 .PHONY: next

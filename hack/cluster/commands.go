@@ -195,11 +195,19 @@ type loadCommand struct {
 	Archives []string `arg:"" type:"existingfile" help:"docker-archives."`
 }
 
+// Run prints the description of the cluster, too, for programs that go on to use the images.
 func (l loadCommand) Run(e *environment) error {
 	useKind, err := e.useKind()
 	if err != nil {
 		return err
 	}
+	if err := l.load(e, useKind); err != nil {
+		return err
+	}
+	return describeCommand{}.Run(e)
+}
+
+func (l loadCommand) load(e *environment, useKind bool) error {
 	if useKind {
 		c, err := e.kind()
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,7 +15,9 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"ecommerce-stack.dev/hack/internal/archive"
+	"ecommerce-stack.dev/hack/internal/images"
 	"ecommerce-stack.dev/hack/internal/revision"
+	"ecommerce-stack.dev/hack/internal/state"
 )
 
 // builder builds binaries in the folder out.
@@ -33,40 +36,102 @@ type binary struct {
 	from    revision.Revision
 }
 
-// build builds the binary of a component. The file is kept, because the Go tool does not link it
-// again while it is up to date.
-func (b builder) build(c component) (binary, error) {
-	from, err := b.revision(c)
+// build builds the binary of a component from sources, or returns that of an earlier build from
+// equal sources.
+func (b builder) build(c component, sources []string) (binary, error) {
+	from, err := b.revision(c, sources)
 	if err != nil {
 		return binary{}, err
 	}
+	key, err := b.key(c, sources, from)
+	if err != nil {
+		return binary{}, err
+	}
+	target := filepath.Join(b.out, "bin", c.name)
+	if last, err := os.ReadFile(target + ".key"); err == nil && string(last) == key {
+		if content, err := os.ReadFile(target); err == nil {
+			return binary{c, content, from}, nil
+		}
+	}
+	if err := os.Remove(target + ".key"); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return binary{}, err
+	}
+	if err := b.link(c, target, from); err != nil {
+		return binary{}, err
+	}
+	content, err := os.ReadFile(target)
+	if err != nil {
+		return binary{}, err
+	}
+	return binary{c, content, from}, state.Write(target+".key", []byte(key), 0o600)
+}
+
+// key returns a digest of all that determines a binary: its sources, which include go.sum, the
+// flags, and the toolchain.
+func (b builder) key(c component, sources []string, from revision.Revision) (string, error) {
+	digest := sha256.New()
+	environment, err := exec.Command(b.goTool, "env", "GOVERSION", "GOFLAGS", "GOARCH", "GOEXPERIMENT").Output()
+	if err != nil {
+		return "", fmt.Errorf("%s env: %w", b.goTool, err)
+	}
+	fmt.Fprintf(digest, "%s\n%s\n%s\n", environment, from.LinkerFlags(), c.path)
+	for _, file := range sources {
+		content, err := os.ReadFile(file)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // a module without dependencies has no go.sum
+			return "", err
+		}
+		fmt.Fprintf(digest, "%s %x\n", file, sha256.Sum256(content))
+	}
+	return hex.EncodeToString(digest.Sum(nil)), nil
+}
+
+func (b builder) link(c component, target string, from revision.Revision) error {
 	// The Go tool replaces the file atomically if its temporary folder is on the same file
 	// system. A kill then leaves no part of a file that has the build ID of the whole.
 	temporary, err := os.MkdirTemp(b.out, temporaryPrefix+"*")
 	if err != nil {
-		return binary{}, err
+		return err
 	}
 	defer os.RemoveAll(temporary)
-	target := filepath.Join(b.out, "bin", c.name)
 	cmd := exec.Command(b.goTool, "build", "-buildvcs=false", "-trimpath", "-ldflags", from.LinkerFlags(), "-o", target, c.path)
 	cmd.Dir = filepath.Join(b.root, c.module)
 	// Dependencies are those of the module's own go.mod, not of go.work.
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off", "GOTMPDIR="+temporary)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return binary{}, fmt.Errorf("build %s: %w\n%s", c.name, err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("build %s: %w\n%s", c.name, err, strings.TrimSpace(string(out)))
 	}
-	content, err := os.ReadFile(target)
-	return binary{c, content, from}, err
+	return nil
+}
+
+// sources returns the source files of components by name, of a pinned one the go.mod and go.sum
+// that select it.
+func (b builder) sources(selected []component) (map[string][]string, error) {
+	all, packages := map[string][]string{}, map[string][]string{}
+	for _, c := range selected {
+		if c.pinned {
+			all[c.name] = []string{filepath.Join(b.root, c.module, "go.mod"), filepath.Join(b.root, c.module, "go.sum")}
+		} else {
+			packages[c.module] = append(packages[c.module], c.path)
+		}
+	}
+	for module, paths := range packages {
+		found, err := revision.SourcesByPackage(b.goTool, filepath.Join(b.root, module), paths...)
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range selected {
+			if !c.pinned && c.module == module {
+				all[c.name] = found[c.path]
+			}
+		}
+	}
+	return all, nil
 }
 
 // revision returns that of the component's sources, or of the module of a pinned one.
-func (b builder) revision(c component) (revision.Revision, error) {
+func (b builder) revision(c component, sources []string) (revision.Revision, error) {
 	if c.pinned {
 		return b.pinnedRevision(c)
-	}
-	sources, err := revision.Sources(b.goTool, filepath.Join(b.root, c.module), c.path)
-	if err != nil {
-		return revision.Revision{}, err
 	}
 	from, err := revision.Of(b.root, sources)
 	if b.version != "" {
@@ -89,13 +154,16 @@ func (b builder) pinnedRevision(c component) (revision.Revision, error) {
 	return revision.Revision{Version: version, Commit: version}, nil
 }
 
+// repository precedes the names of the images.
+const repository = "localhost/ecommerce-stack/"
+
 // reference returns the reference of the image. Its tag is the version and a digest of the content.
 func (b binary) reference(certificates []byte) string {
 	digest := sha256.New()
 	for _, part := range [][]byte{b.content, certificates} {
 		fmt.Fprintf(digest, "%x\n", sha256.Sum256(part))
 	}
-	return "localhost/ecommerce-stack/" + b.name + ":" + b.from.Version + "-" + hex.EncodeToString(digest.Sum(nil))[:12]
+	return repository + b.name + ":" + b.from.Version + "-" + hex.EncodeToString(digest.Sum(nil))[:12]
 }
 
 // user runs the binary and owns no file.
@@ -118,7 +186,7 @@ func (b binary) write(path, reference string, certificates []byte) error {
 		return err
 	}
 	return archive.Write(path, archive.Image{
-		References: []string{reference},
+		References: []string{reference, repository + b.name + ":" + images.LastBuilt},
 		Config: v1.Config{
 			User:       user + ":" + user,
 			Entrypoint: []string{"/" + b.name},

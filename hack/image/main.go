@@ -144,13 +144,17 @@ func names(all []component) []string {
 // buildAll builds the binaries, as many at the same time as there are processors. The error
 // joins those of all components that failed.
 func buildAll(selected []component, b builder) ([]binary, error) {
+	sources, err := b.sources(selected)
+	if err != nil {
+		return nil, err
+	}
 	built, errs := make([]binary, len(selected)), make([]error, len(selected))
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var builds sync.WaitGroup
 	for i, c := range selected {
 		builds.Go(func() {
 			slots <- struct{}{}
-			built[i], errs[i] = b.build(c)
+			built[i], errs[i] = b.build(c, sources[c.name])
 			<-slots
 		})
 	}

@@ -1,5 +1,5 @@
 // Command install installs a store in the cluster that `go run ./hack/cluster up` started,
-// with the images that `go run ./hack/image` built: it installs the operator's chart,
+// with the images that `go run ./hack/image` built: it loads them, installs the operator's chart,
 // applies the sample stack, and waits until the stack is Ready with these images and the
 // gateway responds. It can be repeated, and upgrades an existing installation: what has not
 // changed is not rolled out again.
@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"syscall"
 	"time"
@@ -29,12 +30,14 @@ import (
 	"ecommerce-stack.dev/hack/internal/images"
 	"ecommerce-stack.dev/hack/internal/kube"
 	"ecommerce-stack.dev/hack/internal/progress"
+	"ecommerce-stack.dev/hack/internal/workspace"
 )
 
 const (
 	operatorNamespace = "ecommerce-system"
 	release           = "ecommerce"
 	operatorName      = "operator" // of its image, and in --only
+	exporterName      = "mysqld-exporter"
 	gatewayTimeout    = time.Minute
 )
 
@@ -95,8 +98,8 @@ type step struct {
 
 func run(ctx context.Context, o options) error {
 	i := &installer{options: o, progress: progress.New(os.Stderr)}
-	if err := i.run(ctx, step{"find cluster, tools and images", i.find}); err != nil {
-		return err
+	if err := i.load(ctx); err != nil {
+		return fmt.Errorf("load the images: %w", err)
 	}
 	if o.includes(operatorName) {
 		if err := i.run(ctx, step{"install the operator", i.operator}); err != nil {
@@ -125,19 +128,35 @@ func (i *installer) run(ctx context.Context, steps ...step) error {
 	return nil
 }
 
-func (i *installer) find(ctx context.Context, _ func(string)) error {
-	var err error
-	if i.cluster, err = kube.Find(ctx); err != nil {
+// load finds the cluster and loads the images that it does not have.
+func (i *installer) load(ctx context.Context) error {
+	root, err := workspace.Root()
+	if err != nil {
+		return err
+	}
+	if i.images, err = images.Read(images.Dir(root)); err != nil {
+		return err
+	}
+	names := i.services()
+	if i.includes(operatorName) {
+		names = append(names, operatorName, exporterName)
+	}
+	var archives []string
+	for _, name := range names {
+		if _, err := i.images.Reference(name); err != nil {
+			return err
+		}
+		archives = append(archives, filepath.Join(images.Dir(root), name+".tar"))
+	}
+	if i.cluster, err = kube.Load(ctx, archives...); err != nil {
 		return err
 	}
 	i.URL = cmp.Or(i.URL, i.cluster.URL)
-	if i.images, err = images.Read(images.Dir(i.cluster.Root)); err != nil {
-		return err
-	}
 	config, err := clientcmd.BuildConfigFromFlags("", i.cluster.Kubeconfig)
 	if err != nil {
 		return fmt.Errorf("read the kubeconfig %s: %w", i.cluster.Kubeconfig, err)
 	}
+	config.QPS = -1 // the waits poll
 	i.core, err = kubernetes.NewForConfig(config)
 	if err != nil {
 		return err

@@ -18,6 +18,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"ecommerce-stack.dev/hack/internal/images"
 	"ecommerce-stack.dev/hack/internal/state"
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
@@ -77,12 +78,12 @@ func (i *installer) operator(ctx context.Context, detail func(string)) error {
 
 // operatorValues returns the values that differ from the chart's, as arguments of --set.
 func (i *installer) operatorValues(image string) ([]string, error) {
-	exporter, err := i.images.Reference("mysqld-exporter")
+	exporter, err := i.images.Reference(exporterName)
 	if err != nil {
 		return nil, err
 	}
 	_, tag, _ := strings.Cut(filepath.Base(image), ":")
-	values := []string{"image.tag=" + tag, "defaults.mysqlExporterImage=" + exporter}
+	values := []string{"image.tag=" + tag, "defaults.tag=" + images.LastBuilt, "defaults.mysqlExporterImage=" + exporter}
 	for _, name := range slices.Sorted(maps.Keys(i.cluster.ServerImages)) {
 		values = append(values, "defaults."+name+"Image="+i.cluster.ServerImages[name])
 	}

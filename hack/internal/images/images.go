@@ -10,6 +10,10 @@ import (
 	"ecommerce-stack.dev/hack/internal/state"
 )
 
+// LastBuilt is a second tag of each image, that of its last build. Stacks without images use it,
+// because the images of the services have different tags.
+const LastBuilt = "dev"
+
 // List has the images of a checkout by name, such as stock.
 type List struct {
 	Images map[string]string `json:"images"` // references

@@ -27,7 +27,15 @@ type Cluster struct {
 }
 
 // Find returns the running cluster. The error contains the fix if none runs.
-func Find(ctx context.Context) (*Cluster, error) {
+func Find(ctx context.Context) (*Cluster, error) { return open(ctx, "describe") }
+
+// Load is Find, and also loads the images of docker-archives that the cluster does not have.
+func Load(ctx context.Context, archives ...string) (*Cluster, error) {
+	return open(ctx, append([]string{"load"}, archives...)...)
+}
+
+// open runs a command of hack/cluster that prints the description of the cluster.
+func open(ctx context.Context, arguments ...string) (*Cluster, error) {
 	c := &Cluster{}
 	var err error
 	if c.Root, err = workspace.Root(); err != nil {
@@ -36,12 +44,12 @@ func Find(ctx context.Context) (*Cluster, error) {
 	if c.goTool, err = workspace.Go(c.Root); err != nil {
 		return nil, err
 	}
-	description, err := c.Command(ctx, "describe")
+	description, err := c.Command(ctx, arguments...)
 	if err != nil {
 		return nil, err
 	}
 	if err := json.Unmarshal([]byte(description), c); err != nil {
-		return nil, fmt.Errorf("read the output of hack/cluster describe: %w", err)
+		return nil, fmt.Errorf("read the output of hack/cluster %s: %w", arguments[0], err)
 	}
 	return c, nil
 }
