@@ -105,7 +105,11 @@ func chartDigest(charts string, values []string) (string, error) {
 				return nil
 			}
 			content, err := os.ReadFile(path)
-			fmt.Fprintf(digest, "%s %x\n", path, sha256.Sum256(content))
+			if err != nil {
+				return err
+			}
+			name, err := filepath.Rel(charts, path)
+			fmt.Fprintf(digest, "%s %x\n", name, sha256.Sum256(content))
 			return err
 		})
 		if err != nil {
