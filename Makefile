@@ -69,6 +69,18 @@ kubeconfig: ## Print the path of the kubeconfig
 demo: ## Place orders of every kind and check their outcomes
 	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(AT_GATEWAY) $(GO) run ./hack/demo
 
+.PHONY: dead-letters
+dead-letters: ## List the newest dead letters of the store
+	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(AT_GATEWAY) $(GO) run ./hack/deadletters
+
+.PHONY: reset
+reset: ## Delete the sample stack with all its data, and install it again
+	@$(ON_CLUSTER) kubectl --namespace shop get ecommercestack demo --ignore-not-found --output name | while read -r stack; do \
+	  kubectl --namespace shop patch "$$stack" --type=merge --patch '{"spec":{"deletionPolicy":"Delete"}}'; \
+	  kubectl --namespace shop delete "$$stack"; \
+	done
+	@$(MAKE) reload
+
 .PHONY: load
 load: ## Send the requests of shoppers to the store (LOAD="--rate 80 --duration 2m")
 	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(AT_GATEWAY) $(GO) run ./hack/load $(LOAD)

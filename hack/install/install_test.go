@@ -191,7 +191,7 @@ func TestDigestFollowsChartLibraryAndValues(t *testing.T) {
 
 func TestOnlyNamesServicesAndOperator(t *testing.T) {
 	t.Parallel()
-	for name, valid := range map[string]bool{"stock": true, "operator": true, "mysql": false, "": false} {
+	for name, valid := range map[string]bool{"stock": true, "operator": true, "mysqld-exporter": true, "mysql": false, "": false} {
 		if err := (options{Only: []string{name}}).Validate(); (err == nil) != valid {
 			t.Errorf("%q: %v, want valid %v", name, err, valid)
 		}

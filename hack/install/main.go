@@ -48,14 +48,14 @@ type options struct {
 	Stack     string   `help:"Name of the stack." default:"demo"`
 	Namespace string   `help:"Namespace of the stack." default:"shop"`
 	URL       string   `help:"URL of the gateway; that of the cluster by default." env:"GATEWAY_URL"`
-	Only      []string `help:"Roll out only these of an installed store: auth, sales, stock, gateway or operator." placeholder:"NAME"`
+	Only      []string `help:"Roll out only these of an installed store: auth, sales, stock, gateway, operator or mysqld-exporter." placeholder:"NAME"`
 }
 
 // Validate is called by kong.
 func (o options) Validate() error {
 	for _, name := range o.Only {
-		if name != operatorName && !slices.Contains(services, name) {
-			return fmt.Errorf("--only %s: it must be operator or one of %v", name, services)
+		if name != operatorName && name != exporterName && !slices.Contains(services, name) {
+			return fmt.Errorf("--only %s: it must be %s, %s or one of %v", name, operatorName, exporterName, services)
 		}
 	}
 	return nil
@@ -63,6 +63,9 @@ func (o options) Validate() error {
 
 // includes reports whether an image is rolled out.
 func (o options) includes(name string) bool { return len(o.Only) == 0 || slices.Contains(o.Only, name) }
+
+// hasOperator reports whether the operator's chart is installed, which has the exporter's image.
+func (o options) hasOperator() bool { return o.includes(operatorName) || o.includes(exporterName) }
 
 // services returns those that are rolled out.
 func (o options) services() []string {
@@ -101,7 +104,7 @@ func run(ctx context.Context, o options) error {
 	if err := i.load(ctx); err != nil {
 		return fmt.Errorf("load the images: %w", err)
 	}
-	if o.includes(operatorName) {
+	if o.hasOperator() {
 		if err := i.run(ctx, step{"install the operator", i.operator}); err != nil {
 			return err
 		}
@@ -138,7 +141,7 @@ func (i *installer) load(ctx context.Context) error {
 		return err
 	}
 	names := i.services()
-	if i.includes(operatorName) {
+	if i.hasOperator() {
 		names = append(names, operatorName, exporterName)
 	}
 	var archives []string
