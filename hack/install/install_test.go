@@ -65,6 +65,11 @@ func TestStackThatCannotRollOutIsReported(t *testing.T) {
 	if err := i.ready(t.Context(), func(string) {}); err == nil || !strings.Contains(err.Error(), "spec.paused") {
 		t.Errorf("a paused stack: %v, want the fix", err)
 	}
+	i = withStack(map[string]any{"stock": map[string]any{"image": "localhost/ecommerce-stack/stock:3"}}, "stock")
+	i.core = fake.NewClientset()
+	if err := i.ready(t.Context(), func(string) {}); err == nil || !strings.Contains(err.Error(), "another reload") {
+		t.Errorf("another image: %v, want an error", err)
+	}
 	i = withStack(nil, "stock")
 	i.core = fake.NewClientset()
 	if err := i.ready(t.Context(), func(string) {}); err == nil || !strings.Contains(err.Error(), "deleted meanwhile") {

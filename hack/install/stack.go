@@ -187,7 +187,7 @@ func (i *installer) ready(ctx context.Context, detail func(string)) error {
 			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &s); err != nil {
 				return false, "", err
 			}
-			if err := s.check(); err != nil {
+			if err := errors.Join(s.check(), superseded(object, images)); err != nil {
 				return false, "", err
 			}
 			if len(i.Only) == 0 && !s.ready() {
@@ -230,6 +230,16 @@ func (s stack) check() error {
 		return errors.New("the stack is being deleted: run `make reload`, which waits for its end and applies config/samples/stack.yaml")
 	case s.Spec.Paused:
 		return errors.New("the stack is paused: set spec.paused to false")
+	}
+	return nil
+}
+
+// superseded returns an error if a stack has other images than those that were set.
+func superseded(object *unstructured.Unstructured, images map[string]string) error {
+	for service, image := range images {
+		if live, _, err := unstructured.NestedString(object.Object, "spec", service, "image"); err != nil || live != image {
+			return fmt.Errorf("another reload, or a change of the stack, replaced the image of %s by %q", service, live)
+		}
 	}
 	return nil
 }
