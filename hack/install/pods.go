@@ -42,7 +42,7 @@ func (i *installer) await(ctx context.Context, w waiting) error {
 			list, err = &corev1.PodList{}, fmt.Errorf("list the pods: %w", err) // the API server may restart
 		}
 		pods := list.Items
-		missing := ""
+		var missing string
 		if err == nil {
 			var ok bool
 			if ok, missing, err = w.done(ctx, pods); ok || err != nil {
