@@ -176,9 +176,9 @@ dashboards-test: $(TOOL_DIR)/gotestsum deps observe-images ## Test the dashboard
 	@$(ON_CLUSTER) $(call gotest,dashboards-queries,-timeout=15m -run 'TestFaultsRaiseAlerts|TestPanelsShowData' ./hack/e2e/...)
 
 .PHONY: nightly
-nightly: $(TOOL_DIR)/gotestsum deps up ## Run the tests that take too long for `make test`: traces in Jaeger, pictures of the dashboards
+nightly: $(TOOL_DIR)/gotestsum deps up ## Run the tests that take too long for `make test`: rotation under load, traces in Jaeger, pictures of the dashboards
 	@$(WITH_GO) $(GO) run ./hack/observe images
-	@$(ON_CLUSTER) $(call gotest,nightly,-tags nightly -timeout=15m -run 'TestOrderIsOneTrace|TestDashboardsAreDrawn' ./hack/e2e/...)
+	@$(ON_CLUSTER) $(call gotest,nightly,-tags nightly -timeout=60m -run 'TestRotationFailsNoRequest|TestDeletedAdministratorsAreReplaced|TestOrderIsOneTrace|TestDashboardsAreDrawn' ./hack/e2e/...)
 	@$(WITH_GO) $(call gotest,nightly-pictures,-tags nightly -timeout=15m -run TestDashboardsAreDrawn ./hack/dashboards/...)
 
 .PHONY: dashboards-pictures

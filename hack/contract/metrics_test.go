@@ -103,11 +103,6 @@ func TestMetricsAreBounded(t *testing.T) {
 // stream. Both are long requests at the gateway and at sales.
 func TestWaitsAndStreamsAreNotOrdinaryRequests(t *testing.T) {
 	s := startSystem(t)
-	api := &client.Client{URL: s.URL}
-	customer, err := api.Register(t.Context(), "ann", rand.Text()+"@example.com", rand.Text())
-	if err != nil {
-		t.Fatal(err)
-	}
 	const ordinary, long = "http_request_duration_seconds", "http_long_request_duration_seconds"
 	count := func(service, name, route string) (n uint64) {
 		family := parse(t, scrape(t, s.MetricsURL(service)+"/metrics"))[name]
@@ -131,14 +126,7 @@ func TestWaitsAndStreamsAreNotOrdinaryRequests(t *testing.T) {
 		return all
 	}
 	before := counts()
-	var placed client.Sale
-	order := map[string]any{"items": []client.Item{{ProductID: 1 << 40, Quantity: 1}}}
-	if err := api.Do(t.Context(), customer, http.MethodPost, "/sales", order, &placed, "Prefer", "wait=10"); err != nil {
-		t.Fatal(err)
-	}
-	if err := api.Do(t.Context(), customer, http.MethodGet, fmt.Sprintf("/sales/%d/stream", placed.ID), nil, nil); err != nil {
-		t.Fatal(err)
-	}
+	sendLongRequests(t, s.URL)
 	for k, n := range before {
 		want := n
 		if k.name == long {
@@ -150,10 +138,29 @@ func TestWaitsAndStreamsAreNotOrdinaryRequests(t *testing.T) {
 	}
 }
 
+// sendLongRequests places an order with Prefer: wait, and reads its stream.
+func sendLongRequests(t *testing.T, gateway string) {
+	t.Helper()
+	api := &client.Client{URL: gateway}
+	customer, err := api.Register(t.Context(), "ann", rand.Text()+"@example.com", rand.Text())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var placed client.Sale
+	order := map[string]any{"items": []client.Item{{ProductID: 1 << 40, Quantity: 1}}}
+	if err := api.Do(t.Context(), customer, http.MethodPost, "/sales", order, &placed, "Prefer", "wait=10"); err != nil {
+		t.Fatal(err)
+	}
+	if err := api.Do(t.Context(), customer, http.MethodGet, fmt.Sprintf("/sales/%d/stream", placed.ID), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestDashboardsShowExportedMetrics looks for each metric of a service that a dashboard of
 // config/grafana shows in a scrape of the running system.
 func TestDashboardsShowExportedMetrics(t *testing.T) {
 	s := startSystem(t)
+	sendLongRequests(t, s.URL)
 	exported := map[string]bool{}
 	for _, service := range []string{"auth", "gateway", "sales", "stock"} {
 		for name := range parse(t, scrape(t, s.MetricsURL(service)+"/metrics")) {

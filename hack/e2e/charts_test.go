@@ -40,7 +40,7 @@ func TestServiceChartsInstallWithHelm(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			arguments := []string{"--namespace", namespace, "install", release + "-" + c.name, chartFolder(t, c.name), "--wait", "--timeout", "2m",
-				"--set", "image.tag=" + images.LastBuilt, "--set", "jwt.secretName=demo-jwt", "--set", "jwt.issuer=urn:ecommerce-stack:shop:demo"}
+				"--set", "image.tag=" + images.LastBuilt, "--set", "jwt.secretName=demo-jwks", "--set", "jwt.issuer=urn:ecommerce-stack:shop:demo"}
 			for _, v := range c.values {
 				arguments = append(arguments, "--set", v)
 			}
@@ -81,7 +81,7 @@ func TestRoutesChangeWithoutRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		helm("upgrade", "--install", release, folder, "--wait", "--timeout", "2m", "--set-file", "routes="+file,
-			"--set", "image.tag="+images.LastBuilt, "--set", "jwt.secretName=demo-jwt", "--set", "rabbitmq.secretName=demo-gateway-rabbitmq")
+			"--set", "image.tag="+images.LastBuilt, "--set", "jwt.secretName=demo-jwks", "--set", "rabbitmq.secretName=demo-gateway-rabbitmq")
 	}
 	pod := func() string {
 		return mustKubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/instance="+release, "-o",

@@ -107,7 +107,7 @@ func serve(ctx context.Context) error {
 		RefreshTTL: c.RefreshTTL, Log: log, Now: database.Now}
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5004",
-		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
+		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier, SigningKey: signer.ActiveKey})
 	api := httpapi.API{Accounts: accounts, PublicKeys: verifier.PublicKeys}
 	api.Register(srv.API())
 

@@ -182,6 +182,7 @@ func serve(ctx context.Context) error {
 		checks.Add(u.Name(), u.Ready)
 		process.OnStop(u.Name(), func(context.Context) error { u.Close(); return nil })
 	}
+	process.Internal(authn.KeysPattern, verifier.KeysHandler(nil))
 	process.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	if c.RoutesFile != "" {
 		process.Background("routes", func(ctx context.Context) {

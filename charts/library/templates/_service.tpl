@@ -15,7 +15,7 @@ The objects of a stateless service, a template for each kind. A chart that inclu
 {{- .Values.rabbitmq.secretName | default (printf "%s-rabbitmq" (include "ecommerce.fullname" .)) -}}
 {{- end -}}
 {{- define "ecommerce.jwtSecret" -}}
-{{- .Values.jwt.secretName | default (printf "%s-jwt" .Release.Name) -}}
+{{- .Values.jwt.secretName | default (printf "%s-jwks" .Release.Name) -}}
 {{- end -}}
 {{- define "ecommerce.issuer" -}}
 {{- .Values.jwt.issuer | default (printf "urn:ecommerce-stack:%s:%s" .Release.Namespace .Release.Name) -}}

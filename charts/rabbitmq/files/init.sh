@@ -16,11 +16,15 @@ for key in username password erlang-cookie; do
   esac
 done
 
-rm -f "$run/rabbitmq.conf" "$run/enabled_plugins" "$run/.erlang.cookie"
+rm -f "$run/rabbitmq.conf" "$run/definitions.json" "$run/enabled_plugins" "$run/.erlang.cookie"
+# Definitions are loaded at each start, so that the password is that of the Secret also
+# when the broker has data already.
+printf '{"users":[{"name":"%s","password":"%s","tags":["administrator"]}]}\n' \
+  "$(cat "$admin/username")" "$(cat "$admin/password")" >"$run/definitions.json"
 {
   cat /etc/ecommerce/rabbitmq/rabbitmq.conf
-  printf '\ndefault_user = %s\ndefault_pass = %s\n' "$(cat "$admin/username")" "$(cat "$admin/password")"
+  printf '\nload_definitions = %s\n' "$run/definitions.json"
 } >"$run/rabbitmq.conf"
 cat /etc/ecommerce/rabbitmq/enabled_plugins >"$run/enabled_plugins"
 cat "$admin/erlang-cookie" >"$run/.erlang.cookie"
-chmod 0400 "$run/rabbitmq.conf" "$run/.erlang.cookie"
+chmod 0400 "$run/rabbitmq.conf" "$run/definitions.json" "$run/.erlang.cookie"

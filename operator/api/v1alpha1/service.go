@@ -377,11 +377,10 @@ type CORSSpec struct {
 // +kubebuilder:validation:XValidation:rule="duration(self.accessTokenTTL) < duration(self.refreshTokenTTL)",message="spec.jwt.accessTokenTTL must be shorter than spec.jwt.refreshTokenTTL"
 type JWTSpec struct {
 	// algorithm is HS256 or EdDSA. With HS256, auth and all verifiers share a symmetric
-	// key. With EdDSA, only auth holds the private key. Default: HS256. It cannot be
-	// changed, because issued tokens would become invalid.
+	// key. With EdDSA, only auth holds the private key, which is better in production.
+	// Default: HS256. A change rotates the key, and issued tokens remain valid.
 	// +kubebuilder:default=HS256
 	// +kubebuilder:validation:Enum=HS256;EdDSA
-	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="spec.jwt.algorithm cannot be changed: issued tokens would become invalid; create another stack"
 	// +optional
 	Algorithm string `json:"algorithm,omitempty"`
 	// accessTokenTTL is how long an access token is valid, 1m to 24h and less than
@@ -397,6 +396,25 @@ type JWTSpec struct {
 	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('5m') && duration(self) <= duration('8760h')",message="spec.jwt.refreshTokenTTL must be between 5m and 8760h"
 	// +optional
 	RefreshTokenTTL metav1.Duration `json:"refreshTokenTTL,omitzero"`
+	// rotationInterval is the time after which a new key signs, 1h to 8760h, such as 720h.
+	// The previous key verifies until its last token has expired, so that no token becomes
+	// invalid. Default: no rotation. It can be changed at any time; the annotation
+	// ecommerce-stack.dev/rotate-keys requests a rotation at once.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1h') && duration(self) <= duration('8760h')",message="spec.jwt.rotationInterval must be between 1h and 8760h"
+	// +optional
+	RotationInterval metav1.Duration `json:"rotationInterval,omitzero"`
+}
+
+// CredentialsSpec configures the rotation of credentials.
+type CredentialsSpec struct {
+	// rotationInterval is the time after which the services get new accounts at MySQL and
+	// RabbitMQ, and the administrators of embedded servers new passwords, 1h to 8760h,
+	// such as 2160h. The pods are replaced one by one; no request fails. Default: no
+	// rotation. It can be changed at any time; the annotation
+	// ecommerce-stack.dev/rotate-credentials requests a rotation at once.
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1h') && duration(self) <= duration('8760h')",message="spec.credentials.rotationInterval must be between 1h and 8760h"
+	// +optional
+	RotationInterval metav1.Duration `json:"rotationInterval,omitzero"`
 }
 
 // ManagerSpec configures the first Manager account.

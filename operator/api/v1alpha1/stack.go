@@ -89,6 +89,12 @@ type ECommerceStackSpec struct {
 	// +optional
 	JWT JWTSpec `json:"jwt,omitzero"`
 
+	// credentials configures the rotation of the accounts at MySQL and RabbitMQ. Default:
+	// no rotation. It can be changed at any time.
+	// +kubebuilder:default={}
+	// +optional
+	Credentials CredentialsSpec `json:"credentials,omitzero"`
+
 	// manager configures the first Manager account. Default: manager@example.com with a
 	// generated password in the Secret <stack>-manager.
 	// +kubebuilder:default={}
@@ -167,3 +173,12 @@ const (
 // ForceDeleteAnnotation is the annotation that, set to "true", lets a stack be deleted while
 // its external servers are unreachable. The schemas, accounts and virtual host on them remain.
 const ForceDeleteAnnotation = "ecommerce-stack.dev/force-delete"
+
+// Annotations that request a rotation. Each new value, such as the time, requests one.
+const (
+	// RotateCredentialsAnnotation requests new accounts at MySQL and RabbitMQ, and new
+	// passwords of the administrators of embedded servers.
+	RotateCredentialsAnnotation = "ecommerce-stack.dev/rotate-credentials"
+	// RotateKeysAnnotation requests a new JWT key.
+	RotateKeysAnnotation = "ecommerce-stack.dev/rotate-keys"
+)

@@ -73,6 +73,9 @@ type ECommerceStackStatus struct {
 	// jwt describes the keys that sign access tokens.
 	// +optional
 	JWT *JWTStatus `json:"jwt,omitempty"`
+	// credentials describes the accounts at MySQL and RabbitMQ.
+	// +optional
+	Credentials *CredentialsStatus `json:"credentials,omitempty"`
 	// inventory lists the objects that the operator applied from its charts.
 	// +listType=atomic
 	// +optional
@@ -101,6 +104,25 @@ type JWTStatus struct {
 	// activeKeyID is the ID of the key that signs new access tokens.
 	// +required
 	ActiveKeyID string `json:"activeKeyID"`
+	// lastRotation is when that key began to sign. It is missing before the first rotation.
+	// +optional
+	LastRotation *metav1.Time `json:"lastRotation,omitempty"`
+	// nextRotation is when a new key is due. It is missing without
+	// spec.jwt.rotationInterval.
+	// +optional
+	NextRotation *metav1.Time `json:"nextRotation,omitempty"`
+}
+
+// CredentialsStatus describes the accounts at MySQL and RabbitMQ.
+type CredentialsStatus struct {
+	// lastRotation is when an account was last replaced. It is missing before the first
+	// rotation.
+	// +optional
+	LastRotation *metav1.Time `json:"lastRotation,omitempty"`
+	// nextRotation is when the oldest credential is due. It is missing without
+	// spec.credentials.rotationInterval.
+	// +optional
+	NextRotation *metav1.Time `json:"nextRotation,omitempty"`
 }
 
 // ObjectReference identifies an object in the stack's namespace.

@@ -51,12 +51,19 @@ type Change struct {
 	Created bool
 }
 
-// NotOwnedError is returned when an object exists that the operator does not manage. Only a
-// person can resolve it.
-type NotOwnedError struct{ Kind, Namespace, Name string }
+// NotOwnedError is returned when an object exists that the operator does not manage for the
+// stack. Only a person can resolve it.
+type NotOwnedError struct {
+	Kind, Namespace, Name string
+	// Stack is the name of the stack that the object belongs to, or "".
+	Stack string
+}
 
 // Error names the object and the possible resolutions.
 func (e *NotOwnedError) Error() string {
+	if e.Stack != "" {
+		return fmt.Sprintf("%s %s/%s belongs to stack %s: choose another name for one of the stacks", e.Kind, e.Namespace, e.Name, e.Stack)
+	}
 	return fmt.Sprintf("%s %s/%s already exists and is not managed by the operator: delete it, or set spec.adopt to adopt it",
 		e.Kind, e.Namespace, e.Name)
 }
@@ -142,6 +149,8 @@ func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured
 		change.Created = true
 	case err != nil:
 		return nil, err
+	case set.isOfAnotherStack(live):
+		return nil, &NotOwnedError{Kind: desired.GetKind(), Namespace: set.Namespace, Name: desired.GetName(), Stack: metav1.GetControllerOf(live).Name}
 	case live.GetDeletionTimestamp() != nil:
 		return nil, fmt.Errorf("it is being deleted; the operator creates it again afterwards")
 	default:
@@ -153,6 +162,13 @@ func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured
 	}
 	return change, a.Client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired),
 		client.ForceOwnership, client.FieldOwner(Manager))
+}
+
+// isOfAnotherStack reports whether a managed object belongs to a stack of another name. One
+// of the same name is a predecessor, which is deleted.
+func (s Set) isOfAnotherStack(live *unstructured.Unstructured) bool {
+	owner := metav1.GetControllerOf(live)
+	return owner != nil && owner.UID != s.Owner.UID && owner.Name != s.Owner.Name
 }
 
 // desiredObject returns a copy of the object with its namespace, owner reference and hash.

@@ -4,14 +4,14 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"ecommerce-stack.dev/charts"
 	"ecommerce-stack.dev/operator/api/v1alpha1"
 	"ecommerce-stack.dev/operator/internal/rabbitmq"
+	"ecommerce-stack.dev/services/event"
 )
 
 // amqpEndpoint is the AMQP endpoint that services connect to.
@@ -27,32 +27,32 @@ func (r *reconciliation) reconcileBroker(ctx context.Context) (phaseResult, erro
 	if err != nil {
 		return phaseResult{}, err
 	}
-	vhost, secrets, err := r.ensureUserSecrets(ctx, endpoint)
+	vhost, users, err := r.ensureUsers(ctx, endpoint)
 	if err != nil {
 		return phaseResult{}, err
 	}
 	if r.stack.Spec.RabbitMQ.Embedded != nil {
-		ready, desired, err := r.applyEmbeddedServer(ctx, charts.RabbitMQ, rabbitmqValues(r.stack, r.options))
+		ready, desired, err := r.applyEmbeddedServer(ctx, charts.RabbitMQ, r.admins[systemRabbitMQ], rabbitmqValues(r.stack, r.options))
 		if err != nil {
 			return phaseResult{}, err
 		}
 		// Queues are created when all nodes are ready, so that each queue gets a member
 		// on every node. A cluster that loses a node afterwards is still usable.
-		if ready == 0 || ready < desired && !allProvisioned(secrets) {
+		if ready == 0 || ready < desired && !allProvisioned(users) {
 			return phaseWaiting("RabbitMQ is starting: %d of %d pods are ready", ready, desired)
 		}
 	}
-	desiredHash, err := hashJSON(r.stack.Generation, server.URL, server.Username, server.Password, vhost)
+	desiredHash, err := hashJSON(r.stack.Generation, server.URL, server.Username, server.Password, server.NextPassword, vhost)
 	if err != nil {
 		return phaseResult{}, err
 	}
-	if !r.observations.isCurrent(r.stack.UID, "broker", desiredHash) || !allProvisioned(secrets) {
-		if err := r.healRabbitMQ(ctx, server, vhost, secrets); err != nil {
+	if !r.observations.isCurrent(r.stack.UID, "broker", desiredHash) || !allProvisioned(users) {
+		if err := r.healRabbitMQ(ctx, server, vhost, users); err != nil {
 			return phaseResult{}, err
 		}
 		r.observations.record(r.stack.UID, "broker", desiredHash, r.resyncDelay())
 	}
-	return phaseReady("Virtual host %s with %d users is provisioned at %s", vhost.Name, len(vhost.Users), endpoint.address)
+	return phaseReady("Virtual host %s with %d users is provisioned at %s", vhost.Name, len(brokerServices), endpoint.address)
 }
 
 // rabbitmqServer returns the settings for an administrator's access, and the endpoint that
@@ -69,20 +69,15 @@ func (r *reconciliation) rabbitmqServer(ctx context.Context) (rabbitmq.Server, a
 				address: net.JoinHostPort(external.Host, strconv.Itoa(int(external.Port))), secure: external.TLS.Mode == "Verify",
 			}, nil
 	}
-	secret, err := r.ensureSecret(ctx, charts.RabbitMQ, objectName(r.stack, "rabbitmq-admin"), func(data secretData) error {
-		data.set("username", "admin")
-		if err := data.generate("erlang-cookie"); err != nil {
-			return err
-		}
-		return data.generate("password")
-	})
+	secret, err := r.ensureAdminSecret(ctx, systemRabbitMQ, charts.RabbitMQ, "rabbitmq-admin", "admin", "erlang-cookie")
 	if err != nil {
 		return rabbitmq.Server{}, amqpEndpoint{}, err
 	}
 	host := r.serviceHost(charts.RabbitMQ)
 	return rabbitmq.Server{
 		URL:      "http://" + net.JoinHostPort(host, managementPort),
-		Username: string(secret.Data["username"]), Password: string(secret.Data["password"]), Transport: r.newTransport(),
+		Username: string(secret.Data["username"]), Password: string(secret.Data["password"]),
+		NextPassword: string(secret.Data[nextPassword]), Transport: r.newTransport(),
 	}, amqpEndpoint{address: net.JoinHostPort(host, strconv.Itoa(amqpPort))}, nil
 }
 
@@ -96,51 +91,58 @@ func (r *reconciliation) newTransport() http.RoundTripper {
 	return &http.Transport{DialContext: dial, IdleConnTimeout: time.Second, TLSHandshakeTimeout: 10 * time.Second}
 }
 
-// ensureUserSecrets ensures the Secrets of all RabbitMQ users. It returns the desired
-// virtual host with the passwords, and the Secrets by service.
-func (r *reconciliation) ensureUserSecrets(ctx context.Context, endpoint amqpEndpoint) (rabbitmq.VHost, map[string][]*corev1.Secret, error) {
-	vhost := desiredVHost(r.stack)
-	secrets := map[string][]*corev1.Secret{}
-	for i, service := range brokerServices {
-		user := &vhost.Users[i]
-		secret, err := r.ensureSecret(ctx, service, objectName(r.stack, service+"-rabbitmq"), func(data secretData) error {
-			data.set("username", user.Name)
-			if err := data.generate("password"); err != nil {
-				return err
-			}
-			user.Password = string(data["password"])
-			data.set("url", rabbitmq.AMQPURL(endpoint.secure, endpoint.address, user.Name, user.Password, vhost.Name))
-			return nil
+// ensureUsers ensures the Secrets of all RabbitMQ users. It returns the desired virtual host,
+// and the users of each service.
+func (r *reconciliation) ensureUsers(ctx context.Context, endpoint amqpEndpoint) (rabbitmq.VHost, [][]accountState, error) {
+	vhost := rabbitmq.VHost{Name: desiredVHost(r.stack).Name}
+	var users [][]accountState
+	for _, service := range brokerServices {
+		state, err := r.ensureAccount(ctx, pairedAccount{
+			service: service, secret: objectName(r.stack, service+"-rabbitmq"), names: userNames(r.stack, service),
+			connection: func(username, password string) (string, string) {
+				return "url", rabbitmq.AMQPURL(endpoint.secure, endpoint.address, username, password, vhost.Name)
+			},
 		})
 		if err != nil {
 			return vhost, nil, err
 		}
-		secrets[service] = append(secrets[service], secret)
+		for _, login := range state.Logins {
+			vhost.Users = append(vhost.Users, rabbitmq.User{
+				Name: login.username, Password: login.password, Permission: event.Permissions[service],
+			})
+		}
+		vhost.Unused = append(vhost.Unused, state.Unused...)
+		users = append(users, []accountState{state})
 	}
-	return vhost, secrets, nil
+	return vhost, users, nil
 }
 
-// healRabbitMQ corrects differences between the observed and the desired virtual host, and
-// marks each Secret whose user exists. An embedded broker belongs to the stack, so
-// everything on it is adopted.
-func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Server, vhost rabbitmq.VHost, secrets map[string][]*corev1.Secret) (err error) {
+// healRabbitMQ corrects differences between the observed and the desired virtual host, marks
+// each Secret whose user exists, and continues rotations. An embedded broker belongs to the
+// stack, so everything on it is adopted.
+func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Server, vhost rabbitmq.VHost, users [][]accountState) (err error) {
 	started := time.Now()
 	defer func() { observeCall("rabbitmq", started, err) }()
 	admin, err := rabbitmq.Connect(server)
 	if err != nil {
 		return err
 	}
+	if server.NextPassword != "" {
+		if err := admin.SetAdminPassword(server.NextPassword); err != nil {
+			return err
+		}
+		if err := r.switchAdmin(ctx, systemRabbitMQ, r.admins[systemRabbitMQ]); err != nil {
+			return err
+		}
+	}
 	changes, err := admin.Ensure(vhost, r.owner, r.stack.Spec.Adopt || r.stack.Spec.RabbitMQ.Embedded != nil)
 	r.recordExternalChanges(ctx, v1alpha1.ConditionBrokerReady, systemRabbitMQ, changes)
 	if err != nil {
 		return err
 	}
-	for _, group := range secrets {
-		for _, secret := range group {
-			if err := r.markProvisioned(ctx, secret, vhost.Name); err != nil {
-				return err
-			}
-		}
+	all := slices.Concat(users...)
+	if err := r.markProvisioned(ctx, all, vhost.Name); err != nil {
+		return err
 	}
-	return nil
+	return r.switchAccounts(ctx, systemRabbitMQ, all)
 }

@@ -30,8 +30,11 @@ var (
 		"1 for the status that a condition of a stack has, 0 for the others.",
 		[]string{"namespace", "stack", "condition", "status"}, nil)
 	credentialDesc = prometheus.NewDesc("ecommerce_stack_credential_created_timestamp_seconds",
-		"Unix time at which a credential of a stack was generated.",
+		"Unix time at which a credential of a stack was generated or last rotated.",
 		[]string{"namespace", "stack", "credential"}, nil)
+	rotationDesc = prometheus.NewDesc("ecommerce_stack_next_rotation_timestamp_seconds",
+		"Unix time at which the credentials of a stack are due for rotation: accounts or keys.",
+		[]string{"namespace", "stack", "kind"}, nil)
 	certificateDesc = prometheus.NewDesc("ecommerce_stack_certificate_expiry_timestamp_seconds",
 		"Unix time at which the first certificate of the chain in a Secret of a stack expires.",
 		[]string{"namespace", "stack", "secret"}, nil)
@@ -63,6 +66,7 @@ type stackCollector struct {
 func (c *stackCollector) Describe(descs chan<- *prometheus.Desc) {
 	descs <- conditionDesc
 	descs <- credentialDesc
+	descs <- rotationDesc
 	descs <- certificateDesc
 }
 
@@ -80,7 +84,7 @@ func (c *stackCollector) Collect(metrics chan<- prometheus.Metric) {
 	}
 	created := map[types.NamespacedName]time.Time{}
 	for i := range secrets.Items {
-		created[client.ObjectKeyFromObject(&secrets.Items[i])] = secrets.Items[i].CreationTimestamp.Time
+		created[client.ObjectKeyFromObject(&secrets.Items[i])] = generatedAt(&secrets.Items[i])
 	}
 	for i := range stacks.Items {
 		c.collectStack(metrics, &stacks.Items[i], created)
@@ -117,6 +121,12 @@ func (c *stackCollector) collectStack(metrics chan<- prometheus.Metric, stack *v
 		if found && (credential != managerCredential || stack.Spec.Manager.SecretRef == nil) {
 			export(credentialDesc, float64(at.Unix()), credential)
 		}
+	}
+	if credentials := stack.Status.Credentials; credentials != nil && credentials.NextRotation != nil {
+		export(rotationDesc, float64(credentials.NextRotation.Unix()), "accounts")
+	}
+	if keys := stack.Status.JWT; keys != nil && keys.NextRotation != nil {
+		export(rotationDesc, float64(keys.NextRotation.Unix()), "keys")
 	}
 	for secret, expiry := range c.certificates.of(stack.UID) {
 		export(certificateDesc, float64(expiry.Unix()), secret)

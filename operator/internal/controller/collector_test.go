@@ -139,6 +139,7 @@ func TestOperatorMetricsAreBoundedAndDocumented(t *testing.T) {
 	allowed := map[string][]string{
 		"phase": phaseNames, "outcome": {outcomeOK, outcomeError}, "status": statuses, "credential": credentials,
 		"system":    {systemKubernetes, systemMySQL, systemRabbitMQ, "mysql", "rabbitmq"},
+		"kind":      {kindAccount, kindAdministrator, kindKey, "accounts", "keys"},
 		"condition": slices.Concat(conditionTypes, optionalConditionTypes),
 	}
 	documented, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "contracts.md"))

@@ -103,7 +103,7 @@ func (f *fixture) checkKeysMatch(t *testing.T) {
 			ID string `json:"kid"`
 		} `json:"keys"`
 	}
-	if err := json.Unmarshal([]byte(f.value(t, "jwt", "jwks.json")), &set); err != nil {
+	if err := json.Unmarshal([]byte(f.value(t, "jwks", "jwks.json")), &set); err != nil {
 		t.Fatal(err)
 	}
 	active := f.value(t, "auth-jwt", "active")
@@ -179,7 +179,7 @@ func TestDriftIsCorrected(t *testing.T) {
 	schema := f.stack.Spec.MySQL.External.SchemaPrefix + "sales_micro_service"
 	vhost := f.namespace + ".demo"
 
-	f.exec(t, "DROP USER '"+desiredSchema(f.stack, "sales").Accounts[1].Name+"'@'%'")
+	f.exec(t, "DROP USER '"+f.value(t, "sales-mysql", "username")+"'@'%'")
 	f.waitForEvent(t, "DriftHealed", "create account")
 	if response, err := f.broker.DeleteQueue(vhost, event.SalesQueue); err != nil {
 		t.Fatal(err)

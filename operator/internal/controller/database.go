@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"ecommerce-stack.dev/charts"
 	"ecommerce-stack.dev/operator/api/v1alpha1"
@@ -20,23 +19,23 @@ func (r *reconciliation) reconcileDatabase(ctx context.Context) (phaseResult, er
 	if err != nil {
 		return phaseResult{}, err
 	}
-	schemas, secrets, err := r.ensureAccountSecrets(ctx, server)
+	schemas, accounts, err := r.ensureSchemaAccounts(ctx, server)
 	if err != nil {
 		return phaseResult{}, err
 	}
 	if r.stack.Spec.MySQL.Embedded != nil {
-		if ready, desired, err := r.applyEmbeddedServer(ctx, charts.MySQL, mysqlValues(r.stack, r.options)); err != nil {
+		if ready, desired, err := r.applyEmbeddedServer(ctx, charts.MySQL, r.admins[systemMySQL], mysqlValues(r.stack, r.options)); err != nil {
 			return phaseResult{}, err
 		} else if ready < desired {
 			return phaseWaiting("MySQL is starting: %d of %d pods are ready", ready, desired)
 		}
 	}
-	desiredHash, err := hashJSON(r.stack.Generation, server.Address(), server.Username, server.Password, server.TLS, schemas)
+	desiredHash, err := hashJSON(r.stack.Generation, server.Address(), server.Username, server.Password, server.NextPassword, server.TLS, schemas)
 	if err != nil {
 		return phaseResult{}, err
 	}
-	if !r.observations.isCurrent(r.stack.UID, "database", desiredHash) || !allProvisioned(secrets) {
-		if err := r.healMySQL(ctx, server, schemas, secrets); err != nil {
+	if !r.observations.isCurrent(r.stack.UID, "database", desiredHash) || !allProvisioned(accounts) {
+		if err := r.healMySQL(ctx, server, schemas, accounts); err != nil {
 			return phaseResult{}, err
 		}
 		r.observations.record(r.stack.UID, "database", desiredHash, r.resyncDelay())
@@ -56,18 +55,15 @@ func (r *reconciliation) mysqlServer(ctx context.Context) (mysql.Server, error) 
 			Username: admin["username"], Password: admin["password"],
 		}, nil
 	}
-	secret, err := r.ensureSecret(ctx, charts.MySQL, objectName(r.stack, "mysql-root"), func(data secretData) error {
-		data.set("username", "root")
-		return data.generate("password")
-	})
+	secret, err := r.ensureAdminSecret(ctx, systemMySQL, charts.MySQL, "mysql-root", "root")
 	if err != nil {
 		return mysql.Server{}, err
 	}
 	if r.stack.Spec.MySQL.Embedded.Exporter != nil {
 		// The server sets the account's password when it starts, because only
 		// connections from its own pod may use the account.
-		if _, err := r.ensureSecret(ctx, charts.MySQL, objectName(r.stack, "mysql-exporter"), func(data secretData) error {
-			return data.generate("password")
+		if _, err := r.ensureSecret(ctx, charts.MySQL, objectName(r.stack, "mysql-exporter"), func(c secretContent) error {
+			return c.generate("password")
 		}); err != nil {
 			return mysql.Server{}, err
 		}
@@ -75,6 +71,7 @@ func (r *reconciliation) mysqlServer(ctx context.Context) (mysql.Server, error) 
 	return mysql.Server{
 		Host: r.serviceHost(charts.MySQL), Port: mysqlPort, TLS: "false", Dial: r.options.Dial,
 		Username: string(secret.Data["username"]), Password: string(secret.Data["password"]),
+		NextPassword: string(secret.Data[nextPassword]),
 	}, nil
 }
 
@@ -96,38 +93,41 @@ func tlsSetting(mode string) string {
 	}
 }
 
-// ensureAccountSecrets ensures the Secrets of all MySQL accounts. It returns the desired
-// schemas with the passwords, and the Secrets by the name of their schema.
-func (r *reconciliation) ensureAccountSecrets(ctx context.Context, server mysql.Server) ([]mysql.Schema, map[string][]*corev1.Secret, error) {
+// ensureSchemaAccounts ensures the Secrets of all MySQL accounts. It returns the desired
+// schemas and, in the same order, the accounts of each.
+func (r *reconciliation) ensureSchemaAccounts(ctx context.Context, server mysql.Server) ([]mysql.Schema, [][]accountState, error) {
 	var all []mysql.Schema
-	secrets := map[string][]*corev1.Secret{}
+	var accounts [][]accountState
 	for _, service := range schemaServices {
-		schema := desiredSchema(r.stack, service)
-		for i, secretName := range accountSecretNames(r.stack, service) {
-			account := &schema.Accounts[i]
-			secret, err := r.ensureSecret(ctx, service, secretName, func(data secretData) error {
-				data.set("username", account.Name)
-				if err := data.generate("password"); err != nil {
-					return err
-				}
-				account.Password = string(data["password"])
-				data.set("dsn", server.DSN(account.Name, account.Password, schema.Name))
-				return nil
+		schema := mysql.Schema{Name: desiredSchema(r.stack, service).Name}
+		var states []accountState
+		for _, purpose := range schemaPurposes {
+			state, err := r.ensureAccount(ctx, pairedAccount{
+				service: service, secret: objectName(r.stack, service+"-"+purpose.secret), names: purpose.accountNames(schema.Name),
+				connection: func(username, password string) (string, string) {
+					return "dsn", server.DSN(username, password, schema.Name)
+				},
 			})
 			if err != nil {
 				return nil, nil, err
 			}
-			secrets[schema.Name] = append(secrets[schema.Name], secret)
+			for _, login := range state.Logins {
+				schema.Accounts = append(schema.Accounts, mysql.Account{
+					Name: login.username, Password: login.password, Privileges: purpose.privileges,
+				})
+			}
+			schema.Unused = append(schema.Unused, state.Unused...)
+			states = append(states, state)
 		}
-		all = append(all, schema)
+		all, accounts = append(all, schema), append(accounts, states)
 	}
-	return all, secrets, nil
+	return all, accounts, nil
 }
 
-// healMySQL corrects differences between the observed and the desired schemas, and marks
-// each Secret whose account exists. An embedded server belongs to the stack, so everything
-// on it is adopted.
-func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, schemas []mysql.Schema, secrets map[string][]*corev1.Secret) (err error) {
+// healMySQL corrects differences between the observed and the desired schemas, marks each
+// Secret whose account exists, and continues rotations. An embedded server belongs to the
+// stack, so everything on it is adopted.
+func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, schemas []mysql.Schema, accounts [][]accountState) (err error) {
 	started := time.Now()
 	defer func() { observeCall("mysql", started, err) }()
 	admin, err := mysql.Connect(ctx, server)
@@ -135,29 +135,33 @@ func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, sch
 		return err
 	}
 	defer func() { err = errors.Join(err, admin.Close()) }()
+	if server.NextPassword != "" {
+		if err := admin.SetAdminPassword(ctx, server.NextPassword); err != nil {
+			return err
+		}
+		if err := r.switchAdmin(ctx, systemMySQL, r.admins[systemMySQL]); err != nil {
+			return err
+		}
+	}
 	adopt := r.stack.Spec.Adopt || r.stack.Spec.MySQL.Embedded != nil
-	for _, schema := range schemas {
+	for i, schema := range schemas {
 		result, err := admin.Ensure(ctx, schema, r.owner, adopt)
 		r.recordExternalChanges(ctx, v1alpha1.ConditionDatabaseReady, systemMySQL, result.Changes)
 		if err != nil {
 			return fmt.Errorf("schema %s: %w", schema.Name, err)
 		}
-		for _, secret := range secrets[schema.Name] {
-			if err := r.markProvisioned(ctx, secret, result.Incarnation); err != nil {
-				return err
-			}
+		if err := r.markProvisioned(ctx, accounts[i], result.Incarnation); err != nil {
+			return err
 		}
 	}
-	return nil
+	return r.switchAccounts(ctx, systemMySQL, slices.Concat(accounts...))
 }
 
-// allProvisioned reports whether the accounts of all Secrets exist.
-func allProvisioned(secrets map[string][]*corev1.Secret) bool {
-	for _, group := range secrets {
-		for _, secret := range group {
-			if secret.Annotations[provisionedAnnotation] == "" {
-				return false
-			}
+// allProvisioned reports whether all accounts exist, and no rotation has to continue.
+func allProvisioned(accounts [][]accountState) bool {
+	for _, state := range slices.Concat(accounts...) {
+		if state.Secret.Annotations[provisionedAnnotation] == "" || state.isRotating() {
+			return false
 		}
 	}
 	return true

@@ -40,8 +40,8 @@ func TestStackWithEmbeddedServersBecomesReady(t *testing.T) {
 	t.Cleanup(func() {
 		for _, service := range schemaServices {
 			schema := desiredSchema(f.stack, service)
-			for _, account := range schema.Accounts {
-				f.exec(t, "DROP USER IF EXISTS '"+account.Name+"'@'%'")
+			for _, name := range schema.Unused {
+				f.exec(t, "DROP USER IF EXISTS '"+name+"'@'%'")
 			}
 			f.exec(t, "DROP DATABASE IF EXISTS "+schema.Name)
 		}

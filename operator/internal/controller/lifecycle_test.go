@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ecommerce-stack.dev/operator/api/v1alpha1"
+	"ecommerce-stack.dev/operator/internal/apply"
 )
 
 func TestRetainKeepsDataForSuccessor(t *testing.T) {
@@ -129,18 +130,99 @@ func TestSecondStackStallsOnClaimedSchema(t *testing.T) {
 func TestUnmanagedSecretIsNotModifiedUntilAdopted(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	theirs := f.secret("demo-jwt", "them", "theirs")
+	theirs := f.secret("demo-jwks", "them", "theirs")
 	f.create(t, theirs)
 	f.apply(t)
 	if message := f.waitFor(t, v1alpha1.ConditionKeysReady, metav1.ConditionFalse); !strings.Contains(message, "spec.adopt") {
 		t.Errorf("message %q does not contain a resolution", message)
 	}
 	f.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue)
-	if got := f.value(t, "jwt", "password"); got != "theirs" {
+	if got := f.value(t, "jwks", "password"); got != "theirs" {
 		t.Errorf("the password was changed to %q", got)
 	}
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Adopt = true })
 	f.waitFor(t, v1alpha1.ConditionKeysReady, metav1.ConditionTrue)
+}
+
+// TestStacksShareNoObject runs two stacks whose names could be confused, demo and demo-auth.
+func TestStacksShareNoObject(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	keys := f.value(t, "auth-jwt", "jwks.json")
+	owners := f.owners(t)
+	second := f.recreated()
+	second.Name = "demo-auth"
+	second.Spec.MySQL.External.SchemaPrefix += "2_"
+	second.ResourceVersion, second.UID = "", ""
+	first := f.stack
+	f.stack = second
+	f.makeReady(t)
+	f.stack = first
+	if f.value(t, "auth-jwt", "jwks.json") != keys {
+		t.Error("the second stack replaced the keys of the first one")
+	}
+	for object, owner := range owners {
+		if now := f.owners(t)[object]; now != owner {
+			t.Errorf("%s belongs to %q, and before to %q", object, now, owner)
+		}
+	}
+}
+
+// owners returns the stacks that the managed objects belong to.
+func (f *fixture) owners(t *testing.T) map[string]string {
+	t.Helper()
+	owners := map[string]string{}
+	for _, kind := range append(apply.Kinds, corev1.SchemeGroupVersion.WithKind("Secret")) {
+		list := &metav1.PartialObjectMetadataList{}
+		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
+		if err := api.List(t.Context(), list, client.InNamespace(f.namespace), client.MatchingLabelsSelector{Selector: apply.ManagedSelector}); err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range list.Items {
+			owners[kind.Kind+"/"+item.Name] = item.Labels[apply.InstanceLabel]
+		}
+	}
+	return owners
+}
+
+func TestObjectsOfAnotherStackStallAStack(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	yes := true
+	foreign := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "demo-stock", Labels: apply.Labels("other", "stock"),
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind, Name: "other", UID: "4711", Controller: &yes}}},
+		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 1}}},
+	}
+	f.create(t, foreign)
+	secret := f.secret("demo-sales-mysql", "them", "theirs")
+	secret.Labels = apply.Labels("other", "sales")
+	f.create(t, secret)
+	f.stack.Spec.Adopt = true // It does not take from a stack, either.
+	f.apply(t)
+	if message := f.waitFor(t, v1alpha1.ConditionDatabaseReady, metav1.ConditionFalse); !strings.Contains(message, "demo-sales-mysql belongs to stack other") {
+		t.Errorf("DatabaseReady is %q, want that the Secret belongs to stack other", message)
+	}
+	f.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue)
+	if got := f.value(t, "sales-mysql", "password"); got != "theirs" {
+		t.Errorf("the password was changed to %q", got)
+	}
+	if err := api.Delete(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually(t, func(context.Context) error {
+		message := f.waitFor(t, v1alpha1.ConditionWorkloadsReady, metav1.ConditionFalse)
+		if !strings.Contains(message, "demo-stock belongs to stack other") {
+			return errors.New(message)
+		}
+		return nil
+	})
+	if err := api.Delete(t.Context(), foreign); err != nil {
+		t.Fatal(err)
+	}
+	f.runPods(t)
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
 }
 
 func TestPausedStackIsNotChanged(t *testing.T) {

@@ -24,6 +24,18 @@ var (
 		Help:    "Duration of observing and correcting an external server in seconds.",
 		Buckets: []float64{.005, .025, .1, .5, 2.5, 10, 60},
 	}, []string{"system", "outcome"})
+
+	rotations = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "ecommerce_operator_rotations_total",
+		Help: "Credentials that were replaced, by kind: account, administrator or key.",
+	}, []string{"kind"})
+)
+
+// Kinds of credentials that are rotated.
+const (
+	kindAccount       = "account"
+	kindAdministrator = "administrator"
+	kindKey           = "key"
 )
 
 // Systems in which drift is corrected.
@@ -35,9 +47,12 @@ const (
 
 // Every label value exists from the start, so that an increase includes the first event.
 func init() {
-	metrics.Registry.MustRegister(phaseSeconds, driftCorrections, callSeconds)
+	metrics.Registry.MustRegister(phaseSeconds, driftCorrections, callSeconds, rotations)
 	for _, system := range []string{systemKubernetes, systemMySQL, systemRabbitMQ} {
 		driftCorrections.WithLabelValues(system)
+	}
+	for _, kind := range []string{kindAccount, kindAdministrator, kindKey} {
+		rotations.WithLabelValues(kind)
 	}
 	for _, outcome := range []string{outcomeOK, outcomeError} {
 		for _, phase := range phases {

@@ -7,7 +7,6 @@ import (
 	"ecommerce-stack.dev/operator/api/v1alpha1"
 	"ecommerce-stack.dev/operator/internal/mysql"
 	"ecommerce-stack.dev/operator/internal/rabbitmq"
-	"ecommerce-stack.dev/services/event"
 )
 
 const (
@@ -18,6 +17,9 @@ const (
 	provisionedAnnotation = "ecommerce-stack.dev/provisioned"
 	// checksumAnnotation is set on pods that must be replaced when a Secret changes.
 	checksumAnnotation = "ecommerce-stack.dev/secrets-checksum"
+	// adminAnnotation is set on the pods of embedded servers, to the UID of the Secret of
+	// their administrator.
+	adminAnnotation = "ecommerce-stack.dev/admin-secret"
 )
 
 // services lists the services in the order in which they are applied and reported.
@@ -40,6 +42,11 @@ var (
 	brokerServices = []string{charts.Gateway, charts.Sales, charts.Stock}
 )
 
+// verifierKeys is the suffix of the Secret with the keys of verifiers. No suffix ends with a
+// hyphen and another one of the same kind, because stacks x and x-auth in one namespace would
+// else share a name.
+const verifierKeys = "jwks"
+
 // managerCredential is the credential of the first Manager, unless the stack refers to a
 // Secret that you manage.
 const managerCredential = "manager"
@@ -57,6 +64,7 @@ const (
 	amqpPort            = 5672
 	managementPort      = "15672"
 	gatewayPort         = "5001"
+	metricsPort         = "9090"
 	defaultManagerEmail = "manager@example.com"
 )
 
@@ -73,35 +81,53 @@ func managerSecretName(stack *v1alpha1.ECommerceStack) string {
 	return objectName(stack, "manager")
 }
 
-// desiredSchema returns the schema of a service, without passwords.
+// desiredSchema returns the schema of a service without accounts in use.
 func desiredSchema(stack *v1alpha1.ECommerceStack, service string) mysql.Schema {
-	schema := schemas[service]
+	schema := mysql.Schema{Name: schemas[service]}
 	if external := stack.Spec.MySQL.External; external != nil {
-		schema = external.SchemaPrefix + schema
+		schema.Name = external.SchemaPrefix + schema.Name
 	}
-	return mysql.Schema{Name: schema, Accounts: []mysql.Account{
-		{Name: mysql.AccountName(schema, "owner"), Privileges: mysql.OwnerPrivileges},
-		{Name: mysql.AccountName(schema, "rw"), Privileges: mysql.RowPrivileges},
-	}}
+	for _, purpose := range schemaPurposes {
+		schema.Unused = append(schema.Unused, purpose.accountNames(schema.Name)...)
+	}
+	return schema
 }
 
-// accountSecretNames returns the names of the Secrets for the accounts of desiredSchema, in
-// the same order.
-func accountSecretNames(stack *v1alpha1.ECommerceStack, service string) []string {
-	return []string{objectName(stack, service+"-mysql-owner"), objectName(stack, service+"-mysql")}
+// schemaPurpose is what an account of a schema is for.
+type schemaPurpose struct {
+	name       string
+	secret     string // suffix of the Secret, after the name of the service
+	privileges []string
 }
 
-// desiredVHost returns the virtual host of the stack, without passwords.
+// schemaPurposes lists the purposes: the owner migrates, and the other reads and writes rows.
+var schemaPurposes = []schemaPurpose{
+	{"owner", "mysql-owner", mysql.OwnerPrivileges},
+	{"rw", "mysql", mysql.RowPrivileges},
+}
+
+// accountNames returns the names of the pair, and the name that the account had before
+// there were pairs.
+func (p schemaPurpose) accountNames(schema string) []string {
+	pair := mysql.Pair(schema, p.name)
+	return []string{pair[0], pair[1], mysql.AccountName(schema, p.name)}
+}
+
+// desiredVHost returns the virtual host of the stack without users in use.
 func desiredVHost(stack *v1alpha1.ECommerceStack) rabbitmq.VHost {
-	stackName := stack.Namespace + "." + stack.Name
-	vhost := rabbitmq.VHost{Name: stackName}
+	vhost := rabbitmq.VHost{Name: stack.Namespace + "." + stack.Name}
 	if external := stack.Spec.RabbitMQ.External; external != nil && external.VHost != "" {
 		vhost.Name = external.VHost
 	}
 	for _, service := range brokerServices {
-		vhost.Users = append(vhost.Users, rabbitmq.User{
-			Name: stackName + "." + service, Permission: event.Permissions[service],
-		})
+		vhost.Unused = append(vhost.Unused, userNames(stack, service)...)
 	}
 	return vhost
+}
+
+// userNames returns the names of a service's pair of users, and the name that the user had
+// before there were pairs.
+func userNames(stack *v1alpha1.ECommerceStack, service string) []string {
+	name := stack.Namespace + "." + stack.Name + "." + service
+	return []string{name + "_a", name + "_b", name}
 }

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -84,6 +85,12 @@ type reconciliation struct {
 	// inventory lists the objects that the phases applied.
 	inventory   []v1alpha1.ObjectReference
 	podMonitors podMonitors
+	// recheck is the time after which a rotation continues; 0 without one.
+	recheck time.Duration
+	// rotated are the Secrets with credentials that are rotated together, and admins those of
+	// embedded servers among them, by system.
+	rotated []*corev1.Secret
+	admins  map[string]*corev1.Secret
 }
 
 // phase is one step of a reconciliation, with one condition.
@@ -127,7 +134,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	}
 	rec := &reconciliation{
 		Reconciler: r, stack: stack, original: stack.DeepCopy(),
-		owner: ownership.Owner{UID: string(stack.UID), Namespace: stack.Namespace, Name: stack.Name},
+		owner:  ownership.Owner{UID: string(stack.UID), Namespace: stack.Namespace, Name: stack.Name},
+		admins: map[string]*corev1.Secret{},
 	}
 	result, err := rec.run(ctx)
 	if err = errors.Join(err, rec.patchStatus(ctx)); err == nil {
@@ -173,6 +181,7 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	}
 	r.reportClientAddress()
 	r.reportPodMonitors()
+	r.reportCredentials()
 	r.observeCertificates(ctx)
 	if err := r.observeHealth(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("health: %w", err))
@@ -181,7 +190,11 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	if !r.isTrue(v1alpha1.ConditionReady) {
 		return ctrl.Result{RequeueAfter: requeueInterval}, errors.Join(errs...)
 	}
-	return ctrl.Result{RequeueAfter: r.resyncDelay()}, nil
+	after := r.resyncDelay()
+	if r.recheck > 0 {
+		after = min(after, r.recheck)
+	}
+	return ctrl.Result{RequeueAfter: after}, nil
 }
 
 // reconcilePaused updates the status and changes nothing else.

@@ -17,30 +17,36 @@ import (
 	"ecommerce-stack.dev/operator/internal/apply"
 )
 
-// secretData is the data of a Secret.
-type secretData map[string][]byte
+// secretContent is what the operator writes into a Secret.
+type secretContent struct {
+	data        map[string][]byte
+	annotations map[string]string
+}
+
+// get returns the value of a key, or "".
+func (c secretContent) get(key string) string { return string(c.data[key]) }
 
 // set sets the value of a key.
-func (d secretData) set(key, value string) { d[key] = []byte(value) }
+func (c secretContent) set(key, value string) { c.data[key] = []byte(value) }
 
 // generate sets a key that is empty to 256 random bits, encoded in characters that need no
 // quoting in URLs, DSNs and shells.
-func (d secretData) generate(key string) error {
-	if len(d[key]) > 0 {
+func (c secretContent) generate(key string) error {
+	if len(c.data[key]) > 0 {
 		return nil
 	}
 	random := make([]byte, 32)
 	if _, err := rand.Read(random); err != nil {
 		return fmt.Errorf("generate a random %s: %w", key, err)
 	}
-	d.set(key, base64.RawURLEncoding.EncodeToString(random))
+	c.set(key, base64.RawURLEncoding.EncodeToString(random))
 	return nil
 }
 
 // ensureSecret creates or updates a Secret of the stack. fill is called with the current
-// data and modifies it. The Secret has no owner reference, because credentials outlive a
+// content and modifies it. The Secret has no owner reference, because credentials outlive a
 // stack that retains its data; labels identify the stack.
-func (r *reconciliation) ensureSecret(ctx context.Context, component, name string, fill func(secretData) error) (*corev1.Secret, error) {
+func (r *reconciliation) ensureSecret(ctx context.Context, component, name string, fill func(secretContent) error) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	key := client.ObjectKey{Namespace: r.stack.Namespace, Name: name}
 	err := r.client.Get(ctx, key, secret)
@@ -50,17 +56,28 @@ func (r *reconciliation) ensureSecret(ctx context.Context, component, name strin
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", name, err)
 	}
+	if !r.manages(secret) {
+		return nil, &apply.NotOwnedError{Kind: "Secret", Namespace: key.Namespace, Name: key.Name, Stack: secret.Labels[apply.InstanceLabel]}
+	}
 	return secret, r.updateSecret(ctx, secret, fill)
 }
 
-func (r *reconciliation) createSecret(ctx context.Context, component string, key client.ObjectKey, fill func(secretData) error) (*corev1.Secret, error) {
-	data := secretData{}
-	if err := fill(data); err != nil {
+// manages reports whether the operator manages a Secret for the stack. The namespace has at
+// most one stack of a name, so the Secret may be that of a predecessor, but not of another stack.
+func (r *reconciliation) manages(secret *corev1.Secret) bool {
+	return secret.Labels[apply.ManagedByLabel] == apply.Manager && secret.Labels[apply.InstanceLabel] == r.stack.Name
+}
+
+func (r *reconciliation) createSecret(ctx context.Context, component string, key client.ObjectKey, fill func(secretContent) error) (*corev1.Secret, error) {
+	content := secretContent{map[string][]byte{}, map[string]string{}}
+	if err := fill(content); err != nil {
 		return nil, fmt.Errorf("Secret %s: %w", key.Name, err) //nolint:staticcheck // a kind's name
 	}
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, Labels: apply.Labels(r.stack.Name, component)},
-		Data:       data,
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: key.Namespace, Name: key.Name, Labels: apply.Labels(r.stack.Name, component), Annotations: content.annotations,
+		},
+		Data: content.data,
 	}
 	err := r.client.Create(ctx, secret)
 	if !apierrors.IsAlreadyExists(err) {
@@ -74,14 +91,13 @@ func (r *reconciliation) createSecret(ctx context.Context, component string, key
 
 // adoptSecret handles a Secret that exists but is not in the cache: it was just created, or
 // the operator does not manage it.
-func (r *reconciliation) adoptSecret(ctx context.Context, component string, key client.ObjectKey, fill func(secretData) error) (*corev1.Secret, error) {
+func (r *reconciliation) adoptSecret(ctx context.Context, component string, key client.ObjectKey, fill func(secretContent) error) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	if err := r.apiReader.Get(ctx, key, secret); err != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", key.Name, err)
 	}
 	labels := apply.Labels(r.stack.Name, component)
-	managed := secret.Labels[apply.ManagedByLabel] == apply.Manager && secret.Labels[apply.InstanceLabel] == r.stack.Name
-	if !managed {
+	if !r.manages(secret) {
 		if !r.stack.Spec.Adopt {
 			return nil, &apply.NotOwnedError{Kind: "Secret", Namespace: key.Namespace, Name: key.Name}
 		}
@@ -97,22 +113,31 @@ func (r *reconciliation) adoptSecret(ctx context.Context, component string, key 
 	return secret, r.updateSecret(ctx, secret, fill)
 }
 
-func (r *reconciliation) updateSecret(ctx context.Context, secret *corev1.Secret, fill func(secretData) error) error {
+func (r *reconciliation) updateSecret(ctx context.Context, secret *corev1.Secret, fill func(secretContent) error) error {
 	before := secret.DeepCopy()
 	if secret.Data == nil {
 		secret.Data = map[string][]byte{}
 	}
-	if err := fill(secret.Data); err != nil {
+	if secret.Annotations == nil {
+		secret.Annotations = map[string]string{}
+	}
+	if err := fill(secretContent{secret.Data, secret.Annotations}); err != nil {
 		return fmt.Errorf("Secret %s: %w", secret.Name, err) //nolint:staticcheck // a kind's name
 	}
 	return r.patchSecret(ctx, secret, before)
 }
 
-// markProvisioned records in a Secret that its account exists.
-func (r *reconciliation) markProvisioned(ctx context.Context, secret *corev1.Secret, value string) error {
-	before := secret.DeepCopy()
-	metav1.SetMetaDataAnnotation(&secret.ObjectMeta, provisionedAnnotation, value)
-	return r.patchSecret(ctx, secret, before)
+// markProvisioned records in the Secrets that their accounts exist.
+func (r *reconciliation) markProvisioned(ctx context.Context, accounts []accountState, value string) error {
+	for _, account := range accounts {
+		if err := r.updateSecret(ctx, account.Secret, func(c secretContent) error {
+			c.annotations[provisionedAnnotation] = value
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *reconciliation) patchSecret(ctx context.Context, secret, before *corev1.Secret) error {

@@ -185,7 +185,6 @@ func TestImmutableFieldChangeIsRejectedWithResolution(t *testing.T) {
 	skipIfShort(t)
 	cases := []struct{ before, after, message string }{
 		{`{}`, `{currency: EUR}`, "spec.currency cannot be changed"},
-		{`{}`, `{jwt: {algorithm: EdDSA}}`, "spec.jwt.algorithm cannot be changed"},
 		{`{}`, `{mysql: {external: ` + externalMySQL + `}}`, "spec.mysql cannot switch between embedded and external"},
 		{`{}`, `{rabbitmq: {external: ` + externalRabbitMQ + `}}`, "spec.rabbitmq cannot switch between embedded and external"},
 		{`{}`, `{mysql: {embedded: {storage: {size: 6Gi}}}}`, "expand the PersistentVolumeClaim"},

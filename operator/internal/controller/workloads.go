@@ -77,7 +77,8 @@ func (r *reconciliation) secretChecksums(ctx context.Context) (map[string]string
 			if err != nil || secret.Annotations[provisionedAnnotation] == "" {
 				missing = append(missing, secretName)
 			}
-			parts = append(parts, secret.Data, secret.Annotations[provisionedAnnotation])
+			// What pods read, and not the next credential of a rotation.
+			parts = append(parts, secret.Data["dsn"], secret.Data["url"], secret.Annotations[provisionedAnnotation])
 		}
 		if service == charts.Auth {
 			account, err := r.managerCredentials(ctx)
@@ -167,7 +168,10 @@ func (r *reconciliation) componentSet(name string) apply.Set {
 
 // applyEmbeddedServer applies the chart of an embedded server and returns its number of
 // ready and desired pods.
-func (r *reconciliation) applyEmbeddedServer(ctx context.Context, component string, typed values) (ready, desired int32, err error) {
+func (r *reconciliation) applyEmbeddedServer(ctx context.Context, component string, admin *corev1.Secret, typed values) (ready, desired int32, err error) {
+	// The server takes the administrator's password from the Secret when it starts. A Secret
+	// that was deleted and created again has another one, so the pods are replaced.
+	typed["podAnnotations"] = values{adminAnnotation: string(admin.UID)}
 	if err := r.applyChart(ctx, component, typed); err != nil {
 		return 0, 0, err
 	}

@@ -78,6 +78,16 @@ func (s Set) Has(id string) bool {
 	return slices.ContainsFunc(s.Keys, func(k Key) bool { return k.ID == id })
 }
 
+// Get returns the key with the given ID, or a Key without one.
+func (s Set) Get(id string) Key {
+	for _, key := range s.Keys {
+		if key.ID == id {
+			return key
+		}
+	}
+	return Key{}
+}
+
 // Encode returns the JSON encoding of the set. Equal sets have equal encodings.
 func (s Set) Encode() ([]byte, error) {
 	encoded, err := json.Marshal(s)

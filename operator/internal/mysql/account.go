@@ -43,6 +43,44 @@ func AccountName(schema, suffix string) string {
 	return name[:maxAccountNameLength-len(tail)] + tail
 }
 
+// Pair returns the names of the two accounts for one purpose, such as rw. One of them is in
+// use; a rotation creates the other, and drops the first when nothing uses it any more.
+func Pair(schema, purpose string) [2]string {
+	return [2]string{AccountName(schema, purpose+"_a"), AccountName(schema, purpose+"_b")}
+}
+
+// SetAdminPassword sets the password of the administrator that the connection belongs to, and
+// reports an error unless a login with it succeeds. The account may exist for several hosts,
+// such as localhost; all get the password.
+func (a *Admin) SetAdminPassword(ctx context.Context, password string) error {
+	rows, err := a.db.QueryContext(ctx, "SELECT Host FROM mysql.user WHERE User = ?", a.server.Username)
+	if err != nil {
+		return fmt.Errorf("read the hosts of %s: %w", a.server.Username, err)
+	}
+	defer rows.Close()
+	var hosts []string
+	for rows.Next() {
+		var host string
+		if err := rows.Scan(&host); err != nil {
+			return fmt.Errorf("read the hosts of %s: %w", a.server.Username, err)
+		}
+		hosts = append(hosts, host)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("read the hosts of %s: %w", a.server.Username, err)
+	}
+	for _, host := range hosts {
+		if _, err := a.db.ExecContext(ctx, "ALTER USER ?@? IDENTIFIED BY ?", a.server.Username, host, password); err != nil {
+			return fmt.Errorf("set the password of %s: %w", a.server.Username, err)
+		}
+	}
+	matches, err := a.canLogIn(ctx, a.server.Username, password)
+	if err == nil && !matches {
+		err = fmt.Errorf("the server refuses the new password of %s", a.server.Username)
+	}
+	return err
+}
+
 // ensureAccount creates or corrects an account and returns the changes that it made.
 func (a *Admin) ensureAccount(ctx context.Context, schema string, account Account) ([]string, error) {
 	exists, err := a.accountExists(ctx, account.Name)

@@ -258,3 +258,95 @@ func TestConnectErrorNamesServerWithoutPassword(t *testing.T) {
 		t.Errorf("error %v, want one that names %s and not the password", err, wrong.Address())
 	}
 }
+
+func TestUnusedAccountsAreDropped(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	pair := mysql.Pair(f.schema.Name, "rw")
+	first, second := f.schema.Accounts[1], f.schema.Accounts[1]
+	first.Name, second.Name, second.Password = pair[0], pair[1], rand.Text()
+	f.schema.Accounts, f.schema.Unused = []mysql.Account{first}, []string{second.Name}
+	f.ensure(t, false)
+	f.schema.Accounts, f.schema.Unused = []mysql.Account{first, second}, nil
+	f.ensure(t, false)
+	for _, account := range f.schema.Accounts {
+		if err := f.as(t, account, "SELECT 1"); err != nil {
+			t.Errorf("account %s: %v", account.Name, err)
+		}
+	}
+	f.schema.Accounts, f.schema.Unused = []mysql.Account{second}, []string{first.Name}
+	if got, want := f.ensure(t, false).Changes, []string{"drop account " + first.Name}; !cmp.Equal(got, want) {
+		t.Errorf("changes %q, want %q", got, want)
+	}
+	if err := f.as(t, first, "SELECT 1"); err == nil {
+		t.Error("the account that was dropped can still log in")
+	}
+}
+
+func TestUnusedAccountOfOthersIsNotDropped(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	foreign := mysql.Pair(f.schema.Name, "rw")[1]
+	f.exec(t, "CREATE USER '"+foreign+"'@'%' IDENTIFIED BY 'foreign-password'")
+	t.Cleanup(func() { f.exec(t, "DROP USER '"+foreign+"'@'%'") })
+	f.schema.Unused = []string{foreign}
+	_, err := f.admin.Ensure(t.Context(), f.schema, f.owner, false)
+	if _, conflict := errors.AsType[*ownership.ConflictError](err); !conflict || !strings.Contains(err.Error(), foreign) {
+		t.Errorf("got %v, want a conflict that names %s", err, foreign)
+	}
+}
+
+func TestAdminPasswordIsReplacedAtAllHosts(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	name := "admin" + strings.ToLower(rand.Text()[:8])
+	for _, host := range []string{"%", "localhost"} {
+		f.exec(t, "CREATE USER '"+name+"'@'"+host+"' IDENTIFIED BY 'old-password'")
+		t.Cleanup(func() { f.exec(t, "DROP USER '"+name+"'@'"+host+"'") })
+		f.exec(t, "GRANT ALL PRIVILEGES ON *.* TO '"+name+"'@'"+host+"' WITH GRANT OPTION")
+	}
+	passwords := func() map[string]string {
+		rows, err := f.root.Query("SELECT Host, authentication_string FROM mysql.user WHERE User = ?", name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer rows.Close()
+		found := map[string]string{}
+		for rows.Next() {
+			var host, password string
+			if err := rows.Scan(&host, &password); err != nil {
+				t.Fatal(err)
+			}
+			found[host] = password
+		}
+		if err := rows.Err(); err != nil {
+			t.Fatal(err)
+		}
+		return found
+	}
+	before := passwords()
+	server := f.server
+	server.Username, server.Password, server.NextPassword = name, "old-password", "new-password"
+	// The second time is that after an interruption: the server has the next password already.
+	for range 2 {
+		admin, err := mysql.Connect(t.Context(), server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := admin.SetAdminPassword(t.Context(), server.NextPassword); err != nil {
+			t.Fatal(err)
+		}
+		if err := admin.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	for host, password := range passwords() {
+		if password == before[host] {
+			t.Errorf("the password of %s at %s was not replaced", name, host)
+		}
+	}
+	server.NextPassword = ""
+	if _, err := mysql.Connect(t.Context(), server); err == nil {
+		t.Error("the previous password is still accepted")
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"ecommerce-stack.dev/operator/internal/ownership"
@@ -17,6 +18,9 @@ const markerTable = "ecommerce_stack_owner"
 type Schema struct {
 	Name     string
 	Accounts []Account
+	// Unused are the names of accounts of the schema that must not exist, such as those
+	// that a rotation has replaced.
+	Unused []string
 }
 
 // Result is the result of Ensure.
@@ -43,6 +47,19 @@ func (a *Admin) Ensure(ctx context.Context, schema Schema, owner ownership.Owner
 		if err != nil {
 			return result, fmt.Errorf("account %s: %w", account.Name, err)
 		}
+	}
+	for _, name := range schema.Unused {
+		exists, err := a.accountExists(ctx, name)
+		if err != nil {
+			return result, fmt.Errorf("read account %s: %w", name, err)
+		}
+		if !exists {
+			continue
+		}
+		if err := a.dropAccount(ctx, name); err != nil {
+			return result, err
+		}
+		result.Changes = append(result.Changes, "drop account "+name)
 	}
 	return result, nil
 }
@@ -129,7 +146,8 @@ func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner
 }
 
 // checkUnclaimed returns an *ownership.ConflictError if the schema has tables, or if an
-// account exists with a password that is not the stack's.
+// account exists with a password that is not the stack's. An unused account is always one
+// of others.
 func (a *Admin) checkUnclaimed(ctx context.Context, schema Schema) error {
 	var tables int
 	if err := a.db.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.TABLES"+
@@ -153,6 +171,15 @@ func (a *Admin) checkUnclaimed(ctx context.Context, schema Schema) error {
 		}
 		if !matches {
 			return &ownership.ConflictError{What: fmt.Sprintf("account %q", account.Name)}
+		}
+	}
+	for _, name := range schema.Unused {
+		exists, err := a.accountExists(ctx, name)
+		if err != nil {
+			return fmt.Errorf("read account %s: %w", name, err)
+		}
+		if exists {
+			return &ownership.ConflictError{What: fmt.Sprintf("account %q", name)}
 		}
 	}
 	return nil
@@ -180,13 +207,24 @@ func (a *Admin) Drop(ctx context.Context, schema Schema, owner ownership.Owner) 
 	if err != nil || marker == nil || marker.UID != owner.UID {
 		return err
 	}
+	names := slices.Clone(schema.Unused)
 	for _, account := range schema.Accounts {
-		if _, err := a.db.ExecContext(ctx, "DROP USER IF EXISTS ?@'%'", account.Name); err != nil {
-			return fmt.Errorf("drop account %s: %w", account.Name, err)
+		names = append(names, account.Name)
+	}
+	for _, name := range names {
+		if err := a.dropAccount(ctx, name); err != nil {
+			return err
 		}
 	}
 	if _, err := a.db.ExecContext(ctx, "DROP DATABASE IF EXISTS "+identifier(schema.Name)); err != nil {
 		return fmt.Errorf("drop schema %s: %w", schema.Name, err)
+	}
+	return nil
+}
+
+func (a *Admin) dropAccount(ctx context.Context, name string) error {
+	if _, err := a.db.ExecContext(ctx, "DROP USER IF EXISTS ?@'%'", name); err != nil {
+		return fmt.Errorf("drop account %s: %w", name, err)
 	}
 	return nil
 }

@@ -28,6 +28,9 @@ type Server struct {
 	Port     int32
 	Username string
 	Password string
+	// NextPassword is tried if the server refuses Password, unless it is empty: a rotation
+	// of the administrator's password may have been interrupted.
+	NextPassword string
 	// TLS is the TLS setting of the driver: "false", "true" (verified) or
 	// "skip-verify".
 	TLS string
@@ -73,6 +76,9 @@ type Admin struct {
 // grants.
 func Connect(ctx context.Context, server Server) (*Admin, error) {
 	db, err := open(ctx, server.config(server.Username, server.Password))
+	if isServerError(err, errAccessDenied) && server.NextPassword != "" {
+		db, err = open(ctx, server.config(server.Username, server.NextPassword))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("connect to MySQL at %s as %s: %w", server.Address(), server.Username, err)
 	}

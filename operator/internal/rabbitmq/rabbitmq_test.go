@@ -262,3 +262,51 @@ func TestQueueDeletedDuringEnsureIsRecreated(t *testing.T) {
 		t.Errorf("another call changed %q, want nothing", changes)
 	}
 }
+
+func TestUnusedUsersAreDeleted(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	first := f.vhost.Users[0]
+	second := first
+	second.Name += "_b"
+	f.vhost.Users = append(f.vhost.Users, second)
+	f.ensure(t, false)
+	f.vhost.Users, f.vhost.Unused = f.vhost.Users[1:], []string{first.Name}
+	if got, want := f.ensure(t, false), []string{"delete user " + first.Name}; !cmp.Equal(got, want) {
+		t.Errorf("changes %q, want %q", got, want)
+	}
+	if got := f.ensure(t, false); len(got) != 0 {
+		t.Errorf("changes %q, want none", got)
+	}
+}
+
+func TestAdminPasswordIsReplaced(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	server := rabbitmq.Server{URL: testenv.Broker(t).ManagementURL, Username: "admin" + rand.Text(),
+		Password: "old-password", NextPassword: "new-password"}
+	if err := closeBody(f.root.PutUser(server.Username, rabbithole.UserSettings{
+		Name: server.Username, Password: server.Password, Tags: rabbithole.UserTags{"administrator"},
+	})); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := closeBody(f.root.DeleteUser(server.Username)); err != nil {
+			t.Error(err)
+		}
+	})
+	// The second time is that after an interruption: the broker has the next password already.
+	for range 2 {
+		admin, err := rabbitmq.Connect(server)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := admin.SetAdminPassword(server.NextPassword); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.NextPassword = ""
+	if _, err := rabbitmq.Connect(server); err == nil {
+		t.Error("the previous password is still accepted")
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
@@ -21,12 +22,16 @@ type Server struct {
 	URL      string
 	Username string
 	Password string
+	// NextPassword is tried if the broker refuses Password, unless it is empty: a rotation
+	// of the administrator's password may have been interrupted.
+	NextPassword string
 	// Transport replaces the default transport unless it is nil.
 	Transport http.RoundTripper
 }
 
 // Admin is an administrator's client of the management API.
 type Admin struct {
+	server   Server
 	client   *rabbithole.Client
 	username string
 }
@@ -34,7 +39,21 @@ type Admin struct {
 // Connect returns a client. It returns an error if the management API cannot be reached, or
 // if the user does not have the tag administrator.
 func Connect(server Server) (*Admin, error) {
-	client, err := rabbithole.NewClient(server.URL, server.Username, server.Password)
+	client, err := logIn(server, server.Password)
+	if err != nil && server.NextPassword != "" {
+		var nextErr error
+		if client, nextErr = logIn(server, server.NextPassword); nextErr == nil {
+			err = nil
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Admin{server: server, client: client, username: server.Username}, nil
+}
+
+func logIn(server Server, password string) (*rabbithole.Client, error) {
+	client, err := rabbithole.NewClient(server.URL, server.Username, password)
 	if err != nil {
 		return nil, fmt.Errorf("parse the URL of the RabbitMQ management API: %w", err)
 	}
@@ -46,13 +65,32 @@ func Connect(server Server) (*Admin, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to the RabbitMQ management API at %s as %s: %w", server.URL, server.Username, err)
 	}
-	for _, tag := range who.Tags {
-		if tag == "administrator" {
-			return &Admin{client: client, username: server.Username}, nil
-		}
+	if !slices.Contains(who.Tags, administrator) {
+		return nil, fmt.Errorf("RabbitMQ user %s at %s lacks the tag administrator: add it with "+
+			"`rabbitmqctl set_user_tags %s administrator`", server.Username, server.URL, server.Username)
 	}
-	return nil, fmt.Errorf("RabbitMQ user %s at %s lacks the tag administrator: add it with "+
-		"`rabbitmqctl set_user_tags %s administrator`", server.Username, server.URL, server.Username)
+	return client, nil
+}
+
+// administrator is the tag of users that may manage the broker.
+const administrator = "administrator"
+
+// SetAdminPassword sets the password of the administrator that the client belongs to, and
+// reports an error unless a login with it succeeds.
+func (a *Admin) SetAdminPassword(password string) error {
+	if err := closeBody(a.client.PutUser(a.username, rabbithole.UserSettings{
+		Name: a.username, Tags: rabbithole.UserTags{administrator},
+		PasswordHash:     rabbithole.Base64EncodedSaltedPasswordHashSHA256(password),
+		HashingAlgorithm: rabbithole.HashingAlgorithmSHA256,
+	})); err != nil {
+		return fmt.Errorf("set the password of %s: %w", a.username, err)
+	}
+	client, err := logIn(a.server, password)
+	if err != nil {
+		return err
+	}
+	a.client = client
+	return nil
 }
 
 // AMQPURL returns the URL with which a service connects. host is host:port.

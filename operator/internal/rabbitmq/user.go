@@ -28,6 +28,33 @@ func (a *Admin) ensureUsers(vhost VHost) ([]string, error) {
 	return changes, nil
 }
 
+// deleteUnusedUsers also closes the connections of the users that it deletes, because the
+// broker does.
+func (a *Admin) deleteUnusedUsers(vhost VHost) ([]string, error) {
+	var changes []string
+	for _, name := range vhost.Unused {
+		found, err := ignoreNotFound(a.client.GetUser(name))
+		if err != nil {
+			return changes, fmt.Errorf("read user %s: %w", name, err)
+		}
+		if found == nil {
+			continue
+		}
+		if err := a.deleteUser(name); err != nil {
+			return changes, err
+		}
+		changes = append(changes, "delete user "+name)
+	}
+	return changes, nil
+}
+
+func (a *Admin) deleteUser(name string) error {
+	if err := closeBody(a.client.DeleteUser(name)); err != nil && !isNotFound(err) {
+		return fmt.Errorf("delete user %s: %w", name, err)
+	}
+	return nil
+}
+
 // ensureUser compares the password with the stored hash, which avoids a login attempt.
 func (a *Admin) ensureUser(_ string, user User) ([]string, error) {
 	found, err := ignoreNotFound(a.client.GetUser(user.Name))

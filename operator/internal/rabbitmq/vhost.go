@@ -3,6 +3,7 @@ package rabbitmq
 import (
 	"fmt"
 	"regexp"
+	"slices"
 
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 
@@ -14,6 +15,9 @@ import (
 type VHost struct {
 	Name  string
 	Users []User
+	// Unused are the names of users of the stack that must not exist, such as those that a
+	// rotation has replaced.
+	Unused []string
 }
 
 // User is the account of a service.
@@ -47,7 +51,7 @@ func (a *Admin) Ensure(vhost VHost, owner ownership.Owner, adopt bool) ([]string
 func (a *Admin) ensureUsersAndTopology(vhost VHost) ([]string, error) {
 	var changes []string
 	for _, step := range []func(VHost) ([]string, error){
-		a.ensureUsers, a.ensureExchanges, a.ensureQueues, a.ensureBindings,
+		a.ensureUsers, a.deleteUnusedUsers, a.ensureExchanges, a.ensureQueues, a.ensureBindings,
 	} {
 		stepChanges, err := step(vhost)
 		changes = append(changes, stepChanges...)
@@ -102,6 +106,15 @@ func (a *Admin) checkUsersUnclaimed(vhost VHost) error {
 			return &ownership.ConflictError{What: fmt.Sprintf("user %q", user.Name)}
 		}
 	}
+	for _, name := range vhost.Unused {
+		found, err := ignoreNotFound(a.client.GetUser(name))
+		if err != nil {
+			return fmt.Errorf("read user %s: %w", name, err)
+		}
+		if found != nil {
+			return &ownership.ConflictError{What: fmt.Sprintf("user %q", name)}
+		}
+	}
 	return nil
 }
 
@@ -132,9 +145,13 @@ func (a *Admin) Delete(vhost VHost, owner ownership.Owner) error {
 	if err != nil || !owned {
 		return err
 	}
+	names := slices.Clone(vhost.Unused)
 	for _, user := range vhost.Users {
-		if err := closeBody(a.client.DeleteUser(user.Name)); err != nil && !isNotFound(err) {
-			return fmt.Errorf("delete user %s: %w", user.Name, err)
+		names = append(names, user.Name)
+	}
+	for _, name := range names {
+		if err := a.deleteUser(name); err != nil {
+			return err
 		}
 	}
 	if err := closeBody(a.client.DeleteVhost(vhost.Name)); err != nil && !isNotFound(err) {

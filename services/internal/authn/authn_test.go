@@ -5,6 +5,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -144,6 +146,22 @@ func TestCachedTokenExpires(t *testing.T) {
 			t.Errorf("got %v, want ErrExpired", err)
 		}
 	})
+}
+
+func TestKeysInUseAreReported(t *testing.T) {
+	t.Parallel()
+	keys := authntest.New(t)
+	keys.Write(t, authntest.EdKey(t, "b"), authntest.SymmetricKey("a"))
+	for want, signing := range map[string]func() string{
+		`{"verifies":["a","b"],"signs":"b"}`: func() string { return "b" },
+		`{"verifies":["a","b"]}`:             nil,
+	} {
+		rec := httptest.NewRecorder()
+		keys.Verifier(t).KeysHandler(signing).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/jwt-keys", nil))
+		if got := strings.TrimSpace(rec.Body.String()); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
 }
 
 func TestVerifierWithoutKeysIsAnError(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
+	"math"
 	"time"
 
 	mysqldriver "github.com/go-sql-driver/mysql"
@@ -76,6 +77,11 @@ func openPool(dsn string, timeout time.Duration) (*sql.DB, error) {
 	config.Params["time_zone"] = "'+00:00'"
 	config.Params["sql_mode"] = "'TRADITIONAL,NO_ENGINE_SUBSTITUTION'"
 	config.Params["innodb_lock_wait_timeout"] = fmt.Sprint(lockWait)
+	// A client that vanishes without a packet, as with its node, keeps its locks until the
+	// server ends the session: after this time without a statement, also in a transaction.
+	for _, variable := range []string{"wait_timeout", "net_read_timeout", "net_write_timeout"} {
+		config.Params[variable] = fmt.Sprint(int(math.Ceil(timeout.Seconds())))
+	}
 	config.Logger = &mysqldriver.NopLogger{}
 	inner, err := mysqldriver.NewConnector(config)
 	if err != nil {
@@ -85,6 +91,7 @@ func openPool(dsn string, timeout time.Duration) (*sql.DB, error) {
 	pool.SetMaxOpenConns(maxOpen)
 	pool.SetMaxIdleConns(maxIdle)
 	pool.SetConnMaxLifetime(maxLifetime)
+	pool.SetConnMaxIdleTime(timeout / 2) // before the server ends the session
 	return pool, nil
 }
 

@@ -39,3 +39,44 @@ func TestServerEndsStatementAfterTimeout(t *testing.T) {
 		}
 	}
 }
+
+// TestServerEndsSessionOfVanishedClient leaves a transaction open without a further packet,
+// as a client does whose node has lost power. Its locks are free after the timeout.
+func TestServerEndsSessionOfVanishedClient(t *testing.T) {
+	t.Parallel()
+	dsn := testenv.Schema(t)
+	vanished, err := openPool(dsn, 2*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer vanished.Close()
+	other, err := openPool(dsn, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	for _, statement := range []string{"CREATE TABLE goods (id INT PRIMARY KEY, n INT)", "INSERT INTO goods VALUES (1, 0)"} {
+		if _, err := other.Exec(statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tx, err := vanished.Begin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const increment = "UPDATE goods SET n = n + 1 WHERE id = 1"
+	if _, err := tx.Exec(increment); err != nil {
+		t.Fatal(err)
+	}
+	// The lock wait of 5 s is longer than the time after which the session ends.
+	if _, err := other.Exec(increment); err != nil {
+		t.Errorf("the row is still locked: %v", err)
+	}
+	var n int
+	if err := other.QueryRow("SELECT n FROM goods").Scan(&n); err != nil || n != 1 {
+		t.Errorf("n is %d, %v; want only the increment of the other client", n, err)
+	}
+	if err := tx.Commit(); err == nil {
+		t.Error("a transaction was committed after its session had ended")
+	}
+}

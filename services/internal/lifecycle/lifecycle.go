@@ -57,6 +57,7 @@ type Options struct {
 type Process struct {
 	Options
 	stops    []stopFunc
+	internal map[string]http.Handler
 	draining chan struct{}
 	listens  chan net.Addr
 }
@@ -68,8 +69,12 @@ type stopFunc struct {
 
 // New returns a Process that does not listen yet.
 func New(o Options) *Process {
-	return &Process{Options: o, draining: make(chan struct{}), listens: make(chan net.Addr, 1)}
+	return &Process{Options: o, internal: map[string]http.Handler{}, draining: make(chan struct{}), listens: make(chan net.Addr, 1)}
 }
+
+// Internal registers a handler at the metrics address, which clients cannot reach. Anyone in
+// the cluster can, so it must neither change anything nor return what is secret.
+func (p *Process) Internal(pattern string, h http.Handler) { p.internal[pattern] = h }
 
 // OnStop registers a stop function, for example to stop a consumer. Stop functions run in the order of
 // registration, after the requests in flight have finished, and share Config.ShutdownTimeout.
@@ -178,6 +183,9 @@ func (p *Process) metricsServer() *http.Server {
 	level := telemetry.LevelHandler(p.Log)
 	mux.Handle("GET /log-level", level)
 	mux.Handle("PUT /log-level", level)
+	for pattern, h := range p.internal {
+		mux.Handle(pattern, h)
+	}
 	timeout := writeTimeout
 	if p.Config.Profiling {
 		timeout = profileTimeout

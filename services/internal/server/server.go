@@ -32,6 +32,8 @@ type Options struct {
 	Health      *health.Checks
 	// Verifier verifies access tokens.
 	Verifier *authn.Verifier
+	// SigningKey returns the id of the key that signs tokens; nil in a service that signs none.
+	SigningKey func() string
 	// MaxBody bounds the body of a request in bytes; 1 MiB if zero.
 	MaxBody int64
 	// Timeout bounds the work for one request; 15 seconds if zero. Slow sets that of an
@@ -84,6 +86,7 @@ func New(o Options) *Server {
 	s.Get("/readyz", http.HandlerFunc(o.Health.Ready))
 	s.api = newAPI(s)
 	s.Get("/openapi.json", openapi.Handler(s.api))
+	s.Internal(authn.KeysPattern, o.Verifier.KeysHandler(o.SigningKey))
 	return s
 }
 

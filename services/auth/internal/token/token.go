@@ -97,6 +97,9 @@ func (s *Signer) Watch(ctx context.Context, log *slog.Logger) {
 	})
 }
 
+// ActiveKey returns the id of the key that signs.
+func (s *Signer) ActiveKey() string { return s.keys.Load().active.ID }
+
 // Sign implements account.Signer.
 func (s *Signer) Sign(u account.User, now time.Time) (string, time.Duration, error) {
 	key := s.keys.Load().active

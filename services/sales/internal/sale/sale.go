@@ -64,6 +64,7 @@ func (s *Sale) IsDecided() bool { return s.Status != Pending }
 var (
 	ErrNotFound    = failure.NotFound("sale_not_found", "Sale not found.")
 	ErrNotPending  = failure.Conflict("sale_not_pending", "The sale is not pending. Read the sale to see its status.")
+	ErrExpired     = failure.Conflict("sale_not_pending", "The hold has expired.")
 	ErrNotReserved = failure.Conflict("stock_not_reserved", "The stock of the sale is not reserved yet. Retry later.")
 )
 
@@ -118,11 +119,14 @@ func (s *Sale) lines() []event.Item {
 }
 
 // Confirm confirms a hold for its customer. It returns ErrNotPending when the sale is
-// decided, and ErrNotReserved until its stock is reserved.
+// decided, ErrExpired when the hold has expired, also before Cancel has recorded that, and
+// ErrNotReserved until its stock is reserved.
 func (s *Sale) Confirm(now time.Time) (event.SaleConfirmed, error) {
 	switch {
 	case s.IsDecided():
 		return event.SaleConfirmed{}, ErrNotPending
+	case s.ExpiresAt != nil && !now.Before(*s.ExpiresAt):
+		return event.SaleConfirmed{}, ErrExpired
 	case !s.Reserved:
 		return event.SaleConfirmed{}, ErrNotReserved
 	}

@@ -88,6 +88,10 @@ func TestHoldIsConfirmedByItsCustomer(t *testing.T) {
 	if confirmed, changed := s.ApplyReserved(reserved, now); confirmed != nil || !changed || s.Status != sale.Pending {
 		t.Fatalf("a hold was confirmed without its customer: %v, %v, %s", confirmed, changed, s.Status)
 	}
+	// The timer that cancels it may be late.
+	if _, err := s.Confirm(now.Add(15 * time.Minute)); !errors.Is(err, sale.ErrExpired) || s.Status != sale.Pending {
+		t.Errorf("confirmed when it expires: error %v, want %v", err, sale.ErrExpired)
+	}
 	if confirmed, err := s.Confirm(now); err != nil || confirmed.SaleID != 42 || s.Status != sale.Confirmed || s.ExpiresAt != nil {
 		t.Errorf("got %v, %v, %s, expiry %v, want it confirmed without an expiry", confirmed, err, s.Status, s.ExpiresAt)
 	}
