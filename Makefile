@@ -32,10 +32,12 @@ up: ## Start a store: cluster, images, operator, sample stack, demo
 	@$(MAKE) demo
 	@$(MAKE) next
 
+# ONLY="stock sales" limits `images` and `reload` to these.
+ONLY_FLAGS = $(addprefix --only=,$(ONLY))
+
 .PHONY: reload
-reload: images ## Build, load and roll out the images on a running cluster
-	@$(WITH_GO) $(CLUSTER) load _out/images/*.tar
-	@$(WITH_GO) $(AT_GATEWAY) $(GO) run ./hack/install
+reload: images ## Build, load and roll out what changed on a running cluster (ONLY="stock sales": only these)
+	@$(WITH_GO) $(GO) run ./hack/install $(ONLY_FLAGS)
 
 .PHONY: next
 next:
@@ -67,6 +69,18 @@ kubeconfig: ## Print the path of the kubeconfig
 demo: ## Place orders of every kind and check their outcomes
 	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(AT_GATEWAY) $(GO) run ./hack/demo
 
+.PHONY: dead-letters
+dead-letters: ## List the newest dead letters of the store
+	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(AT_GATEWAY) $(GO) run ./hack/deadletters
+
+.PHONY: reset
+reset: ## Delete the sample stack with all its data, and install it again
+	@$(ON_CLUSTER) kubectl --namespace shop get ecommercestack demo --ignore-not-found --output name | while read -r stack; do \
+	  kubectl --namespace shop patch "$$stack" --type=merge --patch '{"spec":{"deletionPolicy":"Delete"}}'; \
+	  kubectl --namespace shop delete "$$stack"; \
+	done
+	@$(MAKE) reload
+
 .PHONY: load
 load: ## Send the requests of shoppers to the store (LOAD="--rate 80 --duration 2m")
 	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(AT_GATEWAY) $(GO) run ./hack/load $(LOAD)
@@ -86,8 +100,8 @@ observe-down: ## Remove everything that `observe` created
 ##@ Build
 
 .PHONY: images
-images: ## Build the six images into _out/images
-	@$(WITH_GO) $(GO) run ./hack/image
+images: ## Build the six images into _out/images (ONLY=stock: only this one)
+	@$(WITH_GO) $(GO) run ./hack/image $(ONLY_FLAGS)
 
 .PHONY: build
 build: ## Compile every module

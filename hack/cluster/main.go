@@ -39,7 +39,7 @@ type commands struct {
 	Kubeconfig kubeconfigCommand `cmd:"" help:"Print the path of the kubeconfig."`
 	Assets     assetsCommand     `cmd:"" help:"Build what is missing and print the folder with kube-apiserver, etcd, kubectl and helm."`
 	Clients    clientsCommand    `cmd:"" help:"Print the folder with kubectl and helm; build them if they are missing."`
-	Images     imagesCommand     `cmd:"" help:"Print the images of MySQL and RabbitMQ that a stack in this cluster uses, if not the default ones."`
+	Describe   describeCommand   `cmd:"" help:"Print kubeconfig, address of the gateway, folder of kubectl and helm, and the images of MySQL and RabbitMQ if they are not the default ones, as JSON."`
 	Load       loadCommand       `cmd:"" help:"Load image archives into the cluster."`
 	Supervise  superviseCommand  `cmd:"" hidden:""`
 }
@@ -187,11 +187,7 @@ func (s superviseCommand) Run() error { return node.Supervise(node.Dir(s.Dir)) }
 type assetsCommand struct{}
 
 func (assetsCommand) Run(e *environment) error {
-	c, err := e.bare()
-	if err != nil {
-		return err
-	}
-	bin, err := release.Ensure(e.progress, c.Root, c.Cache)
+	bin, err := e.clients(false)
 	if err != nil {
 		return err
 	}
@@ -206,23 +202,29 @@ func (clientsCommand) Run(e *environment) error {
 	if err != nil {
 		return err
 	}
-	if !useKind {
-		return assetsCommand{}.Run(e)
-	}
-	root, err := workspace.Root()
-	if err != nil {
-		return err
-	}
-	cache, err := workspace.Cache()
-	if err != nil {
-		return err
-	}
-	bin, err := release.EnsureClients(e.progress, root, cache)
+	bin, err := e.clients(useKind)
 	if err != nil {
 		return err
 	}
 	fmt.Println(bin)
 	return nil
+}
+
+// clients returns the folder with kubectl and helm, for a bare cluster also with kube-apiserver
+// and etcd. It builds what is missing.
+func (e *environment) clients(useKind bool) (string, error) {
+	root, err := workspace.Root()
+	if err != nil {
+		return "", err
+	}
+	cache, err := workspace.Cache()
+	if err != nil {
+		return "", err
+	}
+	if useKind {
+		return release.EnsureClients(e.progress, root, cache)
+	}
+	return release.Ensure(e.progress, root, cache)
 }
 
 type urlCommand struct{}
@@ -232,6 +234,8 @@ func (urlCommand) Run(e *environment) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("http://localhost:%d\n", port)
+	fmt.Println(gatewayURL(port))
 	return nil
 }
+
+func gatewayURL(port int) string { return fmt.Sprintf("http://localhost:%d", port) }

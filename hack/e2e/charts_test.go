@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ecommerce-stack.dev/hack/internal/images"
 )
 
 // chartFolder returns the folder of a chart, with the library added to it.
@@ -23,7 +25,6 @@ func chartFolder(t *testing.T, name string) string {
 // Secrets of the stack.
 func TestServiceChartsInstallWithHelm(t *testing.T) {
 	newShop(t)
-	version := mustKubectl(t, "-n", namespace, "get", "estack", stack, "-o", "jsonpath={.status.version}")
 	const release = "alone"
 	for _, c := range []struct {
 		name, port, path string
@@ -39,7 +40,7 @@ func TestServiceChartsInstallWithHelm(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			arguments := []string{"--namespace", namespace, "install", release + "-" + c.name, chartFolder(t, c.name), "--wait", "--timeout", "2m",
-				"--set", "image.tag=" + version, "--set", "jwt.secretName=demo-jwks", "--set", "jwt.issuer=urn:ecommerce-stack:shop:demo"}
+				"--set", "image.tag=" + images.LastBuilt, "--set", "jwt.secretName=demo-jwks", "--set", "jwt.issuer=urn:ecommerce-stack:shop:demo"}
 			for _, v := range c.values {
 				arguments = append(arguments, "--set", v)
 			}
@@ -65,7 +66,6 @@ func TestServiceChartsInstallWithHelm(t *testing.T) {
 // while the pod runs.
 func TestRoutesChangeWithoutRestart(t *testing.T) {
 	newShop(t)
-	version := mustKubectl(t, "-n", namespace, "get", "estack", stack, "-o", "jsonpath={.status.version}")
 	const release = "routed"
 	helm := func(arguments ...string) {
 		t.Helper()
@@ -81,7 +81,7 @@ func TestRoutesChangeWithoutRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 		helm("upgrade", "--install", release, folder, "--wait", "--timeout", "2m", "--set-file", "routes="+file,
-			"--set", "image.tag="+version, "--set", "jwt.secretName=demo-jwks", "--set", "rabbitmq.secretName=demo-gateway-rabbitmq")
+			"--set", "image.tag="+images.LastBuilt, "--set", "jwt.secretName=demo-jwks", "--set", "rabbitmq.secretName=demo-gateway-rabbitmq")
 	}
 	pod := func() string {
 		return mustKubectl(t, "-n", namespace, "get", "pods", "-l", "app.kubernetes.io/instance="+release, "-o",

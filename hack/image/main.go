@@ -2,25 +2,30 @@
 // exporter of MySQL's metrics, and writes each as a container image of one layer:
 //
 //	go run ./hack/image
+//	go run ./hack/image --only stock
 //
 // The archives are _out/images/<name>.tar, for `docker load`, `ctr images
 // import` and `kind load image-archive`; _out/images/images.json has their
-// references. Those of this repository share a tag that ends in a digest of their binaries: a
-// build of unchanged sources makes the same images and restarts nothing.
+// references. The tag of an image ends in a digest of its content: a change of one service
+// changes the tag of its image only, and a build of unchanged sources restarts nothing.
 package main
 
 import (
 	"bytes"
 	"encoding/pem"
+	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 
+	"ecommerce-stack.dev/hack/internal/images"
 	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/internal/revision"
 	"ecommerce-stack.dev/hack/internal/state"
@@ -34,8 +39,7 @@ type component struct {
 	path   string // of the package, in its module
 	title  string
 	// pinned reports whether the program is that of another module, whose version the
-	// go.mod of module selects. Its image has a tag of its own, so that a change of the
-	// sources does not restart it.
+	// go.mod of module selects.
 	pinned bool
 }
 
@@ -49,7 +53,8 @@ var components = []component{
 }
 
 type arguments struct {
-	Version string `help:"Version of the binaries, such as v1.2.3; by default that of the sources." env:"VERSION"`
+	Version string   `help:"Version of the binaries, such as v1.2.3; by default that of the sources." env:"VERSION"`
+	Only    []string `help:"Build only these images, such as stock." placeholder:"NAME"`
 }
 
 func main() {
@@ -61,8 +66,17 @@ func main() {
 	}
 }
 
-// Run builds the binaries one after another, then the images.
+// Run builds the binaries, and writes the images if all succeed.
 func (a arguments) Run() error {
+	selected, err := named(a.Only)
+	if err != nil {
+		return err
+	}
+	if a.Version != "" {
+		if err := revision.CheckVersion(a.Version); err != nil {
+			return err
+		}
+	}
 	root, err := workspace.Root()
 	if err != nil {
 		return err
@@ -72,62 +86,94 @@ func (a arguments) Run() error {
 		return err
 	}
 	p := progress.New(os.Stderr)
-	revisions, all, err := a.revisions(goTool, root)
+	out := images.Dir(root)
+	lock, err := state.Acquire(filepath.Join(out, "lock"), func() { p.Printf("Waiting for another build of images.") })
 	if err != nil {
 		return err
 	}
-	binaries := map[string][]byte{}
-	for _, c := range components {
-		if err := p.Run("Build "+c.name, func(func(string)) error {
-			binaries[c.name], err = c.build(goTool, root, revisions[c.name])
-			return err
-		}); err != nil {
-			return err
-		}
+	defer lock.Close()
+	if err := removeStale(out); err != nil {
+		return err
 	}
-	out := filepath.Join(root, "_out", "images")
-	written, err := write(out, binaries, certificates(), revisions, all.Version)
+	var built []binary
+	if err := p.Run("Build "+strings.Join(names(selected), ", "), func(func(string)) error {
+		built, err = buildAll(selected, builder{goTool: goTool, root: root, out: out, version: a.Version})
+		return err
+	}); err != nil {
+		return err
+	}
+	changed, err := write(out, built, certificates())
 	if err != nil {
 		return err
 	}
-	p.Printf("Images %s in %s\nLoad them into the cluster with `go run ./hack/cluster load %s/*.tar`.", written.Tag, out, out)
+	if len(changed) == 0 {
+		p.Printf("The images are up to date.")
+		return nil
+	}
+	p.Printf("Changed images in %s: %s", out, strings.Join(changed, ", "))
 	return nil
 }
 
-// revisions returns the revision of each component by name, and that of all together.
-func (a arguments) revisions(goTool, root string) (each map[string]revision.Revision, all revision.Revision, err error) {
-	if a.Version != "" {
-		if err := revision.CheckVersion(a.Version); err != nil {
-			return nil, all, err
+// named returns the components with the names, or all without names.
+func named(only []string) ([]component, error) {
+	for _, name := range only {
+		if !slices.Contains(names(components), name) {
+			return nil, fmt.Errorf("--only %s: there is no such image, but %s", name, strings.Join(names(components), ", "))
 		}
 	}
-	each = map[string]revision.Revision{}
-	of := func(files []string) (revision.Revision, error) {
-		r, err := revision.Of(root, files)
-		if a.Version != "" {
-			r.Version = strings.TrimPrefix(a.Version, "v")
-		}
-		return r, err
+	if len(only) == 0 {
+		return components, nil
 	}
-	var files []string
+	var selected []component
 	for _, c := range components {
-		if c.pinned {
-			if each[c.name], err = c.pinnedRevision(goTool, root); err != nil {
-				return nil, all, err
-			}
-			continue
+		if slices.Contains(only, c.name) {
+			selected = append(selected, c)
 		}
-		sources, err := revision.Sources(goTool, filepath.Join(root, c.module), c.path)
-		if err != nil {
-			return nil, all, err
-		}
-		if each[c.name], err = of(sources); err != nil {
-			return nil, all, err
-		}
-		files = append(files, sources...)
 	}
-	all, err = of(files)
-	return each, all, err
+	return selected, nil
+}
+
+func names(all []component) []string {
+	var list []string
+	for _, c := range all {
+		list = append(list, c.name)
+	}
+	return list
+}
+
+// buildAll builds the binaries, as many at the same time as there are processors. The error
+// joins those of all components that failed.
+func buildAll(selected []component, b builder) ([]binary, error) {
+	sources, err := b.sources(selected)
+	if err != nil {
+		return nil, err
+	}
+	built, errs := make([]binary, len(selected)), make([]error, len(selected))
+	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var builds sync.WaitGroup
+	for i, c := range selected {
+		builds.Go(func() {
+			slots <- struct{}{}
+			built[i], errs[i] = b.build(c, sources[c.name])
+			<-slots
+		})
+	}
+	builds.Wait()
+	return built, errors.Join(errs...)
+}
+
+// removeStale removes the temporary folders of builds that were killed.
+func removeStale(out string) error {
+	stale, err := filepath.Glob(filepath.Join(out, temporaryPrefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, dir := range stale {
+		if err := os.RemoveAll(dir); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 const certificatesFile = "/etc/ssl/certs/ca-certificates.crt"
@@ -144,35 +190,27 @@ func certificates() []byte {
 	return out.Bytes()
 }
 
-// summary is the content of images.json.
-type summary struct {
-	Tag    string            `json:"tag"`
-	Images map[string]string `json:"images"` // references by name
-	Sizes  map[string]int64  `json:"sizes"`  // bytes of the archives
-}
-
-func write(out string, binaries map[string][]byte, certificates []byte, revisions map[string]revision.Revision, version string) (summary, error) {
-	shared := maps.Clone(binaries)
-	for _, c := range components {
-		if c.pinned {
-			delete(shared, c.name)
-		}
+// write writes the images that changed to the folder out, and then the list of all images. It
+// returns the references of those that changed.
+func write(out string, built []binary, certificates []byte) (changed []string, err error) {
+	list, err := images.Read(out)
+	if err != nil {
+		return nil, err
 	}
-	result := summary{Tag: tag(version, shared), Images: map[string]string{}, Sizes: map[string]int64{}}
-	for _, c := range components {
-		reference := "localhost/ecommerce-stack/" + c.name + ":" + result.Tag
-		if c.pinned {
-			reference = "localhost/ecommerce-stack/" + c.name + ":" + tag(revisions[c.name].Version, map[string][]byte{c.name: binaries[c.name]})
+	for _, b := range built {
+		reference, path := b.reference(certificates), filepath.Join(out, b.name+".tar")
+		if info, err := os.Stat(path); err == nil && list.Images[b.name] == reference && list.Sizes[b.name] == info.Size() {
+			continue
 		}
-		path := filepath.Join(out, c.name+".tar")
-		if err := c.write(path, reference, binaries[c.name], certificates, revisions[c.name]); err != nil {
-			return summary{}, err
+		if err := b.write(path, reference, certificates); err != nil {
+			return nil, err
 		}
 		info, err := os.Stat(path)
 		if err != nil {
-			return summary{}, err
+			return nil, err
 		}
-		result.Images[c.name], result.Sizes[c.name] = reference, info.Size()
+		list.Images[b.name], list.Sizes[b.name] = reference, info.Size()
+		changed = append(changed, reference)
 	}
-	return result, state.WriteJSON(filepath.Join(out, "images.json"), result)
+	return changed, list.Write(out)
 }

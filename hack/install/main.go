@@ -1,40 +1,75 @@
 // Command install installs a store in the cluster that `go run ./hack/cluster up` started,
-// with the images that `go run ./hack/image` built: it installs the operator's chart,
+// with the images that `go run ./hack/image` built: it loads them, installs the operator's chart,
 // applies the sample stack, and waits until the stack is Ready with these images and the
-// gateway responds. It can be repeated, and upgrades an existing installation.
+// gateway responds. It can be repeated, and upgrades an existing installation: what has not
+// changed is not rolled out again.
+//
+//	go run ./hack/install
+//	go run ./hack/install --only stock
 package main
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
+	"slices"
 	"syscall"
 	"time"
 
 	"github.com/alecthomas/kong"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
 
 	"ecommerce-stack.dev/hack/internal/client"
+	"ecommerce-stack.dev/hack/internal/images"
 	"ecommerce-stack.dev/hack/internal/kube"
 	"ecommerce-stack.dev/hack/internal/progress"
+	"ecommerce-stack.dev/hack/internal/workspace"
 )
 
 const (
 	operatorNamespace = "ecommerce-system"
 	release           = "ecommerce"
-	readyTimeout      = 6 * time.Minute
+	operatorName      = "operator" // of its image, and in --only
+	exporterName      = "mysqld-exporter"
 	gatewayTimeout    = time.Minute
 )
 
+// services have an image each in the stack.
+var services = []string{"auth", "sales", "stock", "gateway"}
+
 type options struct {
-	Stack     string `help:"Name of the stack." default:"demo"`
-	Namespace string `help:"Namespace of the stack." default:"shop"`
-	URL       string `help:"URL of the gateway." env:"GATEWAY_URL" default:"http://localhost:5001"`
+	Stack     string   `help:"Name of the stack." default:"demo"`
+	Namespace string   `help:"Namespace of the stack." default:"shop"`
+	URL       string   `help:"URL of the gateway; that of the cluster by default." env:"GATEWAY_URL"`
+	Only      []string `help:"Roll out only these of an installed store: auth, sales, stock, gateway, operator or mysqld-exporter." placeholder:"NAME"`
+}
+
+// Validate is called by kong.
+func (o options) Validate() error {
+	for _, name := range o.Only {
+		if name != operatorName && name != exporterName && !slices.Contains(services, name) {
+			return fmt.Errorf("--only %s: it must be %s, %s or one of %v", name, operatorName, exporterName, services)
+		}
+	}
+	return nil
+}
+
+// includes reports whether an image is rolled out.
+func (o options) includes(name string) bool { return len(o.Only) == 0 || slices.Contains(o.Only, name) }
+
+// hasOperator reports whether the operator's chart is installed, which has the exporter's image.
+func (o options) hasOperator() bool { return o.includes(operatorName) || o.includes(exporterName) }
+
+// services returns those that are rolled out.
+func (o options) services() []string {
+	return slices.DeleteFunc(slices.Clone(services), func(name string) bool { return !o.includes(name) })
 }
 
 // installer runs the steps of the installation.
@@ -42,9 +77,9 @@ type installer struct {
 	options
 	progress *progress.Printer
 	cluster  *kube.Cluster
-	tag      string
-	exporter string            // image of mysqld_exporter
-	servers  map[string]string // images of the embedded servers, if the cluster has others than the default
+	core     kubernetes.Interface
+	dynamic  dynamic.Interface
+	images   images.List
 }
 
 func main() {
@@ -59,132 +94,78 @@ func main() {
 	}
 }
 
+type step struct {
+	what string
+	do   func(context.Context, func(string)) error
+}
+
 func run(ctx context.Context, o options) error {
 	i := &installer{options: o, progress: progress.New(os.Stderr)}
-	for _, step := range []struct {
-		what string
-		do   func(context.Context, func(string)) error
-	}{
-		{"find cluster, tools and images", i.find},
-		{"install the operator", i.operator},
-		{"apply config/samples/stack.yaml", i.sample},
-		{"wait until stack " + o.Namespace + "/" + o.Stack + " is Ready", i.ready},
-		{"wait until the gateway responds at " + o.URL, i.gateway},
-	} {
-		if err := i.progress.Run(step.what, func(detail func(string)) error { return step.do(ctx, detail) }); err != nil {
-			return fmt.Errorf("%s: %w", step.what, err)
+	if err := i.load(ctx); err != nil {
+		return fmt.Errorf("load the images: %w", err)
+	}
+	if o.hasOperator() {
+		if err := i.run(ctx, step{"install the operator", i.operator}); err != nil {
+			return err
+		}
+	}
+	if len(o.services()) == 0 {
+		return nil
+	}
+	stack := o.Namespace + "/" + o.Stack
+	apply := step{"apply config/samples/stack.yaml", i.sample}
+	if len(o.Only) > 0 {
+		apply = step{"set the images of stack " + stack, i.setImages}
+	}
+	return i.run(ctx, apply,
+		step{"wait until stack " + stack + " is Ready", i.ready},
+		step{"wait until the gateway responds at " + i.URL, i.gateway})
+}
+
+func (i *installer) run(ctx context.Context, steps ...step) error {
+	for _, s := range steps {
+		if err := i.progress.Run(s.what, func(detail func(string)) error { return s.do(ctx, detail) }); err != nil {
+			return fmt.Errorf("%s: %w", s.what, err)
 		}
 	}
 	return nil
 }
 
-func (i *installer) find(ctx context.Context, _ func(string)) error {
-	var err error
-	if i.cluster, err = kube.Find(ctx); err != nil {
-		return err
-	}
-	if i.servers, err = i.cluster.ServerImages(ctx); err != nil {
-		return err
-	}
-	raw, err := os.ReadFile(filepath.Join(i.cluster.Root, "_out", "images", "images.json"))
+// load finds the cluster and loads the images that it does not have.
+func (i *installer) load(ctx context.Context) error {
+	root, err := workspace.Root()
 	if err != nil {
-		return fmt.Errorf("%w (build the images first: make images)", err)
-	}
-	var built struct {
-		Tag    string
-		Images map[string]string
-	}
-	if err := json.Unmarshal(raw, &built); err != nil || built.Tag == "" {
-		return fmt.Errorf("read _out/images/images.json: %w", errors.Join(err, errors.New("no tag")))
-	}
-	i.tag, i.exporter = built.Tag, built.Images["mysqld-exporter"]
-	return nil
-}
-
-// tool runs kubectl or helm against the cluster and returns its output.
-func (i *installer) tool(ctx context.Context, name string, arguments ...string) (string, error) {
-	return i.cluster.Run(ctx, "", name, arguments...)
-}
-
-func (i *installer) operator(ctx context.Context, detail func(string)) error {
-	arguments := []string{"upgrade", "--install", release, "charts/operator", "--namespace", operatorNamespace,
-		"--create-namespace", "--set", "image.tag=" + i.tag, "--set", "defaults.mysqlExporterImage=" + i.exporter}
-	for name, image := range i.servers {
-		arguments = append(arguments, "--set", "defaults."+name+"Image="+image)
-	}
-	// Adds the library as it is now; --dependency-update leaves an older one in place.
-	if _, err := i.tool(ctx, "helm", "dependency", "update", "charts/operator", "--skip-refresh"); err != nil {
 		return err
 	}
-	if _, err := i.tool(ctx, "helm", arguments...); err != nil {
+	if i.images, err = images.Read(images.Dir(root)); err != nil {
 		return err
 	}
-	detail("waiting for its pod")
-	_, err := i.tool(ctx, "kubectl", "--namespace", operatorNamespace, "rollout", "status", "deployment",
-		"--selector", "app.kubernetes.io/instance="+release, "--timeout=3m")
+	names := i.services()
+	if i.hasOperator() {
+		names = append(names, operatorName, exporterName)
+	}
+	var archives []string
+	for _, name := range names {
+		if _, err := i.images.Reference(name); err != nil {
+			return err
+		}
+		archives = append(archives, filepath.Join(images.Dir(root), name+".tar"))
+	}
+	if i.cluster, err = kube.Load(ctx, archives...); err != nil {
+		return err
+	}
+	i.URL = cmp.Or(i.URL, i.cluster.URL)
+	config, err := clientcmd.BuildConfigFromFlags("", i.cluster.Kubeconfig)
 	if err != nil {
-		return errors.Join(err, errors.New("see `kubectl -n "+operatorNamespace+" get pods,events`"))
+		return fmt.Errorf("read the kubeconfig %s: %w", i.cluster.Kubeconfig, err)
 	}
-	return nil
-}
-
-func (i *installer) sample(ctx context.Context, _ func(string)) error {
-	_, err := i.tool(ctx, "kubectl", "apply", "--filename", "config/samples/stack.yaml")
+	config.QPS = -1 // the waits poll
+	i.core, err = kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	i.dynamic, err = dynamic.NewForConfig(config)
 	return err
-}
-
-// status is the part of a stack that this program reads.
-type status struct {
-	Metadata struct{ Generation int64 }
-	Status   struct {
-		ObservedGeneration int64
-		Phase              string
-		Conditions         []struct{ Type, Status, Message string }
-		Components         []struct{ Name, Image string }
-	}
-}
-
-// ready waits for the stack, and shows its phase.
-func (i *installer) ready(ctx context.Context, detail func(string)) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	var last status
-	for {
-		out, err := i.tool(ctx, "kubectl", "--namespace", i.Namespace, "get", "ecommercestack", i.Stack, "--output", "json")
-		if err == nil {
-			last = status{}
-			if err := json.Unmarshal([]byte(out), &last); err != nil {
-				return err
-			}
-			if last.ready(i.tag) {
-				return nil
-			}
-			detail(last.Status.Phase)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("it is not Ready: %q; see `kubectl -n %s describe estack %s` and `kubectl -n %s get pods`: %w",
-				last.Status.Phase, i.Namespace, i.Stack, i.Namespace, errors.Join(err, ctx.Err()))
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
-}
-
-// ready reports whether the stack is Ready at its generation with all services on tag:
-// right after an upgrade the status may be that of the previous images.
-func (s status) ready(tag string) bool {
-	upgraded := 0
-	for _, c := range s.Status.Components {
-		if strings.HasSuffix(c.Image, ":"+tag) {
-			upgraded++
-		}
-	}
-	for _, c := range s.Status.Conditions {
-		if c.Type == "Ready" && c.Status == "True" {
-			return upgraded >= 4 && s.Status.ObservedGeneration == s.Metadata.Generation
-		}
-	}
-	return false
 }
 
 func (i *installer) gateway(ctx context.Context, _ func(string)) error {

@@ -101,16 +101,12 @@ func (u upCommand) Run(ctx context.Context, p *progress.Printer) error {
 // references returns the references of the images by name, and whether the cluster pulls them
 // from a registry. Otherwise it builds them and loads them into the cluster.
 func (i imagesCommand) references(ctx context.Context, p *progress.Printer, cluster *kube.Cluster) (references map[string]string, registry bool, err error) {
-	local, err := cluster.ServerImages(ctx)
-	if err != nil {
-		return nil, false, err
-	}
 	references = map[string]string{"grafana": grafanaImage}
 	names := []string{"prometheus", "alertmanager"}
 	if i.Tracing {
 		names = append(names, "jaeger")
 	}
-	if len(local) == 0 {
+	if len(cluster.ServerImages) == 0 {
 		for _, name := range names {
 			references[name] = images[name].registry
 		}

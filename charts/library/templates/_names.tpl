@@ -27,13 +27,20 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- regexReplaceAll "[^A-Za-z0-9_.-]" (include "ecommerce.tag" .) "_" | trunc 63 | trimAll "-_." -}}
 {{- end -}}
 
-{{/* Tag of the image, of charts whose image is given by registry and tag. */}}
+{{/* Tag of the image, of charts whose image is a registry and tag or a reference: of a reference without a tag, its digest. */}}
 {{- define "ecommerce.tag" -}}
-{{- if kindIs "map" .Values.image -}}{{ .Values.image.tag | default .Chart.AppVersion }}{{- else -}}{{ .Chart.AppVersion }}{{- end -}}
+{{- if not (kindIs "map" .Values.image) -}}
+{{- .Chart.AppVersion -}}
+{{- else if .Values.image.reference -}}
+{{- $parts := splitList "@" .Values.image.reference -}}
+{{- regexFind "[^:]+$" (ternary (first $parts | base) (last $parts) (contains ":" (first $parts | base))) -}}
+{{- else -}}
+{{- .Values.image.tag | default .Chart.AppVersion -}}
+{{- end -}}
 {{- end -}}
 
 {{- define "ecommerce.image" -}}
-{{- printf "%s/%s:%s" .Values.image.registry .Chart.Name (include "ecommerce.tag" .) -}}
+{{- .Values.image.reference | default (printf "%s/%s:%s" .Values.image.registry .Chart.Name (include "ecommerce.tag" .)) -}}
 {{- end -}}
 
 {{/* Labels of every object. */}}

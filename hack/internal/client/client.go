@@ -295,7 +295,9 @@ func CheckReady(ctx context.Context, url string) error {
 type DeadLetter struct {
 	ID    int64  `json:"id"`
 	Queue string `json:"queue"`
-	Body  string `json:"body"`
+	// Reason is "rejected" or "delivery_limit".
+	Reason string `json:"reason"`
+	Body   string `json:"body"`
 }
 
 // DeadLetters returns the newest dead letters. It requires a manager.

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -71,13 +72,27 @@ func git(root string, arguments ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// sources prints the files of a package of this repository that a build reads.
-const sources = `{{if not .Standard}}{{if or .Module.Main (and .Module.Replace (not .Module.Replace.Version))}}` +
-	`{{range .GoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{.Module.GoMod}}{{"\n"}}{{end}}{{end}}`
+// sources prints the files of a package of this repository that a build reads, and the packages
+// that a listed package depends on.
+const sources = `{{if not .Standard}}{{if or .Module.Main (and .Module.Replace (not .Module.Replace.Version))}}package {{.ImportPath}}{{"\n"}}` +
+	`{{range .GoFiles}}file {{$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}file {{$.Dir}}/{{.}}{{"\n"}}{{end}}file {{.Module.GoMod}}{{"\n"}}` +
+	`{{if not .DepOnly}}root {{.Dir}}{{"\n"}}{{range .Deps}}dependency {{.}}{{"\n"}}{{end}}{{end}}{{end}}{{end}}`
 
 // Sources returns the paths of the files that a build of packages reads from the checkout,
-// without those of dependencies outside of it. module is the folder of their module.
+// without those of dependencies outside of it. module is the folder of their module, and
+// packages are paths in it such as ./stock.
 func Sources(goTool, module string, packages ...string) ([]string, error) {
+	all, err := SourcesByPackage(goTool, module, packages...)
+	var files []string
+	for _, list := range all {
+		files = append(files, list...)
+	}
+	slices.Sort(files)
+	return slices.Compact(files), err
+}
+
+// SourcesByPackage is Sources with the files of each package.
+func SourcesByPackage(goTool, module string, packages ...string) (map[string][]string, error) {
 	cmd := exec.Command(goTool, append([]string{"list", "-buildvcs=false", "-deps", "-f", sources}, packages...)...)
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off")
@@ -87,18 +102,34 @@ func Sources(goTool, module string, packages ...string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list the sources of %s in %s: %w\n%s", strings.Join(packages, ", "), module, err, strings.TrimSpace(stderr.String()))
 	}
-	known := map[string]bool{}
-	var files []string
+	files, dependencies := map[string][]string{}, map[string][]string{} // by import path, by folder
+	var current, root string
 	for line := range strings.Lines(string(out)) {
-		if file := strings.TrimSpace(line); file != "" && !known[file] {
-			known[file] = true
-			files = append(files, file)
-			if filepath.Base(file) == "go.mod" {
-				files = append(files, filepath.Join(filepath.Dir(file), "go.sum"))
+		switch kind, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " "); kind {
+		case "package":
+			current = value
+		case "file":
+			files[current] = append(files[current], value)
+			if filepath.Base(value) == "go.mod" {
+				files[current] = append(files[current], filepath.Join(filepath.Dir(value), "go.sum"))
 			}
+		case "root":
+			root = value
+			dependencies[root] = []string{current}
+		case "dependency":
+			dependencies[root] = append(dependencies[root], value)
 		}
 	}
-	return files, nil
+	all := map[string][]string{}
+	for _, name := range packages {
+		var list []string
+		for _, dependency := range dependencies[filepath.Join(module, name)] {
+			list = append(list, files[dependency]...)
+		}
+		slices.Sort(list)
+		all[name] = slices.Compact(list)
+	}
+	return all, nil
 }
 
 // LinkerFlags returns the flags that set the version and commit of the services or the

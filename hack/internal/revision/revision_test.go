@@ -84,9 +84,13 @@ func TestSourcesAreTheFilesThatABuildReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := revision.Sources("go", filepath.Join(root, "services"), "./sales")
+	all, err := revision.SourcesByPackage("go", filepath.Join(root, "services"), "./sales", "./stock")
 	if err != nil {
 		t.Fatal(err)
+	}
+	files := all["./sales"]
+	if stock := all["./stock"]; !slices.Contains(stock, filepath.Join(root, "services/stock/main.go")) || slices.Contains(stock, filepath.Join(root, "services/sales/main.go")) {
+		t.Errorf("the sources of stock are %q", stock)
 	}
 	for name, want := range map[string]bool{
 		"services/sales/main.go": true, "services/sales/internal/sale/sale.go": true, "services/event/event.go": true,

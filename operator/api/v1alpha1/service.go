@@ -49,6 +49,14 @@ type SecretReference struct {
 //
 // +kubebuilder:validation:XValidation:rule="!(has(self.replicas) && has(self.autoscaling))",message="replicas and autoscaling are mutually exclusive: remove replicas, the autoscaler sets them between minReplicas and maxReplicas"
 type ServiceSpec struct {
+	// image is the full reference of the service's image, with a tag or a digest, such as
+	// registry.example/shop/stock:1.2.3. Use it for development, or to try a version of one
+	// service. Default: the image that spec.image selects. At most 512 characters. It can be
+	// changed at any time; the pods are replaced.
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]+)?/)?[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*(/[a-z0-9]+(([._]|__|-+)[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127})?@sha256:[a-f0-9]{64})$')",message="image must be a full reference with a tag or a digest, such as registry.example/shop/stock:1.2.3 or registry.example/shop/stock@sha256: and 64 hexadecimal digits"
+	// +optional
+	Image string `json:"image,omitempty"`
 	// replicas is the number of pods, 0 to 100. Rolling updates never go below it. Two
 	// or more keep the service available when a node fails. Default: 1, if autoscaling
 	// is not set. It is mutually exclusive with autoscaling. It can be changed at any

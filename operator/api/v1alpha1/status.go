@@ -65,8 +65,8 @@ type ECommerceStackStatus struct {
 	// cluster. It is empty if none responded; the condition EndpointReady says why.
 	// +optional
 	Endpoint string `json:"endpoint,omitempty"`
-	// version is the image tag of the services that run: that of the last completed
-	// rollout. Tags that differ between services are separated by commas.
+	// version is the image tag of the services that run, of the last completed rollout, or
+	// "mixed" if they have several: see components for the image of each.
 	// +optional
 	Version string `json:"version,omitempty"`
 	// components lists the gateway, the services and the embedded servers with their

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"slices"
 	"strings"
 
 	"ecommerce-stack.dev/charts"
@@ -52,16 +51,22 @@ func (r *reconciliation) runningImage(state workloadStatus) string {
 	return ""
 }
 
-// runningVersion returns the tags of the images that run, separated by commas.
+// mixedVersion is the version of services with different tags.
+const mixedVersion = "mixed"
+
+// runningVersion returns the tag of the images that run, mixedVersion, or "".
 func runningVersion(services []v1alpha1.ComponentStatus) string {
-	var tags []string
+	version := ""
 	for _, service := range services {
-		if tag := imageTagOf(service.Image); tag != "" && !slices.Contains(tags, tag) {
-			tags = append(tags, tag)
+		switch tag := imageTagOf(service.Image); {
+		case tag == "":
+		case version == "":
+			version = tag
+		case tag != version:
+			return mixedVersion
 		}
 	}
-	slices.Sort(tags)
-	return strings.Join(tags, ",")
+	return version
 }
 
 // imageTagOf returns the tag of an image, else its digest, else "latest", which is the tag

@@ -120,8 +120,8 @@ func TestVersionIsWhatRuns(t *testing.T) {
 	}
 	f.runDeployment(t, charts.Stock)
 	f.eventually(t, func(context.Context) error {
-		if version := f.live(t).Status.Version; version != "test,v2" {
-			return fmt.Errorf("version %s with one service rolled out, want test,v2", version)
+		if version := f.live(t).Status.Version; version != "mixed" {
+			return fmt.Errorf("version %s with one service rolled out, want mixed", version)
 		}
 		return nil
 	})

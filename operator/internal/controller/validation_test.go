@@ -121,6 +121,13 @@ func TestInvalidSpecIsRejectedWithResolution(t *testing.T) {
 		{`{gateway: {cors: {origins: ["https://shop.example/"]}}}`, "no path and no trailing slash"},
 		{`{image: {registry: "https://registry.example"}}`, "without scheme or trailing slash"},
 		{`{image: {tag: "a b"}}`, "spec.image.tag must be an image tag"},
+		{`{stock: {image: registry.example/stock}}`, "image must be a full reference with a tag or a digest, such as registry.example/shop/stock:1.2.3"},
+		{`{sales: {image: "registry.example:5000/sales"}}`, "image must be a full reference with a tag or a digest"},
+		{`{gateway: {image: "https://registry.example/gateway:1"}}`, "image must be a full reference with a tag or a digest"},
+		{`{auth: {image: "registry.example/auth@sha256:abc"}}`, "and 64 hexadecimal digits"},
+		{`{auth: {image: "registry.example/Auth:1"}}`, "image must be a full reference with a tag or a digest"},
+		{`{auth: {image: ""}}`, "image must be a full reference with a tag or a digest"},
+		{`{auth: {image: "a:` + strings.Repeat("1", 511) + `"}}`, "Too long"},
 		{`{observability: {tracing: {}}}`, "endpoint: Required value"},
 		{`{observability: {tracing: {endpoint: "otel-collector:4318"}}}`, "such as http://otel-collector.observability:4318"},
 		{`{observability: {tracing: {endpoint: "grpc://otel-collector:4317"}}}`, "such as http://otel-collector.observability:4318"},
@@ -186,6 +193,20 @@ func TestValuesWithinTheLimitsAreAccepted(t *testing.T) {
 	} {
 		if err := api.Create(context.Background(), newStack(t, "accepted", spec), client.DryRunAll); err != nil {
 			t.Errorf("%s: %v", spec, err)
+		}
+	}
+}
+
+func TestImageReferencesAreAccepted(t *testing.T) {
+	t.Parallel()
+	skipIfShort(t)
+	const digest = "@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+	for _, image := range []string{
+		"stock:1", "localhost/ecommerce-stack/stock:0.0.0-20261127193031-fd89e0d5ab3c-dirty-0123456789ab", "registry.example:5000/a/b__c/stock:v1_2.3",
+		"registry.example/stock" + digest, "registry.example:5000/shop/stock:1.2.3" + digest, "192.0.2.1:5000/stock:" + strings.Repeat("1", 128),
+	} {
+		if err := api.Create(context.Background(), newStack(t, "accepted", `{stock: {image: "`+image+`"}}`), client.DryRunAll); err != nil {
+			t.Errorf("%s: %v", image, err)
 		}
 	}
 }

@@ -19,10 +19,7 @@ import (
 type values = map[string]any
 
 func imageTag(stack *v1alpha1.ECommerceStack, options Options) string {
-	if tag := stack.Spec.Image.Tag; tag != "" {
-		return tag
-	}
-	return options.ImageTag
+	return cmp.Or(stack.Spec.Image.Tag, options.ImageTag)
 }
 
 // serviceValues returns the values of a service's chart. Values that are not set here
@@ -84,13 +81,13 @@ func gatewayValues(stack *v1alpha1.ECommerceStack, options Options, checksum str
 }
 
 func commonValues(stack *v1alpha1.ECommerceStack, options Options, spec v1alpha1.ServiceSpec, checksum string) values {
-	registry := stack.Spec.Image.Registry
-	if registry == "" {
-		registry = options.ImageRegistry
+	image := values{
+		"registry": cmp.Or(stack.Spec.Image.Registry, options.ImageRegistry), "tag": imageTag(stack, options),
+		"reference": spec.Image, "pullPolicy": string(stack.Spec.Image.PullPolicy),
 	}
 	v := values{
 		"managedBy":        apply.Manager,
-		"image":            values{"registry": registry, "tag": imageTag(stack, options), "pullPolicy": string(stack.Spec.Image.PullPolicy)},
+		"image":            image,
 		"imagePullSecrets": stack.Spec.Image.PullSecrets,
 		"replicas":         1,
 		"podAnnotations":   values{checksumAnnotation: checksum},

@@ -174,6 +174,66 @@ func TestClientAddressProblemNamesTheField(t *testing.T) {
 	}
 }
 
+// imagesOf returns the images of all containers of a service.
+func imagesOf(t *testing.T, stack *v1alpha1.ECommerceStack, service string) []string {
+	t.Helper()
+	deployment := render(t, stack, service, "Deployment")
+	var images []string
+	for _, kind := range []string{"initContainers", "containers"} {
+		containers, _, err := unstructured.NestedSlice(deployment.Object, "spec", "template", "spec", kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, container := range containers {
+			images = append(images, container.(map[string]any)["image"].(string))
+		}
+	}
+	return images
+}
+
+func TestImageOfOneServiceReplacesOnlyItsImage(t *testing.T) {
+	t.Parallel()
+	const image = "registry.example:5000/shop/stock@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+	before, after := defaultedStack(), defaultedStack()
+	after.Spec.Stock.Image = image
+	for _, service := range services {
+		want := imagesOf(t, before, service)
+		if service == charts.Stock {
+			want = []string{image, image} // migrate and serve
+		}
+		if diff := cmp.Diff(want, imagesOf(t, after, service)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", service, diff)
+		}
+		changed := cmp.Diff(render(t, before, service, "Deployment"), render(t, after, service, "Deployment")) != ""
+		if changed != (service == charts.Stock) {
+			t.Errorf("the Deployment of %s changed: %v", service, changed)
+		}
+	}
+}
+
+func TestVersionIsTheTagOfAllServices(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		images []string
+		want   string
+	}{
+		{[]string{"", ""}, ""},
+		{[]string{"localhost/auth:test", "registry.example:5000/shop/stock:test", ""}, "test"},
+		{[]string{"localhost/auth:test", "registry.example/shop/stock:2"}, "mixed"},
+		{[]string{"a:2", "registry.example/c:2@sha256:0123"}, "2"},
+		{[]string{"a@sha256:0123", "b:2"}, "mixed"},
+		{[]string{"a@sha256:0123", "b@sha256:0123"}, "sha256:0123"},
+	} {
+		var services []v1alpha1.ComponentStatus
+		for _, image := range c.images {
+			services = append(services, v1alpha1.ComponentStatus{Image: image})
+		}
+		if got := runningVersion(services); got != c.want {
+			t.Errorf("%q: version %q, want %q", c.images, got, c.want)
+		}
+	}
+}
+
 func TestAutoscalerOwnsReplicas(t *testing.T) {
 	t.Parallel()
 	stack := defaultedStack()

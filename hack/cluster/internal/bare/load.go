@@ -3,6 +3,7 @@ package bare
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,12 +14,17 @@ import (
 	"ecommerce-stack.dev/hack/internal/archive"
 )
 
-// Load imports docker-archives. It then removes older images of the same
+// Load imports the docker-archives whose images the node does not have: their
+// tags are derived from their content. It then removes older images of the same
 // repositories that no pod uses, because the kubelet collects none (see
 // kubelet.yaml). It returns ErrDown if no cluster runs.
 func (c *Cluster) Load(archives []string) error {
 	if _, running := node.Running(c.Dir); !running {
 		return ErrDown
+	}
+	present, err := c.ctr("images", "list", "--quiet")
+	if err != nil {
+		return err
 	}
 	var loaded []string
 	for _, path := range archives {
@@ -26,12 +32,28 @@ func (c *Cluster) Load(archives []string) error {
 		if err != nil {
 			return err
 		}
+		if missing(references, strings.Fields(present)) == "" {
+			continue
+		}
 		if err := c.Progress.Run("Load "+strings.Join(references, ", "), func(func(string)) error { return c.load(path) }); err != nil {
 			return err
 		}
 		loaded = append(loaded, references...)
 	}
+	if len(loaded) == 0 {
+		return nil
+	}
 	return c.prune(loaded)
+}
+
+// missing returns the first of the references that is not present, or "".
+func missing(references, present []string) string {
+	for _, reference := range references {
+		if !slices.Contains(present, reference) {
+			return reference
+		}
+	}
+	return ""
 }
 
 func (c *Cluster) prune(loaded []string) error {
