@@ -26,11 +26,11 @@ type folder struct {
 	lock *state.Lock
 }
 
-// open opens the state folder in out. It returns an error with the process ID of another
-// program that has it open.
-func open(out string) (*folder, error) {
-	f := &folder{dir: filepath.Join(out, "dev")}
-	path := f.dir + ".lock" // beside the folder, which Clear removes
+// open opens the state folder dir. It returns an error with the process ID of another program
+// that has it open.
+func open(dir string) (*folder, error) {
+	f := &folder{dir: dir}
+	path := dir + ".lock" // beside the folder, which Clear removes
 	lock, err := state.TryAcquire(path)
 	if errors.Is(err, state.ErrHeld) {
 		holder, err := os.ReadFile(path)
@@ -41,11 +41,11 @@ func open(out string) (*folder, error) {
 		return nil, fmt.Errorf("`make dev` of this checkout already runs as process %s: stop it with Ctrl-C in its terminal or with `kill %s`", pid, pid)
 	}
 	if err != nil {
-		return nil, unusable(out, err)
+		return nil, unusable(filepath.Dir(dir), err)
 	}
 	f.lock = lock
 	if err := os.WriteFile(path, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
-		return nil, errors.Join(unusable(out, err), lock.Close())
+		return nil, errors.Join(unusable(filepath.Dir(dir), err), lock.Close())
 	}
 	return f, nil
 }

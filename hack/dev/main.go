@@ -26,8 +26,18 @@ import (
 )
 
 type commands struct {
+	State string `help:"Folder of the data; by default _out/dev." type:"path"`
+
 	Run   runCommand   `cmd:"" default:"withargs" help:"Run the store until Ctrl-C."`
 	Reset resetCommand `cmd:"" help:"Delete the data and accounts of earlier runs."`
+}
+
+// folderOf opens the state folder of the checkout at root.
+func (c commands) folderOf(root string) (*folder, error) {
+	if c.State != "" {
+		return open(c.State)
+	}
+	return open(filepath.Join(root, "_out", "dev"))
 }
 
 type runCommand struct {
@@ -41,7 +51,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	command := kong.Parse(&c, kong.Name("dev"), kong.Description("Run the store as processes, without Kubernetes."),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(os.Stdout, (*io.Writer)(nil)))
-	err := command.Run()
+	err := command.Run(&c)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "dev:", err)
@@ -50,12 +60,12 @@ func main() {
 }
 
 // Run implements the command reset.
-func (resetCommand) Run(out io.Writer) error {
+func (resetCommand) Run(all *commands, out io.Writer) error {
 	root, err := workspace.Root()
 	if err != nil {
 		return err
 	}
-	folder, err := open(filepath.Join(root, "_out"))
+	folder, err := all.folderOf(root)
 	if err != nil {
 		return err
 	}
@@ -63,17 +73,17 @@ func (resetCommand) Run(out io.Writer) error {
 	if err := folder.Clear(); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "The data in %s is deleted. `make dev` starts an empty store.\n", folder.dir)
-	return nil
+	_, err = fmt.Fprintf(out, "The data in %s is deleted. `make dev` starts an empty store.\n", folder.dir)
+	return err
 }
 
 // Run implements the command run.
-func (c runCommand) Run(ctx context.Context, out io.Writer) error {
+func (c runCommand) Run(ctx context.Context, all *commands, out io.Writer) error {
 	root, err := workspace.Root()
 	if err != nil {
 		return err
 	}
-	folder, err := open(filepath.Join(root, "_out"))
+	folder, err := all.folderOf(root)
 	if err != nil {
 		return err
 	}

@@ -2,10 +2,8 @@ package testenv_test
 
 import (
 	"database/sql"
-	"path/filepath"
 	"testing"
 
-	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 	amqp "github.com/rabbitmq/amqp091-go"
 
 	"ecommerce-stack.dev/hack/testenv"
@@ -45,53 +43,5 @@ func TestVirtualHostsAreSeparate(t *testing.T) {
 		if err := ch.Publish("", "same", false, false, amqp.Publishing{Body: []byte("x")}); err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-func TestDataOfOpenedServersIsThereAfterARestart(t *testing.T) {
-	if testing.Short() {
-		t.Skip("needs servers; not part of a -short run")
-	}
-	t.Parallel()
-	dir := t.TempDir()
-	for start := range 2 {
-		s, err := testenv.OpenMySQL(t.Context(), filepath.Join(dir, "mysql"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		db, err := sql.Open("mysql", s.DSN)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if start == 0 {
-			_, err = db.Exec("CREATE DATABASE stored")
-		} else {
-			_, err = db.Exec("USE stored")
-		}
-		if err != nil {
-			t.Errorf("start %d: %v", start, err)
-		}
-		_ = db.Close()
-		s.Stop()
-	}
-	for start := range 2 {
-		s, err := testenv.OpenRabbitMQ(t.Context(), filepath.Join(dir, "rabbitmq"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		client, err := s.Info.Management()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if start == 0 {
-			res, err := client.PutVhost("stored", rabbithole.VhostSettings{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			_ = res.Body.Close()
-		} else if _, err := client.GetVhost("stored"); err != nil {
-			t.Errorf("after a restart: %v", err)
-		}
-		s.Stop()
 	}
 }
