@@ -16,6 +16,7 @@ import (
 type commands struct {
 	Packages packagesCommand `cmd:"" help:"Install Debian packages that are missing. No package starts a daemon."`
 	Fuzz     fuzzCommand     `cmd:"" help:"Run every fuzz target with a number of inputs."`
+	Verify   verifyCommand   `cmd:"" help:"Fail if generators, which run in a copy of the checkout, write other files than it has."`
 	Results  resultsCommand  `cmd:"" help:"Summarize the results of all suites, and fail if they are not all good."`
 }
 

@@ -100,7 +100,7 @@ func TestKilledRunContinuesWithItsDataAtTheNextStart(t *testing.T) {
 	api := &client.Client{URL: fmt.Sprintf("http://127.0.0.1:%d", port)}
 
 	interrupted := start(t, program, args...)
-	interrupted.await(t, "build the services")
+	interrupted.await(t, "✓ Build the services")
 	_ = interrupted.cmd.Process.Kill() // in the middle of the first start of the servers
 	<-interrupted.done
 

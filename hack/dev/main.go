@@ -100,7 +100,7 @@ func (c runCommand) Run(ctx context.Context, all *commands, out io.Writer) error
 		return err
 	}
 	defer w.Close()
-	s, err := local.Start(ctx, local.Options{Root: root, StateDir: folder.dir, Direct: true, Log: os.Stderr,
+	s, err := local.Start(ctx, local.Options{Root: root, StateDir: folder.dir, Direct: true, Progress: progress.New(os.Stderr),
 		GatewayAddr: net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Port))})
 	if ctx.Err() != nil && s == nil {
 		fmt.Fprintln(out, "Stopped before the store was ready. The next start continues with the same data.")

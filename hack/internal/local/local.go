@@ -11,13 +11,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	proc "ecommerce-stack.dev/hack/internal/process"
+	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/testenv"
 )
 
@@ -38,8 +37,8 @@ type Options struct {
 	Direct bool
 	// Env is added to the environment of every service.
 	Env []string
-	// Log receives a line for each step of Start; the default is io.Discard.
-	Log io.Writer
+	// Progress prints the steps of Start; the default is none.
+	Progress *progress.Printer
 }
 
 // System is a running system.
@@ -77,9 +76,6 @@ const vhost = "shop.demo"
 // Start builds the services, starts the servers and services, and returns when all
 // services are ready. After an error nothing is left running.
 func Start(ctx context.Context, o Options) (*System, error) {
-	if o.Log == nil {
-		o.Log = io.Discard
-	}
 	dir, err := o.dir()
 	if err != nil {
 		return nil, fmt.Errorf("create a directory: %w", err)
@@ -88,21 +84,27 @@ func Start(ctx context.Context, o Options) (*System, error) {
 		ManagerEmail: "manager@example.com"}
 	for _, step := range []struct {
 		what string
-		do   func(context.Context) error
+		do   func(ctx context.Context, detail func(string)) error
 	}{
-		{"build the services", s.build},
-		{"start MariaDB and RabbitMQ", s.startServers},
-		{"create schemas, accounts and topology", s.provision},
-		{"migrate the schemas", s.migrate},
-		{"start the services", s.startServices},
+		{"Build the services", s.build},
+		{"Start MariaDB and RabbitMQ", s.startServers},
+		{"Create schemas, accounts and topology", s.provision},
+		{"Migrate the schemas", s.migrate},
+		{"Start the services", s.startServices},
 	} {
-		began := time.Now()
-		if err := step.do(ctx); err != nil {
+		if err := o.run(step.what, func(detail func(string)) error { return step.do(ctx, detail) }); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", step.what, err), s.Stop())
 		}
-		fmt.Fprintf(o.Log, "%6.1fs  %s\n", time.Since(began).Seconds(), step.what)
 	}
 	return s, nil
+}
+
+// run runs a step of Start.
+func (o Options) run(what string, do func(detail func(string)) error) error {
+	if o.Progress == nil {
+		return do(func(string) {})
+	}
+	return o.Progress.Run(what, do)
 }
 
 // dir returns StateDir without the programs and logs of the last start, or a new folder.
@@ -118,7 +120,7 @@ func (o Options) dir() (string, error) {
 }
 
 // startServers starts both servers at the same time.
-func (s *System) startServers(ctx context.Context) error {
+func (s *System) startServers(ctx context.Context, _ func(string)) error {
 	if err := StopRecorded(s.Dir); err != nil {
 		return err
 	}
@@ -158,13 +160,14 @@ func (s *System) startServers(ctx context.Context) error {
 	return err
 }
 
-func (s *System) startServices(ctx context.Context) error {
+func (s *System) startServices(ctx context.Context, detail func(string)) error {
 	for _, name := range Services {
 		if err := s.StartService(name); err != nil {
 			return err
 		}
 	}
 	for _, name := range Services {
+		detail("waiting for " + name)
 		if err := s.waitUntilReady(ctx, name); err != nil {
 			return err
 		}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/hack/internal/client"
+	"ecommerce-stack.dev/hack/internal/gobuild"
 	"ecommerce-stack.dev/hack/internal/revision"
 	"ecommerce-stack.dev/hack/testenv"
 )
@@ -41,12 +42,12 @@ const (
 // Services are the names of the services in the order of their start.
 var Services = []string{"auth", "stock", "sales", "gateway"}
 
-func (s *System) build(ctx context.Context) error {
+func (s *System) build(ctx context.Context, detail func(string)) error {
 	files, err := Sources(s.options.Root, Services...)
 	if err != nil {
 		return err
 	}
-	return s.buildTo(ctx, binaries, files, Services...)
+	return s.buildTo(ctx, binaries, files, detail, Services...)
 }
 
 // Sources returns the files of the checkout that services are built from.
@@ -63,22 +64,17 @@ func packages(services []string) []string {
 }
 
 // buildTo builds services, whose files are given, to a folder in Dir.
-func (s *System) buildTo(ctx context.Context, folder string, files []string, services ...string) error {
+func (s *System) buildTo(ctx context.Context, folder string, files []string, detail func(string), services ...string) error {
 	from, err := revision.Of(s.options.Root, files)
 	if err != nil {
 		return err
 	}
-	arguments := []string{"build", "-buildvcs=false", "-ldflags", from.LinkerFlags(), "-o", filepath.Join(s.Dir, folder) + "/"}
-	cmd := exec.CommandContext(ctx, "go", append(arguments, packages(services)...)...)
-	cmd.Dir, cmd.Env = filepath.Join(s.options.Root, "services"), append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
-	}
-	return nil
+	return gobuild.Build{Go: "go", Dir: filepath.Join(s.options.Root, "services"), Env: []string{"CGO_ENABLED=0"},
+		Flags: []string{"-ldflags", from.LinkerFlags()}, Output: filepath.Join(s.Dir, folder) + "/", Packages: packages(services)}.Run(ctx, detail)
 }
 
 // migrate migrates the schemas with the account of the owner.
-func (s *System) migrate(ctx context.Context) error {
+func (s *System) migrate(ctx context.Context, _ func(string)) error {
 	for name := range schemas {
 		if err := s.migrateSchema(ctx, name); err != nil {
 			return err

@@ -43,7 +43,7 @@ var privileges = map[string]string{owner: "ALL PRIVILEGES", readWrite: "SELECT, 
 
 // provision creates what is missing. Accounts of the servers get new passwords at each start,
 // the manager and the keys of tokens stay the same.
-func (s *System) provision(ctx context.Context) error {
+func (s *System) provision(ctx context.Context, _ func(string)) error {
 	if err := s.readManager(); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // is another than before. It returns their names. After an error of the compiler everything
 // runs as before.
 func (s *System) Rebuild(ctx context.Context, files []string, services ...string) (restarted []string, err error) {
-	if err := s.buildTo(ctx, newBinaries, files, services...); err != nil {
+	if err := s.buildTo(ctx, newBinaries, files, func(string) {}, services...); err != nil {
 		return nil, err
 	}
 	for _, name := range services {
