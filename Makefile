@@ -41,7 +41,7 @@ reload: images ## Build, load and roll out the images on a running cluster
 next:
 	@echo "The store is available at $$($(CLUSTER) url). Next:"
 	@echo
-	@echo "  export KUBECONFIG=$$($(CLUSTER) kubeconfig) PATH=$$($(CLUSTER) clients):\$$PATH"
+	@echo "  eval \"\$$(make -s env)\"   # KUBECONFIG, GATEWAY_URL, and PATH with kubectl and helm"
 	@echo "  kubectl -n shop get secret demo-manager -o jsonpath='{.data.password}' | base64 -d   # the manager's password"
 	@echo "  curl -s $$($(CLUSTER) url)/products"
 	@echo "  kubectl -n shop get estack,pods"
@@ -62,6 +62,10 @@ logs: ## Show the logs of the cluster's components (COMPONENT=kubelet for one)
 .PHONY: kubeconfig
 kubeconfig: ## Print the path of the kubeconfig
 	@$(WITH_GO) $(CLUSTER) kubeconfig
+
+.PHONY: env
+env: ## Print the variables of the cluster, for eval "$(make -s env)"
+	@$(WITH_GO) echo "export KUBECONFIG='$$($(CLUSTER) kubeconfig)' GATEWAY_URL='$$($(CLUSTER) url)' PATH='$$($(CLUSTER) clients)':\"\$$PATH\""
 
 .PHONY: demo
 demo: ## Place orders of every kind and check their outcomes
