@@ -20,8 +20,9 @@ MODULES := services operator charts hack hack/bench hack/cluster hack/testenv
 # Tools of hack/tools are built again when their versions change.
 TOOL_DIR = $(CURDIR)/_out/tools
 TESTS = $(CURDIR)/_out/tests
-# $(call gotest,NAME,FLAGS AND PACKAGES) runs tests and stores their results.
-gotest = mkdir -p $(TESTS) && $(TOOL_DIR)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary=skipped --jsonfile $(TESTS)/$(1).json -- -count=1 $(2)
+# $(call gotest,NAME,FLAGS AND PACKAGES) runs tests and stores their results. Links take a good
+# part of the time, and are shorter without debug information.
+gotest = mkdir -p $(TESTS) && $(TOOL_DIR)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary=skipped --jsonfile $(TESTS)/$(1).json -- -count=1 "-ldflags=-s -w" $(2)
 
 ##@ Run
 
