@@ -212,8 +212,7 @@ TOOLS := $(addprefix $(TOOL_DIR)/,golangci-lint golangci-lint-kube-api-linter go
 tools: $(TOOLS) ## Build linters and test runner from hack/tools
 
 $(TOOLS): hack/tools/go.mod hack/tools/go.sum
-	@echo "building $(notdir $@)"
-	@mkdir -p $(TOOL_DIR) && cd hack/tools && GOWORK=off $(GO) build -o $@ $$(GOWORK=off $(GO) list tool | grep '/$(notdir $@)$$') && touch $@
+	@$(WITH_GO) $(GO) run ./hack/ci tool $@
 
 .PHONY: help
 help: ## This list
