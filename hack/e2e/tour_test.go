@@ -41,6 +41,11 @@ func TestTourOfTheReadmePrintsWhatItShows(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The tour follows `make up`, which builds kubectl and helm; another checkout may have
+	// replaced them in the shared cache.
+	if out, err := exec.CommandContext(t.Context(), "make", "-s", "-C", root, "env").CombinedOutput(); err != nil {
+		t.Fatalf("make env: %v\n%s", err, out)
+	}
 	bin := t.TempDir()
 	for _, name := range tourTools {
 		path, err := exec.LookPath(name)
