@@ -20,8 +20,9 @@ MODULES := services operator charts hack hack/bench hack/cluster hack/testenv
 # Tools of hack/tools are built again when their versions change.
 TOOL_DIR = $(CURDIR)/_out/tools
 TESTS = $(CURDIR)/_out/tests
-# $(call gotest,NAME,FLAGS AND PACKAGES) runs tests and stores their results.
-gotest = mkdir -p $(TESTS) && $(TOOL_DIR)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary=skipped --jsonfile $(TESTS)/$(1).json -- -count=1 $(2)
+# $(call gotest,NAME,FLAGS AND PACKAGES) runs tests and stores their results. Links take a good
+# part of the time, and are shorter without debug information.
+gotest = mkdir -p $(TESTS) && $(TOOL_DIR)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary=skipped --jsonfile $(TESTS)/$(1).json -- -count=1 "-ldflags=-s -w" $(2)
 
 ##@ Run
 
@@ -43,7 +44,7 @@ reload: images ## Build, load and roll out what changed on a running cluster (ON
 next:
 	@echo "The store is available at $$($(CLUSTER) url). Next:"
 	@echo
-	@echo "  export KUBECONFIG=$$($(CLUSTER) kubeconfig) PATH=$$($(CLUSTER) clients):\$$PATH"
+	@echo "  eval \"\$$(make -s env)\"   # KUBECONFIG, GATEWAY_URL, and PATH with kubectl and helm"
 	@echo "  kubectl -n shop get secret demo-manager -o jsonpath='{.data.password}' | base64 -d   # the manager's password"
 	@echo "  curl -s $$($(CLUSTER) url)/products"
 	@echo "  kubectl -n shop get estack,pods"
@@ -64,6 +65,10 @@ logs: ## Show the logs of the cluster's components (COMPONENT=kubelet for one)
 .PHONY: kubeconfig
 kubeconfig: ## Print the path of the kubeconfig
 	@$(WITH_GO) $(CLUSTER) kubeconfig
+
+.PHONY: env
+env: ## Print the variables of the cluster, for eval "$(make -s env)"
+	@$(WITH_GO) echo "export KUBECONFIG='$$($(CLUSTER) kubeconfig)' GATEWAY_URL='$$($(CLUSTER) url)' PATH='$$($(CLUSTER) clients)':\"\$$PATH\""
 
 .PHONY: demo
 demo: ## Place orders of every kind and check their outcomes
@@ -86,8 +91,12 @@ load: ## Send the requests of shoppers to the store (LOAD="--rate 80 --duration 
 	@$(WITH_GO) KUBECONFIG="$${KUBECONFIG:-$$($(CLUSTER) kubeconfig)}" $(AT_GATEWAY) $(GO) run ./hack/load $(LOAD)
 
 .PHONY: dev
-dev: deps ## Run the store as processes, without Kubernetes, until Ctrl-C
-	@$(WITH_GO) $(GO) run ./hack/dev
+dev: deps-dev ## Run the store as processes, without Kubernetes, until Ctrl-C (PORT= for another port)
+	@$(WITH_GO) $(GO) build -o $(TOOL_DIR)/dev ./hack/dev && exec $(TOOL_DIR)/dev
+
+.PHONY: dev-reset
+dev-reset: ## Delete the data and accounts of `make dev`
+	@$(WITH_GO) $(GO) run ./hack/dev reset
 
 .PHONY: observe
 observe: ## Start Prometheus, Alertmanager and Jaeger for the store of `up`, with rules and dashboards (QUICK=1: without Jaeger)
@@ -110,19 +119,22 @@ build: ## Compile every module
 .PHONY: generate
 generate: ## Regenerate deep copies, the CRD, chart schemas, RBAC and golden renders
 	@$(WITH_GO) $(GO) generate ./operator/api/... ./charts/...
-	@$(WITH_GO) export KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; cd operator && $(GO) test -count=1 ./internal/chart -update
+	@$(WITH_GO) export KUBEBUILDER_ASSETS="$${KUBEBUILDER_ASSETS:-$$($(CLUSTER) assets)}"; cd operator && $(GO) test -count=1 ./internal/chart -update
+
+.PHONY: tidy
+tidy: ## Run `go mod tidy` in every module
+	@$(WITH_GO) for m in $(MODULES) hack/cluster/kubernetes hack/tools; do (cd $$m && GOWORK=off $(GO) mod tidy); done
 
 .PHONY: verify
-verify: generate ## Fail if generated files or go.mod differ from the committed ones
-	@$(WITH_GO) for m in $(MODULES) hack/cluster/kubernetes hack/tools; do (cd $$m && GOWORK=off $(GO) mod tidy); done
-	@git diff --exit-code -- . ':!go.work.sum' || { echo "verify: the files above differ: commit the output of 'make generate' and 'go mod tidy'" >&2; exit 1; }
+verify: ## Fail if generated files or go.mod are out of date, committed or not; changes nothing
+	@$(WITH_GO) export KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; $(GO) run ./hack/ci verify $(MAKE) generate tidy
 
 ##@ Test
 
-SUITES := lint unit integration race fuzz operator verify e2e
+SUITES := lint unit integration external race fuzz operator verify e2e
 
 .PHONY: test
-test: ## Run the whole test suite: lint, unit, integration, race, fuzz, operator, verify, e2e
+test: ## Run the whole test suite: lint, unit, integration, external, race, fuzz, operator, verify, e2e
 	@rm -rf $(TESTS) && mkdir -p $(TESTS)
 	@$(WITH_GO) failed=""; for suite in $(SUITES); do \
 	  echo; echo "=== $$suite"; began=$$SECONDS; \
@@ -141,21 +153,24 @@ unit: $(TOOL_DIR)/gotestsum ## Run the tests that need no server
 	@$(WITH_GO) $(call gotest,unit,-short ./charts/... ./hack/... ./operator/... ./services/...)
 
 .PHONY: integration
-integration: $(TOOL_DIR)/gotestsum deps ## Run the tests that need MariaDB and RabbitMQ, on servers of their own
+integration: $(TOOL_DIR)/gotestsum deps-integration ## Run the tests that need MariaDB and RabbitMQ, on servers of their own
 	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,integration,./services/...)
-	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract/... ./hack/bench/... ./hack/ci/... ./hack/dashboards/...)
+	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract ./hack/dev/... ./hack/ci/...)
+
+.PHONY: external
+external: $(TOOL_DIR)/gotestsum deps-external ## Run the tests that need a browser, promtool, or the proxies of the benchmarks
+	@$(WITH_GO) $(call gotest,external,./hack/contract/browser/... ./hack/bench/... ./hack/dashboards/...)
 
 .PHONY: fuzz
-fuzz: deps ## Run every fuzz target, with real servers (FUZZ_SCALE=10 for ten times the inputs)
+fuzz: deps-fuzz ## Run every fuzz target, with real servers (FUZZ_SCALE=10 for ten times the inputs)
 	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(GO) run ./hack/ci fuzz --scale $(or $(FUZZ_SCALE),1) services
 
 .PHONY: race
-race: $(TOOL_DIR)/gotestsum deps ## Run the suites of services and operator with the race detector
-	@$(WITH_GO) $(GO) run ./hack/ci packages race
+race: $(TOOL_DIR)/gotestsum deps-race ## Run the suites of services and operator with the race detector
 	@$(WITH_GO) export CGO_ENABLED=1 KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,race,-race -timeout=30m ./services/... ./operator/...)
 
 .PHONY: operator
-operator: $(TOOL_DIR)/gotestsum deps ## Test the operator and the charts on a real kube-apiserver, MariaDB and RabbitMQ
+operator: $(TOOL_DIR)/gotestsum deps-operator ## Test the operator and the charts on a real kube-apiserver, MariaDB and RabbitMQ
 	@$(WITH_GO) export KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)"; $(call gotest,operator,-timeout=20m ./operator/... ./charts/...)
 
 .PHONY: e2e
@@ -170,13 +185,13 @@ observe-images: up
 ON_CLUSTER = $(WITH_GO) export KUBECONFIG="$$($(CLUSTER) kubeconfig)" PATH="$$($(CLUSTER) clients):$$PATH" $(AT_GATEWAY);
 
 .PHONY: dashboards-test
-dashboards-test: $(TOOL_DIR)/gotestsum deps observe-images ## Test the dashboards: their definition, their metrics, and their queries on the cluster under load and faults
+dashboards-test: $(TOOL_DIR)/gotestsum deps-dashboards-test observe-images ## Test the dashboards: their definition, their metrics, and their queries on the cluster under load and faults
 	@$(WITH_GO) $(call gotest,dashboards,./hack/dashboards/...)
 	@$(WITH_GO) $(call gotest,dashboards-metrics,-run TestDashboardsShowExportedMetrics ./hack/contract/...)
 	@$(ON_CLUSTER) $(call gotest,dashboards-queries,-timeout=15m -run 'TestFaultsRaiseAlerts|TestPanelsShowData' ./hack/e2e/...)
 
 .PHONY: nightly
-nightly: $(TOOL_DIR)/gotestsum deps up ## Run the tests that take too long for `make test`: rotation under load, traces in Jaeger, pictures of the dashboards
+nightly: $(TOOL_DIR)/gotestsum deps-nightly up ## Run the tests that take too long for `make test`: rotation under load, traces in Jaeger, pictures of the dashboards
 	@$(WITH_GO) $(GO) run ./hack/observe images
 	@$(ON_CLUSTER) $(call gotest,nightly,-tags nightly -timeout=60m -run 'TestRotationFailsNoRequest|TestDeletedAdministratorsAreReplaced|TestOrderIsOneTrace|TestDashboardsAreDrawn' ./hack/e2e/...)
 	@$(WITH_GO) $(call gotest,nightly-pictures,-tags nightly -timeout=15m -run TestDashboardsAreDrawn ./hack/dashboards/...)
@@ -189,7 +204,7 @@ dashboards-pictures: ## Draw the dashboards with the data of `observe` into docs
 ##@ Measure
 
 .PHONY: bench
-bench: deps ## Benchmark against hardware and peer baselines, about 20 minutes (BENCH=--quick for two)
+bench: deps-bench ## Benchmark against hardware and peer baselines, about 20 minutes (BENCH=--quick for two)
 	@$(WITH_GO) $(GO) build -o $(TOOL_DIR)/bench ./hack/bench && exec $(TOOL_DIR)/bench $(BENCH)
 
 ##@ Set up
@@ -199,16 +214,19 @@ assets: ## Print the folder with kube-apiserver, etcd, kubectl and helm; build t
 	@$(WITH_GO) $(CLUSTER) assets
 
 .PHONY: deps
-deps: ## Install the Debian packages that the tests need (root on Debian; else print their names)
-	@$(WITH_GO) $(GO) run ./hack/ci packages integration bench
+deps: ## Install the Debian packages of all targets (root on Debian; else print their names)
+	@$(WITH_GO) $(GO) run ./hack/ci packages
+
+# The packages of one target, such as deps-integration.
+deps-%:
+	@$(WITH_GO) $(GO) run ./hack/ci packages $*
 
 .PHONY: tools
 TOOLS := $(addprefix $(TOOL_DIR)/,golangci-lint golangci-lint-kube-api-linter gotestsum controller-gen actionlint)
 tools: $(TOOLS) ## Build linters and test runner from hack/tools
 
 $(TOOLS): hack/tools/go.mod hack/tools/go.sum
-	@echo "building $(notdir $@)"
-	@mkdir -p $(TOOL_DIR) && cd hack/tools && GOWORK=off $(GO) build -o $@ $$(GOWORK=off $(GO) list tool | grep '/$(notdir $@)$$') && touch $@
+	@$(WITH_GO) $(GO) run ./hack/ci tool $@
 
 .PHONY: help
 help: ## This list

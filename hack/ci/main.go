@@ -1,5 +1,6 @@
 // Command ci has the steps of `make test` around `go test`: it installs the Debian packages
-// that tests need, runs the fuzz targets, and summarizes the results of all suites.
+// that tests need, builds the tools, runs the fuzz targets, compares generated files, and
+// summarizes the results of all suites.
 package main
 
 import (
@@ -16,6 +17,8 @@ import (
 type commands struct {
 	Packages packagesCommand `cmd:"" help:"Install Debian packages that are missing. No package starts a daemon."`
 	Fuzz     fuzzCommand     `cmd:"" help:"Run every fuzz target with a number of inputs."`
+	Verify   verifyCommand   `cmd:"" help:"Fail if generators, which run in a copy of the checkout, write other files than it has."`
+	Tool     toolCommand     `cmd:"" help:"Build a tool that the module hack/tools pins."`
 	Results  resultsCommand  `cmd:"" help:"Summarize the results of all suites, and fail if they are not all good."`
 }
 

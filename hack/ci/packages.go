@@ -2,26 +2,42 @@ package main
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"ecommerce-stack.dev/hack/internal/debian"
 	"ecommerce-stack.dev/hack/internal/progress"
 )
 
-// groups are the packages by purpose.
+// The Debian packages of the programs that suites run.
+var (
+	servers  = debian.Packages("mariadb-server-core", "mariadb-client-core", "rabbitmq-server")
+	python   = debian.Package{Name: "python3", Has: []string{"python3"}}
+	browser  = debian.Package{Name: "chromium", Has: []string{"chromium"}}
+	promtool = debian.Package{Name: "prometheus", Has: []string{"promtool"}}
+	proxies  = append(debian.Packages("wrk", "nginx-light", "haproxy", "varnish"), debian.Package{Name: "git", Has: []string{"git"}})
+	compiler = append(debian.Packages("libc6-dev"), debian.Package{Name: "gcc", Has: []string{"gcc"}})
+)
+
+// groups are the packages by the target of the Makefile that needs them. A test compares them
+// with what the suites run.
 var groups = map[string][]debian.Package{
-	"integration": append(debian.Packages("mariadb-server-core", "mariadb-client-core", "rabbitmq-server"),
-		debian.Package{Name: "chromium", Has: []string{"chromium"}}, debian.Package{Name: "python3", Has: []string{"python3"}},
-		debian.Package{Name: "prometheus", Has: []string{"promtool"}}),
-	"race":  append(debian.Packages("libc6-dev"), debian.Package{Name: "gcc", Has: []string{"gcc"}}),
-	"bench": append(debian.Packages("wrk", "nginx-light", "haproxy", "varnish"), debian.Package{Name: "git", Has: []string{"git"}}),
+	"dev":             servers,
+	"integration":     slices.Concat(servers, []debian.Package{python}),
+	"fuzz":            servers,
+	"race":            slices.Concat(servers, []debian.Package{python}, compiler),
+	"operator":        servers,
+	"external":        slices.Concat(servers, []debian.Package{browser, promtool}, proxies),
+	"dashboards-test": slices.Concat(servers, []debian.Package{promtool}),
+	"nightly":         {browser},
+	"bench":           slices.Concat(servers, proxies),
 }
 
 // packagesCommand installs the given Debian packages, or those of the given groups, if they
 // are missing. Where it cannot install (not root, not Debian) it fails with the command to
 // run.
 type packagesCommand struct {
-	Names []string `arg:"" help:"Packages or groups: integration, race, bench."`
+	Names []string `arg:"" optional:"" help:"Packages, or targets of the Makefile, whose packages are then installed; all targets by default."`
 }
 
 // Run installs what is missing.
@@ -39,15 +55,27 @@ func (c packagesCommand) Run() error {
 	})
 }
 
-// expand replaces the names of groups by their packages.
-func expand(args []string) []debian.Package {
-	var packages []debian.Package
-	for _, arg := range args {
-		if group, ok := groups[arg]; ok {
-			packages = append(packages, group...)
-		} else {
-			packages = append(packages, debian.Package{Name: arg})
+// expand returns the packages, each once, of names and groups, or of all groups.
+func expand(names []string) []debian.Package {
+	var all []debian.Package
+	add := func(packages ...debian.Package) {
+		for _, p := range packages {
+			if !slices.ContainsFunc(all, func(known debian.Package) bool { return known.Name == p.Name }) {
+				all = append(all, p)
+			}
 		}
 	}
-	return packages
+	if len(names) == 0 {
+		for _, group := range groups {
+			add(group...)
+		}
+	}
+	for _, name := range names {
+		if group, ok := groups[name]; ok {
+			add(group...)
+		} else {
+			add(debian.Package{Name: name})
+		}
+	}
+	return all
 }

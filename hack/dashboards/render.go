@@ -61,8 +61,8 @@ func (c renderCommand) Run() error {
 	defer stop()
 	p := progress.New(os.Stderr)
 	var bundled string
-	err := p.Run("bundle Grafana's components (about two minutes the first time)", func(func(string)) (err error) {
-		bundled, err = bundle(ctx)
+	err := p.Run("bundle Grafana's components (about two minutes the first time)", func(detail func(string)) (err error) {
+		bundled, err = bundle(ctx, detail)
 		return err
 	})
 	if err != nil {
@@ -114,7 +114,7 @@ func awaitReady(ctx context.Context, url string) error {
 
 // bundle returns the folder with panels.js and panels.css. It is cached outside of the checkout,
 // by the content of its sources.
-func bundle(ctx context.Context) (string, error) {
+func bundle(ctx context.Context, detail func(string)) (string, error) {
 	sources, err := fs.Sub(components, "render")
 	if err != nil {
 		return "", err
@@ -153,13 +153,16 @@ func bundle(ctx context.Context) (string, error) {
 		return "", err
 	}
 	for _, command := range [][]string{
-		{"npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--legacy-peer-deps"},
+		{"npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=http", "--legacy-peer-deps"},
 		{"npx", "--no-install", "esbuild", "panels.tsx", "--bundle", "--minify", "--outdir=bundled", `--define:process.env.NODE_ENV="production"`,
 			"--loader:.svg=dataurl", "--loader:.ttf=dataurl", "--log-level=error"},
 	} {
 		cmd := exec.CommandContext(ctx, command[0], command[1:]...)
 		cmd.Dir = dir
-		if out, err := cmd.CombinedOutput(); err != nil {
+		detail(strings.Join(command[:2], " "))
+		out := progress.Lines(detail)
+		cmd.Stdout, cmd.Stderr = out, out
+		if err := cmd.Run(); err != nil {
 			return "", fmt.Errorf("%s: %w\n%s", strings.Join(command[:2], " "), err, out)
 		}
 	}

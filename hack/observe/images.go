@@ -81,20 +81,20 @@ func (i image) ensure(ctx context.Context, p *progress.Printer, goTool, cache st
 	if _, err := os.Stat(file); err == nil {
 		return reference, file, nil
 	}
-	err = p.Run(fmt.Sprintf("Build %s %s (%s)", i.name, i.version, i.hint), func(func(string)) error {
-		return i.build(ctx, goTool, reference, file)
+	err = p.Run(fmt.Sprintf("Build %s %s (%s)", i.name, i.version, i.hint), func(detail func(string)) error {
+		return i.build(ctx, goTool, reference, file, detail)
 	})
 	return reference, file, err
 }
 
-func (i image) build(ctx context.Context, goTool, reference, file string) error {
+func (i image) build(ctx context.Context, goTool, reference, file string, detail func(string)) error {
 	dir, err := os.MkdirTemp("", "observe-*")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
 	binary := filepath.Join(dir, i.name)
-	if err := i.program.Build(ctx, goTool, binary); err != nil {
+	if err := i.program.Build(ctx, goTool, binary, detail); err != nil {
 		return err
 	}
 	content, err := os.ReadFile(binary)

@@ -24,51 +24,59 @@ type MySQLServer struct {
 	PID int
 
 	dir     string
+	keep    bool // Stop leaves dir as it is.
 	process *process
 }
 
 // StartMySQL starts a MariaDB server with additional flags. Without flags it does
 // not sync to disk, because tests do not need durability.
 func StartMySQL(ctx context.Context, flags ...string) (*MySQLServer, error) {
-	mariadbd, err := find("mariadb-server-core", "mariadbd", "mysqld")
-	if err != nil {
-		return nil, err
-	}
-	install, err := find("mariadb-client-core mariadb-server-core", "mariadb-install-db", "mysql_install_db")
-	if err != nil {
-		return nil, err
-	}
 	dir, err := newDir("mysql")
 	if err != nil {
 		return nil, err
 	}
-	s := &MySQLServer{dir: dir}
-	if err := s.start(ctx, mariadbd, install, flags); err != nil {
+	return startMySQL(ctx, &MySQLServer{dir: dir}, flags)
+}
+
+// OpenMySQL starts a MariaDB server whose data is in dir, which Stop leaves as it is. The data
+// survives a kill of the server.
+func OpenMySQL(ctx context.Context, dir string) (*MySQLServer, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return startMySQL(ctx, &MySQLServer{dir: dir, keep: true}, []string{"--innodb-flush-log-at-trx-commit=2"})
+}
+
+func startMySQL(ctx context.Context, s *MySQLServer, flags []string) (*MySQLServer, error) {
+	if err := s.start(ctx, flags); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("start MariaDB: %w", err)
 	}
 	return s, nil
 }
 
-func (s *MySQLServer) start(ctx context.Context, mariadbd, install string, flags []string) error {
+func (s *MySQLServer) start(ctx context.Context, flags []string) error {
+	mariadbd, err := find("mariadb-server-core", "mariadbd", "mysqld")
+	if err != nil {
+		return err
+	}
 	password := rand.Text()
 	data, initFile := filepath.Join(s.dir, "data"), filepath.Join(s.dir, "init.sql")
-	common := []string{"--no-defaults", "--datadir=" + data}
+	common := []string{"--no-defaults"}
 	if os.Geteuid() == 0 {
 		common = append(common, "--user=root")
 	}
 	// On start a server removes temporary tables from its temporary folder, even those
 	// of other servers.
 	tmp := filepath.Join(s.dir, "tmp")
-	if err := os.Mkdir(tmp, 0o700); err != nil {
+	if err := os.MkdirAll(tmp, 0o700); err != nil {
 		return err
 	}
 	env := append(os.Environ(), "TMPDIR="+tmp)
-	initialize := exec.CommandContext(ctx, install, append(common, "--auth-root-authentication-method=normal", "--skip-test-db")...)
-	initialize.Env = env
-	if out, err := initialize.CombinedOutput(); err != nil {
-		return fmt.Errorf("initialize the data directory: %w\n%s", err, out)
+	if err := initialize(ctx, data, common, env); err != nil {
+		return err
 	}
+	common = append(common, "--datadir="+data)
 	sql := "ALTER USER root@localhost IDENTIFIED BY '" + password + "';\n" +
 		"CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY '" + password + "';\n" +
 		"GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n"
@@ -80,7 +88,7 @@ func (s *MySQLServer) start(ctx context.Context, mariadbd, install string, flags
 		return err
 	}
 	args := slices.Concat(common, []string{"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port), "--skip-name-resolve",
-		"--socket=" + filepath.Join(s.dir, "sock"), "--pid-file=" + filepath.Join(s.dir, "pid"), "--init-file=" + initFile,
+		"--socket=sock", "--pid-file=" + filepath.Join(s.dir, "pid"), "--init-file=" + initFile,
 		"--character-set-server=utf8mb4", "--max-connections=500"})
 	if len(flags) == 0 {
 		flags = []string{"--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite"}
@@ -96,12 +104,36 @@ func (s *MySQLServer) start(ctx context.Context, mariadbd, install string, flags
 	return s.process.waitUntil(ctx, func(ctx context.Context) error { return pingMySQL(ctx, s.DSN) })
 }
 
-// Stop stops the server and removes its directory.
+// initialize creates the data directory unless it exists. One whose creation was interrupted
+// is created again.
+func initialize(ctx context.Context, data string, flags, env []string) error {
+	if _, err := os.Stat(data); err == nil {
+		return nil
+	}
+	install, err := find("mariadb-client-core mariadb-server-core", "mariadb-install-db", "mysql_install_db")
+	if err != nil {
+		return err
+	}
+	incomplete := data + ".new"
+	if err := os.RemoveAll(incomplete); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, install, slices.Concat(flags, []string{"--datadir=" + incomplete, "--auth-root-authentication-method=normal", "--skip-test-db"})...)
+	cmd.Env = env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("initialize the data directory: %w\n%s", err, out)
+	}
+	return os.Rename(incomplete, data)
+}
+
+// Stop stops the server, and removes its directory unless OpenMySQL started it.
 func (s *MySQLServer) Stop() {
 	if s.process != nil {
 		s.process.stop()
 	}
-	_ = os.RemoveAll(s.dir)
+	if !s.keep {
+		_ = os.RemoveAll(s.dir)
+	}
 }
 
 func pingMySQL(ctx context.Context, dsn string) error {

@@ -41,10 +41,11 @@ func (b BrokerInfo) Management() (*rabbithole.Client, error) {
 type RabbitMQServer struct {
 	// Info is the default virtual host.
 	Info BrokerInfo
-	// PID is the process ID of the broker.
-	PID int
+	// PID is the process ID of the broker, MapperPID that of its port mapper.
+	PID, MapperPID int
 
 	dir          string
+	keep         bool // Stop leaves dir as it is.
 	epmd, broker *process
 }
 
@@ -54,7 +55,29 @@ func StartRabbitMQ(ctx context.Context) (*RabbitMQServer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &RabbitMQServer{dir: dir}
+	return startRabbitMQ(ctx, &RabbitMQServer{dir: dir})
+}
+
+// OpenRabbitMQ starts a broker whose data is in dir, which Stop leaves as it is.
+func OpenRabbitMQ(ctx context.Context, dir string) (*RabbitMQServer, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	// A first start that was interrupted may have created a part of the data.
+	complete, data := filepath.Join(dir, "complete"), filepath.Join(dir, "data")
+	if _, err := os.Stat(complete); err != nil {
+		if err := os.RemoveAll(data); err != nil {
+			return nil, err
+		}
+	}
+	s, err := startRabbitMQ(ctx, &RabbitMQServer{dir: dir, keep: true})
+	if err != nil {
+		return nil, err
+	}
+	return s, os.WriteFile(complete, nil, 0o600)
+}
+
+func startRabbitMQ(ctx context.Context, s *RabbitMQServer) (*RabbitMQServer, error) {
 	if err := s.start(ctx); err != nil {
 		s.Stop()
 		return nil, fmt.Errorf("start RabbitMQ: %w", err)
@@ -87,6 +110,7 @@ func (s *RabbitMQServer) start(ctx context.Context) error {
 		"-port", strconv.Itoa(ports[3])); err != nil {
 		return err
 	}
+	s.MapperPID = s.epmd.cmd.Process.Pid
 	if s.broker, err = spawn(filepath.Join(s.dir, "log"), env, server); err != nil {
 		return err
 	}
@@ -101,9 +125,27 @@ func (s *RabbitMQServer) start(ctx context.Context) error {
 	})
 }
 
+// nodeName is a part of the names of the data files. Each broker has a port mapper of its own,
+// so that brokers may have the same name.
+const nodeName = "ecommerce@localhost"
+
+// password returns the administrator's password, which the broker stores at its first start.
+func (s *RabbitMQServer) password() (string, error) {
+	file := filepath.Join(s.dir, "password")
+	content, err := os.ReadFile(file)
+	if err == nil {
+		return string(content), nil
+	}
+	password := rand.Text()
+	return password, os.WriteFile(file, []byte(password), 0o600)
+}
+
 // configure writes the broker's files and returns its environment.
 func (s *RabbitMQServer) configure(ports [4]int) ([]string, error) {
-	password := rand.Text()
+	password, err := s.password()
+	if err != nil {
+		return nil, err
+	}
 	s.Info = BrokerInfo{
 		Host: "127.0.0.1", Port: ports[0], ManagementURL: "http://127.0.0.1:" + strconv.Itoa(ports[1]),
 		Username: "admin", Password: password, VHost: "/",
@@ -122,14 +164,14 @@ collect_statistics_interval = 1000
 		".erlang.cookie":  rand.Text(),
 	}
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o400); err != nil {
+		if err := os.WriteFile(filepath.Join(s.dir, name), []byte(content), 0o600); err != nil {
 			return nil, err
 		}
 	}
 	in := func(name string) string { return filepath.Join(s.dir, name) }
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "LANG=C.UTF-8",
-		"RABBITMQ_NODENAME=test" + strconv.Itoa(ports[0]) + "@localhost",
+		"RABBITMQ_NODENAME=" + nodeName,
 		"RABBITMQ_CONFIG_FILE=" + in("rabbitmq.conf"), "RABBITMQ_ENABLED_PLUGINS_FILE=" + in("enabled_plugins"),
 		"RABBITMQ_MNESIA_BASE=" + in("data"), "RABBITMQ_LOG_BASE=" + in("logs"),
 		"RABBITMQ_CONF_ENV_FILE=" + in("none"), "RABBITMQ_DIST_PORT=" + strconv.Itoa(ports[2]),
@@ -140,12 +182,15 @@ collect_statistics_interval = 1000
 	}, nil
 }
 
-// Stop stops the broker and its port mapper and removes its directory.
+// Stop stops the broker and its port mapper, and removes its directory unless OpenRabbitMQ
+// started it.
 func (s *RabbitMQServer) Stop() {
 	for _, p := range []*process{s.broker, s.epmd} {
 		if p != nil {
 			p.stop()
 		}
 	}
-	_ = os.RemoveAll(s.dir)
+	if !s.keep {
+		_ = os.RemoveAll(s.dir)
+	}
 }

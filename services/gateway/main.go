@@ -176,6 +176,7 @@ func serve(ctx context.Context) error {
 		return err
 	}
 	g.Page("/openapi.json", docs.New([]docs.Source{auth, stock, sales}, g.Forwarded).Serve)
+	g.Page("/", docs.Redirect)
 	g.Page(docs.PagePath, page)
 	g.Page(docs.PageAssets, page)
 	for _, u := range []*proxy.Upstream{auth, stock, sales} {

@@ -186,7 +186,7 @@ func healthEndpoints(w *testContext) {
 	}
 }
 
-// documentation checks the OpenAPI document and the page /docs.
+// documentation checks the OpenAPI document, the page /docs, and that / leads to it.
 func documentation(w *testContext) {
 	if ok, errs := w.document.validator.ValidateDocument(); !ok {
 		w.t.Errorf("the OpenAPI document is invalid: %v", errs)
@@ -212,5 +212,11 @@ func documentation(w *testContext) {
 	a := w.fetch(w.URL, http.MethodGet, "/docs", call{})
 	if a.status != http.StatusOK || !strings.HasPrefix(a.header.Get("Content-Type"), "text/html") {
 		w.t.Errorf("/docs: %d %s, want an HTML page", a.status, a.header.Get("Content-Type"))
+	}
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		a := w.fetch(w.URL, method, "/", call{})
+		if a.status != http.StatusFound || a.header.Get("Location") != "/docs" {
+			w.t.Errorf("%s /: %d to %q, want a redirect to /docs", method, a.status, a.header.Get("Location"))
+		}
 	}
 }

@@ -3,12 +3,13 @@
 package debian
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"ecommerce-stack.dev/hack/internal/progress"
 )
 
 // Package is a required Debian package.
@@ -89,31 +90,25 @@ func Install(packages []Package, detail func(string)) error {
 	}
 	defer allow()
 
-	detail(strings.Join(missing, " "))
 	install := append([]string{"install", "-y", "--no-install-recommends"}, missing...)
-	if apt(install...) == nil {
+	if apt(detail, install...) == nil {
 		return nil
 	}
-	detail("fetching the package lists")
-	if err := apt("update"); err != nil {
+	if err := apt(detail, "update"); err != nil {
 		return err
 	}
-	detail(strings.Join(missing, " "))
-	return apt(install...)
+	return apt(detail, install...)
 }
 
-func apt(args ...string) error {
+// apt runs apt-get and calls detail with the lines of its output, which have the sizes of
+// downloads.
+func apt(detail func(string), args ...string) error {
 	cmd := exec.Command("apt-get", append([]string{"-q", "-o", "DPkg::Lock::Timeout=300"}, args...)...)
 	cmd.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C.UTF-8")
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	out := progress.Lines(detail)
+	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, tail(out.String(), 15))
+		return fmt.Errorf("apt-get %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
 	return nil
-}
-
-func tail(text string, lines int) string {
-	all := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }

@@ -23,7 +23,7 @@ func Mirror() (string, error) {
 	if mirror := parseMirror(targets); mirror != "" {
 		return mirror, nil
 	}
-	if err := apt("update"); err != nil { // apt reads the origin from the package lists
+	if err := apt(func(string) {}, "update"); err != nil { // apt reads the origin from the package lists
 		return "", err
 	}
 	if targets, err = list(); err != nil {

@@ -65,6 +65,9 @@ var terms = []term{
 // Violations returns a message with file and line for every retired term in the content of a
 // file.
 func Violations(file, content string) []string {
+	if !anyTerm.MatchString(content) {
+		return nil
+	}
 	var messages []string
 	number := 0
 	for line := range strings.Lines(content) {
@@ -78,13 +81,15 @@ func Violations(file, content string) []string {
 	return messages
 }
 
-// patterns are the compiled terms.
-var patterns = compile()
+// patterns are the compiled terms, and anyTerm matches any of them: most files contain none, and
+// are read once for all terms.
+var patterns, anyTerm = compile()
 
-func compile() []*regexp.Regexp {
-	all := make([]*regexp.Regexp, len(terms))
+func compile() ([]*regexp.Regexp, *regexp.Regexp) {
+	each, retired := make([]*regexp.Regexp, len(terms)), make([]string, len(terms))
 	for i, t := range terms {
-		all[i] = regexp.MustCompile(`\b(?:` + t.retired + `)\b`)
+		retired[i] = `\b(?:` + t.retired + `)\b`
+		each[i] = regexp.MustCompile(retired[i])
 	}
-	return all
+	return each, regexp.MustCompile(strings.Join(retired, "|"))
 }

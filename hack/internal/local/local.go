@@ -9,15 +9,14 @@ package local
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
+	proc "ecommerce-stack.dev/hack/internal/process"
+	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/testenv"
 )
 
@@ -25,6 +24,9 @@ import (
 type Options struct {
 	// Root is the root of the source tree that the services are built from.
 	Root string
+	// StateDir is a folder that keeps the data, accounts and keys for the next start. The
+	// default is a temporary folder, which Stop removes. Only one system may use a folder.
+	StateDir string
 	// GatewayAddr is the address that the gateway listens on; the default is a free
 	// port on loopback.
 	GatewayAddr string
@@ -35,8 +37,8 @@ type Options struct {
 	Direct bool
 	// Env is added to the environment of every service.
 	Env []string
-	// Log receives a line for each step of Start; the default is io.Discard.
-	Log io.Writer
+	// Progress prints the steps of Start; the default is none.
+	Progress *progress.Printer
 }
 
 // System is a running system.
@@ -52,7 +54,7 @@ type System struct {
 	MySQLLink, BrokerLink *Link
 	// KeysFile is the path of the JWK Set that verifies tokens.
 	KeysFile string
-	// Dir is the folder of keys, binaries and logs; Stop removes it.
+	// Dir is the folder of keys, binaries and logs: Options.StateDir, or one that Stop removes.
 	Dir string
 
 	options   Options
@@ -64,6 +66,7 @@ type System struct {
 	added     map[string][]string // environment of Configure
 	mu        sync.Mutex
 	running   map[string]*process
+	recorded  []proc.ID
 }
 
 // vhost is the name that the operator gives the virtual host of the stack demo in
@@ -73,42 +76,78 @@ const vhost = "shop.demo"
 // Start builds the services, starts the servers and services, and returns when all
 // services are ready. After an error nothing is left running.
 func Start(ctx context.Context, o Options) (*System, error) {
-	if o.Log == nil {
-		o.Log = io.Discard
-	}
-	dir, err := os.MkdirTemp("", "ecommerce-local-")
+	dir, err := o.dir()
 	if err != nil {
 		return nil, fmt.Errorf("create a directory: %w", err)
 	}
 	s := &System{Dir: dir, options: o, settings: map[string][]string{}, added: map[string][]string{}, metrics: map[string]string{}, running: map[string]*process{},
-		ManagerEmail: "manager@example.com", ManagerPassword: rand.Text()}
+		ManagerEmail: "manager@example.com"}
 	for _, step := range []struct {
 		what string
-		do   func(context.Context) error
+		do   func(ctx context.Context, detail func(string)) error
 	}{
-		{"build the services", s.build},
-		{"start MariaDB and RabbitMQ", s.startServers},
-		{"create schemas, accounts and topology", s.provision},
-		{"migrate the schemas", s.migrate},
-		{"start the services", s.startServices},
+		{"Build the services", s.build},
+		{"Start MariaDB and RabbitMQ", s.startServers},
+		{"Create schemas, accounts and topology", s.provision},
+		{"Migrate the schemas", s.migrate},
+		{"Start the services", s.startServices},
 	} {
-		began := time.Now()
-		if err := step.do(ctx); err != nil {
+		if err := o.run(step.what, func(detail func(string)) error { return step.do(ctx, detail) }); err != nil {
 			return nil, errors.Join(fmt.Errorf("%s: %w", step.what, err), s.Stop())
 		}
-		fmt.Fprintf(o.Log, "%6.1fs  %s\n", time.Since(began).Seconds(), step.what)
 	}
 	return s, nil
 }
 
-func (s *System) startServers(ctx context.Context) error {
+// run runs a step of Start.
+func (o Options) run(what string, do func(detail func(string)) error) error {
+	if o.Progress == nil {
+		return do(func(string) {})
+	}
+	return o.Progress.Run(what, do)
+}
+
+// dir returns StateDir without the programs and logs of the last start, or a new folder.
+func (o Options) dir() (string, error) {
+	if o.StateDir == "" {
+		return os.MkdirTemp("", "ecommerce-local-")
+	}
+	old, err := filepath.Glob(filepath.Join(o.StateDir, "*.log"))
+	for _, file := range append(old, filepath.Join(o.StateDir, binaries), filepath.Join(o.StateDir, newBinaries)) {
+		err = errors.Join(err, os.RemoveAll(file))
+	}
+	return o.StateDir, errors.Join(err, os.MkdirAll(o.StateDir, 0o700))
+}
+
+// startServers starts both servers at the same time.
+func (s *System) startServers(ctx context.Context, _ func(string)) error {
+	if err := StopRecorded(s.Dir); err != nil {
+		return err
+	}
+	var mysqlErr, rabbitErr error
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if s.options.StateDir != "" {
+			s.MySQL, mysqlErr = testenv.OpenMySQL(ctx, filepath.Join(s.Dir, "mysql"))
+		} else {
+			s.MySQL, mysqlErr = testenv.StartMySQL(ctx, s.options.MySQLFlags...)
+		}
+	})
+	wg.Go(func() {
+		if s.options.StateDir != "" {
+			s.RabbitMQ, rabbitErr = testenv.OpenRabbitMQ(ctx, filepath.Join(s.Dir, "rabbitmq"))
+		} else {
+			s.RabbitMQ, rabbitErr = testenv.StartRabbitMQ(ctx)
+		}
+	})
+	wg.Wait()
+	if err := errors.Join(mysqlErr, rabbitErr); err != nil {
+		return err
+	}
+	if err := s.record(s.MySQL.PID, s.RabbitMQ.PID, s.RabbitMQ.MapperPID); err != nil {
+		return err
+	}
 	var err error
-	if s.MySQL, err = testenv.StartMySQL(ctx, s.options.MySQLFlags...); err != nil {
-		return err
-	}
-	if s.RabbitMQ, err = testenv.StartRabbitMQ(ctx); err != nil {
-		return err
-	}
 	broker := fmt.Sprintf("%s:%d", s.RabbitMQ.Info.Host, s.RabbitMQ.Info.Port)
 	if s.options.Direct {
 		s.MySQLLink, s.BrokerLink = &Link{Address: s.MySQL.Address}, &Link{Address: broker}
@@ -121,13 +160,14 @@ func (s *System) startServers(ctx context.Context) error {
 	return err
 }
 
-func (s *System) startServices(ctx context.Context) error {
-	for _, name := range []string{"auth", "stock", "sales", "gateway"} {
+func (s *System) startServices(ctx context.Context, detail func(string)) error {
+	for _, name := range Services {
 		if err := s.StartService(name); err != nil {
 			return err
 		}
 	}
-	for _, name := range []string{"auth", "stock", "sales", "gateway"} {
+	for _, name := range Services {
+		detail("waiting for " + name)
 		if err := s.waitUntilReady(ctx, name); err != nil {
 			return err
 		}
@@ -163,7 +203,7 @@ func (s *System) MetricsURL(name string) string {
 // LogFile returns the path of a service's log.
 func (s *System) LogFile(service string) string { return filepath.Join(s.Dir, service+".log") }
 
-// Stop stops the services and servers and removes Dir.
+// Stop stops the services and servers, and removes Dir unless it is Options.StateDir.
 func (s *System) Stop() error {
 	var errs []error
 	for _, service := range []string{"gateway", "sales", "stock", "auth"} {
@@ -182,5 +222,8 @@ func (s *System) Stop() error {
 	if s.MySQL != nil {
 		s.MySQL.Stop()
 	}
-	return errors.Join(append(errs, os.RemoveAll(s.Dir))...)
+	if s.options.StateDir == "" {
+		errs = append(errs, os.RemoveAll(s.Dir))
+	}
+	return errors.Join(errs...)
 }

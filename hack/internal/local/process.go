@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/hack/internal/client"
+	"ecommerce-stack.dev/hack/internal/gobuild"
 	"ecommerce-stack.dev/hack/internal/revision"
 	"ecommerce-stack.dev/hack/testenv"
 )
@@ -32,33 +33,61 @@ const (
 	stopTimeout  = 30 * time.Second
 )
 
-func (s *System) build(ctx context.Context) error {
-	packages := []string{"./auth", "./stock", "./sales", "./gateway"}
-	module := filepath.Join(s.options.Root, "services")
-	files, err := revision.Sources("go", module, packages...)
+// binaries and newBinaries are the folders of the programs, and of those that Rebuild builds.
+const (
+	binaries    = "bin"
+	newBinaries = "bin.new"
+)
+
+// Services are the names of the services in the order of their start.
+var Services = []string{"auth", "stock", "sales", "gateway"}
+
+func (s *System) build(ctx context.Context, detail func(string)) error {
+	files, err := Sources(s.options.Root, Services...)
 	if err != nil {
 		return err
 	}
+	return s.buildTo(ctx, binaries, files, detail, Services...)
+}
+
+// Sources returns the files of the checkout that services are built from.
+func Sources(root string, services ...string) ([]string, error) {
+	return revision.Sources("go", filepath.Join(root, "services"), packages(services)...)
+}
+
+func packages(services []string) []string {
+	packages := make([]string, 0, len(services))
+	for _, name := range services {
+		packages = append(packages, "./"+name)
+	}
+	return packages
+}
+
+// buildTo builds services, whose files are given, to a folder in Dir.
+func (s *System) buildTo(ctx context.Context, folder string, files []string, detail func(string), services ...string) error {
 	from, err := revision.Of(s.options.Root, files)
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-buildvcs=false", "-ldflags", from.LinkerFlags(), "-o", s.Dir + "/bin/"}, packages...)...)
-	cmd.Dir, cmd.Env = module, append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w\n%s", err, out)
+	return gobuild.Build{Go: "go", Dir: filepath.Join(s.options.Root, "services"), Env: []string{"CGO_ENABLED=0"},
+		Flags: []string{"-ldflags", from.LinkerFlags()}, Output: filepath.Join(s.Dir, folder) + "/", Packages: packages(services)}.Run(ctx, detail)
+}
+
+// migrate migrates the schemas with the account of the owner.
+func (s *System) migrate(ctx context.Context, _ func(string)) error {
+	for name := range schemas {
+		if err := s.migrateSchema(ctx, name); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-// migrate migrates the schemas with the account of the owner.
-func (s *System) migrate(ctx context.Context) error {
-	for _, name := range []string{"auth", "stock", "sales"} {
-		cmd := exec.CommandContext(ctx, filepath.Join(s.Dir, "bin", name), "migrate")
-		cmd.Env = []string{"MYSQL_DSN=" + s.dsn(name, owner)}
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("%s: %w\n%s", name, err, out)
-		}
+func (s *System) migrateSchema(ctx context.Context, service string) error {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.Dir, binaries, service), "migrate")
+	cmd.Env = []string{"MYSQL_DSN=" + s.dsn(service, owner)}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", service, err, out)
 	}
 	return nil
 }
@@ -93,7 +122,7 @@ func (s *System) StartService(name string) error {
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(filepath.Join(s.Dir, "bin", serviceOf(name)))
+	cmd := exec.Command(filepath.Join(s.Dir, binaries, serviceOf(name)))
 	metrics, err := freeAddress()
 	if err != nil {
 		return fmt.Errorf("find a free port: %w", err)
@@ -120,9 +149,9 @@ func (s *System) StartService(name string) error {
 		return fmt.Errorf("start %s: %w", name, err)
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.running[name] = p
-	return nil
+	s.mu.Unlock()
+	return s.record(cmd.Process.Pid)
 }
 
 // Configure adds variables to the environment of a service or replica, from its next start

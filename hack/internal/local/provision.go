@@ -6,7 +6,9 @@ import (
 	"database/sql"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"github.com/go-sql-driver/mysql"
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
 
+	"ecommerce-stack.dev/hack/internal/state"
 	"ecommerce-stack.dev/services/event"
 )
 
@@ -38,7 +41,12 @@ const (
 
 var privileges = map[string]string{owner: "ALL PRIVILEGES", readWrite: "SELECT, INSERT, UPDATE, DELETE"}
 
-func (s *System) provision(ctx context.Context) error {
+// provision creates what is missing. Accounts of the servers get new passwords at each start,
+// the manager and the keys of tokens stay the same.
+func (s *System) provision(ctx context.Context, _ func(string)) error {
+	if err := s.readManager(); err != nil {
+		return err
+	}
 	passwords, err := s.createAccounts(ctx)
 	if err != nil {
 		return err
@@ -65,7 +73,7 @@ func (s *System) createAccounts(ctx context.Context) (map[string]string, error) 
 	defer db.Close()
 	dsns := map[string]string{}
 	for service, schema := range schemas {
-		statements := []string{"CREATE DATABASE " + schema + " CHARACTER SET utf8mb4"}
+		statements := []string{"CREATE DATABASE IF NOT EXISTS " + schema + " CHARACTER SET utf8mb4"}
 		for account, privilege := range privileges {
 			config := mysql.NewConfig()
 			config.User, config.Passwd, config.DBName = service+"_"+account, s.secret(), schema
@@ -73,7 +81,7 @@ func (s *System) createAccounts(ctx context.Context) (map[string]string, error) 
 			// The names and the password need no quoting: they contain letters, digits
 			// and underscores only.
 			statements = append(statements,
-				fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY '%s'", config.User, config.Passwd),
+				fmt.Sprintf("CREATE OR REPLACE USER '%s'@'%%' IDENTIFIED BY '%s'", config.User, config.Passwd),
 				fmt.Sprintf("GRANT %s ON %s.* TO '%s'@'%%'", privilege, schema, config.User))
 			dsns[service+"_"+account] = config.FormatDSN()
 		}
@@ -140,7 +148,25 @@ func (s *System) createTopology() (map[string]string, error) {
 // keyFiles are the paths of the files with the keys of tokens.
 type keyFiles struct{ verify, signing, active string }
 
+// readManager sets ManagerPassword, which is made at the first start.
+func (s *System) readManager() error {
+	file := filepath.Join(s.Dir, "manager-password")
+	content, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		content = []byte(rand.Text())
+		err = state.Write(file, content, 0o600)
+	}
+	s.ManagerPassword = string(content)
+	return err
+}
+
+// writeKeys writes the files with the keys of tokens unless they exist.
 func (s *System) writeKeys() (keyFiles, error) {
+	f := keyFiles{filepath.Join(s.Dir, "jwks.json"), filepath.Join(s.Dir, "signing.json"), filepath.Join(s.Dir, "active")}
+	// The last of the files is written last.
+	if _, err := os.Stat(f.active); err == nil {
+		return f, nil
+	}
 	secret := make([]byte, 32)
 	if _, err := rand.Read(secret); err != nil {
 		return keyFiles{}, err
@@ -151,19 +177,13 @@ func (s *System) writeKeys() (keyFiles, error) {
 	if err != nil {
 		return keyFiles{}, err
 	}
-	f := keyFiles{filepath.Join(s.Dir, "jwks.json"), filepath.Join(s.Dir, "signing.json"), filepath.Join(s.Dir, "active")}
-	for name, content := range map[string][]byte{f.verify: set, f.signing: set, f.active: []byte("local")} {
-		if err := os.WriteFile(name, content, 0o600); err != nil {
-			return keyFiles{}, err
-		}
-	}
-	return f, nil
+	return f, errors.Join(state.Write(f.verify, set, 0o600), state.Write(f.signing, set, 0o600), state.Write(f.active, []byte("local"), 0o600))
 }
 
 // configure assigns the addresses and sets the environment of every service.
 func (s *System) configure(urls map[string]string, keys keyFiles) error {
 	s.addresses = map[string]string{"gateway": s.options.GatewayAddr}
-	for _, name := range []string{"auth", "stock", "sales", "gateway"} {
+	for _, name := range Services {
 		if s.addresses[name] != "" {
 			continue
 		}

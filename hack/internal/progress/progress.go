@@ -1,11 +1,12 @@
 // Package progress prints the steps of a long command with their elapsed time.
 //
 // On a terminal it redraws the line of the running step. Otherwise it prints a
-// line when a step ends, and another one while it runs if it takes longer than
-// a few seconds.
+// line when a step ends, and others while it runs: after a few seconds and then
+// twice a minute.
 package progress
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -22,7 +23,11 @@ type Printer struct {
 	terminal bool
 	width    int
 	began    time.Time
+	pace     time.Duration // replaces announceAfter and announceEvery in tests
 }
+
+func (p *Printer) first() time.Duration { return cmp.Or(p.pace, announceAfter) }
+func (p *Printer) every() time.Duration { return cmp.Or(p.pace, announceEvery) }
 
 // New returns a printer that writes to the file.
 func New(out *os.File) *Printer {
@@ -73,17 +78,19 @@ func (s *step) setDetail(text string) {
 	s.detail = strings.TrimSpace(text)
 }
 
-// announceAfter is the time after which a running step is printed if the output is
-// not a terminal.
-const announceAfter = 5 * time.Second
+// When a running step is printed if the output is not a terminal.
+const (
+	announceAfter = 5 * time.Second
+	announceEvery = 30 * time.Second
+)
 
-// show starts to redraw the line of the step, or prints the step once after
-// announceAfter. The returned function stops that and clears the line.
+// show starts to redraw the line of the step, or to print it now and then. The
+// returned function stops that and clears the line.
 func (s *step) show() (stop func()) {
 	done, ended := make(chan struct{}), make(chan struct{})
 	period := 120 * time.Millisecond
 	if !s.printer.terminal {
-		period = announceAfter
+		period = s.printer.first()
 	}
 	go func() {
 		defer close(ended)
@@ -99,9 +106,10 @@ func (s *step) show() (stop func()) {
 			case <-ticker.C:
 				if s.printer.terminal {
 					fmt.Fprint(s.printer.out, "\r\x1b[K", s.line(frame))
-				} else if frame == 0 {
-					fmt.Fprintf(s.printer.out, "  … %s\n", s.what)
+					continue
 				}
+				fmt.Fprintf(s.printer.out, "  … %s\n", s.text())
+				ticker.Reset(s.printer.every())
 			}
 		}
 	}()
@@ -110,13 +118,19 @@ func (s *step) show() (stop func()) {
 
 var spinner = []rune("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
 
-func (s *step) line(frame int) string {
+// text returns the name of the step with its elapsed time and its detail.
+func (s *step) text() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := fmt.Sprintf("  %c %s %s", spinner[frame%len(spinner)], s.what, Short(time.Since(s.began)))
+	text := s.what + " " + Short(time.Since(s.began))
 	if s.detail != "" {
 		text += " · " + s.detail
 	}
+	return text
+}
+
+func (s *step) line(frame int) string {
+	text := fmt.Sprintf("  %c %s", spinner[frame%len(spinner)], s.text())
 	if runes := []rune(text); len(runes) >= s.printer.width {
 		text = string(runes[:s.printer.width-2]) + "…"
 	}

@@ -41,3 +41,57 @@ func TestLineFitsTerminalWidth(t *testing.T) {
 		t.Errorf("the line has %d columns of 30", n)
 	}
 }
+
+// channel is a writer that sends what is written.
+type channel chan string
+
+func (c channel) Write(data []byte) (int, error) {
+	c <- string(data)
+	return len(data), nil
+}
+
+func TestLogHasLinesOfARunningStep(t *testing.T) {
+	lines := make(channel)
+	p, release := &Printer{out: lines, pace: time.Millisecond}, make(chan struct{})
+	ended := make(chan error)
+	go func() {
+		ended <- p.Run("Build", func(detail func(string)) error {
+			detail("3 of 7 packages")
+			<-release
+			return nil
+		})
+	}()
+	for range 2 {
+		if line := <-lines; !strings.HasPrefix(line, "  … Build 0.") {
+			t.Errorf("printed %q", line)
+		}
+	}
+	if line := <-lines; !strings.HasSuffix(line, "s · 3 of 7 packages\n") {
+		t.Errorf("printed %q", line)
+	}
+	close(release)
+	for line := range lines {
+		if strings.HasPrefix(line, "  ✓ Build") {
+			break
+		}
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOutputStoresTheLastLines(t *testing.T) {
+	var last string
+	out := Lines(func(line string) { last = line })
+	for range 30 {
+		_, _ = out.Write([]byte("noise\n"))
+	}
+	_, _ = out.Write([]byte("first half, "))
+	_, _ = out.Write([]byte("second half\nend"))
+	if last != "first half, second half" {
+		t.Errorf("last line %q", last)
+	}
+	if got := out.String(); !strings.HasSuffix(got, "noise\nfirst half, second half\nend") || strings.Count(got, "\n") != maxLines {
+		t.Errorf("output %q", got)
+	}
+}

@@ -10,8 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
+	"ecommerce-stack.dev/hack/internal/gobuild"
 	"ecommerce-stack.dev/hack/internal/state"
 )
 
@@ -27,8 +27,10 @@ type Program struct {
 }
 
 // Build downloads the module and builds the program to file, without cgo. It
-// stops cleanly if ctx is canceled. The error contains the output of the compiler.
-func (p Program) Build(ctx context.Context, goTool, file string) error {
+// stops cleanly if ctx is canceled, and calls detail with its progress. The error contains the
+// output of the compiler.
+func (p Program) Build(ctx context.Context, goTool, file string, detail func(string)) error {
+	detail("downloading " + p.Module)
 	dir, err := p.download(ctx, goTool)
 	if err != nil {
 		return err
@@ -44,12 +46,9 @@ func (p Program) Build(ctx context.Context, goTool, file string) error {
 		}
 		dir = changed
 	}
-	arguments := append([]string{"build", "-buildvcs=false"}, p.Flags...)
-	cmd := exec.CommandContext(ctx, goTool, append(arguments, "-o", file, p.Package)...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it removes its temporary files
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s of %s: %w\n%s", p.Package, p.Module, err, strings.TrimSpace(string(output)))
+	if err := (gobuild.Build{Go: goTool, Dir: dir, Env: []string{"CGO_ENABLED=0", "GOWORK=off"}, Flags: p.Flags,
+		Output: file, Packages: []string{p.Package}}).Run(ctx, detail); err != nil {
+		return fmt.Errorf("build %s of %s: %w", p.Package, p.Module, err)
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ func TestBuildAddsFilesThatTheModuleLacks(t *testing.T) {
 		"added/main.go": "package main\n\nimport _ \"embed\"\n\n//go:embed text\nvar text string\n\nfunc main() { print(text) }\n",
 		"added/text":    "embedded",
 	}}
-	if err := p.Build(t.Context(), "go", file); err != nil {
+	if err := p.Build(t.Context(), "go", file, func(string) {}); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := exec.CommandContext(t.Context(), file).CombinedOutput(); err != nil || string(out) != "embedded" {
@@ -35,7 +35,7 @@ func TestBuildAddsFilesThatTheModuleLacks(t *testing.T) {
 func TestFailedBuildWritesNoFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "program")
 	p := Program{Module: required(t), Package: "./missing"}
-	if err := p.Build(t.Context(), "go", file); err == nil || !strings.Contains(err.Error(), "./missing") {
+	if err := p.Build(t.Context(), "go", file, func(string) {}); err == nil || !strings.Contains(err.Error(), "./missing") {
 		t.Errorf("build of a missing package: %v, want an error that names it", err)
 	}
 	if _, err := os.Stat(file); err == nil {
@@ -44,7 +44,7 @@ func TestFailedBuildWritesNoFile(t *testing.T) {
 }
 
 func TestBuildReportsUnknownModule(t *testing.T) {
-	err := Program{Module: "no-such-module@v1.0.0", Package: "."}.Build(t.Context(), "go", filepath.Join(t.TempDir(), "program"))
+	err := Program{Module: "no-such-module@v1.0.0", Package: "."}.Build(t.Context(), "go", filepath.Join(t.TempDir(), "program"), func(string) {})
 	if err == nil || !strings.Contains(err.Error(), "download no-such-module@v1.0.0") {
 		t.Errorf("error %v, want one that names the module", err)
 	}

@@ -138,7 +138,7 @@ func (ps *Proxies) build(ctx context.Context, p peer, dir string) (string, error
 		root, file = p.revision.Root, filepath.Join(dir, p.name)
 	}
 	if strings.Contains(p.module, "@") {
-		return file, published.Program{Module: p.module, Package: p.program}.Build(ctx, "go", file)
+		return file, published.Program{Module: p.module, Package: p.program}.Build(ctx, "go", file, func(string) {})
 	}
 	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", file, p.program)
 	cmd.Dir, cmd.Env = filepath.Join(root, p.module), append(os.Environ(), "CGO_ENABLED=0")

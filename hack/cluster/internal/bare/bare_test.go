@@ -2,7 +2,6 @@ package bare
 
 import (
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -79,24 +78,6 @@ func TestPreflightErrorsNameTheFix(t *testing.T) {
 	}
 	if err := errors.Join(checkHost("linux", 0), checkFreeSpace("/cache", buildSpace, buildSpace)); err != nil {
 		t.Errorf("a suitable machine is rejected: %v", err)
-	}
-}
-
-func TestPortErrorNamesTheProcess(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	if err := checkPort(listener.Addr().(*net.TCPAddr).Port); err == nil || !strings.Contains(err.Error(), "is in use") {
-		t.Errorf("error %v", err)
-	}
-	line := `LISTEN 0 4096 127.0.0.1:5001 0.0.0.0:* users:(("gateway",pid=812,fd=7))`
-	if got, want := parsePortOwner(line), " by gateway (pid 812)"; got != want {
-		t.Errorf("process %q, want %q", got, want)
-	}
-	if got := parsePortOwner(""); got != "" {
-		t.Errorf("process %q for a free port", got)
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"ecommerce-stack.dev/hack/cluster/internal/release"
 	"ecommerce-stack.dev/hack/cluster/internal/rootfs"
 	"ecommerce-stack.dev/hack/internal/debian"
+	"ecommerce-stack.dev/hack/internal/port"
 	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/internal/state"
 )
@@ -215,7 +216,7 @@ func (c *Cluster) start(plan plan) error {
 // port, and for the API server its previous port, or 6443, or any free port.
 func (c *Cluster) listen() (gateway, api *net.TCPListener, err error) {
 	if gateway, err = listenLoopback(c.Port); err != nil {
-		return nil, nil, checkPort(c.Port)
+		return nil, nil, port.Check(c.Port)
 	}
 	var port int
 	if err := state.ReadJSON(c.Dir.Path("api-port"), &port); err != nil {

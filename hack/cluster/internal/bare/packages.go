@@ -16,6 +16,7 @@ var Packages = []debian.Package{
 	{Name: "iproute2", Has: []string{"ip"}},
 	{Name: "debootstrap", Has: []string{"debootstrap"}},
 	{Name: "ca-certificates", Has: []string{"/etc/ssl/certs/ca-certificates.crt"}},
+	{Name: "curl", Has: []string{"curl"}}, // for the commands that `make up` and the README show
 	release.Etcd,
 }
 

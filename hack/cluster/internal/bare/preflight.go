@@ -3,18 +3,15 @@ package bare
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"runtime"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"ecommerce-stack.dev/hack/cluster/internal/node"
 	"ecommerce-stack.dev/hack/cluster/internal/release"
 	"ecommerce-stack.dev/hack/internal/debian"
+	"ecommerce-stack.dev/hack/internal/port"
 )
 
 // gatewayNodePort is the node port of the sample stack. kind.yaml maps the same one.
@@ -39,7 +36,7 @@ func (c *Cluster) Preflight() error {
 	}
 	errs = append(errs, c.checkSpace(), c.checkSocketPath())
 	if _, running := node.Running(c.Dir); !running {
-		errs = append(errs, checkPort(c.Port))
+		errs = append(errs, port.Check(c.Port))
 	}
 	return errors.Join(errs...)
 }
@@ -86,37 +83,4 @@ func (c *Cluster) checkSocketPath() error {
 		return fmt.Errorf("the socket path %s exceeds 107 bytes: set XDG_CACHE_HOME to a shorter path", path)
 	}
 	return nil
-}
-
-func checkPort(port int) error {
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err == nil {
-		return listener.Close()
-	}
-	return fmt.Errorf("port %d of the loopback interface, which the gateway requires, is in use%s: stop that process, or choose another port with PORT=", port, portOwner(port))
-}
-
-// portOwner returns the process that listens on the port, formatted for an
-// error message, or "" if `ss` does not show it.
-func portOwner(port int) string {
-	out, err := exec.Command("ss", "-Hltnp", "sport", "=", fmt.Sprintf(":%d", port)).Output()
-	if err != nil {
-		return ""
-	}
-	return parsePortOwner(string(out))
-}
-
-// parsePortOwner parses the last column of `ss -p`: users:(("name",pid=1,fd=2)).
-func parsePortOwner(line string) string {
-	_, users, ok := strings.Cut(line, `users:(("`)
-	if !ok {
-		return ""
-	}
-	name, rest, _ := strings.Cut(users, `"`)
-	_, rest, _ = strings.Cut(rest, "pid=")
-	pid, _, ok := strings.Cut(rest, ",")
-	if !ok {
-		return ""
-	}
-	return fmt.Sprintf(" by %s (pid %s)", name, pid)
 }

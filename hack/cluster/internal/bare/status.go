@@ -14,7 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"ecommerce-stack.dev/hack/cluster/internal/node"
-	"ecommerce-stack.dev/hack/cluster/internal/process"
+	"ecommerce-stack.dev/hack/internal/process"
 	"ecommerce-stack.dev/hack/internal/progress"
 )
 

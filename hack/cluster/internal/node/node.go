@@ -17,7 +17,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"ecommerce-stack.dev/hack/cluster/internal/process"
+	"ecommerce-stack.dev/hack/internal/process"
 )
 
 // Names and addresses inside the node. The host's network does not contain them.

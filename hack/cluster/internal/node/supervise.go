@@ -15,7 +15,7 @@ import (
 	"syscall"
 	"time"
 
-	"ecommerce-stack.dev/hack/cluster/internal/process"
+	"ecommerce-stack.dev/hack/internal/process"
 	"ecommerce-stack.dev/hack/internal/state"
 )
 

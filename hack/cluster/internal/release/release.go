@@ -4,6 +4,7 @@
 package release
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -12,9 +13,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"ecommerce-stack.dev/hack/internal/debian"
+	"ecommerce-stack.dev/hack/internal/gobuild"
 	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/internal/state"
 	"ecommerce-stack.dev/hack/internal/workspace"
@@ -58,7 +61,8 @@ func kubernetesVersion() string {
 			flags = append(flags, fmt.Sprintf("-X %s.%s=%s", at, name, value))
 		}
 	}
-	return strings.Join(sorted(flags), " ")
+	slices.Sort(flags)
+	return strings.Join(flags, " ")
 }
 
 // Etcd is the package of the API server's database. It is not built, because
@@ -199,13 +203,10 @@ func (b program) recipe(goTool, modules string) (string, error) {
 func (b program) build(goTool, modules, target string, detail func(string)) error {
 	temporary := filepath.Join(filepath.Dir(target), ".new-"+b.name)
 	defer os.Remove(temporary)
-	cmd := exec.Command(goTool, "build", "-buildvcs=false", "-trimpath", "-ldflags", strings.TrimSpace("-s -w "+b.ldflags), "-o", temporary, b.path)
-	cmd.Dir = filepath.Join(modules, b.dir)
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
-	out := &lastLines{each: detail}
-	cmd.Stdout, cmd.Stderr = out, out
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", b.name, err, out)
+	if err := (gobuild.Build{Go: goTool, Dir: filepath.Join(modules, b.dir), Env: []string{"CGO_ENABLED=0", "GOWORK=off"},
+		Flags:  []string{"-trimpath", "-ldflags", strings.TrimSpace("-s -w " + b.ldflags)},
+		Output: temporary, Packages: []string{b.path}}).Run(context.Background(), detail); err != nil {
+		return fmt.Errorf("build %s: %w", b.name, err)
 	}
 	return os.Rename(temporary, target)
 }

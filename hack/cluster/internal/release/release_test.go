@@ -46,22 +46,6 @@ func TestKubernetesVersionSetsLinkerFlags(t *testing.T) {
 	}
 }
 
-func TestLastLinesReturnsEndOfOutput(t *testing.T) {
-	var last string
-	out := &lastLines{each: func(line string) { last = line }}
-	for range 30 {
-		_, _ = out.Write([]byte("noise\n"))
-	}
-	_, _ = out.Write([]byte("first half, "))
-	_, _ = out.Write([]byte("second half\nend"))
-	if last != "first half, second half" {
-		t.Errorf("last line %q", last)
-	}
-	if got := out.String(); !strings.HasSuffix(got, "noise\nfirst half, second half\nend") || strings.Count(got, "\n") != maxLines {
-		t.Errorf("output %q", got)
-	}
-}
-
 func read(t *testing.T, path string) string {
 	t.Helper()
 	data, err := os.ReadFile(path)

@@ -1,7 +1,6 @@
 package rootfs
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -104,28 +103,10 @@ func run(detail func(string), name string, args ...string) error {
 		Unshareflags: syscall.CLONE_NEWNS,
 		Pdeathsig:    syscall.SIGKILL,
 	}
-	var out output
-	out.detail = detail
-	cmd.Stdout, cmd.Stderr = &out, &out
+	out := progress.Lines(func(line string) { detail(strings.TrimPrefix(line, "I: ")) })
+	cmd.Stdout, cmd.Stderr = out, out
 	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", name, err, out.tail(15))
+		return fmt.Errorf("%s: %w\n%s", name, err, out)
 	}
 	return nil
-}
-
-type output struct {
-	bytes.Buffer
-	detail func(string)
-}
-
-func (o *output) Write(data []byte) (int, error) {
-	if lines := strings.Split(strings.TrimSpace(string(data)), "\n"); lines[len(lines)-1] != "" {
-		o.detail(strings.TrimPrefix(lines[len(lines)-1], "I: "))
-	}
-	return o.Buffer.Write(data)
-}
-
-func (o *output) tail(lines int) string {
-	all := strings.Split(strings.TrimRight(o.String(), "\n"), "\n")
-	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }

@@ -117,3 +117,11 @@ func TestPageLoadsOnlyItsOwnAssets(t *testing.T) {
 		t.Errorf("Content-Security-Policy: %s", csp)
 	}
 }
+
+func TestRootLeadsToThePage(t *testing.T) {
+	t.Parallel()
+	var ctx fasthttp.RequestCtx
+	if err := docs.Redirect(&ctx); err != nil || ctx.Response.StatusCode() != 302 || string(ctx.Response.Header.Peek("Location")) != docs.PagePath {
+		t.Errorf("got %v, %d to %q", err, ctx.Response.StatusCode(), ctx.Response.Header.Peek("Location"))
+	}
+}

@@ -1,4 +1,4 @@
-package contract_test
+package browser_test
 
 import (
 	"context"

@@ -1,0 +1,80 @@
+package local
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+)
+
+// Rebuild builds a set of services, whose files are given, and restarts those whose program
+// is another than before. It returns their names. After an error of the compiler everything
+// runs as before.
+func (s *System) Rebuild(ctx context.Context, files []string, services ...string) (restarted []string, err error) {
+	if err := s.buildTo(ctx, newBinaries, files, func(string) {}, services...); err != nil {
+		return nil, err
+	}
+	for _, name := range services {
+		built, current := filepath.Join(s.Dir, newBinaries, name), filepath.Join(s.Dir, binaries, name)
+		same, err := sameContent(built, current)
+		if err != nil {
+			return nil, err
+		}
+		if same && s.isRunning(name) {
+			continue
+		}
+		if err := os.Rename(built, current); err != nil {
+			return nil, err
+		}
+		restarted = append(restarted, name)
+	}
+	errs := make([]error, len(restarted))
+	var wg sync.WaitGroup
+	for i, name := range restarted {
+		wg.Go(func() { errs[i] = s.replace(ctx, name) })
+	}
+	wg.Wait()
+	return restarted, errors.Join(errs...)
+}
+
+// replace stops a service, migrates its schema and starts it.
+func (s *System) replace(ctx context.Context, name string) error {
+	_ = s.StopService(name) // Its error is that of the program that is replaced.
+	if schemas[name] != "" {
+		if err := s.migrateSchema(ctx, name); err != nil {
+			return fmt.Errorf("migrate the schema of %w", err)
+		}
+	}
+	return s.Restart(ctx, name)
+}
+
+// isRunning reports whether a service was started and has not ended.
+func (s *System) isRunning(name string) bool {
+	s.mu.Lock()
+	p := s.running[name]
+	s.mu.Unlock()
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+func sameContent(a, b string) (bool, error) {
+	one, err := os.ReadFile(a)
+	if err != nil {
+		return false, err
+	}
+	other, err := os.ReadFile(b)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return bytes.Equal(one, other), err
+}

@@ -1,0 +1,84 @@
+package local_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ecommerce-stack.dev/hack/internal/client"
+	"ecommerce-stack.dev/hack/internal/local"
+)
+
+// overlay makes `go build` append text to the main package of stock, as if it were saved.
+func overlay(t *testing.T, text string) {
+	t.Helper()
+	source, err := filepath.Abs("../../../services/stock/main.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	changed, list := filepath.Join(dir, "main.go"), filepath.Join(dir, "overlay.json")
+	replaced, err := json.Marshal(map[string]any{"Replace": map[string]string{source: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{changed: append(content, text...), list: replaced} {
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("GOFLAGS", "-buildvcs=false -overlay="+list)
+}
+
+func TestRebuildRestartsOnlyWhatChanged(t *testing.T) {
+	s := startShop(t, 5)
+	files, err := local.Sources("../../..", local.Services...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pids := func() map[string]int {
+		all := map[string]int{}
+		for _, name := range local.Services {
+			all[name] = s.PID(name)
+		}
+		return all
+	}
+	before := pids()
+
+	overlay(t, "\nfunc init() { missing() }\n")
+	if restarted, err := s.Rebuild(t.Context(), files, "stock"); err == nil || !strings.Contains(err.Error(), "undefined: missing") || len(restarted) > 0 {
+		t.Errorf("an error of the compiler: restarted %q, %v", restarted, err)
+	}
+	for name, pid := range pids() {
+		if pid != before[name] {
+			t.Errorf("%s was restarted without a build", name)
+		}
+	}
+	s.awaitConfirmed(t, s.order(t).ID)
+
+	overlay(t, "\nfunc init() { println(\"changed\") }\n")
+	restarted, err := s.Rebuild(t.Context(), files, local.Services...)
+	if err != nil || !slices.Equal(restarted, []string{"stock"}) {
+		t.Errorf("restarted %q, %v; want stock", restarted, err)
+	}
+	for name, pid := range pids() {
+		if (pid != before[name]) != (name == "stock") {
+			t.Errorf("%s had the process %d, and has %d", name, before[name], pid)
+		}
+	}
+	if log, err := os.ReadFile(s.LogFile("stock")); err != nil || !strings.Contains(string(log), "changed\n") {
+		t.Errorf("the new program does not run: %v", err)
+	}
+	var sale client.Sale
+	if sale, err = s.Place(t.Context(), s.customer, false, "after", client.Item{ProductID: s.product, Quantity: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s.awaitConfirmed(t, sale.ID)
+}
