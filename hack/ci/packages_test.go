@@ -18,7 +18,7 @@ import (
 var programs = map[string]string{
 	"mariadbd": "mariadb-server-core", "mariadb-install-db": "mariadb-client-core", "rabbitmq-server": "rabbitmq-server",
 	"python3": "python3", "chromium": "chromium", "promtool": "prometheus",
-	"wrk": "wrk", "nginx": "nginx-light", "haproxy": "haproxy", "/usr/sbin/varnishd": "varnish",
+	"wrk": "wrk", "/usr/sbin/nginx": "nginx-light", "haproxy": "haproxy", "/usr/sbin/varnishd": "varnish",
 }
 
 // notCompared are packages that no program of the sources names.
