@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"ecommerce-stack.dev/hack/internal/archive"
+	"ecommerce-stack.dev/hack/internal/gobuild"
 	"ecommerce-stack.dev/hack/internal/images"
 	"ecommerce-stack.dev/hack/internal/revision"
 	"ecommerce-stack.dev/hack/internal/state"
@@ -24,6 +26,8 @@ import (
 type builder struct {
 	goTool, root, out string
 	version           string // instead of that of the sources, if not ""
+	// detail reports the progress of a build. It may be called concurrently.
+	detail func(string)
 }
 
 // temporaryPrefix is that of the folders in which the Go tool links.
@@ -38,7 +42,7 @@ type binary struct {
 
 // build builds the binary of a component from sources, or returns that of an earlier build from
 // equal sources.
-func (b builder) build(c component, sources []string) (binary, error) {
+func (b builder) build(ctx context.Context, c component, sources []string) (binary, error) {
 	from, err := b.revision(c, sources)
 	if err != nil {
 		return binary{}, err
@@ -56,7 +60,7 @@ func (b builder) build(c component, sources []string) (binary, error) {
 	if err := os.Remove(target + ".key"); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return binary{}, err
 	}
-	if err := b.link(c, target, from); err != nil {
+	if err := b.link(ctx, c, target, from); err != nil {
 		return binary{}, err
 	}
 	content, err := os.ReadFile(target)
@@ -85,7 +89,7 @@ func (b builder) key(c component, sources []string, from revision.Revision) (str
 	return hex.EncodeToString(digest.Sum(nil)), nil
 }
 
-func (b builder) link(c component, target string, from revision.Revision) error {
+func (b builder) link(ctx context.Context, c component, target string, from revision.Revision) error {
 	// The Go tool replaces the file atomically if its temporary folder is on the same file
 	// system. A kill then leaves no part of a file that has the build ID of the whole.
 	temporary, err := os.MkdirTemp(b.out, temporaryPrefix+"*")
@@ -93,12 +97,14 @@ func (b builder) link(c component, target string, from revision.Revision) error 
 		return err
 	}
 	defer os.RemoveAll(temporary)
-	cmd := exec.Command(b.goTool, "build", "-buildvcs=false", "-trimpath", "-ldflags", from.LinkerFlags(), "-o", target, c.path)
-	cmd.Dir = filepath.Join(b.root, c.module)
-	// Dependencies are those of the module's own go.mod, not of go.work.
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off", "GOTMPDIR="+temporary)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %w\n%s", c.name, err, strings.TrimSpace(string(out)))
+	build := gobuild.Build{
+		Go: b.goTool, Dir: filepath.Join(b.root, c.module),
+		// Dependencies are those of the module's own go.mod, not of go.work.
+		Env:   []string{"CGO_ENABLED=0", "GOOS=linux", "GOWORK=off", "GOTMPDIR=" + temporary},
+		Flags: []string{"-trimpath", "-ldflags", from.LinkerFlags()}, Output: target, Packages: []string{c.path},
+	}
+	if err := build.Run(ctx, func(detail string) { b.detail(c.name + ": " + detail) }); err != nil {
+		return fmt.Errorf("build %s: %w", c.name, err)
 	}
 	return nil
 }

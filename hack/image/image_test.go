@@ -119,14 +119,14 @@ func TestBuildReportsEachCompileError(t *testing.T) {
 	for _, name := range []string{"good", "bad", "worse"} {
 		all = append(all, component{name: name, module: "m", path: "./" + name})
 	}
-	b := builder{goTool: "go", root: root, out: t.TempDir()}
-	_, err := buildAll(all, b)
+	b := builder{goTool: "go", root: root, out: t.TempDir(), detail: func(string) {}}
+	_, err := buildAll(t.Context(), all, b)
 	for _, want := range []string{"build bad", "undefined: undefined", "build worse", "undefined: missing"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want an error with %q", err, want)
 		}
 	}
-	good, err := buildAll(all[:1], b)
+	good, err := buildAll(t.Context(), all[:1], b)
 	if err != nil || len(good[0].content) == 0 {
 		t.Errorf("the component without an error: %v", err)
 	}

@@ -12,15 +12,18 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/crypto/x509roots/fallback/bundle"
@@ -59,15 +62,18 @@ type arguments struct {
 
 func main() {
 	var args arguments
-	ctx := kong.Parse(&args, kong.Name("image"), kong.Description("Build the container images."), kong.UsageOnError())
-	if err := ctx.Run(); err != nil {
+	kong.Parse(&args, kong.Name("image"), kong.Description("Build the container images."), kong.UsageOnError())
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := args.run(ctx)
+	stop()
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}
 }
 
-// Run builds the binaries, and writes the images if all succeed.
-func (a arguments) Run() error {
+// run builds the binaries, and writes the images if all succeed.
+func (a arguments) run(ctx context.Context) error {
 	selected, err := named(a.Only)
 	if err != nil {
 		return err
@@ -96,8 +102,8 @@ func (a arguments) Run() error {
 		return err
 	}
 	var built []binary
-	if err := p.Run("Build "+strings.Join(names(selected), ", "), func(func(string)) error {
-		built, err = buildAll(selected, builder{goTool: goTool, root: root, out: out, version: a.Version})
+	if err := p.Run("Build "+strings.Join(names(selected), ", "), func(detail func(string)) error {
+		built, err = buildAll(ctx, selected, builder{goTool: goTool, root: root, out: out, version: a.Version, detail: detail})
 		return err
 	}); err != nil {
 		return err
@@ -143,7 +149,7 @@ func names(all []component) []string {
 
 // buildAll builds the binaries, as many at the same time as there are processors. The error
 // joins those of all components that failed.
-func buildAll(selected []component, b builder) ([]binary, error) {
+func buildAll(ctx context.Context, selected []component, b builder) ([]binary, error) {
 	sources, err := b.sources(selected)
 	if err != nil {
 		return nil, err
@@ -154,7 +160,7 @@ func buildAll(selected []component, b builder) ([]binary, error) {
 	for i, c := range selected {
 		builds.Go(func() {
 			slots <- struct{}{}
-			built[i], errs[i] = b.build(c, sources[c.name])
+			built[i], errs[i] = b.build(ctx, c, sources[c.name])
 			<-slots
 		})
 	}
