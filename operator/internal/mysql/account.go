@@ -96,6 +96,14 @@ func (a *Admin) ensureAccount(ctx context.Context, schema string, account Accoun
 		changes = append(changes, "create account "+account.Name)
 	}
 	matches, err := a.canLogIn(ctx, account.Name, account.Password)
+	if isLocked(err) {
+		// The server checks the lock before the password.
+		if _, err := a.db.ExecContext(ctx, "ALTER USER ?@'%' ACCOUNT UNLOCK", account.Name); err != nil {
+			return changes, fmt.Errorf("unlock: %w", err)
+		}
+		changes = append(changes, "unlock account "+account.Name)
+		matches, err = a.canLogIn(ctx, account.Name, account.Password)
+	}
 	if err != nil {
 		return changes, err
 	}
@@ -106,7 +114,12 @@ func (a *Admin) ensureAccount(ctx context.Context, schema string, account Accoun
 		changes = append(changes, "set the password of account "+account.Name)
 	}
 	grants, err := a.ensureGrants(ctx, schema, account)
-	return append(changes, grants...), err
+	changes = append(changes, grants...)
+	if err != nil {
+		return changes, err
+	}
+	roles, err := a.revokeRoles(ctx, account.Name)
+	return append(changes, roles...), err
 }
 
 func (a *Admin) accountExists(ctx context.Context, name string) (bool, error) {
@@ -115,8 +128,52 @@ func (a *Admin) accountExists(ctx context.Context, name string) (bool, error) {
 	return count > 0, err
 }
 
+// revokeRoles revokes the roles of an account, which needs none.
+func (a *Admin) revokeRoles(ctx context.Context, account string) ([]string, error) {
+	roles, err := a.roles(ctx, account)
+	if err != nil {
+		return nil, fmt.Errorf("read roles: %w", err)
+	}
+	var changes []string
+	for _, role := range roles {
+		if _, err := a.db.ExecContext(ctx, "REVOKE "+role+" FROM ?@'%'", account); err != nil {
+			return changes, fmt.Errorf("revoke role %s: %w", role, err)
+		}
+		changes = append(changes, fmt.Sprintf("revoke role %s from %s", role, account))
+	}
+	return changes, nil
+}
+
+// roles returns the roles of an account, quoted for REVOKE. In MySQL a role is an account with a
+// host; in MariaDB it has a name only.
+func (a *Admin) roles(ctx context.Context, account string) ([]string, error) {
+	rows, err := a.db.QueryContext(ctx, "SELECT FROM_USER, FROM_HOST FROM mysql.role_edges WHERE TO_USER = ? AND TO_HOST = '%'", account)
+	if isServerError(err, errNoSuchTable) {
+		rows, err = a.db.QueryContext(ctx, "SELECT Role, '' FROM mysql.roles_mapping WHERE User = ? AND Host = '%'", account)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var roles []string
+	for rows.Next() {
+		var name, host string
+		if err := rows.Scan(&name, &host); err != nil {
+			return nil, err
+		}
+		role := identifier(name)
+		if host != "" {
+			role += "@" + identifier(host)
+		}
+		roles = append(roles, role)
+	}
+	slices.Sort(roles)
+	return roles, rows.Err()
+}
+
 // grant is one privilege on one object.
 type grant struct {
+	// privilege is written as in GRANT and REVOKE, such as SELECT or SELECT (`column`).
 	privilege string
 	// object is written as in GRANT and REVOKE: *.*, `schema`.* or `schema`.`table`.
 	object string
@@ -164,25 +221,30 @@ func (a *Admin) grantPattern(schema string) string {
 // grants returns the set of an account's grants.
 func (a *Admin) grants(ctx context.Context, account string) (map[grant]bool, error) {
 	rows, err := a.db.QueryContext(ctx, `
-		SELECT '', '', PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = ?
+		SELECT '', '', '', PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = ?
 		UNION ALL
-		SELECT TABLE_SCHEMA, '', PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = ?
+		SELECT TABLE_SCHEMA, '', '', PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = ?
 		UNION ALL
-		SELECT TABLE_SCHEMA, TABLE_NAME, PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.TABLE_PRIVILEGES WHERE GRANTEE = ?`,
-		grantee(account), grantee(account), grantee(account))
+		SELECT TABLE_SCHEMA, TABLE_NAME, '', PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.TABLE_PRIVILEGES WHERE GRANTEE = ?
+		UNION ALL
+		SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME, PRIVILEGE_TYPE, IS_GRANTABLE FROM information_schema.COLUMN_PRIVILEGES WHERE GRANTEE = ?`,
+		grantee(account), grantee(account), grantee(account), grantee(account))
 	if err != nil {
 		return nil, fmt.Errorf("read grants: %w", err)
 	}
 	defer rows.Close()
 	set := map[grant]bool{}
 	for rows.Next() {
-		var schema, table, privilege, grantable string
-		if err := rows.Scan(&schema, &table, &privilege, &grantable); err != nil {
+		var schema, table, column, privilege, grantable string
+		if err := rows.Scan(&schema, &table, &column, &privilege, &grantable); err != nil {
 			return nil, fmt.Errorf("read grants: %w", err)
 		}
 		object := object(schema, table)
 		if grantable == "YES" {
 			set[grant{"GRANT OPTION", object}] = true
+		}
+		if column != "" {
+			privilege += " (" + identifier(column) + ")"
 		}
 		if privilege != "USAGE" {
 			set[grant{privilege, object}] = true

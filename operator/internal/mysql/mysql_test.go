@@ -136,10 +136,18 @@ func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 	f.ensure(t, false)
 	rw := f.schema.Accounts[1].Name
 	escaped := "`" + strings.ReplaceAll(f.schema.Name, "_", `\_`) + "`"
+	role, table := f.schema.Name+"_role", "`"+f.schema.Name+"`.`a`"
+	f.exec(t, "CREATE ROLE "+role)
+	t.Cleanup(func() { f.exec(t, "DROP ROLE "+role) })
+	f.exec(t, "CREATE TABLE "+table+" (id INT PRIMARY KEY)")
 	cases := []struct{ name, drift, change string }{
 		{"a grant was revoked", "REVOKE INSERT ON " + escaped + ".* FROM '" + rw + "'@'%'", "grant INSERT on " + escaped + ".* to " + rw},
 		{"too much was granted", "GRANT CREATE ON " + escaped + ".* TO '" + rw + "'@'%'", "revoke CREATE on " + escaped + ".* from " + rw},
 		{"a global privilege was granted", "GRANT PROCESS ON *.* TO '" + rw + "'@'%'", "revoke PROCESS on *.* from " + rw},
+		{"a privilege on a column was granted", "GRANT REFERENCES (id) ON " + table + " TO '" + rw + "'@'%'",
+			"revoke REFERENCES (`id`) on " + table + " from " + rw},
+		{"a role was granted", "GRANT " + role + " TO '" + rw + "'@'%'", "revoke role `" + role + "`" + f.roleHost(t) + " from " + rw},
+		{"the account was locked", "ALTER USER '" + rw + "'@'%' ACCOUNT LOCK", "unlock account " + rw},
 		{"the password was changed", "ALTER USER '" + rw + "'@'%' IDENTIFIED BY 'other'", "set the password of account " + rw},
 	}
 	for _, c := range cases {
@@ -151,6 +159,19 @@ func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 			t.Errorf("%s: a second call changed %q, want nothing", c.name, again)
 		}
 	}
+}
+
+// roleHost returns what follows the name of a role: MariaDB's roles have no host.
+func (f *fixture) roleHost(t *testing.T) string {
+	t.Helper()
+	var version string
+	if err := f.root.QueryRow("SELECT VERSION()").Scan(&version); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(version, "MariaDB") {
+		return ""
+	}
+	return "@`%`"
 }
 
 func TestRecreatedSchemaHasNewIncarnation(t *testing.T) {

@@ -171,7 +171,16 @@ const (
 	errAccessDenied = 1045
 	errNoSuchTable  = 1146
 	errNoSuchSchema = 1049
+	errLocked       = 3118
+	// errLockedMariaDB is the number of the same error in MariaDB
+	// (https://mariadb.com/kb/en/mariadb-error-code-reference/).
+	errLockedMariaDB = 4151
 )
+
+// isLocked reports whether a login failed because the account is locked.
+func isLocked(err error) bool {
+	return isServerError(err, errLocked) || isServerError(err, errLockedMariaDB)
+}
 
 func isServerError(err error, number uint16) bool {
 	var server *driver.MySQLError

@@ -99,6 +99,7 @@ func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 	f := newFixture(t)
 	f.ensure(t, false)
 	sales := f.vhost.Users[1].Name
+	stranger := f.foreignUser(t)
 	cases := []struct {
 		name, change string
 		drift        func() error
@@ -119,6 +120,17 @@ func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 			return closeBody(f.root.DeclareBinding(f.vhost.Name, rabbithole.BindingInfo{Source: event.Exchange,
 				Destination: event.StockQueue, DestinationType: "queue", RoutingKey: "#"}))
 		}},
+		{"a policy expires messages", "delete policy expire", func() error {
+			return closeBody(f.root.PutPolicy(f.vhost.Name, "expire", rabbithole.Policy{
+				Pattern: ".*", ApplyTo: "queues", Definition: rabbithole.PolicyDefinition{"message-ttl": 1},
+			}))
+		}},
+		{"a user of others got permissions", "clear the permissions of user " + stranger, func() error {
+			return closeBody(f.root.UpdatePermissionsIn(f.vhost.Name, stranger, rabbithole.Permissions{Read: ".*"}))
+		}},
+		{"a user of others got topic permissions", "clear the topic permissions of user " + stranger, func() error {
+			return closeBody(f.root.UpdateTopicPermissionsIn(f.vhost.Name, stranger, rabbithole.TopicPermissions{Exchange: event.Exchange, Read: ".*"}))
+		}},
 		{"permissions elsewhere", "clear the permissions of user " + sales + " in /", func() error {
 			return closeBody(f.root.UpdatePermissionsIn("/", sales, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}))
 		}},
@@ -134,6 +146,34 @@ func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 			t.Errorf("%s: a second call changed %q, want nothing", c.name, changes)
 		}
 	}
+}
+
+// foreignUser creates a user that is not the stack's, with permissions in another virtual
+// host, and checks at the end that it still has these.
+func (f *fixture) foreignUser(t *testing.T) string {
+	t.Helper()
+	name := "stranger-" + strings.ToLower(rand.Text()[:8])
+	elsewhere := rabbithole.Permissions{Configure: "mine", Write: "mine", Read: "mine"}
+	if err := errors.Join(
+		closeBody(f.root.PutUser(name, rabbithole.UserSettings{Name: name, Password: rand.Text()})),
+		closeBody(f.root.UpdatePermissionsIn("/", name, elsewhere)),
+		closeBody(f.root.PutPolicy("/", name, rabbithole.Policy{Pattern: "^" + name, ApplyTo: "queues", Definition: rabbithole.PolicyDefinition{"max-length": 1}})),
+	); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		found, err := f.root.GetPermissionsIn("/", name)
+		if err != nil || found.Read != elsewhere.Read {
+			t.Errorf("permissions elsewhere are %+v (%v), want them unchanged", found, err)
+		}
+		if _, err := f.root.GetPolicy("/", name); err != nil {
+			t.Errorf("a policy elsewhere: %v", err)
+		}
+		if err := errors.Join(closeBody(f.root.DeletePolicy("/", name)), closeBody(f.root.DeleteUser(name))); err != nil {
+			t.Error(err)
+		}
+	})
+	return name
 }
 
 func TestDeletedVirtualHostIsRecreated(t *testing.T) {

@@ -1,0 +1,68 @@
+package rabbitmq
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+)
+
+// removeForeignAccess clears the permissions that users of others have in the virtual host.
+// The users remain, with their permissions in other virtual hosts. The administrator keeps
+// its permissions.
+func (a *Admin) removeForeignAccess(vhost VHost) ([]string, error) {
+	permissions, err := a.client.ListPermissions()
+	if err != nil {
+		return nil, fmt.Errorf("list permissions: %w", err)
+	}
+	topics, err := a.client.ListTopicPermissions()
+	if err != nil {
+		return nil, fmt.Errorf("list topic permissions: %w", err)
+	}
+	isForeign := func(in, user string) bool {
+		return in == vhost.Name && user != a.username &&
+			!slices.ContainsFunc(vhost.Users, func(own User) bool { return own.Name == user })
+	}
+	var changes []string
+	for _, p := range permissions {
+		if !isForeign(p.Vhost, p.User) {
+			continue
+		}
+		if err := closeBody(a.client.ClearPermissionsIn(vhost.Name, p.User)); err != nil {
+			return changes, fmt.Errorf("clear the permissions of user %s: %w", p.User, err)
+		}
+		changes = append(changes, "clear the permissions of user "+p.User)
+	}
+	cleared := map[string]bool{}
+	for _, p := range topics {
+		if !isForeign(p.Vhost, p.User) || cleared[p.User] {
+			continue
+		}
+		cleared[p.User] = true // A user may have permissions for several exchanges.
+		if err := closeBody(a.client.ClearTopicPermissionsIn(vhost.Name, p.User)); err != nil {
+			return changes, fmt.Errorf("clear the topic permissions of user %s: %w", p.User, err)
+		}
+		changes = append(changes, "clear the topic permissions of user "+p.User)
+	}
+	return changes, nil
+}
+
+// deletePolicies deletes the policies of the virtual host, which can expire, drop or reroute
+// messages. Operator policies are limits that the owner of the broker sets, and remain
+// (https://www.rabbitmq.com/docs/policies#operator-policies).
+func (a *Admin) deletePolicies(vhost VHost) ([]string, error) {
+	policies, err := a.client.ListPoliciesIn(vhost.Name)
+	if err != nil {
+		return nil, fmt.Errorf("list policies: %w", err)
+	}
+	slices.SortFunc(policies, func(x, y rabbithole.Policy) int { return cmp.Compare(x.Name, y.Name) })
+	var changes []string
+	for _, policy := range policies {
+		if err := closeBody(a.client.DeletePolicy(vhost.Name, policy.Name)); err != nil {
+			return changes, fmt.Errorf("delete policy %s: %w", policy.Name, err)
+		}
+		changes = append(changes, "delete policy "+policy.Name)
+	}
+	return changes, nil
+}
