@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -22,6 +23,7 @@ type Applier struct {
 	client    client.Client
 	apiReader client.Reader
 	written   written
+	settled   settled
 }
 
 // New returns an Applier. cached reads from a cache that holds the objects of
@@ -136,8 +138,8 @@ func (s Set) has(live *unstructured.Unstructured) bool {
 }
 
 // ApplyObject applies one object with the namespace and the owner of the set. It returns the
-// change that it made, or nil if the object is in the desired state. Unless the set adopts,
-// it returns a *NotOwnedError if the object exists and the operator does not manage it. See
+// change that it made, or nil if the object is in the desired state, or as near to it as another
+// component lets it be. Unless the set adopts, it returns a *NotOwnedError if the object exists and the operator does not manage it. See
 // IsNotServed for objects of optional kinds.
 func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured.Unstructured) (*Change, error) {
 	desired, err := set.desiredObject(object)
@@ -149,6 +151,8 @@ func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured
 	change := &Change{
 		Description: fmt.Sprintf("apply %s %s", desired.GetKind(), desired.GetName()), Kind: desired.GetKind(), Name: desired.GetName(),
 	}
+	hash := desired.GetAnnotations()[hashAnnotation]
+	var before string
 	switch {
 	case apierrors.IsNotFound(err), err == nil && !ManagedSelector.Matches(labels.Set(live.GetLabels())):
 		if err := a.checkUnowned(ctx, set, desired); err != nil {
@@ -162,8 +166,11 @@ func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured
 	case live.GetDeletionTimestamp() != nil:
 		return nil, fmt.Errorf("it is being deleted; the operator creates it again afterwards")
 	default:
-		same := live.GetAnnotations()[hashAnnotation] == desired.GetAnnotations()[hashAnnotation]
-		if same && contains(live.Object, desired.Object) {
+		if before, err = fingerprint(differences(live.Object, desired.Object)); err != nil {
+			return nil, err
+		}
+		same := live.GetAnnotations()[hashAnnotation] == hash
+		if same && (before == "" || a.settled.has(id, hash, before)) {
 			return nil, nil
 		}
 		change.Drift = same
@@ -171,15 +178,44 @@ func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured
 	if set.ReadOnly {
 		return change, nil
 	}
-	// Apply replaces desired by the object that the API server returns.
-	if err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(desired),
-		client.ForceOwnership, client.FieldOwner(Manager)); err != nil {
+	after, err := a.write(ctx, id, desired)
+	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(Kinds, id.kind) {
-		a.written.record(id, desired.GetResourceVersion())
+	a.settled.record(id, hash, after)
+	if change.Drift && after == before {
+		return nil, nil // Nothing was changed.
 	}
 	return change, nil
+}
+
+// write applies the object and removes what others have added to it. It returns the
+// fingerprint of the differences that remain: another component, such as an admission
+// webhook, has the last word about them.
+func (a *Applier) write(ctx context.Context, id objectID, desired *unstructured.Unstructured) (remaining string, err error) {
+	err = retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		live := desired.DeepCopy()
+		// Apply replaces live by the object that the API server returns.
+		if err := a.client.Apply(ctx, client.ApplyConfigurationFromUnstructured(live),
+			client.ForceOwnership, client.FieldOwner(Manager)); err != nil {
+			return err
+		}
+		applied := live.DeepCopy()
+		found := differences(live.Object, desired.Object)
+		if withoutSurplus(live.Object, found) {
+			if err := a.client.Patch(ctx, live, client.MergeFromWithOptions(applied, client.MergeFromWithOptimisticLock{}),
+				client.FieldOwner(Manager)); err != nil {
+				return err
+			}
+			found = differences(live.Object, desired.Object)
+		}
+		if slices.Contains(Kinds, id.kind) {
+			a.written.record(id, live.GetResourceVersion())
+		}
+		remaining, err = fingerprint(found)
+		return err
+	})
+	return remaining, err
 }
 
 // isOfAnotherStack reports whether a managed object belongs to a stack of another name. One
@@ -265,7 +301,9 @@ func (a *Applier) prune(ctx context.Context, set Set, pick func(*unstructured.Un
 				client.Preconditions{UID: &uid}); client.IgnoreNotFound(err) != nil {
 				return changes, fmt.Errorf("delete %s %s: %w", kind.Kind, object.GetName(), err)
 			}
-			a.written.versions.Delete(objectID{kind, client.ObjectKeyFromObject(object)})
+			id := objectID{kind, client.ObjectKeyFromObject(object)}
+			a.written.versions.Delete(id)
+			a.settled.states.Delete(id)
 			changes = append(changes, change)
 		}
 	}

@@ -15,8 +15,10 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	webhookv1 "k8s.io/api/admissionregistration/v1"
 	appsv1 "k8s.io/api/apps/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
@@ -115,7 +117,9 @@ func startOperator(ctx context.Context, stopped chan<- error) error {
 	if err != nil {
 		return err
 	}
-	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, eventsv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		appsv1.AddToScheme, eventsv1.AddToScheme, networkingv1.AddToScheme, webhookv1.AddToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			return err
 		}
