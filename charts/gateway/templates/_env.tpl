@@ -21,14 +21,12 @@
 - name: TRUSTED_PROXIES
   value: {{ join "," . | quote }}
 {{- end }}
-{{- if and .Values.connections.max (not (hasKey .Values.env "MAX_CONNECTIONS")) }}
+{{- with .Values.connections.max }}
 - name: MAX_CONNECTIONS
-  value: {{ .Values.connections.max | int | quote }}
+  value: {{ . | int | quote }}
 {{- end }}
-{{- if not (hasKey .Values.env "MAX_CONNECTIONS_PER_ADDRESS") }}
 - name: MAX_CONNECTIONS_PER_ADDRESS
   value: {{ .Values.connections.perAddress | int | quote }}
-{{- end }}
 {{- if .Values.tls.secretName }}
 - name: TLS_CERT_FILE
   value: /etc/ecommerce/tls/tls.crt

@@ -46,27 +46,20 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/*
-Environment of the OpenTelemetry SDK; none without a collector. What env sets wins, because
-names in env must be unique.
-*/}}
+{{/* Environment of the OpenTelemetry SDK; none without a collector. */}}
 {{- define "ecommerce.tracingEnv" -}}
 {{- if .Values.tracing.endpoint -}}
-{{- if not (hasKey .Values.env "POD_NAME") -}}
+{{- $attributes := printf "service.namespace=%s,k8s.namespace.name=%s,k8s.pod.name=$(POD_NAME)" .Release.Name .Release.Namespace -}}
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
-{{ end -}}
-{{- $attributes := printf "service.namespace=%s,k8s.namespace.name=%s,k8s.pod.name=$(POD_NAME)" .Release.Name .Release.Namespace -}}
 {{- range $variable := list
     (list "OTEL_EXPORTER_OTLP_ENDPOINT" .Values.tracing.endpoint)
     (list "OTEL_TRACES_SAMPLER" "parentbased_traceidratio")
     (list "OTEL_TRACES_SAMPLER_ARG" .Values.tracing.samplingRatio)
     (list "OTEL_SERVICE_NAME" .Chart.Name)
-    (list "OTEL_RESOURCE_ATTRIBUTES" $attributes) -}}
-{{- if not (hasKey $.Values.env (index $variable 0)) }}
+    (list "OTEL_RESOURCE_ATTRIBUTES" $attributes) }}
 - name: {{ index $variable 0 }}
   value: {{ index $variable 1 | quote }}
-{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -32,16 +32,34 @@ The objects of a stateless service, a template for each kind. A chart that inclu
     secretKeyRef: {name: {{ .secret }}, key: {{ .key }}}
 {{- end -}}
 
+{{/*
+Environment of the service. A variable in env replaces the chart's of the same name in its
+place: names must be unique, and a value may refer to variables before it.
+*/}}
 {{- define "ecommerce.env" -}}
+{{- $own := include "ecommerce.ownEnv" . | fromYamlArray -}}
+{{- $added := deepCopy .Values.env -}}
+{{- range $variable := $own }}
+{{- if hasKey $.Values.env .name }}
+{{- $variable = dict "name" .name "value" (get $added .name | toString) }}
+{{- $_ := unset $added .name }}
+{{- end }}
+{{ list $variable | toYaml }}
+{{- end }}
+{{- range $name, $value := $added }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* The variables that the chart sets. */}}
+{{- define "ecommerce.ownEnv" -}}
 - name: HTTP_ADDR
   value: ":{{ .Values.service.port | int }}"
 - name: METRICS_ADDR
   value: ":9090"
-{{- /* Names in env must be unique, or server-side apply refuses the Deployment. */}}
-{{- if not (hasKey .Values.env "LOG_LEVEL") }}
 - name: LOG_LEVEL
   value: {{ .Values.logLevel }}
-{{- end }}
 - name: SHUTDOWN_DELAY
   value: {{ .Values.shutdown.delay }}
 - name: SHUTDOWN_TIMEOUT
@@ -64,10 +82,6 @@ The objects of a stateless service, a template for each kind. A chart that inclu
 {{- with include "ecommerce.tracingEnv" . }}
 {{ . }}
 {{- end }}
-{{- range $name, $value := .Values.env }}
-- name: {{ $name }}
-  value: {{ $value | quote }}
-{{- end }}
 {{- end -}}
 
 {{/* Migrations run as the schema's owner, before the service and once more after each change of image. */}}
@@ -79,7 +93,7 @@ The objects of a stateless service, a template for each kind. A chart that inclu
   args: [migrate]
   env:
     - name: LOG_LEVEL
-      value: {{ .Values.logLevel }}
+      value: {{ .Values.env.LOG_LEVEL | default .Values.logLevel | quote }}
     {{- include "ecommerce.secretEnv" (dict "name" "MYSQL_DSN" "secret" (include "ecommerce.mysqlOwnerSecret" .) "key" "dsn") | nindent 4 }}
   resources:
     {{- toYaml .Values.resources | nindent 4 }}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -81,17 +82,22 @@ func (e *NotOwnedError) Error() string {
 // Apply applies the objects of the set, and deletes objects of the component that are not
 // in the set. It returns the changes that it made; an object that is in the desired state
 // is not written. Unless the set adopts, Apply returns a *NotOwnedError if an object exists
-// that the operator does not manage.
+// that the operator does not manage. An object that cannot be applied does not keep the others
+// from being applied.
 func (a *Applier) Apply(ctx context.Context, set Set) ([]Change, error) {
 	var changes []Change
+	var errs []error
 	for _, object := range set.Objects {
 		change, err := a.ApplyObject(ctx, set, object)
 		if err != nil {
-			return changes, fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err)
+			errs = append(errs, fmt.Errorf("apply %s %s: %w", object.GetKind(), object.GetName(), err))
 		}
 		if change != nil {
 			changes = append(changes, *change)
 		}
+	}
+	if len(errs) > 0 {
+		return changes, errors.Join(errs...)
 	}
 	pruned, err := a.prune(ctx, set, func(o *unstructured.Unstructured) bool { return !set.has(o) })
 	return append(changes, pruned...), err

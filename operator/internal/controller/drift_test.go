@@ -193,3 +193,23 @@ func (f *fixture) countNotes(t *testing.T, text string) int {
 	}
 	return n
 }
+
+func TestServiceThatCannotBeAppliedDoesNotStopOthers(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	// Auth is applied first, and has an object that belongs to someone else.
+	f.create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "demo-auth"}})
+	f.stack.Spec.Sales.Env = []v1alpha1.EnvVar{{Name: "LOG_LEVEL", Value: "debug"}}
+	f.apply(t)
+	f.runPods(t)
+	message := f.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue)
+	if !strings.Contains(message, "ServiceAccount") || !strings.Contains(message, "demo-auth") {
+		t.Errorf("message %q does not name the object", message)
+	}
+	deployment := &appsv1.Deployment{}
+	for _, service := range services {
+		f.get(t, "demo-"+service, deployment)
+	}
+	f.change(t, "demo-gateway", deployment, func() { deployment.Spec.Template.Spec.Containers[0].Image = "localhost/other:latest" })
+	f.waitForEvent(t, driftHealed.reason, "apply Deployment demo-gateway")
+}

@@ -3,6 +3,7 @@ package controller
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -32,12 +33,13 @@ func (r *reconciliation) reconcileWorkloads(ctx context.Context) (phaseResult, e
 	if len(missing) > 0 {
 		return phaseWaiting("Waiting for the credentials in Secret %s", strings.Join(missing, ", "))
 	}
+	// A service that cannot be applied does not keep the others from being corrected.
+	var errs []error
 	for _, service := range backends {
-		if err := r.applyChart(ctx, service, serviceValues(r.stack, r.options, service, checksums[service])); err != nil {
-			return phaseResult{}, err
-		}
+		errs = append(errs, r.applyChart(ctx, service, serviceValues(r.stack, r.options, service, checksums[service])))
 	}
-	if problem, err := r.applyGateway(ctx, checksums[charts.Gateway]); err != nil || problem != "" {
+	problem, err := r.applyGateway(ctx, checksums[charts.Gateway])
+	if err = errors.Join(append(errs, err)...); err != nil || problem != "" {
 		return phaseResult{waiting: true, message: problem}, err
 	}
 	r.stack.Status.Inventory = r.inventory
