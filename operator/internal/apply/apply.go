@@ -184,6 +184,11 @@ func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured
 	if set.ReadOnly {
 		return change, nil
 	}
+	if !change.Created {
+		if err := a.keepReplicas(ctx, id, desired); err != nil {
+			return nil, err
+		}
+	}
 	after, err := a.write(ctx, id, desired)
 	if err != nil {
 		return nil, err

@@ -213,3 +213,60 @@ func TestServiceThatCannotBeAppliedDoesNotStopOthers(t *testing.T) {
 	f.change(t, "demo-gateway", deployment, func() { deployment.Spec.Template.Spec.Containers[0].Image = "localhost/other:latest" })
 	f.waitForEvent(t, driftHealed.reason, "apply Deployment demo-gateway")
 }
+
+// TestAutoscalingStartsWithThePresentNumberOfPods watches the Deployment, because the number
+// may be lower for a moment only.
+func TestAutoscalingStartsWithThePresentNumberOfPods(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	three := int32(3)
+	f.stack.Spec.Stock.Replicas = &three
+	f.makeReady(t)
+	deployment := &appsv1.Deployment{}
+	f.get(t, "demo-stock", deployment)
+	watching, err := client.NewWithWatch(apiServer, client.Options{Scheme: api.Scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), eventuallyTimeout)
+	defer cancel()
+	watcher, err := watching.Watch(ctx, &appsv1.DeploymentList{}, client.InNamespace(f.namespace),
+		client.MatchingFields{"metadata.name": "demo-stock"}, &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: deployment.ResourceVersion}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watcher.Stop()
+	f.update(t, func(stack *v1alpha1.ECommerceStack) {
+		stack.Spec.Stock.Replicas, stack.Spec.Stock.Autoscaling = nil, &v1alpha1.AutoscalingSpec{MinReplicas: 2, MaxReplicas: 6, TargetCPU: 75}
+		stack.Spec.Stock.Env = []v1alpha1.EnvVar{{Name: "LAST", Value: "change"}}
+	})
+	for applied := false; !applied; {
+		event := <-watcher.ResultChan()
+		changed, ok := event.Object.(*appsv1.Deployment)
+		if !ok {
+			t.Fatalf("watch: %+v", event)
+		}
+		if n := *changed.Spec.Replicas; n != three {
+			t.Fatalf("%d replicas, want 3 until the autoscaler changes them", n)
+		}
+		env := changed.Spec.Template.Spec.Containers[0].Env
+		applied = env[len(env)-1].Name == "LAST"
+	}
+	// The autoscaler owns the number once it has changed it, and a number in the spec replaces
+	// that again.
+	f.change(t, "demo-stock", deployment, func() { *deployment.Spec.Replicas = 5 })
+	f.eventually(t, func(context.Context) error { return f.checkNoWritesFor(2, writes.of(f.namespace)) })
+	f.get(t, "demo-stock", deployment)
+	if n := *deployment.Spec.Replicas; n != 5 {
+		t.Errorf("%d replicas, want 5 of the autoscaler", n)
+	}
+	f.update(t, func(stack *v1alpha1.ECommerceStack) {
+		stack.Spec.Stock.Replicas, stack.Spec.Stock.Autoscaling = &three, nil
+	})
+	f.eventually(t, func(context.Context) error {
+		if f.get(t, "demo-stock", deployment); *deployment.Spec.Replicas != three {
+			return fmt.Errorf("%d replicas, want 3", *deployment.Spec.Replicas)
+		}
+		return nil
+	})
+}
