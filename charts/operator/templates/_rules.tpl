@@ -12,13 +12,14 @@
 - apiGroups: [""]
   resources: [secrets, services, configmaps, serviceaccounts]
   verbs: [get, list, watch, create, patch, delete]
-# A deletion waits until no pod is left, and deletes volumes if deletionPolicy is Delete.
+# A deletion waits until no pod is left, and deletes volumes if deletionPolicy is Delete. A pod
+# that blocks its StatefulSet is deleted, and volumes are expanded.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list]
+  verbs: [list, delete]
 - apiGroups: [""]
   resources: [persistentvolumeclaims]
-  verbs: [list, delete]
+  verbs: [list, patch, delete]
 - apiGroups: [apps]
   resources: [deployments, statefulsets]
   verbs: [get, list, watch, create, patch, delete]

@@ -28,7 +28,7 @@ type EmbeddedMySQL struct {
 	// +optional
 	Image string `json:"image,omitempty"`
 	// storage is the volume of the server. Default: 5Gi in the cluster's default
-	// StorageClass. It cannot be changed.
+	// StorageClass. Its size can be raised.
 	// +kubebuilder:default={size: "5Gi"}
 	// +optional
 	Storage StorageSpec `json:"storage,omitzero"`
@@ -63,9 +63,11 @@ type MySQLExporterSpec struct {
 
 // StorageSpec configures a volume.
 //
-// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="storage cannot be changed after creation: expand the PersistentVolumeClaim where its StorageClass allows it"
+// +kubebuilder:validation:XValidation:rule="has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)",message="storage.className cannot be changed: the data is on the volume; create another stack and move the data"
+// +kubebuilder:validation:XValidation:rule="quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",message="storage.size cannot be lowered: keep it or raise it"
 type StorageSpec struct {
-	// size is the size of the volume, at least 256Mi. It cannot be changed.
+	// size is the size of the volume, at least 256Mi. It can be raised where the
+	// StorageClass allows the expansion of volumes, but not lowered.
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).compareTo(quantity('256Mi')) >= 0",message="storage.size must be at least 256Mi, such as 10Gi: a number without a unit is in bytes"
 	// +required
 	Size resource.Quantity `json:"size"`
@@ -162,7 +164,7 @@ type EmbeddedRabbitMQ struct {
 	// +optional
 	Replicas int32 `json:"replicas,omitempty"`
 	// storage is the volume of each node. Default: 2Gi in the cluster's default
-	// StorageClass. It cannot be changed.
+	// StorageClass. Its size can be raised.
 	// +kubebuilder:default={size: "2Gi"}
 	// +optional
 	Storage StorageSpec `json:"storage,omitzero"`

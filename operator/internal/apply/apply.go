@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -25,6 +26,8 @@ type Applier struct {
 	apiReader client.Reader
 	written   written
 	settled   settled
+	// recreating holds the UIDs of StatefulSets that recreate has deleted, by objectID.
+	recreating sync.Map
 }
 
 // New returns an Applier. cached reads from a cache that holds the objects of
@@ -60,6 +63,8 @@ type Change struct {
 	Drift bool
 	// Created reports whether the object did not exist.
 	Created bool
+	// Recreated reports whether it did not exist because the operator had deleted it.
+	Recreated bool
 }
 
 // NotOwnedError is returned when an object exists that the operator does not manage for the
@@ -165,10 +170,13 @@ func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured
 			return nil, err
 		}
 		change.Created = true
+		_, change.Recreated = a.recreating.Load(id)
 	case err != nil:
 		return nil, err
 	case set.isOfAnotherStack(live):
 		return nil, &NotOwnedError{Kind: desired.GetKind(), Namespace: set.Namespace, Name: desired.GetName(), Stack: metav1.GetControllerOf(live).Name}
+	case live.GetDeletionTimestamp() != nil && a.isRecreating(id, live):
+		return nil, nil // The watch reports when it is gone.
 	case live.GetDeletionTimestamp() != nil:
 		return nil, fmt.Errorf("it is being deleted; the operator creates it again afterwards")
 	default:
@@ -184,6 +192,10 @@ func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured
 	if set.ReadOnly {
 		return change, nil
 	}
+	if !change.Created && needsRecreation(live, desired) {
+		change.Description = fmt.Sprintf("recreate %s %s without its pods", desired.GetKind(), desired.GetName())
+		return change, a.recreate(ctx, id, live)
+	}
 	if !change.Created {
 		if err := a.keepReplicas(ctx, id, desired); err != nil {
 			return nil, err
@@ -194,6 +206,7 @@ func (a *Applier) ApplyObject(ctx context.Context, set Set, object *unstructured
 		return nil, err
 	}
 	a.settled.record(id, hash, after)
+	a.recreating.Delete(id)
 	if change.Drift && after == before {
 		return nil, nil // Nothing was changed.
 	}

@@ -35,7 +35,7 @@ func (r *reconciliation) reconcileBroker(ctx context.Context) (phaseResult, erro
 	}
 	state := workloadStatus{rolledOut: true}
 	if r.stack.Spec.RabbitMQ.Embedded != nil {
-		if state, err = r.applyEmbeddedServer(ctx, charts.RabbitMQ, r.admins[systemRabbitMQ], rabbitmqValues(r.stack, r.options)); err != nil {
+		if state, err = r.applyEmbeddedServer(ctx, charts.RabbitMQ, r.admins[systemRabbitMQ], r.stack.Spec.RabbitMQ.Embedded.Storage.Size, rabbitmqValues(r.stack, r.options)); err != nil {
 			return phaseResult{}, err
 		}
 		// Queues are created when all nodes are ready, so that each queue gets a member

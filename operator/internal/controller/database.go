@@ -24,7 +24,7 @@ func (r *reconciliation) reconcileDatabase(ctx context.Context) (phaseResult, er
 		return phaseResult{}, err
 	}
 	if r.stack.Spec.MySQL.Embedded != nil {
-		if state, err := r.applyEmbeddedServer(ctx, charts.MySQL, r.admins[systemMySQL], mysqlValues(r.stack, r.options)); err != nil {
+		if state, err := r.applyEmbeddedServer(ctx, charts.MySQL, r.admins[systemMySQL], r.stack.Spec.MySQL.Embedded.Storage.Size, mysqlValues(r.stack, r.options)); err != nil {
 			return phaseResult{}, err
 		} else if !state.rolledOut {
 			return notReady("MySQL is", state)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -163,7 +162,7 @@ func (r *reconciliation) deleteVolumes(ctx context.Context) error {
 		}
 		for i := range claims.Items {
 			claim := &claims.Items[i]
-			if !strings.HasPrefix(claim.Name, "data-"+objectName(r.stack, component)+"-") {
+			if !isVolumeOf(claim.Name, objectName(r.stack, component)) {
 				continue
 			}
 			if err := r.client.Delete(ctx, claim); client.IgnoreNotFound(err) != nil {

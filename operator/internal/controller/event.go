@@ -71,7 +71,7 @@ func (r *reconciliation) recordExternalChanges(ctx context.Context, condition, s
 func (r *reconciliation) recordAppliedChanges(ctx context.Context, changes []apply.Change) {
 	var drifted []string
 	for _, change := range changes {
-		deleted := change.Created && slices.ContainsFunc(r.original.Status.Inventory, func(known v1alpha1.ObjectReference) bool {
+		deleted := change.Created && !change.Recreated && slices.ContainsFunc(r.original.Status.Inventory, func(known v1alpha1.ObjectReference) bool {
 			return known.Kind == change.Kind && known.Name == change.Name
 		})
 		if change.Drift || deleted {

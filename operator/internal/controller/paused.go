@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"ecommerce-stack.dev/charts"
@@ -83,9 +84,9 @@ func (r *reconciliation) observeObjects(ctx context.Context) (phaseResult, error
 func (r *reconciliation) compareComponent(ctx context.Context, component, checksum string) (string, error) {
 	switch component {
 	case charts.MySQL:
-		return r.compareServer(ctx, component, "mysql-root", mysqlValues(r.stack, r.options))
+		return r.compareServer(ctx, component, "mysql-root", r.stack.Spec.MySQL.Embedded.Storage.Size, mysqlValues(r.stack, r.options))
 	case charts.RabbitMQ:
-		return r.compareServer(ctx, component, "rabbitmq-admin", rabbitmqValues(r.stack, r.options))
+		return r.compareServer(ctx, component, "rabbitmq-admin", r.stack.Spec.RabbitMQ.Embedded.Storage.Size, rabbitmqValues(r.stack, r.options))
 	case charts.Gateway:
 		return r.applyGateway(ctx, checksum)
 	default:
@@ -94,7 +95,7 @@ func (r *reconciliation) compareComponent(ctx context.Context, component, checks
 }
 
 // compareServer is compareComponent for an embedded server.
-func (r *reconciliation) compareServer(ctx context.Context, component, suffix string, typed values) (string, error) {
+func (r *reconciliation) compareServer(ctx context.Context, component, suffix string, size resource.Quantity, typed values) (string, error) {
 	admin := &corev1.Secret{}
 	name := objectName(r.stack, suffix)
 	err := r.client.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: name}, admin)
@@ -104,6 +105,6 @@ func (r *reconciliation) compareServer(ctx context.Context, component, suffix st
 	if err != nil {
 		return "", fmt.Errorf("read Secret %s: %w", name, err)
 	}
-	_, err = r.applyEmbeddedServer(ctx, component, admin, typed)
+	_, err = r.applyEmbeddedServer(ctx, component, admin, size, typed)
 	return "", err
 }

@@ -19,6 +19,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/selection"
@@ -118,7 +119,7 @@ func startOperator(ctx context.Context, stopped chan<- error) error {
 		return err
 	}
 	for _, add := range []func(*runtime.Scheme) error{
-		appsv1.AddToScheme, eventsv1.AddToScheme, networkingv1.AddToScheme, webhookv1.AddToScheme,
+		appsv1.AddToScheme, eventsv1.AddToScheme, networkingv1.AddToScheme, storagev1.AddToScheme, webhookv1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return err

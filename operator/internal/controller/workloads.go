@@ -174,18 +174,6 @@ func (r *reconciliation) componentSet(name string) apply.Set {
 	}
 }
 
-// applyEmbeddedServer applies the chart of an embedded server and returns the state of its
-// pods.
-func (r *reconciliation) applyEmbeddedServer(ctx context.Context, component string, admin *corev1.Secret, typed values) (workloadStatus, error) {
-	// The server takes the administrator's password from the Secret when it starts. A Secret
-	// that was deleted and created again has another one, so the pods are replaced.
-	typed["podAnnotations"] = values{adminAnnotation: string(admin.UID)}
-	if err := r.applyChart(ctx, component, typed); err != nil {
-		return workloadStatus{}, err
-	}
-	return r.workload(ctx, component)
-}
-
 // workloadStatus is the observed state of a Deployment or StatefulSet.
 type workloadStatus struct {
 	component      string
