@@ -11,9 +11,15 @@ podSelector:
     app.kubernetes.io/instance: {{ $root.Release.Name }}
 {{- end -}}
 
-{{/* The operator, in any namespace. */}}
+{{/* The operator, in its namespace; in any one if networkPolicy.operatorNamespace is empty. */}}
 {{- define "ecommerce.operatorPeer" -}}
+{{- with .Values.networkPolicy.operatorNamespace -}}
+namespaceSelector:
+  matchLabels:
+    kubernetes.io/metadata.name: {{ . }}
+{{- else -}}
 namespaceSelector: {}
+{{- end }}
 podSelector:
   matchLabels:
     app.kubernetes.io/name: operator

@@ -4,8 +4,12 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"ecommerce-stack.dev/charts"
+	"ecommerce-stack.dev/operator/internal/chart"
 )
 
 // TestEveryPodIsRestricted checks the Pod Security level "restricted"
@@ -65,6 +69,7 @@ func faults(chart string, spec corev1.PodSpec) []string {
 	}
 	for _, volume := range spec.Volumes {
 		check(volume.HostPath == nil, "mounts the host's "+volume.Name)
+		check(volume.EmptyDir == nil || volume.EmptyDir.SizeLimit != nil, "has no limit of the size of "+volume.Name)
 	}
 	for _, container := range append(spec.InitContainers, spec.Containers...) {
 		context := container.SecurityContext
@@ -81,4 +86,50 @@ func faults(chart string, spec corev1.PodSpec) []string {
 		check(container.ReadinessProbe != nil && container.LivenessProbe != nil && container.StartupProbe != nil, container.Name+" lacks a probe")
 	}
 	return found
+}
+
+// TestPoliciesNameTheNamespacesOfTheirPeers accepts any namespace for the port of the metrics
+// only.
+func TestPoliciesNameTheNamespacesOfTheirPeers(t *testing.T) {
+	t.Parallel()
+	loaded, err := chart.Load(charts.Names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, metrics := range map[string]int32{charts.MySQL: 9104, charts.RabbitMQ: 15692, charts.Auth: 9090, charts.Sales: 9090, charts.Stock: 9090, charts.Gateway: 9090} {
+		values := map[string]any{}
+		if name == charts.MySQL || name == charts.RabbitMQ {
+			values["networkPolicy"] = map[string]any{"operatorNamespace": "ecommerce-system"}
+		}
+		objects, err := loaded.Render(name, release, namespace, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		policies, bound := 0, false
+		for _, object := range objects {
+			if object.GetKind() != "NetworkPolicy" {
+				continue
+			}
+			policies++
+			var policy networkingv1.NetworkPolicy
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(object.Object, &policy); err != nil {
+				t.Fatal(err)
+			}
+			for _, rule := range policy.Spec.Ingress {
+				for _, peer := range rule.From {
+					if peer.NamespaceSelector == nil {
+						continue // the namespace of the stack
+					}
+					bound = bound || peer.NamespaceSelector.MatchLabels[corev1.LabelMetadataName] == "ecommerce-system"
+					isAny := len(peer.NamespaceSelector.MatchLabels) == 0 && len(peer.NamespaceSelector.MatchExpressions) == 0
+					if isAny && (len(rule.Ports) != 1 || rule.Ports[0].Port.IntVal != metrics) {
+						t.Errorf("%s: any namespace reaches the ports %v", name, rule.Ports)
+					}
+				}
+			}
+		}
+		if policies != 1 || bound != (values["networkPolicy"] != nil) {
+			t.Errorf("%s: %d policies, operator bound to its namespace %t", name, policies, bound)
+		}
+	}
 }

@@ -164,7 +164,7 @@ func networkPolicy(stack *v1alpha1.ECommerceStack, servers ...string) values {
 // mysqlValues returns the values of the chart for an embedded MySQL server.
 func mysqlValues(stack *v1alpha1.ECommerceStack, options Options) values {
 	spec := stack.Spec.MySQL.Embedded
-	v := serverValues(stack, spec.Image, options.MySQLImage, spec.Storage)
+	v := serverValues(stack, options.Namespace, spec.Image, options.MySQLImage, spec.Storage)
 	if exporter := spec.Exporter; exporter != nil {
 		metrics := values{"enabled": true, "image": cmp.Or(exporter.Image, options.MySQLExporterImage)}
 		if exporter.Resources != nil {
@@ -187,7 +187,7 @@ func mysqlValues(stack *v1alpha1.ECommerceStack, options Options) values {
 // rabbitmqValues returns the values of the chart for an embedded RabbitMQ broker.
 func rabbitmqValues(stack *v1alpha1.ECommerceStack, options Options) values {
 	spec := stack.Spec.RabbitMQ.Embedded
-	v := serverValues(stack, spec.Image, options.RabbitMQImage, spec.Storage)
+	v := serverValues(stack, options.Namespace, spec.Image, options.RabbitMQImage, spec.Storage)
 	v["replicas"] = spec.Replicas
 	if spec.Resources == nil {
 		return v
@@ -199,7 +199,7 @@ func rabbitmqValues(stack *v1alpha1.ECommerceStack, options Options) values {
 	return v
 }
 
-func serverValues(stack *v1alpha1.ECommerceStack, image, defaultImage string, storage v1alpha1.StorageSpec) values {
+func serverValues(stack *v1alpha1.ECommerceStack, namespace, image, defaultImage string, storage v1alpha1.StorageSpec) values {
 	if image == "" {
 		image = defaultImage
 	}
@@ -207,7 +207,9 @@ func serverValues(stack *v1alpha1.ECommerceStack, image, defaultImage string, st
 		"managedBy": apply.Manager, "image": image, "imagePullPolicy": string(stack.Spec.Image.PullPolicy),
 		"imagePullSecrets": stack.Spec.Image.PullSecrets,
 		"storage":          values{"size": storage.Size.String(), "className": storage.ClassName},
-		"networkPolicy":    values{"enabled": stack.Spec.NetworkPolicies == nil || *stack.Spec.NetworkPolicies},
+		"networkPolicy": values{
+			"enabled": stack.Spec.NetworkPolicies == nil || *stack.Spec.NetworkPolicies, "operatorNamespace": namespace,
+		},
 	}
 }
 

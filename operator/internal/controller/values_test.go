@@ -292,3 +292,16 @@ func TestNetworkPoliciesCanBeDisabled(t *testing.T) {
 		}
 	}
 }
+
+func TestServersAdmitTheOperatorFromItsNamespace(t *testing.T) {
+	t.Parallel()
+	options := testOptions()
+	options.Namespace = "ecommerce-system"
+	for name, rendered := range map[string]values{
+		charts.MySQL: mysqlValues(defaultedStack(), options), charts.RabbitMQ: rabbitmqValues(defaultedStack(), options),
+	} {
+		if policy := rendered["networkPolicy"].(values); policy["operatorNamespace"] != options.Namespace {
+			t.Errorf("%s: policy %v, want the namespace %s", name, policy, options.Namespace)
+		}
+	}
+}
