@@ -54,6 +54,8 @@ var (
 	api       client.Client
 	writes    = &writeCounter{count: map[string]int{}}
 	redirects = &dialer{}
+	// logName is the file with the operator's log.
+	logName string
 )
 
 func TestMain(m *testing.M) {
@@ -78,7 +80,8 @@ func withSuite(run func() int) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(logFile, nil)))
+	logName = logFile.Name()
+	ctrl.SetLogger(logr.FromSlogHandler(slog.NewJSONHandler(logFile, &slog.HandlerOptions{Level: slog.LevelDebug - 6})))
 	environment := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join("..", "..", "..", "config", "crd")},
 		ErrorIfCRDPathMissing: true,

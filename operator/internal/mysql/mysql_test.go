@@ -371,3 +371,46 @@ func TestAdminPasswordIsReplacedAtAllHosts(t *testing.T) {
 		t.Error("the previous password is still accepted")
 	}
 }
+
+// TestAccountsAreDeniedEverythingElse lists what each account must not be able to do.
+func TestAccountsAreDeniedEverythingElse(t *testing.T) {
+	t.Parallel()
+	f, other := newFixture(t), newFixture(t)
+	f.ensure(t, false)
+	other.ensure(t, false)
+	owner, service := f.schema.Accounts[0], f.schema.Accounts[1]
+	if err := f.as(t, owner, "CREATE TABLE a (id INT PRIMARY KEY)"); err != nil {
+		t.Fatal(err)
+	}
+	everyone := []string{
+		"CREATE USER 'intruder'@'%' IDENTIFIED BY 'x'", "CREATE ROLE intruder", "DROP USER '" + other.schema.Accounts[0].Name + "'@'%'",
+		"ALTER USER '" + other.schema.Accounts[0].Name + "'@'%' IDENTIFIED BY 'x'",
+		"GRANT SELECT ON `" + f.schema.Name + "`.* TO '" + other.schema.Accounts[1].Name + "'@'%'",
+		"SELECT * FROM mysql.user", "SELECT uid FROM `" + other.schema.Name + "`.ecommerce_stack_owner",
+		"CREATE TABLE `" + other.schema.Name + "`.intruder (id INT)", "CREATE DATABASE " + other.schema.Name + "_intruder",
+		"SET GLOBAL max_connections = 1", "SHUTDOWN", "FLUSH TABLES", "SELECT 1 INTO OUTFILE '/tmp/" + f.schema.Name + "'",
+		"LOAD DATA INFILE '/etc/hostname' INTO TABLE a",
+	}
+	denied := map[string][]string{
+		owner.Name: everyone,
+		service.Name: append([]string{
+			"CREATE TABLE b (id INT)", "DROP TABLE a", "ALTER TABLE a ADD COLUMN b INT", "TRUNCATE TABLE a", "CREATE INDEX b ON a (id)",
+			"CREATE VIEW b AS SELECT 1", "CREATE PROCEDURE b() SELECT 1", "LOCK TABLES a WRITE", "DROP DATABASE `" + f.schema.Name + "`",
+		}, everyone...),
+	}
+	for _, account := range []mysql.Account{owner, service} {
+		for _, statement := range denied[account.Name] {
+			var refused *driver.MySQLError
+			if err := f.as(t, account, statement); !errors.As(err, &refused) || !accessDenied[refused.Number] {
+				t.Errorf("%s as %s: error %v, want that access is denied", statement, account.Name, err)
+			}
+		}
+	}
+	if err := f.as(t, service, "INSERT INTO a VALUES (1)"); err != nil {
+		t.Errorf("the service cannot write: %v", err)
+	}
+}
+
+// accessDenied has the numbers of the errors about missing privileges: to a schema, to a table,
+// to a column, to a global statement, and to an account.
+var accessDenied = map[uint16]bool{1044: true, 1045: true, 1142: true, 1143: true, 1227: true, 1370: true}
