@@ -38,7 +38,7 @@ import (
 )
 
 // eventuallyTimeout is how long a condition may take on a busy machine.
-const eventuallyTimeout = 25 * time.Second
+const eventuallyTimeout = 60 * time.Second
 
 // fixture is a namespace with a stack on external servers.
 type fixture struct {
