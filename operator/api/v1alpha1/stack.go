@@ -146,8 +146,9 @@ type ECommerceStackSpec struct {
 
 	// adopt takes ownership of existing schemas, accounts, virtual hosts and Secrets
 	// that are not marked as owned by this stack. While it is false, the stack stalls
-	// on them and its status names their owner. Default: false. It can be changed at
-	// any time.
+	// on them and its status names their owner. It takes nothing from a stack that still
+	// exists, and has no more effect once the stack was ready (status.adoptedTime), until
+	// it is set to false and to true again. Default: false. It can be changed at any time.
 	// +optional
 	Adopt bool `json:"adopt,omitempty"`
 

@@ -56,6 +56,10 @@ type ECommerceStackStatus struct {
 	// observedGeneration is the generation of the spec that this status describes.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// adoptedTime is when the stack became ready with spec.adopt, which ended the
+	// adoption. It is absent while spec.adopt is false.
+	// +optional
+	AdoptedTime *metav1.Time `json:"adoptedTime,omitempty"`
 	// phase is a sentence for people that summarizes the conditions. Programs should
 	// read the conditions.
 	// +optional

@@ -199,6 +199,10 @@ func (in *ECommerceStackStatus) DeepCopyInto(out *ECommerceStackStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.AdoptedTime != nil {
+		in, out := &in.AdoptedTime, &out.AdoptedTime
+		*out = (*in).DeepCopy()
+	}
 	if in.Components != nil {
 		in, out := &in.Components, &out.Components
 		*out = make([]ComponentStatus, len(*in))

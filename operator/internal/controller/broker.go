@@ -149,7 +149,7 @@ func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Serve
 			return nil, err
 		}
 	}
-	changes, err := admin.Ensure(vhost, r.owner, r.stack.Spec.Adopt || r.stack.Spec.RabbitMQ.Embedded != nil)
+	changes, err := admin.Ensure(vhost, r.owner, r.adoption(ctx, r.stack.Spec.RabbitMQ.Embedded != nil))
 	r.recordExternalChanges(ctx, v1alpha1.ConditionBrokerReady, systemRabbitMQ, changes)
 	if err != nil {
 		return nil, err

@@ -143,7 +143,7 @@ func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, sch
 			return err
 		}
 	}
-	adopt := r.stack.Spec.Adopt || r.stack.Spec.MySQL.Embedded != nil
+	adopt := r.adoption(ctx, r.stack.Spec.MySQL.Embedded != nil)
 	for i, schema := range schemas {
 		result, err := admin.Ensure(ctx, schema, r.owner, adopt)
 		r.recordExternalChanges(ctx, v1alpha1.ConditionDatabaseReady, systemMySQL, result.Changes)

@@ -272,3 +272,36 @@ func TestManagerSecretIsValidated(t *testing.T) {
 	f.runPods(t)
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
 }
+
+// TestAdoptionHappensOnceAndNotFromAnExistingStack runs two stacks that claim the same schemas.
+func TestAdoptionHappensOnceAndNotFromAnExistingStack(t *testing.T) {
+	t.Parallel()
+	first, second := newFixture(t), newFixture(t)
+	first.makeReady(t)
+	schema := first.stack.Spec.MySQL.External.SchemaPrefix + "users_auth_service"
+	second.stack.Spec.MySQL.External.SchemaPrefix, second.stack.Spec.Adopt = first.stack.Spec.MySQL.External.SchemaPrefix, true
+	second.apply(t)
+	if message := second.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue); !strings.Contains(message, first.namespace+"/demo: delete that stack") {
+		t.Errorf("message %q does not say to delete the other stack", message)
+	}
+	if n := first.count(t, "SELECT COUNT(*) FROM `"+schema+"`.ecommerce_stack_owner WHERE uid = ?", string(first.stack.UID)); n != 1 {
+		t.Fatal("the schema was taken from a stack that exists")
+	}
+	first.deleteStack(t)
+	second.runPods(t)
+	second.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+	if second.live(t).Status.AdoptedTime == nil {
+		t.Error("the status does not record the adoption")
+	}
+	second.exec(t, "UPDATE `"+schema+"`.ecommerce_stack_owner SET uid = 'other', name = 'other'")
+	second.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue)
+	second.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Adopt = false })
+	second.eventually(t, func(context.Context) error {
+		if second.live(t).Status.AdoptedTime != nil {
+			return errors.New("the status still records the adoption")
+		}
+		return nil
+	})
+	second.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Adopt = true })
+	second.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+}

@@ -208,6 +208,7 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 		errs = append(errs, fmt.Errorf("health: %w", err))
 	}
 	r.summarize(errs)
+	r.recordAdoption()
 	if !r.isTrue(v1alpha1.ConditionReady) {
 		return ctrl.Result{RequeueAfter: r.requeueDelay()}, errors.Join(errs...)
 	}

@@ -98,7 +98,7 @@ func (r *reconciliation) adoptSecret(ctx context.Context, component string, key 
 	}
 	labels := apply.Labels(r.stack.Name, component)
 	if !r.manages(secret) {
-		if !r.stack.Spec.Adopt {
+		if !r.adopts() {
 			return nil, &apply.NotOwnedError{Kind: "Secret", Namespace: key.Namespace, Name: key.Name}
 		}
 		before := secret.DeepCopy()

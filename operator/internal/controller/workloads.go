@@ -166,7 +166,7 @@ func (r *reconciliation) componentSet(name string) apply.Set {
 	return apply.Set{
 		Optional:  optional,
 		ReadOnly:  r.stack.Spec.Paused,
-		Namespace: r.stack.Namespace, Instance: r.stack.Name, Component: name, Adopt: r.stack.Spec.Adopt,
+		Namespace: r.stack.Namespace, Instance: r.stack.Name, Component: name, Adopt: r.adopts(),
 		Owner: metav1.OwnerReference{
 			APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.Kind, Name: r.stack.Name, UID: r.stack.UID,
 			Controller: &yes, BlockOwnerDeletion: &yes,

@@ -66,7 +66,7 @@ func newFixture(t *testing.T) *fixture {
 	return f
 }
 
-func (f *fixture) ensure(t *testing.T, adopt bool) mysql.Result {
+func (f *fixture) ensure(t *testing.T, adopt ownership.Adoption) mysql.Result {
 	t.Helper()
 	result, err := f.admin.Ensure(t.Context(), f.schema, f.owner, adopt)
 	if err != nil {
@@ -97,11 +97,11 @@ func (f *fixture) as(t *testing.T, account mysql.Account, statement string) erro
 func TestEnsureProvisionsOnceAndIsIdempotent(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	first := f.ensure(t, false)
+	first := f.ensure(t, ownership.Never)
 	if len(first.Changes) == 0 || first.Incarnation == "" {
 		t.Fatalf("first call: %+v, want changes and an incarnation", first)
 	}
-	second := f.ensure(t, false)
+	second := f.ensure(t, ownership.Never)
 	if diff := cmp.Diff(mysql.Result{Incarnation: first.Incarnation}, second); diff != "" {
 		t.Errorf("second call (-want +got):\n%s", diff)
 	}
@@ -110,7 +110,7 @@ func TestEnsureProvisionsOnceAndIsIdempotent(t *testing.T) {
 func TestAccountsHaveOnlyTheirPrivileges(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	owner, service := f.schema.Accounts[0], f.schema.Accounts[1]
 	if err := f.as(t, owner, "CREATE TABLE a (id INT PRIMARY KEY)"); err != nil {
 		t.Errorf("create a table as the owner: %v", err)
@@ -133,7 +133,7 @@ func TestAccountsHaveOnlyTheirPrivileges(t *testing.T) {
 func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	rw := f.schema.Accounts[1].Name
 	escaped := "`" + strings.ReplaceAll(f.schema.Name, "_", `\_`) + "`"
 	role, table := f.schema.Name+"_role", "`"+f.schema.Name+"`.`a`"
@@ -152,10 +152,10 @@ func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 	}
 	for _, c := range cases {
 		f.exec(t, c.drift)
-		if diff := cmp.Diff([]string{c.change}, f.ensure(t, false).Changes); diff != "" {
+		if diff := cmp.Diff([]string{c.change}, f.ensure(t, ownership.Never).Changes); diff != "" {
 			t.Errorf("%s: changes (-want +got):\n%s", c.name, diff)
 		}
-		if again := f.ensure(t, false).Changes; len(again) > 0 {
+		if again := f.ensure(t, ownership.Never).Changes; len(again) > 0 {
 			t.Errorf("%s: a second call changed %q, want nothing", c.name, again)
 		}
 	}
@@ -177,9 +177,9 @@ func (f *fixture) roleHost(t *testing.T) string {
 func TestRecreatedSchemaHasNewIncarnation(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	first := f.ensure(t, false)
+	first := f.ensure(t, ownership.Never)
 	f.exec(t, "DROP DATABASE "+f.schema.Name)
-	second := f.ensure(t, false)
+	second := f.ensure(t, ownership.Never)
 	if second.Incarnation == first.Incarnation {
 		t.Errorf("incarnation %s, want a new one", second.Incarnation)
 	}
@@ -194,7 +194,7 @@ func TestForeignResourcesAreRejectedUntilAdopted(t *testing.T) {
 		"a schema of another stack": func(t *testing.T, f *fixture) {
 			first := f.owner
 			f.owner = ownership.Owner{UID: "other", Namespace: "elsewhere", Name: "first"}
-			f.ensure(t, false)
+			f.ensure(t, ownership.Never)
 			f.owner = first
 		},
 		"a schema created manually": func(t *testing.T, f *fixture) {
@@ -210,7 +210,7 @@ func TestForeignResourcesAreRejectedUntilAdopted(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
 			prepare(t, f)
-			_, err := f.admin.Ensure(t.Context(), f.schema, f.owner, false)
+			_, err := f.admin.Ensure(t.Context(), f.schema, f.owner, ownership.Never)
 			var conflict *ownership.ConflictError
 			if !errors.As(err, &conflict) {
 				t.Fatalf("error %v, want a conflict", err)
@@ -218,8 +218,8 @@ func TestForeignResourcesAreRejectedUntilAdopted(t *testing.T) {
 			if conflict.Marker != nil && !strings.Contains(err.Error(), "elsewhere/first") {
 				t.Errorf("error %q does not name the owner", err)
 			}
-			f.ensure(t, true)
-			if again := f.ensure(t, false).Changes; len(again) > 0 {
+			f.ensure(t, ownership.Always)
+			if again := f.ensure(t, ownership.Never).Changes; len(again) > 0 {
 				t.Errorf("a call after adoption changed %q, want nothing", again)
 			}
 		})
@@ -229,27 +229,27 @@ func TestForeignResourcesAreRejectedUntilAdopted(t *testing.T) {
 func TestReleasedSchemaAdmitsOnlyTheSuccessor(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	if err := f.admin.Release(t.Context(), f.schema, f.owner); err != nil {
 		t.Fatal(err)
 	}
 	other := ownership.Owner{UID: "x", Namespace: "shop", Name: "other"}
 	var conflict *ownership.ConflictError
-	if _, err := f.admin.Ensure(t.Context(), f.schema, other, false); !errors.As(err, &conflict) {
+	if _, err := f.admin.Ensure(t.Context(), f.schema, other, ownership.Never); !errors.As(err, &conflict) {
 		t.Errorf("another owner: error %v, want a conflict", err)
 	}
 	f.owner.UID = "successor"
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 }
 
 func TestDropRequiresOwnership(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	if err := f.admin.Drop(t.Context(), f.schema, ownership.Owner{UID: "other"}); err != nil {
 		t.Fatal(err)
 	}
-	if changes := f.ensure(t, false).Changes; len(changes) > 0 {
+	if changes := f.ensure(t, ownership.Never).Changes; len(changes) > 0 {
 		t.Errorf("a drop by another owner left %q to correct, want nothing", changes)
 	}
 	if err := f.admin.Drop(t.Context(), f.schema, f.owner); err != nil {
@@ -287,16 +287,16 @@ func TestUnusedAccountsAreDropped(t *testing.T) {
 	first, second := f.schema.Accounts[1], f.schema.Accounts[1]
 	first.Name, second.Name, second.Password = pair[0], pair[1], rand.Text()
 	f.schema.Accounts, f.schema.Unused = []mysql.Account{first}, []string{second.Name}
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	f.schema.Accounts, f.schema.Unused = []mysql.Account{first, second}, nil
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	for _, account := range f.schema.Accounts {
 		if err := f.as(t, account, "SELECT 1"); err != nil {
 			t.Errorf("account %s: %v", account.Name, err)
 		}
 	}
 	f.schema.Accounts, f.schema.Unused = []mysql.Account{second}, []string{first.Name}
-	if got, want := f.ensure(t, false).Changes, []string{"drop account " + first.Name}; !cmp.Equal(got, want) {
+	if got, want := f.ensure(t, ownership.Never).Changes, []string{"drop account " + first.Name}; !cmp.Equal(got, want) {
 		t.Errorf("changes %q, want %q", got, want)
 	}
 	if err := f.as(t, first, "SELECT 1"); err == nil {
@@ -311,7 +311,7 @@ func TestUnusedAccountOfOthersIsNotDropped(t *testing.T) {
 	f.exec(t, "CREATE USER '"+foreign+"'@'%' IDENTIFIED BY 'foreign-password'")
 	t.Cleanup(func() { f.exec(t, "DROP USER '"+foreign+"'@'%'") })
 	f.schema.Unused = []string{foreign}
-	_, err := f.admin.Ensure(t.Context(), f.schema, f.owner, false)
+	_, err := f.admin.Ensure(t.Context(), f.schema, f.owner, ownership.Never)
 	if _, conflict := errors.AsType[*ownership.ConflictError](err); !conflict || !strings.Contains(err.Error(), foreign) {
 		t.Errorf("got %v, want a conflict that names %s", err, foreign)
 	}
@@ -376,8 +376,8 @@ func TestAdminPasswordIsReplacedAtAllHosts(t *testing.T) {
 func TestAccountsAreDeniedEverythingElse(t *testing.T) {
 	t.Parallel()
 	f, other := newFixture(t), newFixture(t)
-	f.ensure(t, false)
-	other.ensure(t, false)
+	f.ensure(t, ownership.Never)
+	other.ensure(t, ownership.Never)
 	owner, service := f.schema.Accounts[0], f.schema.Accounts[1]
 	if err := f.as(t, owner, "CREATE TABLE a (id INT PRIMARY KEY)"); err != nil {
 		t.Fatal(err)

@@ -33,10 +33,10 @@ type Result struct {
 	Incarnation string
 }
 
-// Ensure brings the schema and its accounts into the desired state. Unless adopt is set, it
-// returns an *ownership.ConflictError if the schema or an account exists and is not the
-// owner's.
-func (a *Admin) Ensure(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool) (Result, error) {
+// Ensure brings the schema and its accounts into the desired state. It returns an
+// *ownership.ConflictError if the schema or an account exists, is not the owner's, and is not
+// adopted.
+func (a *Admin) Ensure(ctx context.Context, schema Schema, owner ownership.Owner, adopt ownership.Adoption) (Result, error) {
 	var result Result
 	if err := a.claim(ctx, schema, owner, adopt, &result); err != nil {
 		return result, err
@@ -65,7 +65,7 @@ func (a *Admin) Ensure(ctx context.Context, schema Schema, owner ownership.Owner
 }
 
 // claim creates the schema if it does not exist and makes its marker name the owner.
-func (a *Admin) claim(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool, result *Result) error {
+func (a *Admin) claim(ctx context.Context, schema Schema, owner ownership.Owner, adopt ownership.Adoption, result *Result) error {
 	marker, incarnation, err := a.marker(ctx, schema.Name)
 	if err != nil {
 		return fmt.Errorf("read the owner of schema %s: %w", schema.Name, err)
@@ -76,8 +76,14 @@ func (a *Admin) claim(ctx context.Context, schema Schema, owner ownership.Owner,
 	case marker.UID == owner.UID && !marker.Released:
 		result.Incarnation = incarnation
 		return nil
-	case !adopt && !marker.Admits(owner):
-		return &ownership.ConflictError{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
+	case !marker.Admits(owner):
+		adopted, err := adopt(marker)
+		if err != nil {
+			return err
+		}
+		if !adopted {
+			return &ownership.ConflictError{What: fmt.Sprintf("schema %q", schema.Name), Marker: marker}
+		}
 	}
 	_, err = a.db.ExecContext(ctx, "UPDATE "+markerTableName(schema.Name)+ //nolint:gosec // a quoted name
 		" SET uid = ?, namespace = ?, name = ?, released = FALSE WHERE id = 1 AND uid = ?",
@@ -105,8 +111,12 @@ func (a *Admin) marker(ctx context.Context, schema string) (*ownership.Marker, s
 
 // create claims a schema that has no marker. A schema without tables has no owner: creating
 // and marking it are two steps, and the operator may have stopped between them.
-func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner, adopt bool, result *Result) error {
-	if !adopt {
+func (a *Admin) create(ctx context.Context, schema Schema, owner ownership.Owner, adopt ownership.Adoption, result *Result) error {
+	adopted, err := adopt(nil)
+	if err != nil {
+		return err
+	}
+	if !adopted {
 		if err := a.checkUnclaimed(ctx, schema); err != nil {
 			return err
 		}

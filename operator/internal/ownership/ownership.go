@@ -28,6 +28,16 @@ func (m Marker) Admits(owner Owner) bool {
 	return m.UID == owner.UID || m.Released && m.Namespace == owner.Namespace && m.Name == owner.Name
 }
 
+// Adoption reports whether a stack may take over what is marked as another stack's, or has no
+// marker (nil) and was created by a person.
+type Adoption func(current *Marker) (bool, error)
+
+// Always adopts everything.
+func Always(*Marker) (bool, error) { return true, nil }
+
+// Never adopts nothing.
+func Never(*Marker) (bool, error) { return false, nil }
+
 // ConflictError is returned when an object exists that the stack does not own. Only a
 // person can resolve it.
 type ConflictError struct {
@@ -39,9 +49,9 @@ type ConflictError struct {
 
 // Error names the current owner and the possible resolutions.
 func (e *ConflictError) Error() string {
-	const resolution = "choose a different schemaPrefix or vhost, or set spec.adopt to adopt it"
+	const resolution = "choose a different schemaPrefix or vhost, or set spec.adopt"
 	if e.Marker == nil {
-		return fmt.Sprintf("%s already exists and was not created by a stack: remove it, %s", e.What, resolution)
+		return fmt.Sprintf("%s already exists and was not created by a stack: remove it, %s to adopt it", e.What, resolution)
 	}
-	return fmt.Sprintf("%s belongs to ECommerceStack %s: delete that stack, %s", e.What, e.Marker.Owner, resolution)
+	return fmt.Sprintf("%s belongs to ECommerceStack %s: delete that stack, %s to adopt it when that stack no longer exists", e.What, e.Marker.Owner, resolution)
 }

@@ -9,6 +9,7 @@ import (
 	amqp091 "github.com/rabbitmq/amqp091-go"
 
 	"ecommerce-stack.dev/hack/testenv"
+	"ecommerce-stack.dev/operator/internal/ownership"
 	"ecommerce-stack.dev/operator/internal/rabbitmq"
 	"ecommerce-stack.dev/services/event"
 )
@@ -17,7 +18,7 @@ import (
 func TestUsersAreDeniedEverythingElse(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	type operation struct {
 		name string
 		try  func(*amqp091.Channel) error

@@ -59,7 +59,7 @@ func closeBody(response *http.Response, err error) error {
 	return response.Body.Close()
 }
 
-func (f *fixture) ensure(t *testing.T, adopt bool) []string {
+func (f *fixture) ensure(t *testing.T, adopt ownership.Adoption) []string {
 	t.Helper()
 	changes, err := f.admin.Ensure(f.vhost, f.owner, adopt)
 	if err != nil {
@@ -71,10 +71,10 @@ func (f *fixture) ensure(t *testing.T, adopt bool) []string {
 func TestEnsureProvisionsTopologyOnceAndIsIdempotent(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	if changes := f.ensure(t, false); len(changes) == 0 {
+	if changes := f.ensure(t, ownership.Never); len(changes) == 0 {
 		t.Fatal("the first call changed nothing")
 	}
-	if changes := f.ensure(t, false); len(changes) > 0 {
+	if changes := f.ensure(t, ownership.Never); len(changes) > 0 {
 		t.Errorf("a second call changed %q, want nothing", changes)
 	}
 	bindings, err := f.root.ListBindingsIn(f.vhost.Name)
@@ -97,7 +97,7 @@ func TestEnsureProvisionsTopologyOnceAndIsIdempotent(t *testing.T) {
 func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	sales := f.vhost.Users[1].Name
 	stranger := f.foreignUser(t)
 	cases := []struct {
@@ -139,10 +139,10 @@ func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 		if err := c.drift(); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
 		}
-		if changes := f.ensure(t, false); !slices.Contains(changes, c.change) {
+		if changes := f.ensure(t, ownership.Never); !slices.Contains(changes, c.change) {
 			t.Errorf("%s: changes %q, want %q", c.name, changes, c.change)
 		}
-		if changes := f.ensure(t, false); len(changes) > 0 {
+		if changes := f.ensure(t, ownership.Never); len(changes) > 0 {
 			t.Errorf("%s: a second call changed %q, want nothing", c.name, changes)
 		}
 	}
@@ -179,12 +179,12 @@ func (f *fixture) foreignUser(t *testing.T) string {
 func TestDeletedVirtualHostIsRecreated(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	if err := closeBody(f.root.DeleteVhost(f.vhost.Name)); err != nil {
 		t.Fatal(err)
 	}
-	f.ensure(t, false)
-	if changes := f.ensure(t, false); len(changes) > 0 {
+	f.ensure(t, ownership.Never)
+	if changes := f.ensure(t, ownership.Never); len(changes) > 0 {
 		t.Errorf("a second call changed %q, want nothing", changes)
 	}
 }
@@ -195,7 +195,7 @@ func TestForeignResourcesAreRejectedUntilAdopted(t *testing.T) {
 		"of another stack": func(t *testing.T, f *fixture) error {
 			ours := f.owner
 			f.owner = ownership.Owner{UID: "other", Namespace: "elsewhere", Name: "first"}
-			f.ensure(t, false)
+			f.ensure(t, ownership.Never)
 			f.owner = ours
 			return nil
 		},
@@ -213,7 +213,7 @@ func TestForeignResourcesAreRejectedUntilAdopted(t *testing.T) {
 			if err := prepare(t, f); err != nil {
 				t.Fatal(err)
 			}
-			_, err := f.admin.Ensure(f.vhost, f.owner, false)
+			_, err := f.admin.Ensure(f.vhost, f.owner, ownership.Never)
 			var conflict *ownership.ConflictError
 			if !errors.As(err, &conflict) {
 				t.Fatalf("error %v, want a conflict", err)
@@ -221,7 +221,7 @@ func TestForeignResourcesAreRejectedUntilAdopted(t *testing.T) {
 			if conflict.Marker != nil && !strings.Contains(err.Error(), "elsewhere/first") {
 				t.Errorf("error %q does not name the owner", err)
 			}
-			f.ensure(t, true)
+			f.ensure(t, ownership.Always)
 		})
 	}
 }
@@ -229,7 +229,7 @@ func TestForeignResourcesAreRejectedUntilAdopted(t *testing.T) {
 func TestQueueWithOtherPropertiesIsAMismatch(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	if err := closeBody(f.root.DeleteQueue(f.vhost.Name, event.SalesQueue)); err != nil {
 		t.Fatal(err)
 	}
@@ -237,7 +237,7 @@ func TestQueueWithOtherPropertiesIsAMismatch(t *testing.T) {
 		Durable: true, Arguments: map[string]any{"x-queue-type": "classic"}})); err != nil {
 		t.Fatal(err)
 	}
-	_, err := f.admin.Ensure(f.vhost, f.owner, false)
+	_, err := f.admin.Ensure(f.vhost, f.owner, ownership.Never)
 	var mismatch *rabbitmq.MismatchError
 	if !errors.As(err, &mismatch) {
 		t.Fatalf("error %v, want a mismatch", err)
@@ -247,19 +247,19 @@ func TestQueueWithOtherPropertiesIsAMismatch(t *testing.T) {
 func TestReleaseAndDeleteRequireOwnership(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	other := ownership.Owner{UID: "x", Namespace: "shop", Name: "other"}
 	if err := f.admin.Delete(f.vhost, other); err != nil {
 		t.Fatal(err)
 	}
-	if changes := f.ensure(t, false); len(changes) > 0 {
+	if changes := f.ensure(t, ownership.Never); len(changes) > 0 {
 		t.Errorf("a deletion by another owner left %q to correct, want nothing", changes)
 	}
 	if err := f.admin.Release(f.vhost, f.owner); err != nil {
 		t.Fatal(err)
 	}
 	f.owner.UID = "successor"
-	if diff := cmp.Diff([]string{"adopt virtual host " + f.vhost.Name}, f.ensure(t, false)); diff != "" {
+	if diff := cmp.Diff([]string{"adopt virtual host " + f.vhost.Name}, f.ensure(t, ownership.Never)); diff != "" {
 		t.Errorf("changes of the successor (-want +got):\n%s", diff)
 	}
 	if err := f.admin.Delete(f.vhost, f.owner); err != nil {
@@ -287,18 +287,18 @@ func (o *onBindings) RoundTrip(r *http.Request) (*http.Response, error) {
 func TestQueueDeletedDuringEnsureIsRecreated(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	info := testenv.Broker(t)
 	admin, err := rabbitmq.Connect(rabbitmq.Server{URL: info.ManagementURL, Username: info.Username, Password: info.Password,
 		Transport: &onBindings{func() error { return closeBody(f.root.DeleteQueue(f.vhost.Name, event.SalesQueue)) }}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	changes, err := admin.Ensure(f.vhost, f.owner, false)
+	changes, err := admin.Ensure(f.vhost, f.owner, ownership.Never)
 	if err != nil || !slices.Contains(changes, "create queue "+event.SalesQueue) {
 		t.Errorf("got %q, %v, want the queue to be created", changes, err)
 	}
-	if changes := f.ensure(t, false); len(changes) > 0 {
+	if changes := f.ensure(t, ownership.Never); len(changes) > 0 {
 		t.Errorf("another call changed %q, want nothing", changes)
 	}
 }
@@ -310,12 +310,12 @@ func TestUnusedUsersAreDeleted(t *testing.T) {
 	second := first
 	second.Name += "_b"
 	f.vhost.Users = append(f.vhost.Users, second)
-	f.ensure(t, false)
+	f.ensure(t, ownership.Never)
 	f.vhost.Users, f.vhost.Unused = f.vhost.Users[1:], []string{first.Name}
-	if got, want := f.ensure(t, false), []string{"delete user " + first.Name}; !cmp.Equal(got, want) {
+	if got, want := f.ensure(t, ownership.Never), []string{"delete user " + first.Name}; !cmp.Equal(got, want) {
 		t.Errorf("changes %q, want %q", got, want)
 	}
-	if got := f.ensure(t, false); len(got) != 0 {
+	if got := f.ensure(t, ownership.Never); len(got) != 0 {
 		t.Errorf("changes %q, want none", got)
 	}
 }

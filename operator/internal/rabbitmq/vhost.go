@@ -28,10 +28,9 @@ type User struct {
 }
 
 // Ensure brings the virtual host, its users and its topology into the desired state, and
-// returns descriptions of the changes that it made. Unless adopt is set, it returns an
-// *ownership.ConflictError if the virtual host or a user exists and is not the owner's. It
-// returns a *MismatchError if an exchange or queue has properties that cannot be changed.
-func (a *Admin) Ensure(vhost VHost, owner ownership.Owner, adopt bool) ([]string, error) {
+// returns descriptions of the changes that it made. It returns an *ownership.ConflictError if the
+// virtual host or a user exists, is not the owner's, and is not adopted. It returns a *MismatchError if an exchange or queue has properties that cannot be changed.
+func (a *Admin) Ensure(vhost VHost, owner ownership.Owner, adopt ownership.Adoption) ([]string, error) {
 	changes, err := a.claim(vhost, owner, adopt)
 	if err != nil {
 		return changes, err
@@ -64,7 +63,7 @@ func (a *Admin) ensureUsersAndTopology(vhost VHost) ([]string, error) {
 
 // claim creates the virtual host if it does not exist. The marker in its description is set
 // by the same request.
-func (a *Admin) claim(vhost VHost, owner ownership.Owner, adopt bool) ([]string, error) {
+func (a *Admin) claim(vhost VHost, owner ownership.Owner, adopt ownership.Adoption) ([]string, error) {
 	found, err := ignoreNotFound(a.client.GetVhost(vhost.Name))
 	if err != nil {
 		return nil, fmt.Errorf("read virtual host %s: %w", vhost.Name, err)
@@ -75,11 +74,19 @@ func (a *Admin) claim(vhost VHost, owner ownership.Owner, adopt bool) ([]string,
 		switch {
 		case marker != nil && marker.UID == owner.UID && !marker.Released:
 			return nil, nil
-		case !adopt && (marker == nil || !marker.Admits(owner)):
-			return nil, &ownership.ConflictError{What: fmt.Sprintf("virtual host %q", vhost.Name), Marker: marker}
+		case marker == nil || !marker.Admits(owner):
+			adopted, err := adopt(marker)
+			if err != nil {
+				return nil, err
+			}
+			if !adopted {
+				return nil, &ownership.ConflictError{What: fmt.Sprintf("virtual host %q", vhost.Name), Marker: marker}
+			}
 		}
 		change = "adopt virtual host " + vhost.Name
-	} else if !adopt {
+	} else if adopted, err := adopt(nil); err != nil {
+		return nil, err
+	} else if !adopted {
 		if err := a.checkUsersUnclaimed(vhost); err != nil {
 			return nil, err
 		}
