@@ -144,6 +144,9 @@ func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, sch
 		}
 	}
 	adopt := r.adoption(ctx, r.stack.Spec.MySQL.Embedded != nil)
+	if err := r.checkServerHasData(ctx, admin, server, schemas, accounts); err != nil {
+		return err
+	}
 	for i, schema := range schemas {
 		result, err := admin.Ensure(ctx, schema, r.owner, adopt)
 		r.recordExternalChanges(ctx, v1alpha1.ConditionDatabaseReady, systemMySQL, result.Changes)
@@ -153,8 +156,52 @@ func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, sch
 		if err := r.markProvisioned(ctx, accounts[i], result.Incarnation); err != nil {
 			return err
 		}
+		if err := r.recordServer(ctx, accounts[i], server); err != nil {
+			return err
+		}
 	}
 	return r.switchAccounts(ctx, systemMySQL, slices.Concat(accounts...))
+}
+
+// checkServerHasData returns an error if the stack refers to another external server than
+// before, and that has not all schemas: the services would start without their data.
+func (r *reconciliation) checkServerHasData(ctx context.Context, admin *mysql.Admin, server mysql.Server, schemas []mysql.Schema, accounts [][]accountState) error {
+	if r.stack.Spec.MySQL.External == nil {
+		return nil
+	}
+	for i, schema := range schemas {
+		for _, account := range accounts[i] {
+			before := account.Secret.Annotations[serverAnnotation]
+			if before == "" || before == server.Address() {
+				continue
+			}
+			exists, err := admin.Exists(ctx, schema)
+			if err != nil {
+				return err
+			}
+			if !exists {
+				return &invalidInputError{fmt.Sprintf("spec.mysql.external refers to %s, which has no schema %s of the stack, but its data is at %s: "+
+					"copy the schemas with all their tables first, or set the server back", server.Address(), schema.Name, before)}
+			}
+		}
+	}
+	return nil
+}
+
+// recordServer records in the Secrets which external server has the data.
+func (r *reconciliation) recordServer(ctx context.Context, accounts []accountState, server mysql.Server) error {
+	if r.stack.Spec.MySQL.External == nil {
+		return nil
+	}
+	for _, account := range accounts {
+		if err := r.updateSecret(ctx, account.Secret, func(c secretContent) error {
+			c.annotations[serverAnnotation] = server.Address()
+			return nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // allProvisioned reports whether all accounts exist, and no rotation has to continue.

@@ -3,6 +3,8 @@ package controller
 import (
 	"context"
 	"errors"
+	"net"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -304,4 +306,42 @@ func TestAdoptionHappensOnceAndNotFromAnExistingStack(t *testing.T) {
 	})
 	second.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Adopt = true })
 	second.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+}
+
+// TestOtherServerWithoutDataIsRefused uses a second name of the server.
+func TestOtherServerWithoutDataIsRefused(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	external := f.stack.Spec.MySQL.External
+	schema := external.SchemaPrefix + "sales_micro_service"
+	port := strconv.Itoa(int(external.Port))
+	redirects.redirect(net.JoinHostPort(f.namespace+".example", port), net.JoinHostPort(external.Host, port))
+	setHost := func(host string) {
+		f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.MySQL.External.Host, stack.Spec.Paused = host, false })
+	}
+	setHost(f.namespace + ".example")
+	f.runPods(t)
+	f.waitFor(t, v1alpha1.ConditionDatabaseReady, metav1.ConditionTrue)
+
+	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Paused = true })
+	f.eventually(t, func(context.Context) error {
+		if phase := f.live(t).Status.Phase; !strings.HasPrefix(phase, "Paused") {
+			return errors.New("phase " + phase)
+		}
+		return nil
+	})
+	f.exec(t, "DROP DATABASE "+schema)
+	setHost(external.Host)
+	message := f.waitFor(t, v1alpha1.ConditionStalled, metav1.ConditionTrue)
+	for _, want := range []string{external.Host, f.namespace + ".example", schema} {
+		if !strings.Contains(message, want) {
+			t.Errorf("message %q does not mention %s", message, want)
+		}
+	}
+	if n := f.count(t, "SELECT COUNT(*) FROM information_schema.SCHEMATA WHERE SCHEMA_NAME = ?", schema); n != 0 {
+		t.Error("an empty schema was created at the other server")
+	}
+	setHost(f.namespace + ".example")
+	f.waitFor(t, v1alpha1.ConditionDatabaseReady, metav1.ConditionTrue)
 }

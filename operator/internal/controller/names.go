@@ -15,6 +15,9 @@ const (
 	// changes when the schema or virtual host of the account was lost and created
 	// again.
 	provisionedAnnotation = "ecommerce-stack.dev/provisioned"
+	// serverAnnotation is set on the Secret of an account at an external MySQL server, to
+	// the address of the server that has the data.
+	serverAnnotation = "ecommerce-stack.dev/server"
 	// checksumAnnotation is set on pods that must be replaced when a Secret changes.
 	checksumAnnotation = "ecommerce-stack.dev/secrets-checksum"
 	// adminAnnotation is set on the pods of embedded servers, to the UID of the Secret of

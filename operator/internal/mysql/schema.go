@@ -64,6 +64,15 @@ func (a *Admin) Ensure(ctx context.Context, schema Schema, owner ownership.Owner
 	return result, nil
 }
 
+// Exists reports whether a stack has created the schema.
+func (a *Admin) Exists(ctx context.Context, schema Schema) (bool, error) {
+	marker, _, err := a.marker(ctx, schema.Name)
+	if err != nil {
+		return false, fmt.Errorf("read the owner of schema %s: %w", schema.Name, err)
+	}
+	return marker != nil, nil
+}
+
 // claim creates the schema if it does not exist and makes its marker name the owner.
 func (a *Admin) claim(ctx context.Context, schema Schema, owner ownership.Owner, adopt ownership.Adoption, result *Result) error {
 	marker, incarnation, err := a.marker(ctx, schema.Name)
