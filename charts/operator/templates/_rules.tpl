@@ -12,6 +12,10 @@
 - apiGroups: [""]
   resources: [secrets, services, configmaps, serviceaccounts]
   verbs: [get, list, watch, create, patch, delete]
+# A Secret that is deleted with its namespace is kept until the data is released.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 # A deletion waits until no pod is left, and deletes volumes if deletionPolicy is Delete. A pod
 # that blocks its StatefulSet is deleted, and volumes are expanded.
 - apiGroups: [""]

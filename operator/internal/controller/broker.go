@@ -72,12 +72,12 @@ func (r *reconciliation) reconcileBroker(ctx context.Context) (phaseResult, erro
 // services connect to.
 func (r *reconciliation) rabbitmqServer(ctx context.Context) (rabbitmq.Server, amqpEndpoint, error) {
 	if external := r.stack.Spec.RabbitMQ.External; external != nil {
-		admin, err := r.readSecret(ctx, "spec.rabbitmq.external.adminSecretRef", external.AdminSecretRef.Name, "username", "password")
+		username, password, err := r.readAdminSecret(ctx, "spec.rabbitmq.external.adminSecretRef", external.AdminSecretRef.Name)
 		if err != nil {
 			return rabbitmq.Server{}, amqpEndpoint{}, err
 		}
 		return rabbitmq.Server{
-				URL: external.ManagementURL, Username: admin["username"], Password: admin["password"], Transport: r.newTransport(),
+				URL: external.ManagementURL, Username: username, Password: password, Transport: r.newTransport(),
 			}, amqpEndpoint{
 				address: net.JoinHostPort(external.Host, strconv.Itoa(int(external.Port))), secure: external.TLS.Mode == "Verify",
 			}, nil

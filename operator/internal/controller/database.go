@@ -46,13 +46,13 @@ func (r *reconciliation) reconcileDatabase(ctx context.Context) (phaseResult, er
 // mysqlServer returns the settings for an administrator's connection.
 func (r *reconciliation) mysqlServer(ctx context.Context) (mysql.Server, error) {
 	if external := r.stack.Spec.MySQL.External; external != nil {
-		admin, err := r.readSecret(ctx, "spec.mysql.external.adminSecretRef", external.AdminSecretRef.Name, "username", "password")
+		username, password, err := r.readAdminSecret(ctx, "spec.mysql.external.adminSecretRef", external.AdminSecretRef.Name)
 		if err != nil {
 			return mysql.Server{}, err
 		}
 		return mysql.Server{
 			Host: external.Host, Port: external.Port, TLS: tlsSetting(external.TLS.Mode), Dial: r.options.Dial,
-			Username: admin["username"], Password: admin["password"],
+			Username: username, Password: password,
 		}, nil
 	}
 	secret, err := r.ensureAdminSecret(ctx, systemMySQL, charts.MySQL, "mysql-root", "root")

@@ -30,7 +30,7 @@ func (r *reconciliation) reconcileDeletion(ctx context.Context) (ctrl.Result, er
 		r.markDeleting("waiting for the services to stop", false)
 		return ctrl.Result{RequeueAfter: r.requeueDelay()}, err
 	}
-	if err := r.cleanUpExternalServers(ctx); err != nil {
+	if err := r.releaseExternalServers(ctx); err != nil {
 		r.markDeleting(fmt.Sprintf("%v; to skip the cleanup of external servers, annotate the stack with %s=true",
 			err, v1alpha1.ForceDeleteAnnotation), true)
 		if isTerminal(err) {
@@ -47,6 +47,9 @@ func (r *reconciliation) reconcileDeletion(ctx context.Context) (ctrl.Result, er
 		if err := errors.Join(r.deleteVolumes(ctx), r.deleteSecrets(ctx)); err != nil {
 			return ctrl.Result{}, err
 		}
+	}
+	if err := r.releaseSecrets(ctx); err != nil {
+		return ctrl.Result{}, err
 	}
 	return ctrl.Result{}, r.removeFinalizer(ctx)
 }
@@ -84,6 +87,17 @@ func (r *reconciliation) deleteComponents(ctx context.Context, components []stri
 		remaining = remaining || existed || len(pods.Items) > 0
 	}
 	return !remaining, nil
+}
+
+// releaseExternalServers cleans up external servers once.
+func (r *reconciliation) releaseExternalServers(ctx context.Context) error {
+	if r.stack.Annotations[releasedAnnotation] != "" {
+		return nil
+	}
+	if err := r.cleanUpExternalServers(ctx); err != nil {
+		return err
+	}
+	return r.markReleased(ctx)
 }
 
 // cleanUpExternalServers releases or destroys the data on external servers. The data of

@@ -1,9 +1,9 @@
 package controller
 
 import (
+	"bytes"
 	"context"
 	"fmt"
-	"strings"
 
 	"ecommerce-stack.dev/operator/internal/jwtkey"
 )
@@ -53,10 +53,10 @@ func (r *reconciliation) ensureManagerAccount(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if n := len(account["password"]); n < 8 || n > 72 {
+		if n := len(account.Data["password"]); n < 8 || n > 72 {
 			return &invalidInputError{fmt.Sprintf("spec.manager.secretRef refers to Secret %s, whose password has %d bytes: set one of 8 to 72 bytes", ref.Name, n)}
 		}
-		if !strings.Contains(account["email"], "@") {
+		if !bytes.ContainsRune(account.Data["email"], '@') {
 			return &invalidInputError{fmt.Sprintf("spec.manager.secretRef refers to Secret %s, whose email is not an email address: set one such as manager@shop.example", ref.Name)}
 		}
 		return nil

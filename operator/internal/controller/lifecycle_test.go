@@ -345,3 +345,59 @@ func TestOtherServerWithoutDataIsRefused(t *testing.T) {
 	setHost(f.namespace + ".example")
 	f.waitFor(t, v1alpha1.ConditionDatabaseReady, metav1.ConditionTrue)
 }
+
+// TestSecretsOutliveTheDataOfTheirNamespace deletes what the namespace controller deletes, in
+// the order that is the worst one: the Secrets before the stack.
+func TestSecretsOutliveTheDataOfTheirNamespace(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	schema := f.stack.Spec.MySQL.External.SchemaPrefix + "users_auth_service"
+	if err := api.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"mysql-admin", "rabbitmq-admin"} {
+		if err := api.Delete(t.Context(), f.secret(name, "", "")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := f.waitForReconciles(2); err != nil {
+		t.Fatal(err)
+	}
+	admin := &corev1.Secret{}
+	f.get(t, "mysql-admin", admin)
+	f.deleteStack(t)
+	f.eventuallyGone(t, admin)
+	if n := f.count(t, "SELECT COUNT(*) FROM `"+schema+"`.ecommerce_stack_owner WHERE released"); n != 1 {
+		t.Error("the schema is not released for a successor")
+	}
+	f.exec(t, "DROP DATABASE "+schema)
+}
+
+func TestSecretThatIsReplacedIsReleased(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	before := &corev1.Secret{}
+	f.get(t, "mysql-admin", before)
+	other := f.secret("mysql-admin-2", string(before.Data["username"]), string(before.Data["password"]))
+	f.create(t, other)
+	if err := api.Delete(t.Context(), before.DeepCopy()); err != nil {
+		t.Fatal(err)
+	}
+	f.eventuallyGone(t, before)
+	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.MySQL.External.AdminSecretRef.Name = other.Name })
+	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
+	if f.get(t, other.Name, other); len(other.Finalizers) != 1 {
+		t.Errorf("finalizers %q, want one", other.Finalizers)
+	}
+	third := f.secret("mysql-admin-3", string(before.Data["username"]), string(before.Data["password"]))
+	f.create(t, third)
+	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.MySQL.External.AdminSecretRef.Name = third.Name })
+	f.eventually(t, func(context.Context) error {
+		if f.get(t, other.Name, other); len(other.Finalizers) != 0 {
+			return errors.New("the Secret that is no longer used has a finalizer")
+		}
+		return nil
+	})
+}

@@ -190,6 +190,11 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 		return ctrl.Result{RequeueAfter: r.requeueDelay()}, err
 	}
 	var errs []error
+	if r.stack.Status.ObservedGeneration != r.stack.Generation { // Another Secret may be referred to.
+		if err := r.releaseSecrets(ctx, adminSecretNames(r.stack)...); err != nil {
+			errs = append(errs, err)
+		}
+	}
 	r.observePodMonitors(ctx)
 	for _, phase := range phases {
 		started := time.Now()

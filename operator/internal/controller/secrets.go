@@ -150,10 +150,10 @@ func (r *reconciliation) patchSecret(ctx context.Context, secret, before *corev1
 	return nil
 }
 
-// readSecret returns the values of the given keys in a Secret that the operator does not
-// manage. It returns an *invalidInputError that names field if the Secret or a key is
+// readSecret returns a Secret that has the given keys and that the operator does not manage. It
+// returns an *invalidInputError that names field if the Secret or a key is
 // missing.
-func (r *reconciliation) readSecret(ctx context.Context, field, name string, keys ...string) (map[string]string, error) {
+func (r *reconciliation) readSecret(ctx context.Context, field, name string, keys ...string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
 	err := r.apiReader.Get(ctx, client.ObjectKey{Namespace: r.stack.Namespace, Name: name}, secret)
 	if apierrors.IsNotFound(err) {
@@ -163,14 +163,12 @@ func (r *reconciliation) readSecret(ctx context.Context, field, name string, key
 	if err != nil {
 		return nil, fmt.Errorf("read Secret %s: %w", name, err)
 	}
-	values := map[string]string{}
 	for _, key := range keys {
 		if len(secret.Data[key]) == 0 {
 			return nil, &invalidInputError{fmt.Sprintf("%s refers to Secret %s, which has no key %s: add it", field, name, key)}
 		}
-		values[key] = string(secret.Data[key])
 	}
-	return values, nil
+	return secret, nil
 }
 
 // deleteSecrets deletes the stack's credentials.
