@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/shopspring/decimal"
+	"gorm.io/gorm"
 
 	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/event"
@@ -33,7 +34,7 @@ type history struct {
 
 // histories returns the events of one sale that sales receives, and the requests that change
 // the sale.
-func histories(t *testing.T, s *mysql.Store) map[string]history {
+func histories(t *testing.T, db *gorm.DB, s *mysql.Store) map[string]history {
 	items := []event.Item{{ProductID: 7, Quantity: 2}}
 	reserved := sagatest.Step{Event: event.SaleItemsReservedResponse{SaleID: saleID, CustomerID: customerID,
 		ItemsReserved: []event.PricedItem{{ProductID: 7, Quantity: 2, Price: decimal.RequireFromString("19.99")}}}}
@@ -44,6 +45,9 @@ func histories(t *testing.T, s *mysql.Store) map[string]history {
 	confirm := sagatest.Step{Request: func() error { _, err := s.Confirm(t.Context(), saleID, customerID); return err }}
 	cancel := sagatest.Step{Request: func() error { return s.Cancel(t.Context(), saleID, customerID) }}
 	expire := sagatest.Step{Request: func() error {
+		if err := db.Exec("UPDATE sales SET expires_at = NOW(6) WHERE expires_at IS NOT NULL").Error; err != nil {
+			return err
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		for { // Expire skips a sale that another transaction has locked.
@@ -70,18 +74,18 @@ func histories(t *testing.T, s *mysql.Store) map[string]history {
 // forEachHistory runs check as a parallel subtest for each history.
 func forEachHistory(t *testing.T, check func(*testing.T, sagatest.Service, []sagatest.Step)) {
 	t.Helper()
-	for name := range histories(t, nil) {
+	for name := range histories(t, nil, nil) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 			db := databasetest.Open(t, testenv.Schema(t), mysql.Migrations())
 			store := mysql.New(db, outbox.New("sales", db, broker.NewPublisher("", "test"), quiet, prometheus.NewRegistry()), func(context.Context, sale.Sale, bool) {})
-			h := histories(t, store)[name]
+			h := histories(t, db, store)[name]
 			check(t, sagatest.Service{DB: db, Handler: messaging.Handler{Store: store}, Tables: []string{"sales", "timeline"}, Reset: func(t *testing.T) {
 				t.Helper()
 				for _, statement := range []string{"DELETE FROM sales", "DELETE FROM timeline", "DELETE FROM outbox",
 					fmt.Sprintf(`INSERT INTO sales (id, customer_id, status, hold, reserved, reason, items, currency, created_at, updated_at, expires_at)
-						VALUES (%d, %d, 'Pending', %t, false, '', '[{"productId":7,"quantity":2}]', 'USD', NOW(6), NOW(6), IF(%[3]t, NOW(6), NULL))`,
+						VALUES (%d, %d, 'Pending', %t, false, '', '[{"productId":7,"quantity":2}]', 'USD', NOW(6), NOW(6), IF(%[3]t, NOW(6) + INTERVAL 1 HOUR, NULL))`,
 						saleID, customerID, h.hold)} {
 					if err := db.Exec(statement).Error; err != nil {
 						t.Fatal(err)
