@@ -76,6 +76,12 @@ const vhost = "shop.demo"
 // Start builds the services, starts the servers and services, and returns when all
 // services are ready. After an error nothing is left running.
 func Start(ctx context.Context, o Options) (*System, error) {
+	// The files of the checkout have absolute paths.
+	root, err := filepath.Abs(o.Root)
+	if err != nil {
+		return nil, fmt.Errorf("find the source tree: %w", err)
+	}
+	o.Root = root
 	dir, err := o.dir()
 	if err != nil {
 		return nil, fmt.Errorf("create a directory: %w", err)
