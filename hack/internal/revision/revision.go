@@ -93,6 +93,10 @@ func Sources(goTool, module string, packages ...string) ([]string, error) {
 
 // SourcesByPackage is Sources with the files of each package.
 func SourcesByPackage(goTool, module string, packages ...string) (map[string][]string, error) {
+	module, err := filepath.Abs(module) // as go list prints folders
+	if err != nil {
+		return nil, fmt.Errorf("find the module of %s: %w", strings.Join(packages, ", "), err)
+	}
 	cmd := exec.Command(goTool, append([]string{"list", "-buildvcs=false", "-deps", "-f", sources}, packages...)...)
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOWORK=off")
