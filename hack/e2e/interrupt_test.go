@@ -14,7 +14,7 @@ import (
 func TestUpCanBeInterrupted(t *testing.T) {
 	s := newShop(t)
 	before := s.place(t, s.product(t, 1), 1)
-	for _, step := range []string{"Build sales", "find cluster", "wait until stack"} {
+	for _, step := range []string{"Build auth", "install the operator", "wait until stack"} {
 		killAt(t, step)
 	}
 	cmd := exec.CommandContext(t.Context(), "make", "up")
