@@ -35,6 +35,9 @@ func authCases() []testCase {
 			expect(409, "email_taken", func(w *testContext) call {
 				return call{as: w.manager, body: w.ann.registration()}
 			}, hasCode("email_taken")),
+			expect(403, "disabled manager", func(w *testContext) call {
+				return call{as: w.disabledManager(), body: newAccount("max").registration()}
+			}, hasCode("account_disabled")),
 		),
 		sessionCases(), userCases(),
 		operation("GET /.well-known/jwks.json",
@@ -155,8 +158,13 @@ func userCases() []testCase {
 				return call{as: w.manager, args: []any{unknownID}, body: map[string]any{"disabled": true}}
 			}, hasCode("user_not_found")),
 			expect(409, "own account", func(w *testContext) call {
-				return call{as: w.manager, args: []any{w.manager.id}, body: map[string]any{"disabled": true}}
+				s := w.newManager()
+				return call{as: s, args: []any{s.id}, body: map[string]any{"disabled": true}}
 			}, hasCode("own_account")),
+			expect(403, "disabled manager", func(w *testContext) call {
+				s := w.disabledManager()
+				return call{as: s, args: []any{s.id}, body: map[string]any{"disabled": false}}
+			}, hasCode("account_disabled")),
 			expect(422, "not a boolean", func(w *testContext) call {
 				return call{as: w.manager, args: []any{w.ann.id}, body: map[string]any{"disabled": "yes"}}
 			}, hasErrorsAt("body.disabled")),
@@ -183,6 +191,22 @@ func (w *testContext) newLastUser() *session {
 func (w *testContext) disabledUser() *session {
 	w.t.Helper()
 	s := w.newLastUser()
+	w.must("PATCH /auth/users/{id}", http.StatusOK, call{as: w.manager, args: []any{s.id}, body: map[string]any{"disabled": true}})
+	return s
+}
+
+// newManager registers a manager and logs in.
+func (w *testContext) newManager() *session {
+	w.t.Helper()
+	a := newAccount("max")
+	w.must("POST /auth/register/manager", http.StatusCreated, call{as: w.manager, body: a.registration()})
+	return w.login(a)
+}
+
+// disabledManager returns a new manager whose account was disabled after the login.
+func (w *testContext) disabledManager() *session {
+	w.t.Helper()
+	s := w.newManager()
 	w.must("PATCH /auth/users/{id}", http.StatusOK, call{as: w.manager, args: []any{s.id}, body: map[string]any{"disabled": true}})
 	return s
 }

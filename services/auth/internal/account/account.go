@@ -41,12 +41,26 @@ var (
 	ErrAccountDisabled     = failure.Forbidden("account_disabled", "The account is disabled. Ask a manager to enable it.")
 	ErrUserNotFound        = failure.NotFound("user_not_found", "User not found.")
 	ErrOwnAccount          = failure.Conflict("own_account", "You cannot disable your own account. Ask another manager.")
+	ErrLastManager         = failure.Conflict("last_manager", "You are the last enabled manager. Register or enable another one first.")
 )
 
 // TooManyAttempts returns the error of an attempt before the delay after failed ones has passed.
 func TooManyAttempts(retryAfter time.Duration) error {
 	return failure.TooMany("too_many_attempts", retryAfter,
 		"Too many failed attempts. Wait for the seconds in Retry-After before the next one.")
+}
+
+// MayManage returns an error unless u may change accounts: ErrAccountDisabled for a disabled user,
+// and one of failure.KindForbidden for a user who is not a Manager. The token of a user says what
+// the user was when it was issued.
+func (u User) MayManage() error {
+	switch {
+	case u.Role != authn.Manager:
+		return authn.Forbidden([]authn.Role{authn.Manager})
+	case u.Disabled:
+		return ErrAccountDisabled
+	}
+	return nil
 }
 
 // NormalizeEmail returns the form in which addresses are compared and stored: in lower case,
@@ -59,6 +73,8 @@ type Registration struct {
 	Email    string
 	Password string
 	Role     authn.Role
+	// ManagerID is the manager who creates the account; 0 if a user creates their own.
+	ManagerID int64
 }
 
 // validate returns r with its email normalized, or an error of failure.KindInvalid that names

@@ -20,18 +20,21 @@ import (
 // those of the database: of failure.KindUnavailable if it may succeed later.
 type Store interface {
 	// Create adds a user and returns it with its ID. It returns ErrEmailTaken if another user
-	// has the email.
-	Create(ctx context.Context, u User) (User, error)
+	// has the email. Unless managerID is 0, it locks that user and returns the errors of
+	// User.MayManage.
+	Create(ctx context.Context, u User, managerID int64) (User, error)
 	// ByID and ByEmail return a user, or ErrUserNotFound. The email is normalized.
 	ByID(ctx context.Context, id int64) (User, error)
 	ByEmail(ctx context.Context, email string) (User, error)
 	// List returns up to limit users whose id is above after, in the order of their ids.
 	List(ctx context.Context, after int64, limit int) ([]User, error)
-	// SetDisabled changes and returns a user, or returns ErrUserNotFound. Disabling also revokes
-	// the refresh tokens of the user.
-	SetDisabled(ctx context.Context, id int64, disabled bool) (User, error)
+	// SetDisabled changes and returns a user for a manager, whose row it locks, too. Disabling also
+	// revokes the refresh tokens of the user. It returns the errors of User.MayManage for the
+	// manager, ErrUserNotFound, and, if managers disable themselves, ErrLastManager or ErrOwnAccount.
+	// Because the manager stays enabled, one manager always is.
+	SetDisabled(ctx context.Context, managerID, id int64, disabled bool) (User, error)
 	// SetPassword replaces the hash of a password and revokes the refresh tokens of the user. It
-	// returns ErrInvalidCredentials if the user is disabled or its hash is not previous, and
+	// returns ErrAccountDisabled, ErrInvalidCredentials if the hash is not previous, and
 	// ErrUserNotFound.
 	SetPassword(ctx context.Context, id int64, previous, hash []byte) error
 	// Rehash replaces the hash of a password by another one of the same password. It changes
@@ -103,12 +106,17 @@ type Service struct {
 	Now func() time.Time
 }
 
-// Register creates an account. It returns an error of failure.KindInvalid for invalid fields, and
-// ErrEmailTaken.
+// Register creates an account. It returns an error of failure.KindInvalid for invalid fields,
+// ErrEmailTaken, and the errors of User.MayManage for the manager who creates it.
 func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
 	r, err := r.validate()
 	if err != nil {
 		return User{}, err
+	}
+	if r.ManagerID != 0 {
+		if err := s.checkManager(ctx, r.ManagerID); err != nil {
+			return User{}, err
+		}
 	}
 	// This only avoids the cost of a hash; the unique key decides.
 	if _, err := s.Store.ByEmail(ctx, r.Email); err == nil {
@@ -122,12 +130,22 @@ func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
 	}
 	u, err := s.Store.Create(ctx, User{
 		Username: r.Username, Email: r.Email, Role: r.Role, CreatedAt: s.Now(), PasswordHash: hash,
-	})
+	}, r.ManagerID)
 	if err != nil {
 		return User{}, fmt.Errorf("register: %w", err)
 	}
 	s.Log.InfoContext(ctx, "account created", "userId", u.ID, "role", u.Role)
 	return u, nil
+}
+
+// checkManager returns the errors of User.MayManage, to avoid the cost of a hash and to reveal no
+// emails. Store.Create decides.
+func (s *Service) checkManager(ctx context.Context, id int64) error {
+	u, err := s.Store.ByID(ctx, id)
+	if err != nil && !errors.Is(err, ErrUserNotFound) {
+		return fmt.Errorf("register: %w", err)
+	}
+	return u.MayManage()
 }
 
 func (s *Service) hash(ctx context.Context, text string) ([]byte, error) {
@@ -306,13 +324,10 @@ func (s *Service) ChangePassword(ctx context.Context, userID int64, current, nex
 }
 
 // SetDisabled disables or enables an account for a manager. A disabled user cannot log in or
-// refresh; an existing access token is valid until it expires. It returns ErrOwnAccount and
-// ErrUserNotFound.
+// refresh; with an existing access token, which is valid until it expires, accounts cannot be
+// changed. It returns the errors of Store.SetDisabled.
 func (s *Service) SetDisabled(ctx context.Context, managerID, userID int64, disabled bool) (User, error) {
-	if managerID == userID && disabled {
-		return User{}, ErrOwnAccount
-	}
-	u, err := s.Store.SetDisabled(ctx, userID, disabled)
+	u, err := s.Store.SetDisabled(ctx, managerID, userID, disabled)
 	if err != nil {
 		return User{}, fmt.Errorf("change user %d: %w", userID, err)
 	}

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/crypto/bcrypt"
 
+	"ecommerce-stack.dev/services/auth/internal/account"
 	"ecommerce-stack.dev/services/auth/internal/password"
 	"ecommerce-stack.dev/services/internal/authn"
 )
@@ -343,7 +345,78 @@ func TestManagerCannotDisableOwnAccount(t *testing.T) {
 	a := start(t)
 	me := a.expect(a.do("GET", "/auth/me", a.manager, ""), 200, "")
 	path := fmt.Sprintf("/auth/users/%.0f", me.body["id"])
+	a.expect(a.do("PATCH", path, a.manager, `{"disabled":true}`), 409, "last_manager")
+	id, _ := a.newManager("other@example.com")
 	a.expect(a.do("PATCH", path, a.manager, `{"disabled":true}`), 409, "own_account")
+	a.expect(a.do("PATCH", fmt.Sprintf("/auth/users/%d", id), a.manager, `{"disabled":true}`), 200, "")
+	a.expect(a.do("PATCH", path, a.manager, `{"disabled":true}`), 409, "last_manager")
+}
+
+// newManager registers a manager and returns its id and Authorization.
+func (a *auth) newManager(email string) (id int64, authorization string) {
+	a.t.Helper()
+	got := a.expect(a.do("POST", "/auth/register/manager", a.manager,
+		object("username", "Other", "email", email, "password", validPassword)), 201, "")
+	number, _ := got.body["id"].(float64)
+	return int64(number), "Bearer " + a.login(email, validPassword).access
+}
+
+func TestTokenOfDisabledOrDemotedManagerChangesNoAccounts(t *testing.T) {
+	t.Parallel()
+	for change, code := range map[string]string{"disabled = TRUE": "account_disabled", "role = 'Client'": "forbidden"} {
+		a := start(t)
+		client := a.register("ada@example.com")
+		id, former := a.newManager("other@example.com")
+		if err := a.db.Exec("UPDATE users SET "+change+" WHERE id = ?", id).Error; err != nil {
+			t.Fatal(err)
+		}
+		a.expect(a.do("POST", "/auth/register/manager", former,
+			object("username", "Third", "email", "third@example.com", "password", validPassword)), 403, code)
+		a.expect(a.do("POST", "/auth/register/manager", former,
+			object("username", "Ada", "email", "ada@example.com", "password", validPassword)), 403, code)
+		a.expect(a.do("PATCH", fmt.Sprintf("/auth/users/%d", id), former, `{"disabled":false}`), 403, code)
+		a.expect(a.do("PATCH", fmt.Sprintf("/auth/users/%d", id), former, `{"disabled":true}`), 403, code)
+		a.expect(a.do("PATCH", "/auth/users/1", former, `{"disabled":true}`), 403, code)
+		a.expect(a.do("PATCH", "/auth/users/999999", former, `{"disabled":true}`), 403, code)
+		a.expect(a.do("PATCH", fmt.Sprintf("/auth/users/%d", client), former, `{"disabled":true}`), 403, code)
+	}
+}
+
+// TestManagerIsCheckedWhenTheAccountIsStored disables the manager between the first check and the
+// transaction, while the password is hashed.
+func TestManagerIsCheckedWhenTheAccountIsStored(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	id, _ := a.newManager("other@example.com")
+	if err := a.db.Exec("UPDATE users SET disabled = TRUE WHERE id = ?", id).Error; err != nil {
+		t.Fatal(err)
+	}
+	u := account.User{Username: "Third", Email: "third@example.com", Role: authn.Manager, CreatedAt: a.clock.Now()}
+	if _, err := a.accounts.Store.Create(t.Context(), u, id); !errors.Is(err, account.ErrAccountDisabled) {
+		t.Errorf("got %v, want ErrAccountDisabled", err)
+	}
+	if _, err := a.accounts.Store.ByEmail(t.Context(), u.Email); !errors.Is(err, account.ErrUserNotFound) {
+		t.Errorf("got %v, want ErrUserNotFound", err)
+	}
+}
+
+func TestOneOfTwoManagersWhoDisableEachOtherStaysEnabled(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	for i := range 8 {
+		first, firstToken := a.newManager(fmt.Sprintf("first%d@example.com", i))
+		second, secondToken := a.newManager(fmt.Sprintf("second%d@example.com", i))
+		var got [2]response
+		var wg sync.WaitGroup
+		wg.Go(func() { got[0] = a.do("PATCH", fmt.Sprintf("/auth/users/%d", second), firstToken, `{"disabled":true}`) })
+		wg.Go(func() { got[1] = a.do("PATCH", fmt.Sprintf("/auth/users/%d", first), secondToken, `{"disabled":true}`) })
+		wg.Wait()
+		if got[0].status > got[1].status {
+			got[0], got[1] = got[1], got[0]
+		}
+		a.expect(got[0], 200, "")
+		a.expect(got[1], 403, "account_disabled")
+	}
 }
 
 func TestAccountsAreListedInPages(t *testing.T) {

@@ -16,12 +16,12 @@ var manual = openapi.Manual{
 	Text: manualText,
 	Refusals: map[string][]error{
 		"register-user":    {account.ErrEmailTaken},
-		"register-manager": {account.ErrEmailTaken},
+		"register-manager": {account.ErrEmailTaken, account.ErrAccountDisabled},
 		"log-in":           {account.ErrInvalidCredentials, account.ErrAccountDisabled, account.TooManyAttempts(time.Second)},
 		"refresh":          {account.ErrInvalidRefreshToken},
 		"change-password":  {account.ErrInvalidCredentials, account.ErrAccountDisabled, account.ErrUserNotFound, account.TooManyAttempts(time.Second)},
 		"get-me":           {account.ErrUserNotFound},
 		"get-user":         {account.ErrUserNotFound},
-		"change-user":      {account.ErrUserNotFound, account.ErrOwnAccount},
+		"change-user":      {account.ErrUserNotFound, account.ErrOwnAccount, account.ErrLastManager, account.ErrAccountDisabled},
 	},
 }

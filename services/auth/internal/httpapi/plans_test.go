@@ -55,6 +55,8 @@ func (a *auth) administer() {
 	a.t.Helper()
 	a.expect(a.do("POST", "/auth/register/manager", a.manager,
 		object("username", "Boss", "email", "other@example.com", "password", validPassword)), 201, "")
+	me := a.expect(a.do("GET", "/auth/me", a.manager, ""), 200, "")
+	a.expect(a.do("PATCH", fmt.Sprintf("/auth/users/%.0f", me.body["id"]), a.manager, `{"disabled":true}`), 409, "own_account")
 	id := a.register("rowdy@example.com")
 	a.expect(a.do("GET", fmt.Sprintf("/auth/users/%d", id), a.manager, ""), 200, "")
 	a.expect(a.do("PATCH", fmt.Sprintf("/auth/users/%d", id), a.manager, `{"disabled":true}`), 200, "")

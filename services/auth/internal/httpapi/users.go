@@ -41,7 +41,7 @@ type registrationRequest struct {
 func (a *API) registerAs(role authn.Role) func(context.Context, *registrationRequest) (*userResponse, error) {
 	return func(ctx context.Context, in *registrationRequest) (*userResponse, error) {
 		return userResult(a.Accounts.Register(ctx, account.Registration{
-			Username: in.Body.Username, Email: in.Body.Email, Password: in.Body.Password, Role: role,
+			Username: in.Body.Username, Email: in.Body.Email, Password: in.Body.Password, Role: role, ManagerID: callerID(ctx),
 		}))
 	}
 }

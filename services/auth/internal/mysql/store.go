@@ -57,19 +57,24 @@ func (r userRow) user() account.User {
 }
 
 // Create implements account.Store.
-func (s *Store) Create(ctx context.Context, u account.User) (account.User, error) {
+func (s *Store) Create(ctx context.Context, u account.User, managerID int64) (account.User, error) {
 	row := userRow{
 		Username: u.Username, Email: u.Email, PasswordHash: u.PasswordHash, Role: string(u.Role),
 		Disabled: u.Disabled, CreatedAt: u.CreatedAt,
 	}
-	err := s.db.WithContext(ctx).Create(&row).Error
+	err := s.transact(ctx, "add a user", func(tx *gorm.DB) error {
+		if managerID != 0 {
+			if err := lockManager(tx, managerID); err != nil {
+				return err
+			}
+		}
+		row.ID = 0
+		return tx.Create(&row).Error
+	})
 	if database.IsDuplicate(err) {
 		return account.User{}, account.ErrEmailTaken
 	}
-	if err != nil {
-		return account.User{}, database.Classify(fmt.Errorf("insert a user: %w", err))
-	}
-	return row.user(), nil
+	return row.user(), err
 }
 
 // ByID implements account.Store.
@@ -109,12 +114,24 @@ func (s *Store) List(ctx context.Context, after int64, limit int) ([]account.Use
 }
 
 // SetDisabled implements account.Store.
-func (s *Store) SetDisabled(ctx context.Context, id int64, disabled bool) (account.User, error) {
+func (s *Store) SetDisabled(ctx context.Context, managerID, id int64, disabled bool) (account.User, error) {
 	var u account.User
 	err := s.transact(ctx, "change a user", func(tx *gorm.DB) error {
+		// In the order of the ids, so that two managers who change each other do not deadlock.
+		if id < managerID {
+			if _, err := lockUser(tx, id); err != nil && !errors.Is(err, account.ErrUserNotFound) {
+				return err
+			}
+		}
+		if err := lockManager(tx, managerID); err != nil {
+			return err
+		}
 		var err error
 		if u, err = lockUser(tx, id); err != nil {
 			return err
+		}
+		if disabled && id == managerID {
+			return refuseOwnAccount(tx, id)
 		}
 		u.Disabled = disabled
 		if err := tx.Model(&userRow{ID: id}).Update("disabled", disabled).Error; err != nil || !disabled {
@@ -123,6 +140,28 @@ func (s *Store) SetDisabled(ctx context.Context, id int64, disabled bool) (accou
 		return revokeTokens(tx, id)
 	})
 	return u, err
+}
+
+// lockManager locks the row of a user and returns the errors of account.User.MayManage.
+func lockManager(tx *gorm.DB, id int64) error {
+	u, err := lockUser(tx, id)
+	if err != nil && !errors.Is(err, account.ErrUserNotFound) {
+		return err
+	}
+	return u.MayManage()
+}
+
+// refuseOwnAccount returns the error for a manager who would disable their own account.
+func refuseOwnAccount(tx *gorm.DB, id int64) error {
+	var other userRow
+	err := tx.Where("role = ? AND disabled = ? AND id <> ?", authn.Manager, false, id).Take(&other).Error
+	if errors.Is(err, gorm.ErrRecordNotFound) {
+		return account.ErrLastManager
+	}
+	if err != nil {
+		return fmt.Errorf("find another manager: %w", err)
+	}
+	return account.ErrOwnAccount
 }
 
 // Rehash implements account.Store.
@@ -141,7 +180,10 @@ func (s *Store) SetPassword(ctx context.Context, id int64, previous, hash []byte
 		if err != nil {
 			return err
 		}
-		if string(u.PasswordHash) != string(previous) || u.Disabled {
+		if u.Disabled {
+			return account.ErrAccountDisabled
+		}
+		if string(u.PasswordHash) != string(previous) {
 			return account.ErrInvalidCredentials
 		}
 		if err := tx.Model(&userRow{ID: id}).Update("password_hash", hash).Error; err != nil {

@@ -1,0 +1,3 @@
+-- +goose Up
+ALTER TABLE users
+    ADD KEY users_managers (role, disabled);
