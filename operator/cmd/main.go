@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"ecommerce-stack.dev/operator/internal/controller"
+	"ecommerce-stack.dev/services/loglevel"
 )
 
 // version and commit are set by the linker.
@@ -41,7 +43,7 @@ type settings struct {
 	Namespace          string            `env:"POD_NAMESPACE" hidden:"" help:"Namespace of the operator."`
 	OptionalObjects    []string          `env:"OPTIONAL_OBJECTS" help:"ConfigMaps in namespace POD_NAMESPACE, each with the object to apply once its kind is served (object.yaml)."`
 	MonitoringLabels   map[string]string `env:"MONITORING_LABELS" help:"Labels of the PodMonitors of stacks, by which a Prometheus selects them."`
-	LogLevel           slog.Level        `env:"LOG_LEVEL" default:"INFO" help:"Log level: debug, info, warn or error."`
+	LogLevel           slog.Level        `env:"LOG_LEVEL" default:"INFO" help:"Log level: debug, info, warn or error. PUT /log-level at the metrics address changes it while the operator runs."`
 	Version            kong.VersionFlag  `help:"Print the version and exit."`
 }
 
@@ -57,19 +59,30 @@ func main() {
 	var s settings
 	kong.Parse(&s, kong.Name("operator"), kong.Description("Reconciles ECommerceStack resources."),
 		kong.Vars{"version": version})
-	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: s.LogLevel})).
+	level := new(slog.LevelVar)
+	level.Set(s.LogLevel)
+	log := slog.New(slog.NewJSONHandler(os.Stdout, &slog.HandlerOptions{Level: level})).
 		With("service", "operator", "version", version, "commit", commit)
 	ctrl.SetLogger(logr.FromSlogHandler(log.Handler()))
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	log.Info("starting")
-	if err := run(ctx, s); err != nil {
+	if err := run(ctx, s, metricsOptions(s.MetricsAddr, level, log)); err != nil {
 		log.Error("stopped", "error", err.Error())
 		os.Exit(1) //nolint:gocritic // stop has nothing left to do
 	}
 }
 
-func run(ctx context.Context, s settings) error {
+// metricsOptions returns the options of the server of the metrics, which also changes the level of
+// log.
+func metricsOptions(address string, level *slog.LevelVar, log *slog.Logger) server.Options {
+	return server.Options{
+		BindAddress:   address,
+		ExtraHandlers: map[string]http.Handler{loglevel.Path: loglevel.Handler(level, log)},
+	}
+}
+
+func run(ctx context.Context, s settings, metrics server.Options) error {
 	config, err := ctrl.GetConfig()
 	if err != nil {
 		return fmt.Errorf("find the cluster: %w", err)
@@ -82,7 +95,7 @@ func run(ctx context.Context, s settings) error {
 		Scheme:                        scheme,
 		Cache:                         controller.CacheOptions(s.WatchNamespaces),
 		Client:                        controller.ClientOptions(),
-		Metrics:                       server.Options{BindAddress: s.MetricsAddr},
+		Metrics:                       metrics,
 		HealthProbeBindAddress:        s.HealthAddr,
 		LeaderElection:                s.LeaderElect,
 		LeaderElectionID:              s.LeaderLease,

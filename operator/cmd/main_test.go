@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"log/slog"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/alecthomas/kong"
@@ -56,5 +60,20 @@ func TestChartSetsFlags(t *testing.T) {
 	}
 	if got.MySQLExporterImage != "prom/mysqld-exporter:v0.19.0" || got.ImageTag != "dev" {
 		t.Errorf("exporter's image %s, tag %s, want those of the chart", got.MySQLExporterImage, got.ImageTag)
+	}
+}
+
+func TestLogLevelChangesWhileTheOperatorRuns(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	level := new(slog.LevelVar)
+	log := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: level}))
+	handler := metricsOptions(":9090", level, log).ExtraHandlers["/log-level"]
+	request := httptest.NewRequest("PUT", "/log-level", strings.NewReader("debug"))
+	request.RemoteAddr = "127.0.0.1:1"
+	handler.ServeHTTP(httptest.NewRecorder(), request)
+	log.Debug("observed")
+	if !strings.Contains(out.String(), `"msg":"observed"`) {
+		t.Errorf("after a change to debug, the log is %s", out.String())
 	}
 }

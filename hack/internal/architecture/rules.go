@@ -66,12 +66,12 @@ func forbidden(importer, imported string) string {
 		return "the domain must not use HTTP, SQL or AMQP"
 	case service != "" && slices.Contains(adapters, pkg) && isAdapter(imported):
 		return "an adapter must not import another adapter; main connects them"
-	case within(importer, "operator") && within(imported, "services") && !within(imported, "services/event"):
-		return "the operator may import only services/event of the services"
+	case within(importer, "operator") && within(imported, "services") && !within(imported, "services/event") && !within(imported, "services/loglevel"):
+		return "the operator may import only services/event and services/loglevel of the services"
 	case within(importer, "services") && (within(imported, "operator") || within(imported, "charts") || within(imported, "hack")):
 		return "services must not import their deployment"
-	case within(importer, "services/event") && strings.HasPrefix(imported, Root):
-		return "services/event must not import our other packages"
+	case (within(importer, "services/event") || within(importer, "services/loglevel")) && strings.HasPrefix(imported, Root):
+		return "services/event and services/loglevel must not import our other packages"
 	case within(importer, "charts") && strings.HasPrefix(imported, Root) && !within(imported, "charts"):
 		return "charts must not import our other packages"
 	case within(importer, "operator/api") && strings.HasPrefix(imported, Root) && !within(imported, "operator/api"):
@@ -92,7 +92,7 @@ func serviceOf(importPath string) (service, pkg string) {
 		return "", ""
 	}
 	service, rest, _ = strings.Cut(rest, "/")
-	if service == "internal" || service == "event" {
+	if service == "internal" || service == "event" || service == "loglevel" {
 		return "", ""
 	}
 	pkg, _, _ = strings.Cut(strings.TrimPrefix(rest, "internal/"), "/")

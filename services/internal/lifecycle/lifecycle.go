@@ -16,6 +16,7 @@ import (
 	"ecommerce-stack.dev/services/internal/health"
 	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/internal/tracing"
+	"ecommerce-stack.dev/services/loglevel"
 )
 
 // Config has the settings of a Process.
@@ -180,9 +181,7 @@ const (
 func (p *Process) metricsServer() *http.Server {
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", telemetry.MetricsHandler(p.Metrics))
-	level := telemetry.LevelHandler(p.Log)
-	mux.Handle("GET /log-level", level)
-	mux.Handle("PUT /log-level", level)
+	mux.Handle(loglevel.Path, telemetry.LevelHandler(p.Log))
 	for pattern, h := range p.internal {
 		mux.Handle(pattern, h)
 	}

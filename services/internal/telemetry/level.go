@@ -1,57 +1,17 @@
 package telemetry
 
 import (
-	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"net/netip"
-	"strings"
+
+	"ecommerce-stack.dev/services/loglevel"
 )
 
-// maxLevel bounds the body of a request to LevelHandler in bytes.
-const maxLevel = 16
-
-// LevelHandler returns a handler that responds to GET with the level of a logger that
-// NewLogger has made, and to PUT sets it to that of the body: debug, info, warn or error. The
-// level lasts until the process ends. Only a client on the loopback interface may set it, such
-// as one of `kubectl port-forward`, because the port of the metrics has no authentication.
+// LevelHandler returns the handler that changes the level of a logger that NewLogger has made.
 func LevelHandler(log *slog.Logger) http.Handler {
 	level := new(slog.LevelVar) // of a logger that NewLogger did not make, which has none to change
 	if h, ok := log.Handler().(contextHandler); ok {
 		level = h.level
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPut {
-			wanted, status, err := levelOf(r)
-			if err != nil {
-				http.Error(w, err.Error(), status)
-				return
-			}
-			before := level.Level()
-			level.Set(wanted)
-			log.WarnContext(r.Context(), "log level changed", "from", name(before), "to", name(wanted))
-		}
-		_, _ = fmt.Fprintln(w, name(level.Level())) // The client may be gone.
-	})
+	return loglevel.Handler(level, log)
 }
-
-func levelOf(r *http.Request) (level slog.Level, status int, err error) {
-	from, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !from.Addr().Unmap().IsLoopback() {
-		return 0, http.StatusForbidden, fmt.Errorf("the level can be set only from the loopback interface, for example through kubectl port-forward")
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxLevel))
-	if err != nil {
-		return 0, http.StatusBadRequest, fmt.Errorf("read the level: %w", err)
-	}
-	switch text := strings.TrimSpace(string(body)); text {
-	case "debug", "info", "warn", "error":
-		return level, 0, level.UnmarshalText([]byte(text))
-	default:
-		return 0, http.StatusBadRequest, fmt.Errorf("the level %q is not debug, info, warn or error", text)
-	}
-}
-
-// name returns a level as the setting LOG_LEVEL has it.
-func name(level slog.Level) string { return strings.ToLower(level.String()) }
