@@ -79,7 +79,8 @@ func (s *MySQLServer) start(ctx context.Context, flags []string) error {
 	common = append(common, "--datadir="+data)
 	sql := "ALTER USER root@localhost IDENTIFIED BY '" + password + "';\n" +
 		"CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY '" + password + "';\n" +
-		"GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n"
+		"GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n" +
+		"GRANT PROXY ON ''@'%' TO root@'127.0.0.1' WITH GRANT OPTION;\n"
 	if err := os.WriteFile(initFile, []byte(sql), 0o600); err != nil {
 		return err
 	}

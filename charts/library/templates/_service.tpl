@@ -21,6 +21,33 @@ The objects of a stateless service, a template for each kind. A chart that inclu
 {{- .Values.jwt.issuer | default (printf "urn:ecommerce-stack:%s:%s" .Release.Namespace .Release.Name) -}}
 {{- end -}}
 
+{{/* Sources of the volume with the certificates of private authorities. */}}
+{{- define "ecommerce.authorities" -}}
+{{- range $server := list "mysql" "rabbitmq" }}
+{{- with index $.Values $server }}
+{{- with .caSecretName }}
+- secret: {name: {{ . }}, items: [{key: ca.crt, path: {{ $server }}.crt}]}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/*
+The service reads the public authorities from a file of its image, and others from the
+folder SSL_CERT_DIR (https://pkg.go.dev/crypto/x509#SystemCertPool).
+*/}}
+{{- define "ecommerce.authoritiesEnv" -}}
+{{- if include "ecommerce.authorities" . }}
+- name: SSL_CERT_DIR
+  value: /etc/ecommerce/authorities
+{{- end }}
+{{- end -}}
+{{- define "ecommerce.authoritiesMount" -}}
+{{- if include "ecommerce.authorities" . }}
+- {name: authorities, mountPath: /etc/ecommerce/authorities, readOnly: true}
+{{- end }}
+{{- end -}}
+
 {{/* Name of the port: https where the chart has tls.secretName, else http. */}}
 {{- define "ecommerce.scheme" -}}
 {{- if (.Values.tls).secretName -}}https{{- else -}}http{{- end -}}
@@ -82,6 +109,7 @@ place: names must be unique, and a value may refer to variables before it.
 {{- with include "ecommerce.tracingEnv" . }}
 {{ . }}
 {{- end }}
+{{- include "ecommerce.authoritiesEnv" . }}
 {{- end -}}
 
 {{/* Migrations run as the schema's owner, before the service and once more after each change of image. */}}
@@ -95,11 +123,16 @@ place: names must be unique, and a value may refer to variables before it.
     - name: LOG_LEVEL
       value: {{ .Values.env.LOG_LEVEL | default .Values.logLevel | quote }}
     {{- include "ecommerce.secretEnv" (dict "name" "MYSQL_DSN" "secret" (include "ecommerce.mysqlOwnerSecret" .) "key" "dsn") | nindent 4 }}
+    {{- include "ecommerce.authoritiesEnv" . | indent 4 }}
   resources:
     {{- toYaml .Values.resources | nindent 4 }}
   terminationMessagePolicy: FallbackToLogsOnError
   securityContext:
     {{- include "ecommerce.containerSecurity" . | nindent 4 }}
+  {{- with include "ecommerce.authoritiesMount" . }}
+  volumeMounts:
+    {{- . | indent 4 }}
+  {{- end }}
 {{- end -}}
 
 {{- define "ecommerce.probe" -}}
@@ -143,6 +176,7 @@ readinessProbe:
     {{- include "ecommerce.containerSecurity" . | nindent 4 }}
   volumeMounts:
     - {name: jwt, mountPath: /etc/ecommerce/jwt, readOnly: true}
+    {{- include "ecommerce.authoritiesMount" . | indent 4 }}
     {{- with include "service.mounts" . }}
     {{- . | nindent 4 }}
     {{- end }}
@@ -186,6 +220,13 @@ spec:
       volumes:
         - name: jwt
           secret: {secretName: {{ include "ecommerce.jwtSecret" . }}, defaultMode: 0440}
+        {{- with include "ecommerce.authorities" . }}
+        - name: authorities
+          projected:
+            defaultMode: 0440
+            sources:
+              {{- . | indent 14 }}
+        {{- end }}
         {{- with include "service.volumes" . }}
         {{- . | nindent 8 }}
         {{- end }}

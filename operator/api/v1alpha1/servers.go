@@ -119,14 +119,23 @@ type ExternalMySQL struct {
 }
 
 // MySQLTLS configures the encryption of connections to MySQL.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.caSecretRef) || self.mode == 'Verify'",message="spec.mysql.external.tls.caSecretRef is only used with mode Verify: set mode to Verify, or remove caSecretRef"
 type MySQLTLS struct {
 	// mode is Disabled, Verify or SkipVerify. Verify checks the server's certificate
-	// against the public certificate authorities. SkipVerify encrypts, but does not
-	// authenticate the server. Default: Disabled. It can be changed at any time.
+	// against the public certificate authorities and those of caSecretRef. SkipVerify
+	// encrypts, but does not authenticate the server. Default: Disabled. It can be
+	// changed at any time.
 	// +kubebuilder:default=Disabled
 	// +kubebuilder:validation:Enum=Disabled;Verify;SkipVerify
 	// +optional
 	Mode string `json:"mode,omitempty"`
+	// caSecretRef refers to a Secret with the key ca.crt, PEM certificates of private
+	// authorities that may have signed the server's certificate. The services accept
+	// them for all their TLS connections. Default: none. It can be changed at any time;
+	// the pods are replaced when the certificates change.
+	// +optional
+	CASecretRef *SecretReference `json:"caSecretRef,omitempty"`
 }
 
 // RabbitMQSpec selects the RabbitMQ broker of a stack.
@@ -139,7 +148,7 @@ type RabbitMQSpec struct {
 	// and external.
 	// +optional
 	Embedded *EmbeddedRabbitMQ `json:"embedded,omitempty"`
-	// external uses an existing RabbitMQ broker that you manage, version 4.0 or later,
+	// external uses an existing RabbitMQ broker that you manage, version 3.10 or later,
 	// with the management plugin. Default: none. A stack cannot switch between embedded
 	// and external.
 	// +optional
@@ -177,6 +186,8 @@ type EmbeddedRabbitMQ struct {
 
 // ExternalRabbitMQ configures the use of an existing RabbitMQ broker, which other stacks
 // and applications may share.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.tls) || !has(self.tls.caSecretRef) || self.tls.mode == 'Verify' || self.managementURL.startsWith('https:')",message="spec.rabbitmq.external.tls.caSecretRef is only used with mode Verify or a managementURL of https: set one of them, or remove caSecretRef"
 type ExternalRabbitMQ struct {
 	// managementURL is the URL of the management API, such as
 	// https://rabbitmq.example:15671. At most 512 characters, without credentials. It
@@ -221,10 +232,17 @@ type ExternalRabbitMQ struct {
 // RabbitMQTLS configures the encryption of AMQP connections.
 type RabbitMQTLS struct {
 	// mode is Disabled or Verify. Verify uses AMQPS and checks the broker's certificate
-	// against the public certificate authorities. Default: Disabled. It can be changed
-	// at any time.
+	// against the public certificate authorities and those of caSecretRef. Default:
+	// Disabled. It can be changed at any time.
 	// +kubebuilder:default=Disabled
 	// +kubebuilder:validation:Enum=Disabled;Verify
 	// +optional
 	Mode string `json:"mode,omitempty"`
+	// caSecretRef refers to a Secret with the key ca.crt, PEM certificates of private
+	// authorities that may have signed the certificates of the broker and of its
+	// management API. The services accept them for all their TLS connections. Default:
+	// none. It can be changed at any time; the pods are replaced when the certificates
+	// change.
+	// +optional
+	CASecretRef *SecretReference `json:"caSecretRef,omitempty"`
 }

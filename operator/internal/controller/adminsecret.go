@@ -14,27 +14,34 @@ import (
 )
 
 // releasedAnnotation is set on a stack that is being deleted and whose data on external
-// servers is released or destroyed, so that the administrators' Secrets are not needed again.
+// servers is released or destroyed, so that the Secrets to connect to them are not needed again.
 const releasedAnnotation = "ecommerce-stack.dev/released"
 
-// secretFinalizer returns the finalizer with which a stack holds the Secret of an
-// administrator, which several stacks may use.
+// secretFinalizer returns the finalizer with which a stack holds a Secret that it needs to
+// connect to an external server, and which several stacks may use.
 func secretFinalizer(stack *v1alpha1.ECommerceStack) string {
 	return "ecommerce-stack.dev/stack-" + stack.Name
 }
 
 // readAdminSecret returns the user name and password of the administrator of an external
-// server. The Secret gets a finalizer: when a namespace is deleted, its Secrets are deleted
-// before the stack has released its data on the server.
+// server.
 func (r *reconciliation) readAdminSecret(ctx context.Context, field, name string) (username, password string, err error) {
-	secret, err := r.readSecret(ctx, field, name, "username", "password")
+	secret, err := r.readHeldSecret(ctx, field, name, "username", "password")
 	if err != nil {
 		return "", "", err
 	}
-	if r.stack.DeletionTimestamp == nil {
+	return string(secret.Data["username"]), string(secret.Data["password"]), nil
+}
+
+// readHeldSecret returns a Secret that the operator needs to connect to an external server. The
+// Secret gets a finalizer: when a namespace is deleted, its Secrets are deleted before the stack
+// has released its data on the server.
+func (r *reconciliation) readHeldSecret(ctx context.Context, field, name string, keys ...string) (*corev1.Secret, error) {
+	secret, err := r.readSecret(ctx, field, name, keys...)
+	if err == nil && r.stack.DeletionTimestamp == nil {
 		err = r.holdSecret(ctx, secret)
 	}
-	return string(secret.Data["username"]), string(secret.Data["password"]), err
+	return secret, err
 }
 
 // holdSecret adds the finalizer. A Secret that a person deletes, to create it again, is
@@ -57,8 +64,9 @@ func (r *reconciliation) holdSecret(ctx context.Context, secret *corev1.Secret) 
 	return r.patchSecret(ctx, secret, before)
 }
 
-// adminSecretNames returns the names of the administrators' Secrets that the stack refers to.
-func adminSecretNames(stack *v1alpha1.ECommerceStack) []string {
+// heldSecretNames returns the names of the Secrets that the operator needs to connect to
+// external servers: those of administrators and certificate authorities.
+func heldSecretNames(stack *v1alpha1.ECommerceStack) []string {
 	var names []string
 	if external := stack.Spec.MySQL.External; external != nil {
 		names = append(names, external.AdminSecretRef.Name)
@@ -66,10 +74,13 @@ func adminSecretNames(stack *v1alpha1.ECommerceStack) []string {
 	if external := stack.Spec.RabbitMQ.External; external != nil {
 		names = append(names, external.AdminSecretRef.Name)
 	}
+	for _, ref := range authoritiesRefs(stack) {
+		names = append(names, ref.Name)
+	}
 	return names
 }
 
-// releaseSecrets removes the finalizer from Secrets of administrators, except those named.
+// releaseSecrets removes the finalizer from the Secrets that have it, except those named.
 func (r *reconciliation) releaseSecrets(ctx context.Context, except ...string) error {
 	list := &metav1.PartialObjectMetadataList{}
 	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
@@ -92,7 +103,7 @@ func (r *reconciliation) releaseSecrets(ctx context.Context, except ...string) e
 
 // markReleased records that the data on external servers is released.
 func (r *reconciliation) markReleased(ctx context.Context) error {
-	if len(adminSecretNames(r.stack)) == 0 {
+	if len(heldSecretNames(r.stack)) == 0 {
 		return nil
 	}
 	before, status := r.stack.DeepCopy(), r.stack.Status

@@ -2,6 +2,8 @@ package controller
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
@@ -45,12 +47,12 @@ func (r *reconciliation) reconcileBroker(ctx context.Context) (phaseResult, erro
 			return notReady("RabbitMQ is", state)
 		}
 	}
-	desiredHash, err := hashJSON(r.stack.Generation, server.URL, server.Username, server.Password, server.NextPassword, vhost)
+	desiredHash, err := hashJSON(r.stack.Generation, server.URL, server.Username, server.Password, server.NextPassword, r.authorities[charts.RabbitMQ], vhost)
 	if err != nil {
 		return phaseResult{}, err
 	}
 	if !r.observations.isCurrent(r.stack.UID, "broker", desiredHash) || !allProvisioned(users) {
-		problems, err := r.healRabbitMQ(ctx, server, vhost, users)
+		problems, err := r.healRabbitMQ(ctx, server, endpoint, vhost, users)
 		if err != nil {
 			return phaseResult{}, err
 		}
@@ -76,8 +78,12 @@ func (r *reconciliation) rabbitmqServer(ctx context.Context) (rabbitmq.Server, a
 		if err != nil {
 			return rabbitmq.Server{}, amqpEndpoint{}, err
 		}
+		authorities, err := r.readAuthorities(ctx, charts.RabbitMQ)
+		if err != nil {
+			return rabbitmq.Server{}, amqpEndpoint{}, err
+		}
 		return rabbitmq.Server{
-				URL: external.ManagementURL, Username: username, Password: password, Transport: r.newTransport(),
+				URL: external.ManagementURL, Username: username, Password: password, Transport: r.newTransport(authorities),
 			}, amqpEndpoint{
 				address: net.JoinHostPort(external.Host, strconv.Itoa(int(external.Port))), secure: external.TLS.Mode == "Verify",
 			}, nil
@@ -90,18 +96,22 @@ func (r *reconciliation) rabbitmqServer(ctx context.Context) (rabbitmq.Server, a
 	return rabbitmq.Server{
 		URL:      "http://" + net.JoinHostPort(host, managementPort),
 		Username: string(secret.Data["username"]), Password: string(secret.Data["password"]),
-		NextPassword: string(secret.Data[nextPassword]), Transport: r.newTransport(),
+		NextPassword: string(secret.Data[nextPassword]), Transport: r.newTransport(nil),
 	}, amqpEndpoint{address: net.JoinHostPort(host, strconv.Itoa(amqpPort))}, nil
 }
 
 // newTransport returns a transport that closes idle connections early, because the next
-// reconciliation usually starts a minute later.
-func (r *reconciliation) newTransport() http.RoundTripper {
+// reconciliation usually starts a minute later. HTTPS accepts certificates of the given
+// authorities, the system's if nil.
+func (r *reconciliation) newTransport(authorities *x509.CertPool) http.RoundTripper {
 	dial := r.options.Dial
 	if dial == nil {
 		dial = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
 	}
-	return &http.Transport{DialContext: dial, IdleConnTimeout: time.Second, TLSHandshakeTimeout: 10 * time.Second}
+	return &http.Transport{
+		DialContext: dial, IdleConnTimeout: time.Second, TLSHandshakeTimeout: 10 * time.Second,
+		TLSClientConfig: &tls.Config{RootCAs: authorities, MinVersion: tls.VersionTLS12},
+	}
 }
 
 // ensureUsers ensures the Secrets of all RabbitMQ users. It returns the desired virtual host,
@@ -134,12 +144,12 @@ func (r *reconciliation) ensureUsers(ctx context.Context, endpoint amqpEndpoint)
 // each Secret whose user exists, and continues rotations. It returns what is wrong with the
 // members of queues, which it cannot correct. An embedded broker belongs to the stack, so
 // everything on it is adopted.
-func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Server, vhost rabbitmq.VHost, users [][]accountState) (problems []string, err error) {
+func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Server, endpoint amqpEndpoint, vhost rabbitmq.VHost, users [][]accountState) (problems []string, err error) {
 	started := time.Now()
 	defer func() { observeCall("rabbitmq", started, err) }()
 	admin, err := rabbitmq.Connect(server)
 	if err != nil {
-		return nil, err
+		return nil, explainCertificate(charts.RabbitMQ, err)
 	}
 	if server.NextPassword != "" {
 		if err := admin.SetAdminPassword(server.NextPassword); err != nil {
@@ -149,17 +159,52 @@ func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Serve
 			return nil, err
 		}
 	}
+	all := slices.Concat(users...)
+	if err := r.checkBrokerHasVHost(admin, endpoint, vhost.Name, all); err != nil {
+		return nil, err
+	}
 	changes, err := admin.Ensure(vhost, r.owner, r.adoption(ctx, r.stack.Spec.RabbitMQ.Embedded != nil))
 	r.recordExternalChanges(ctx, v1alpha1.ConditionBrokerReady, systemRabbitMQ, changes)
 	if err != nil {
 		return nil, err
 	}
-	all := slices.Concat(users...)
 	if err := r.markProvisioned(ctx, all, vhost.Name); err != nil {
 		return nil, err
+	}
+	if r.stack.Spec.RabbitMQ.External != nil {
+		if err := r.recordServer(ctx, all, endpoint.address); err != nil {
+			return nil, err
+		}
 	}
 	if err := r.switchAccounts(ctx, systemRabbitMQ, all); err != nil {
 		return nil, err
 	}
-	return admin.QueueProblems(vhost.Name)
+	desiredMembers := 0
+	if embedded := r.stack.Spec.RabbitMQ.Embedded; embedded != nil {
+		desiredMembers = int(embedded.Replicas)
+	}
+	return admin.QueueProblems(vhost.Name, desiredMembers)
+}
+
+// checkBrokerHasVHost returns an error if the stack refers to another external broker than
+// before, and that has not the virtual host: the events in the queues would be left behind.
+func (r *reconciliation) checkBrokerHasVHost(admin *rabbitmq.Admin, endpoint amqpEndpoint, vhost string, users []accountState) error {
+	if r.stack.Spec.RabbitMQ.External == nil {
+		return nil
+	}
+	for _, user := range users {
+		before := user.Secret.Annotations[serverAnnotation]
+		if before == "" || before == endpoint.address {
+			continue
+		}
+		exists, err := admin.Exists(vhost)
+		if err != nil {
+			return err
+		}
+		if !exists {
+			return &invalidInputError{fmt.Sprintf("spec.rabbitmq.external refers to %s, which has no virtual host %s of the stack, but its events are at %s: "+
+				"import the definitions of the virtual host first, or set the broker back", endpoint.address, vhost, before)}
+		}
+	}
+	return nil
 }

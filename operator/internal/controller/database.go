@@ -30,7 +30,7 @@ func (r *reconciliation) reconcileDatabase(ctx context.Context) (phaseResult, er
 			return notReady("MySQL is", state)
 		}
 	}
-	desiredHash, err := hashJSON(r.stack.Generation, server.Address(), server.Username, server.Password, server.NextPassword, server.TLS, schemas)
+	desiredHash, err := hashJSON(r.stack.Generation, server.Address(), server.Username, server.Password, server.NextPassword, server.TLS, r.authorities[charts.MySQL], schemas)
 	if err != nil {
 		return phaseResult{}, err
 	}
@@ -50,8 +50,12 @@ func (r *reconciliation) mysqlServer(ctx context.Context) (mysql.Server, error) 
 		if err != nil {
 			return mysql.Server{}, err
 		}
+		authorities, err := r.readAuthorities(ctx, charts.MySQL)
+		if err != nil {
+			return mysql.Server{}, err
+		}
 		return mysql.Server{
-			Host: external.Host, Port: external.Port, TLS: tlsSetting(external.TLS.Mode), Dial: r.options.Dial,
+			Host: external.Host, Port: external.Port, TLS: tlsSetting(external.TLS.Mode), Authorities: authorities, Dial: r.options.Dial,
 			Username: username, Password: password,
 		}, nil
 	}
@@ -132,7 +136,7 @@ func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, sch
 	defer func() { observeCall("mysql", started, err) }()
 	admin, err := mysql.Connect(ctx, server)
 	if err != nil {
-		return err
+		return explainCertificate(charts.MySQL, err)
 	}
 	defer func() { err = errors.Join(err, admin.Close()) }()
 	if server.NextPassword != "" {
@@ -156,8 +160,10 @@ func (r *reconciliation) healMySQL(ctx context.Context, server mysql.Server, sch
 		if err := r.markProvisioned(ctx, accounts[i], result.Incarnation); err != nil {
 			return err
 		}
-		if err := r.recordServer(ctx, accounts[i], server); err != nil {
-			return err
+		if r.stack.Spec.MySQL.External != nil {
+			if err := r.recordServer(ctx, accounts[i], server.Address()); err != nil {
+				return err
+			}
 		}
 	}
 	return r.switchAccounts(ctx, systemMySQL, slices.Concat(accounts...))
@@ -189,13 +195,10 @@ func (r *reconciliation) checkServerHasData(ctx context.Context, admin *mysql.Ad
 }
 
 // recordServer records in the Secrets which external server has the data.
-func (r *reconciliation) recordServer(ctx context.Context, accounts []accountState, server mysql.Server) error {
-	if r.stack.Spec.MySQL.External == nil {
-		return nil
-	}
+func (r *reconciliation) recordServer(ctx context.Context, accounts []accountState, address string) error {
 	for _, account := range accounts {
 		if err := r.updateSecret(ctx, account.Secret, func(c secretContent) error {
-			c.annotations[serverAnnotation] = server.Address()
+			c.annotations[serverAnnotation] = address
 			return nil
 		}); err != nil {
 			return err

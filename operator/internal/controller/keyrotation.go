@@ -214,7 +214,7 @@ const (
 // report, or "" if there is none. A pod that is not on a node yet does not count: it starts
 // with the keys of then.
 func (r *reconciliation) findPod(ctx context.Context, of []string, matches func(keyReport) bool) (string, error) {
-	transport := r.newTransport()
+	transport := r.newTransport(nil)
 	for _, service := range of {
 		pods, err := r.pods(ctx, service)
 		if err != nil {

@@ -346,6 +346,44 @@ func TestOtherServerWithoutDataIsRefused(t *testing.T) {
 	f.waitFor(t, v1alpha1.ConditionDatabaseReady, metav1.ConditionTrue)
 }
 
+// TestOtherBrokerWithoutVirtualHostIsRefused uses a second name of the broker.
+func TestOtherBrokerWithoutVirtualHostIsRefused(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.makeReady(t)
+	host, vhost := f.stack.Spec.RabbitMQ.External.Host, f.namespace+".demo"
+	setHost := func(host string) {
+		f.update(t, func(stack *v1alpha1.ECommerceStack) {
+			stack.Spec.RabbitMQ.External.Host, stack.Spec.Paused = host, false
+		})
+	}
+	setHost(f.namespace + ".example")
+	f.waitFor(t, v1alpha1.ConditionBrokerReady, metav1.ConditionTrue)
+
+	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.Paused = true })
+	f.eventually(t, func(context.Context) error {
+		if phase := f.live(t).Status.Phase; !strings.HasPrefix(phase, "Paused") {
+			return errors.New("phase " + phase)
+		}
+		return nil
+	})
+	response, err := f.broker.DeleteVhost(vhost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := response.Body.Close(); err != nil {
+		t.Fatal(err)
+	}
+	setHost(host)
+	f.waitForCause(t, v1alpha1.ConditionBrokerReady, reasonInvalidInput,
+		"has no virtual host "+vhost+" of the stack, but its events are at "+f.namespace+".example", metav1.ConditionTrue)
+	if _, err := f.broker.GetVhost(vhost); err == nil {
+		t.Error("an empty virtual host was created at the other broker")
+	}
+	setHost(f.namespace + ".example")
+	f.waitFor(t, v1alpha1.ConditionBrokerReady, metav1.ConditionTrue)
+}
+
 // TestSecretsOutliveTheDataOfTheirNamespace deletes what the namespace controller deletes, in
 // the order that is the worst one: the Secrets before the stack.
 func TestSecretsOutliveTheDataOfTheirNamespace(t *testing.T) {

@@ -15,8 +15,8 @@ const (
 	// changes when the schema or virtual host of the account was lost and created
 	// again.
 	provisionedAnnotation = "ecommerce-stack.dev/provisioned"
-	// serverAnnotation is set on the Secret of an account at an external MySQL server, to
-	// the address of the server that has the data.
+	// serverAnnotation is set on the Secret of an account at an external server, to the
+	// address of the server that has the data or events.
 	serverAnnotation = "ecommerce-stack.dev/server"
 	// checksumAnnotation is set on pods that must be replaced when a Secret changes.
 	checksumAnnotation = "ecommerce-stack.dev/secrets-checksum"

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -13,9 +14,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"ecommerce-stack.dev/operator/internal/apply"
-	"ecommerce-stack.dev/operator/internal/mysql"
 	"ecommerce-stack.dev/operator/internal/ownership"
 	"ecommerce-stack.dev/operator/internal/rabbitmq"
+	"ecommerce-stack.dev/operator/internal/serverversion"
 )
 
 // Reasons of conditions and Events. A workload that does not become ready has the reason
@@ -27,17 +28,18 @@ const (
 	reasonDeleting       = "Deleting"
 	reasonQueuesDegraded = "QueuesDegraded"
 
-	reasonFailed         = "Failed"
-	reasonVersionTooOld  = "VersionTooOld"
-	reasonUnreachable    = "Unreachable"
-	reasonAccessDenied   = "AccessDenied"
-	reasonNotOwned       = "NotOwned"
-	reasonMismatch       = "Mismatch"
-	reasonInvalidInput   = "InvalidInput"
-	reasonImmutableField = "ImmutableField"
-	reasonInvalid        = "Invalid"
-	reasonForbidden      = "Forbidden"
-	reasonQuotaExceeded  = "QuotaExceeded"
+	reasonFailed             = "Failed"
+	reasonVersionTooOld      = "VersionTooOld"
+	reasonUnreachable        = "Unreachable"
+	reasonAccessDenied       = "AccessDenied"
+	reasonCertificateInvalid = "CertificateInvalid"
+	reasonNotOwned           = "NotOwned"
+	reasonMismatch           = "Mismatch"
+	reasonInvalidInput       = "InvalidInput"
+	reasonImmutableField     = "ImmutableField"
+	reasonInvalid            = "Invalid"
+	reasonForbidden          = "Forbidden"
+	reasonQuotaExceeded      = "QuotaExceeded"
 )
 
 // invalidInputError is returned for invalid user input that the CRD schema cannot detect.
@@ -54,15 +56,16 @@ var accessErrors = map[uint16]bool{1044: true, 1045: true, 1142: true, 1227: tru
 // persists until a person acts, so that retrying soon does not help.
 func errorReason(err error) (reason string, terminal bool) {
 	var (
-		conflict  *ownership.ConflictError
-		foreign   *apply.NotOwnedError
-		mismatch  *rabbitmq.MismatchError
-		immutable *immutableFieldError
-		input     *invalidInputError
-		tooOld    *mysql.VersionError
-		sql       *driver.MySQLError
-		broker    rabbithole.ErrorResponse
-		network   net.Error
+		conflict    *ownership.ConflictError
+		foreign     *apply.NotOwnedError
+		mismatch    *rabbitmq.MismatchError
+		immutable   *immutableFieldError
+		input       *invalidInputError
+		tooOld      *serverversion.TooOldError
+		sql         *driver.MySQLError
+		broker      rabbithole.ErrorResponse
+		network     net.Error
+		certificate *tls.CertificateVerificationError
 	)
 	switch {
 	case errors.As(err, &conflict), errors.As(err, &foreign):
@@ -86,6 +89,8 @@ func errorReason(err error) (reason string, terminal bool) {
 	case errors.As(err, &sql) && accessErrors[sql.Number],
 		errors.Is(err, rabbitmq.ErrAccessDenied), errors.As(err, &broker) && broker.StatusCode == http.StatusForbidden:
 		return reasonAccessDenied, true
+	case errors.As(err, &certificate):
+		return reasonCertificateInvalid, true
 	case errors.As(err, &network), errors.Is(err, context.DeadlineExceeded):
 		return reasonUnreachable, false
 	}

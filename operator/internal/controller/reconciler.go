@@ -102,6 +102,9 @@ type reconciliation struct {
 	// embedded servers among them, by system.
 	rotated []*corev1.Secret
 	admins  map[string]*corev1.Secret
+	// authorities are the PEM certificates of the private authorities of external servers, by
+	// component.
+	authorities map[string][]byte
 }
 
 // phase is one step of a reconciliation, with one condition.
@@ -151,7 +154,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.
 	rec := &reconciliation{
 		Reconciler: r, stack: stack, original: stack.DeepCopy(),
 		owner:     ownership.Owner{UID: string(stack.UID), Namespace: stack.Namespace, Name: stack.Name},
-		workloads: map[string]workloadStatus{}, changes: map[changeKind][]string{}, admins: map[string]*corev1.Secret{},
+		workloads: map[string]workloadStatus{}, changes: map[changeKind][]string{}, admins: map[string]*corev1.Secret{}, authorities: map[string][]byte{},
 	}
 	result, err := rec.run(ctx)
 	rec.recordChanges()
@@ -191,7 +194,7 @@ func (r *reconciliation) runPhases(ctx context.Context) (ctrl.Result, error) {
 	}
 	var errs []error
 	if r.stack.Status.ObservedGeneration != r.stack.Generation { // Another Secret may be referred to.
-		if err := r.releaseSecrets(ctx, adminSecretNames(r.stack)...); err != nil {
+		if err := r.releaseSecrets(ctx, heldSecretNames(r.stack)...); err != nil {
 			errs = append(errs, err)
 		}
 	}

@@ -543,3 +543,15 @@ func TestQueueWithoutMajorityIsReported(t *testing.T) {
 	f.rewrites.Delete(path)
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
 }
+
+func TestBrokerThatIsTooOldIsReported(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.rewrites.Store("/api/overview", func(body any) { body.(map[string]any)["rabbitmq_version"] = "3.9.29" })
+	f.apply(t)
+	f.waitForCause(t, v1alpha1.ConditionBrokerReady, reasonVersionTooOld,
+		"its version is 3.9.29, but the services need RabbitMQ 3.10.0 or later", metav1.ConditionTrue)
+	f.waitForEvent(t, reasonVersionTooOld, "3.9.29")
+	f.rewrites.Delete("/api/overview")
+	f.waitFor(t, v1alpha1.ConditionBrokerReady, metav1.ConditionTrue)
+}

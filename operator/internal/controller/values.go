@@ -25,6 +25,18 @@ func imageTag(stack *v1alpha1.ECommerceStack, options Options) string {
 // serviceValues returns the values of a service's chart. Values that are not set here
 // default to the chart's, which the CRD's field descriptions state.
 func serviceValues(stack *v1alpha1.ECommerceStack, options Options, service, checksum string) values {
+	v := ownValues(stack, options, service, checksum)
+	refs := authoritiesRefs(stack)
+	for _, server := range serversOf(service) {
+		if refs[server] != nil {
+			v[server] = values{"caSecretName": refs[server].Name}
+		}
+	}
+	return v
+}
+
+// ownValues returns the values of a service's chart without those of its servers.
+func ownValues(stack *v1alpha1.ECommerceStack, options Options, service, checksum string) values {
 	spec := &stack.Spec
 	switch service {
 	case charts.Auth:

@@ -83,6 +83,8 @@ func (r *reconciliation) secretChecksums(ctx context.Context) (map[string]string
 			// What pods read, and not the next credential of a rotation.
 			parts = append(parts, secret.Data["dsn"], secret.Data["url"], secret.Annotations[provisionedAnnotation])
 		}
+		authorities, unread := r.authoritiesOf(service)
+		parts, missing = append(parts, authorities...), append(missing, unread...)
 		if service == charts.Auth {
 			account, err := r.managerCredentials(ctx)
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -175,7 +176,8 @@ func (a *Admin) roles(ctx context.Context, account string) ([]string, error) {
 type grant struct {
 	// privilege is written as in GRANT and REVOKE, such as SELECT or SELECT (`column`).
 	privilege string
-	// object is written as in GRANT and REVOKE: *.*, `schema`.* or `schema`.`table`.
+	// object is written as in GRANT and REVOKE: *.*, `schema`.*, `schema`.`table`,
+	// PROCEDURE `schema`.`routine`, or `user`@`host` for PROXY.
 	object string
 }
 
@@ -250,7 +252,50 @@ func (a *Admin) grants(ctx context.Context, account string) (map[grant]bool, err
 			set[grant{privilege, object}] = true
 		}
 	}
-	return set, rows.Err()
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read grants: %w", err)
+	}
+	return set, errors.Join(a.routineGrants(ctx, account, set), a.proxyGrants(ctx, account, set))
+}
+
+// routineGrants adds an account's grants on single routines, which no table of
+// information_schema lists.
+func (a *Admin) routineGrants(ctx context.Context, account string, set map[grant]bool) error {
+	rows, err := a.db.QueryContext(ctx, "SELECT Routine_type, Db, Routine_name, Proc_priv FROM mysql.procs_priv WHERE User = ? AND Host = '%'", account)
+	if err != nil {
+		return fmt.Errorf("read grants on routines: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var kind, schema, routine, privileges string
+		if err := rows.Scan(&kind, &schema, &routine, &privileges); err != nil {
+			return fmt.Errorf("read grants on routines: %w", err)
+		}
+		for _, privilege := range strings.Split(strings.ToUpper(privileges), ",") {
+			if privilege == "GRANT" {
+				privilege = "GRANT OPTION"
+			}
+			set[grant{privilege, kind + " " + object(schema, routine)}] = true
+		}
+	}
+	return rows.Err()
+}
+
+// proxyGrants adds the accounts that an account may act as.
+func (a *Admin) proxyGrants(ctx context.Context, account string, set map[grant]bool) error {
+	rows, err := a.db.QueryContext(ctx, "SELECT Proxied_user, Proxied_host FROM mysql.proxies_priv WHERE User = ? AND Host = '%'", account)
+	if err != nil {
+		return fmt.Errorf("read grants to act as other accounts: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var user, host string
+		if err := rows.Scan(&user, &host); err != nil {
+			return fmt.Errorf("read grants to act as other accounts: %w", err)
+		}
+		set[grant{"PROXY", identifier(user) + "@" + identifier(host)}] = true
+	}
+	return rows.Err()
 }
 
 func grantee(account string) string { return "'" + account + "'@'%'" }

@@ -140,12 +140,17 @@ func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 	f.exec(t, "CREATE ROLE "+role)
 	t.Cleanup(func() { f.exec(t, "DROP ROLE "+role) })
 	f.exec(t, "CREATE TABLE "+table+" (id INT PRIMARY KEY)")
+	owner, procedure := f.schema.Accounts[0].Name, "`"+f.schema.Name+"`.`p`"
+	f.exec(t, "CREATE PROCEDURE "+procedure+"() SELECT 1")
 	cases := []struct{ name, drift, change string }{
 		{"a grant was revoked", "REVOKE INSERT ON " + escaped + ".* FROM '" + rw + "'@'%'", "grant INSERT on " + escaped + ".* to " + rw},
 		{"too much was granted", "GRANT CREATE ON " + escaped + ".* TO '" + rw + "'@'%'", "revoke CREATE on " + escaped + ".* from " + rw},
 		{"a global privilege was granted", "GRANT PROCESS ON *.* TO '" + rw + "'@'%'", "revoke PROCESS on *.* from " + rw},
 		{"a privilege on a column was granted", "GRANT REFERENCES (id) ON " + table + " TO '" + rw + "'@'%'",
 			"revoke REFERENCES (`id`) on " + table + " from " + rw},
+		{"a privilege on a procedure was granted", "GRANT EXECUTE ON PROCEDURE " + procedure + " TO '" + rw + "'@'%'",
+			"revoke EXECUTE on PROCEDURE " + procedure + " from " + rw},
+		{"another account was granted", "GRANT PROXY ON '" + owner + "'@'%' TO '" + rw + "'@'%'", "revoke PROXY on `" + owner + "`@`%` from " + rw},
 		{"a role was granted", "GRANT " + role + " TO '" + rw + "'@'%'", "revoke role `" + role + "`" + f.roleHost(t) + " from " + rw},
 		{"the account was locked", "ALTER USER '" + rw + "'@'%' ACCOUNT LOCK", "unlock account " + rw},
 		{"the password was changed", "ALTER USER '" + rw + "'@'%' IDENTIFIED BY 'other'", "set the password of account " + rw},

@@ -9,6 +9,8 @@ package mysql
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -18,7 +20,8 @@ import (
 	"time"
 
 	driver "github.com/go-sql-driver/mysql"
-	"k8s.io/apimachinery/pkg/util/version"
+
+	"ecommerce-stack.dev/operator/internal/serverversion"
 )
 
 // timeout limits a connection attempt, and each read and write.
@@ -36,6 +39,8 @@ type Server struct {
 	// TLS is the TLS setting of the driver: "false", "true" (verified) or
 	// "skip-verify".
 	TLS string
+	// Authorities are the certificate authorities for "true", the system's if nil.
+	Authorities *x509.CertPool
 	// Dial replaces the default dialer unless it is nil.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
@@ -58,6 +63,9 @@ func (s Server) config(username, password string) *driver.Config {
 	config.Net, config.Addr = "tcp", s.Address()
 	config.User, config.Passwd = username, password
 	config.TLSConfig = s.TLS
+	if s.TLS == "true" && s.Authorities != nil {
+		config.TLS = &tls.Config{RootCAs: s.Authorities, ServerName: s.Host, MinVersion: tls.VersionTLS12}
+	}
 	config.Timeout, config.ReadTimeout, config.WriteTimeout = timeout, timeout, timeout
 	config.InterpolateParams = true
 	config.Logger = &driver.NopLogger{}
@@ -110,14 +118,6 @@ func open(ctx context.Context, config *driver.Config) (*sql.DB, error) {
 // Close closes the connection.
 func (a *Admin) Close() error { return a.db.Close() }
 
-// VersionError is returned for a server that is too old. Only a person can upgrade it.
-type VersionError struct{ Observed, Required string }
-
-// Error names both versions.
-func (e *VersionError) Error() string {
-	return fmt.Sprintf("its version is %s, but the services need %s or later: upgrade the server", e.Observed, e.Required)
-}
-
 func (a *Admin) checkVersion(ctx context.Context) error {
 	var observed string
 	if err := a.db.QueryRowContext(ctx, "SELECT VERSION()").Scan(&observed); err != nil {
@@ -126,17 +126,13 @@ func (a *Admin) checkVersion(ctx context.Context) error {
 	return checkVersion(observed)
 }
 
-// checkVersion returns a *VersionError if the server lacks SKIP LOCKED, which MySQL has since
-// 8.0 and MariaDB since 10.6. It accepts a version that it cannot parse.
+// checkVersion returns a *serverversion.TooOldError if the server lacks SKIP LOCKED or
+// expressions as defaults of columns: MySQL has both since 8.0.13, MariaDB since 10.6.
 func checkVersion(observed string) error {
-	product, required := "MySQL", version.MustParseGeneric("8.0.1")
 	if strings.Contains(observed, "MariaDB") {
-		product, required = "MariaDB", version.MustParseGeneric("10.6.0")
+		return serverversion.Check("MariaDB", observed, "10.6.0")
 	}
-	if parsed, err := version.ParseGeneric(observed); err == nil && parsed.LessThan(required) {
-		return &VersionError{Observed: observed, Required: product + " " + required.String()}
-	}
-	return nil
+	return serverversion.Check("MySQL", observed, "8.0.13")
 }
 
 // partialRevokes reports whether partial_revokes is enabled, which makes MySQL take

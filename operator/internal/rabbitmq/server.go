@@ -13,6 +13,8 @@ import (
 	"time"
 
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+
+	"ecommerce-stack.dev/operator/internal/serverversion"
 )
 
 // timeout limits one request to the management API.
@@ -43,7 +45,7 @@ var ErrAccessDenied = errors.New("access denied")
 
 // Connect returns a client. It returns an error if the management API cannot be reached, and
 // ErrAccessDenied if the user does not exist, has another password, or does not have the tag
-// administrator.
+// administrator, and a *serverversion.TooOldError if the broker is too old.
 func Connect(server Server) (*Admin, error) {
 	client, err := logIn(server, server.Password)
 	if err != nil && server.NextPassword != "" {
@@ -55,8 +57,19 @@ func Connect(server Server) (*Admin, error) {
 	if err != nil {
 		return nil, err
 	}
+	overview, err := client.Overview()
+	if err == nil {
+		err = serverversion.Check("RabbitMQ", overview.RabbitMQVersion, requiredVersion)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("RabbitMQ at %s: %w", server.URL, err)
+	}
 	return &Admin{server: server, client: client, username: server.Username}, nil
 }
+
+// requiredVersion is the first version whose quorum queues expire messages and pass them on at
+// least once (https://www.rabbitmq.com/blog/2022/03/29/at-least-once-dead-lettering).
+const requiredVersion = "3.10.0"
 
 func logIn(server Server, password string) (*rabbithole.Client, error) {
 	client, err := rabbithole.NewClient(server.URL, server.Username, password)
@@ -127,6 +140,11 @@ func closeBody(response *http.Response, err error) error {
 func isNotFound(err error) bool {
 	var response rabbithole.ErrorResponse
 	return errors.As(err, &response) && response.StatusCode == http.StatusNotFound
+}
+
+func isServerError(err error) bool {
+	var response rabbithole.ErrorResponse
+	return errors.As(err, &response) && response.StatusCode >= http.StatusInternalServerError
 }
 
 // ignoreNotFound returns nil without an error if err says that the object does not exist.

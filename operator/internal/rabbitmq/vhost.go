@@ -37,7 +37,9 @@ func (a *Admin) Ensure(vhost VHost, owner ownership.Owner, adopt ownership.Adopt
 	}
 	stepChanges, err := a.ensureUsersAndTopology(vhost)
 	changes = append(changes, stepChanges...)
-	if isNotFound(err) { // An exchange or a queue was deleted after it was listed.
+	// An exchange or a queue was deleted after it was listed, or while: the list is then cut off,
+	// or its status is 500.
+	if isNotFound(err) || isServerError(err) {
 		stepChanges, err = a.ensureUsersAndTopology(vhost)
 		changes = append(changes, stepChanges...)
 	}
@@ -101,6 +103,15 @@ func (a *Admin) claim(vhost VHost, owner ownership.Owner, adopt ownership.Adopti
 		return nil, fmt.Errorf("grant the administrator access to virtual host %s: %w", vhost.Name, err)
 	}
 	return []string{change}, nil
+}
+
+// Exists reports whether a virtual host exists.
+func (a *Admin) Exists(vhost string) (bool, error) {
+	found, err := ignoreNotFound(a.client.GetVhost(vhost))
+	if err != nil {
+		return false, fmt.Errorf("read virtual host %s: %w", vhost, err)
+	}
+	return found != nil, nil
 }
 
 func (a *Admin) checkUsersUnclaimed(vhost VHost) error {

@@ -6,6 +6,7 @@ package broker
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -58,6 +59,9 @@ func redact(err error) error {
 		return err
 	}
 	if _, ok := errors.AsType[*amqp.Error](err); ok {
+		return err
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return err
 	}
 	return errors.New("AMQP_URL is not of the form amqp://user:password@host:port/vhost, or the server is not an AMQP server")
