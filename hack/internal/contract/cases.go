@@ -38,6 +38,7 @@ func (s *suite) derivedCases(op *Operation) []testCase {
 	if len(op.Roles) > 0 {
 		as(func() *session { return s.forbiddenUser(op) }, http.StatusForbidden, "wrong role", nothing, hasCode("forbidden"))
 	}
+	as(permittedUser, http.StatusUnprocessableEntity, "unknown query parameter", func(c *call) { c.query = "minPrise=1" }, hasErrorsAt("query.minPrise"))
 	as(permittedUser, http.StatusBadRequest, "text that is not UTF-8", func(c *call) { c.query = "q=%ff" })
 	if op.RequestBody != nil {
 		as(permittedUser, http.StatusBadRequest, "malformed JSON", func(c *call) { c.raw = `{"name": ` })

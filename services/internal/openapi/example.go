@@ -107,8 +107,8 @@ func (e examples) path(op *huma.Operation) string {
 	return path
 }
 
-// validationErrors returns the validation errors of an invalid request of the operation, or nil if no
-// request is invalid.
+// validationErrors returns the validation errors of an invalid request of the operation. A request
+// of any operation is invalid with a query parameter that the operation does not have.
 func (e examples) validationErrors(op *huma.Operation) []error {
 	var res huma.ValidateResult
 	path := huma.NewPathBuffer([]byte(""), 0)
@@ -130,7 +130,7 @@ func (e examples) validationErrors(op *huma.Operation) []error {
 		path.Pop()
 		path.Pop()
 	}
-	return nil
+	return []error{&huma.ErrorDetail{Location: "query.color", Message: "is not a parameter: this operation has none in the query"}}
 }
 
 // invalidBody returns an example of a body without a required member, or, if none is required,
@@ -161,9 +161,4 @@ func jsonBody(op *huma.Operation) *huma.MediaType {
 		return nil
 	}
 	return op.RequestBody.Content["application/json"]
-}
-
-// takesInput reports whether a request of the operation can be invalid.
-func takesInput(op *huma.Operation) bool {
-	return op.RequestBody != nil || len(op.Parameters) > 0
 }

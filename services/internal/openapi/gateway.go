@@ -19,7 +19,7 @@ import (
 const introduction = `Accounts, catalog, inventory and orders of a store.
 
 - **Errors** are problem details (RFC 9457): decide by their ` + "`code`" + `, and quote the ` + "`traceId`" + ` when asking for
-  help. Invalid values are all named in ` + "`errors`" + `. Unknown fields are invalid.
+  help. Invalid values are all named in ` + "`errors`" + `. Unknown fields and query parameters are invalid.
 - **Tokens**: send the ` + "`accessToken`" + ` of ` + "`POST /auth/login`" + ` as ` + "`Authorization: Bearer`" + `.
 - **Lists** are read a page at a time: ` + "`limit`" + ` (1 to 200, 50 by default), and ` + "`cursor`" + ` with the ` + "`nextCursor`" + ` of the
   page before, until there is none.

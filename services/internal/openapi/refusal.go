@@ -25,9 +25,6 @@ func (e examples) refusals(op *huma.Operation) {
 	for _, p := range append(slices.Clone(declared), e.general(op)...) {
 		byStatus[p.Status] = append(byStatus[p.Status], p)
 	}
-	if !takesInput(op) {
-		delete(op.Responses, strconv.Itoa(http.StatusUnprocessableEntity))
-	}
 	for _, status := range statuses(op, func(s int) bool { return s >= http.StatusBadRequest }) {
 		if byStatus[status] == nil {
 			byStatus[status] = []*problem.Problem{problem.From(huma.NewError(status, ""))}
@@ -46,10 +43,7 @@ func (e examples) refusals(op *huma.Operation) {
 func (e examples) general(op *huma.Operation) []*problem.Problem {
 	all := []*problem.Problem{
 		problem.MalformedURL(), problem.From(errors.New("internal")), problem.From(failure.Unavailable(time.Second, nil)),
-		problem.From(context.DeadlineExceeded),
-	}
-	if takesInput(op) {
-		all = append(all, problem.From(huma.NewError(http.StatusUnprocessableEntity, "", e.validationErrors(op)...)))
+		problem.From(context.DeadlineExceeded), problem.From(huma.NewError(http.StatusUnprocessableEntity, "", e.validationErrors(op)...)),
 	}
 	if jsonBody(op) != nil {
 		all = append(all,

@@ -29,7 +29,7 @@ func newAPI(s *Server) huma.API {
 		Transformers:  []huma.Transformer{s.completeProblem},
 	}
 	api := huma.NewAPI(config, headAdapter{humachi.NewAdapter(s.router), s})
-	api.UseMiddleware(s.limitTime, authn.Middleware(api, s.opts.Verifier))
+	api.UseMiddleware(s.limitTime, authn.Middleware(api, s.opts.Verifier), s.checkQuery)
 	return api
 }
 

@@ -197,6 +197,16 @@ func TestErrorResponsesAreProblems(t *testing.T) {
 		{"limit too large", "GET", "/things?limit=201", ``, nil, 422, "invalid_request", fields{"query.limit"}},
 		{"limit no number", "GET", "/things?limit=x", ``, nil, 422, "invalid_request", fields{"query.limit"}},
 		{"bad cursor", "GET", "/things?cursor=x", ``, nil, 422, "invalid_request", fields{"query.cursor"}},
+		{"unknown parameter", "GET", "/things?limit=2&Limit=1", ``, nil, 422, "invalid_request", fields{"query.Limit"}},
+		{"unknown parameters", "GET", "/things?limti=2&%63olor=red", ``, nil, 422, "invalid_request", fields{"query.color", "query.limti"}},
+		{"unknown parameter of HEAD's operation", "GET", "/things/7?x=1", ``, client, 422, "invalid_request", fields{"query.x"}},
+		{"unknown parameter without a token", "GET", "/things/7?x=1", ``, nil, 401, "unauthenticated", nil},
+		{"unknown parameter of a POST", "POST", "/things?x=1", `{"name":"a","price":1}`, manager, 422, "invalid_request", fields{"query.x"}},
+		{"unknown parameter after a semicolon", "GET", "/things?limit=2;limit=3", ``, nil, 422, "invalid_request", fields{"query.limit"}},
+		{"parameter without a value", "GET", "/things?limit", ``, nil, 422, "invalid_request", fields{"query.limit"}},
+		{"parameter twice", "GET", "/things?limit=2&limit=2", ``, nil, 422, "invalid_request", fields{"query.limit"}},
+		{"parameter without a name", "GET", "/things?=2", ``, nil, 422, "invalid_request", fields{"query."}},
+		{"long name of a parameter", "GET", "/things?" + strings.Repeat("x", 1000), ``, nil, 422, "invalid_request", fields{"query." + strings.Repeat("x", 194) + "…"}},
 		{"query not UTF-8", "GET", "/things?cursor=%ff", ``, nil, 400, "malformed_request", nil},
 		{"path not UTF-8", "GET", "/things/%ff", ``, client, 400, "malformed_request", nil},
 		{"NUL in the query", "GET", "/things?cursor=%00", ``, nil, 400, "malformed_request", nil},
@@ -253,6 +263,26 @@ func TestErrorResponsesAreProblems(t *testing.T) {
 			t.Errorf("available: %v", body["available"])
 		}
 	})
+}
+
+func TestUnknownParameterIsReportedWithTheNearestOne(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	for query, want := range map[string]string{
+		"lmit=2":   "is not a parameter of this operation; the nearest one is limit",
+		"LIMIT=2":  "is not a parameter of this operation; the nearest one is limit",
+		"course=x": "is not a parameter of this operation; the nearest one is cursor",
+	} {
+		_, body := f.do(t, "GET", "/things?"+query, "")
+		errs, _ := body["errors"].([]any)
+		if len(errs) != 1 || errs[0].(map[string]any)["message"] != want {
+			t.Errorf("%s: %v, want %s", query, body, want)
+		}
+	}
+	_, body := f.do(t, "GET", "/things/7?x=1", "", "Authorization", f.keys.Bearer(t, 7, authn.Client))
+	if got := body["errors"].([]any)[0].(map[string]any)["message"]; got != "is not a parameter: this operation has none in the query" {
+		t.Errorf("an operation without parameters: %v", body)
+	}
 }
 
 func TestCauseIsLoggedAndNotInResponse(t *testing.T) {

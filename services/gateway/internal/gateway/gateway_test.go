@@ -586,7 +586,7 @@ func TestPublicReadsAreServedFromTheCache(t *testing.T) {
 	if first.raw != "v1" || first.header.Get("ETag") != `"v1"` || first.header.Get("Cache-Control") != "no-cache" {
 		t.Errorf("response %q %v", first.raw, first.header)
 	}
-	hit := expect("GET", "/products/7?utm=x", "hit", "Authorization", g.client(7))
+	hit := expect("GET", "/products/7", "hit", "Authorization", g.client(7))
 	if hit.raw != "v1" {
 		t.Errorf("response %q", hit.raw)
 	}
@@ -642,11 +642,16 @@ func TestListsAreCachedByTheirParameters(t *testing.T) {
 	for _, c := range []struct{ query, want, status string }{
 		{"", "", "uri-miss"},
 		{"?limit=2&sort=name", "limit=2&sort=name", "uri-miss"},
-		{"?sort=name&x=1&limit=2&q=", "limit=2&sort=name", "hit"},
+		{"?sort=name&limit=2", "limit=2&sort=name", "hit"},
 		{"?sort=price", "sort=price", "uri-miss"},
 		{"?q=a%26b", "q=a%26b", "uri-miss"},
 		{"?inStock=true", "inStock=true", ""},
 		{"?inStock=true", "inStock=true", ""},
+		// The service refuses these, or reads them in another way.
+		{"?limit=2&minPrise=1&sort=name", "limit=2&minPrise=1&sort=name", ""},
+		{"?limit=2&sort=name&sort=price", "limit=2&sort=name&sort=price", ""},
+		{"?limit=2&sort=name&q=", "limit=2&sort=name&q=", ""},
+		{"?limit=2&sort=name;q=1", "limit=2&sort=name;q=1", ""},
 	} {
 		a := g.do("GET", "/products"+c.query, "")
 		if a.raw != c.want || !strings.Contains(a.header.Get("Cache-Status"), c.status) || (c.status == "") != (a.header.Get("Cache-Status") == "") {
@@ -658,7 +663,7 @@ func TestListsAreCachedByTheirParameters(t *testing.T) {
 func TestNonCanonicalIDIsNotCached(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{})
-	for _, path := range []string{"/products/007", "/products/+7", "/products/x", "/products/0", "/products/9223372036854775808"} {
+	for _, path := range []string{"/products/007", "/products/+7", "/products/x", "/products/0", "/products/9223372036854775808", "/products/7?x=1"} {
 		for range 2 {
 			if a := g.do("GET", path, ""); a.header.Get("Cache-Status") != "" {
 				t.Errorf("%s: Cache-Status %q", path, a.header.Get("Cache-Status"))

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -153,35 +154,24 @@ func stored(resp *fasthttp.Response) cache.Response {
 }
 
 // cacheKey returns the key of a response, and the target to fetch it from, with the query
-// parameters that matter in one order. ok is false for what is never stored.
+// parameters in one order. ok is false for what is never stored: the response to other
+// parameters, or to one that is empty or repeated, which the service may refuse.
 func cacheKey(to *route.Route, path, rawQuery string) (key cache.Key, target string, ok bool) {
 	c := to.Cache
 	if c.Kind == route.Item {
-		return cache.Key{Text: path}, path, canonicalID(path[strings.LastIndexByte(path, '/')+1:])
+		return cache.Key{Text: path}, path, rawQuery == "" && canonicalID(path[strings.LastIndexByte(path, '/')+1:])
 	}
 	if rawQuery == "" {
 		return cache.Key{List: true, Text: path}, path, true
 	}
 	values, err := url.ParseQuery(rawQuery)
-	if err != nil {
-		return cache.Key{}, "", false
-	}
-	for _, name := range c.Bypass {
-		if values.Has(name) {
+	for name, given := range values {
+		if err != nil || len(given) > 1 || given[0] == "" || !slices.Contains(c.Query, name) {
 			return cache.Key{}, "", false
 		}
 	}
-	matter := url.Values{}
-	for _, name := range c.Query {
-		if v := values.Get(name); v != "" {
-			matter.Set(name, v)
-		}
-	}
-	target = path
-	if len(matter) > 0 {
-		target += "?" + matter.Encode()
-	}
-	return cache.Key{List: true, Text: target}, target, true
+	target = path + "?" + values.Encode()
+	return cache.Key{List: true, Text: target}, target, err == nil
 }
 
 // canonicalID reports whether an event about the id would name it in the same way.

@@ -63,11 +63,9 @@ type Route struct {
 type Cache struct {
 	// Kind is Item, for a path that ends in the id of an item, or List.
 	Kind string `yaml:"kind"`
-	// Query has the query parameters that the response depends on. Others are not forwarded.
+	// Query has the query parameters with which a response is cached. With others it is not: it
+	// changes without an event, or the service refuses it.
 	Query []string `yaml:"query"`
-	// Bypass has the query parameters with which a response is not cached, because no event
-	// is published when it changes.
-	Bypass []string `yaml:"bypass"`
 }
 
 // Kinds of Cache.
@@ -177,7 +175,6 @@ func (r *Route) complete() error {
 		check(c.Kind == Item || c.Kind == List, "cache kind %q is not %s or %s", c.Kind, Item, List)
 		check(c.Kind != Item || strings.HasSuffix(r.Path, "}"), "the path of a cached item does not end in its id")
 		check(r.Access.Public && slices.Equal(r.Methods, []string{http.MethodGet}) && !r.Stream, "only public GETs that are no streams are cached")
-		slices.Sort(c.Query)
 	}
 	return errors.Join(broken...)
 }
