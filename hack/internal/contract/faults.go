@@ -71,13 +71,18 @@ func (s *suite) checkRecovery(t *testing.T, r testCase) {
 }
 
 // checkUnreservedHold checks that a hold cannot be confirmed before its stock is
-// reserved.
+// reserved, and that a request is not repeated while it waits for that.
 func (s *suite) checkUnreservedHold(t *testing.T) {
 	r := operation("PATCH /sales/{id}", expect(http.StatusConflict, "stock_not_reserved", nil, hasCode("stock_not_reserved")))[0]
+	running := operation("POST /sales", expect(http.StatusConflict, "idempotency_in_progress", nil,
+		hasCode("idempotency_in_progress"), hasHeaders("Retry-After")))[0]
 	t.Run(r.name(), func(t *testing.T) {
 		w := s.newContext(t)
-		id := w.newProduct(1).ID
+		id, other := w.newProduct(1).ID, w.newProduct(1).ID
 		s.Faults.DisconnectBroker()
+		c := call{as: w.ann, header: []string{"Idempotency-Key", unique(), "Prefer", "wait=20"}, body: holdBody(line{ProductID: other, Quantity: 1})}
+		w.startRequest("/sales", c, func() bool { return len(w.salesOf(w.ann, other)) > 0 })
+		w.checkResponse(running, w.send(running.op, c))
 		created := w.place(w.ann, holdBody(line{ProductID: id, Quantity: 1}))
 		w.checkResponse(r, w.send(r.op, call{as: w.ann, args: []any{created.ID}}))
 		if err := s.Faults.ReconnectBroker(); err != nil {

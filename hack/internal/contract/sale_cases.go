@@ -53,12 +53,6 @@ func saleCases() []testCase {
 				w.place(w.ann, orderBody(line{ProductID: 1, Quantity: 1}), "Idempotency-Key", key)
 				return call{as: w.ann, header: []string{"Idempotency-Key", key}, body: orderBody(line{ProductID: 1, Quantity: 2})}
 			}, hasCode("idempotency_key_reused")),
-			expect(409, "idempotency_in_progress", func(w *testContext) call {
-				p := w.newProduct(1)
-				c := call{as: w.ann, header: []string{"Idempotency-Key", unique(), "Prefer", "wait=2"}, body: holdBody(line{ProductID: p.ID, Quantity: 1})}
-				w.startRequest("/sales", c, func() bool { return len(w.salesOf(w.ann, p.ID)) > 0 })
-				return c
-			}, hasCode("idempotency_in_progress")),
 		),
 		operation("GET /sales",
 			expect(200, "", func(w *testContext) call { return call{as: w.ann, query: "limit=1"} }, hasFields("items")),
@@ -128,6 +122,11 @@ func timelineCases() []testCase {
 		operation("GET /sales/{id}/stream",
 			expect(200, "", func(w *testContext) call { return call{as: w.ann, args: []any{w.newConfirmedSale().ID}} },
 				hasHeader("Content-Type", "text/event-stream"), hasTimelineEvents),
+			expect(204, "after the decision", func(w *testContext) call {
+				id := w.newConfirmedSale().ID
+				ids := idsOf(w.must("GET /sales/{id}/events", http.StatusOK, call{as: w.ann, args: []any{id}}).list(w).Items)
+				return call{as: w.ann, args: []any{id}, header: []string{"Last-Event-ID", itoa(ids[len(ids)-1])}}
+			}),
 			expect(404, "", func(w *testContext) call { return call{as: w.ann, args: []any{unknownID}} }, hasCode("sale_not_found")),
 			expect(404, "of another client", func(w *testContext) call { return call{as: w.bob, args: []any{w.newConfirmedSale().ID}} }, hasCode("sale_not_found")),
 		),

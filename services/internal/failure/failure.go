@@ -41,7 +41,7 @@ type Error struct {
 	Detail string
 	// Fields is set if Kind is KindInvalid.
 	Fields []Field
-	// RetryAfter is set if Kind is KindTooMany or KindUnavailable.
+	// RetryAfter is set if Kind is KindTooMany or KindUnavailable, or if a KindConflict ends by itself.
 	RetryAfter time.Duration
 	// Extra has further values for the caller, such as {"available": 3}.
 	Extra map[string]any

@@ -49,8 +49,6 @@ func documentHeaders(op *huma.Operation) {
 		for name, has := range map[string]bool{
 			telemetry.RequestIDHeader:   true,
 			telemetry.TraceParentHeader: true,
-			"Retry-After":               status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable,
-			"WWW-Authenticate":          status == http.StatusUnauthorized,
 			"ETag":                      status == http.StatusNotModified || tagged && success(status),
 		} {
 			if has {

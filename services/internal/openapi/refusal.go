@@ -63,16 +63,19 @@ func (e examples) general(op *huma.Operation) []*problem.Problem {
 
 func (e examples) refusal(op *huma.Operation, status int, problems []*problem.Problem) *huma.Response {
 	ctx := telemetry.WithTraceParent(context.Background(), exampleTrace)
-	shown, codes := map[string]*huma.Example{}, make([]string, 0, len(problems))
+	shown, codes, headers := map[string]*huma.Example{}, make([]string, 0, len(problems)), map[string]*huma.Header{}
 	for _, p := range problems {
 		if shown[p.Code] != nil {
 			continue
 		}
 		codes = append(codes, "`"+p.Code+"`")
+		for name := range p.GetHeaders() {
+			headers[name] = &huma.Header{Ref: headerRefs + name}
+		}
 		shown[p.Code] = &huma.Example{Summary: p.Detail, Value: jsonValue(p.ForRequest(ctx, e.path(op)))}
 	}
 	return &huma.Response{
-		Description: http.StatusText(status) + ": " + strings.Join(codes, ", "),
+		Description: http.StatusText(status) + ": " + strings.Join(codes, ", "), Headers: headers,
 		Content: map[string]*huma.MediaType{problem.ContentType: {
 			Schema: problem.Schema(e.registry), Examples: shown,
 		}},

@@ -223,6 +223,10 @@ func fromFailure(f *failure.Error, err error) *Problem {
 	}
 	p.extra = f.Extra
 	switch f.Kind {
+	case failure.KindConflict:
+		if f.RetryAfter > 0 {
+			p = p.withRetryAfter(f.RetryAfter)
+		}
 	case failure.KindTooMany:
 		p = p.withRetryAfter(f.RetryAfter)
 	case failure.KindUnavailable:

@@ -23,6 +23,10 @@ const maxWait = 30 * time.Second
 // endMargin is the time in which a request that has waited must store its response.
 const endMargin = 5 * time.Second
 
+// readTimeout is the time in which the sale is read when a wait has timed out. It is a part of
+// endMargin.
+const readTimeout = 2 * time.Second
+
 // readInterval is the time between attempts to read a decided sale while the database
 // fails.
 const readInterval = 250 * time.Millisecond
@@ -39,7 +43,7 @@ type createBody struct {
 
 type createSale struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes it safe to repeat the request for 24 hours" example:"0b9f6c1e-order-1"`
-	Prefer         string `header:"Prefer" maxLength:"256" doc:"wait=N delays the response until the decision, up to N seconds and at most 30 (RFC 7240)" example:"wait=10"`
+	Prefer         string `header:"Prefer" maxLength:"256" doc:"wait=N delays the response until the sale is decided, or reserved if it is a hold, up to N seconds and at most 30 (RFC 7240)" example:"wait=10"`
 	Body           createBody
 }
 
@@ -139,15 +143,15 @@ func waitOf(prefer string) time.Duration {
 	return 0
 }
 
-// waitForDecision waits until the sale is decided, and completes the request. When the time
-// passes, the client disconnects, the server stops or the database fails, it returns the sale
-// as it was accepted. It reports false when it did not wait, because this replica watches
-// its maximum of sales.
+// waitForDecision waits until the sale is decided, or its stock is reserved if it is a hold, and
+// completes the request. When the time passes, the client disconnects or the server stops, it
+// returns the sale as it is then. It returns the sale as it was accepted if the database fails, and
+// reports false when it did not wait, because this replica watches its maximum of sales.
 func (a *API) waitForDecision(ctx context.Context, accepted sale.Sale, wait time.Duration, r sale.Request) (final sale.Sale, waited bool) {
-	final, decided := accepted, false
 	entries, stop, err := a.Watcher.Subscribe(accepted.ID, 0)
+	final = accepted
 	if waited = err == nil; waited {
-		final, decided = a.decision(ctx, accepted, wait, entries)
+		final = a.decision(ctx, accepted, wait, entries)
 		stop()
 	}
 	if r.Key == "" {
@@ -155,33 +159,46 @@ func (a *API) waitForDecision(ctx context.Context, accepted sale.Sale, wait time
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), endMargin)
 	defer cancel()
-	if err := a.Store.CompleteRequest(ctx, final, r); err != nil && decided {
+	if err := a.Store.CompleteRequest(ctx, final, r); err != nil {
 		return accepted, waited // A repeat gets the same response after RunningUntil.
 	}
 	return final, waited
 }
 
-// decision waits until the sale is decided and returns it. It returns the accepted sale and
-// false when the time passes, ctx is done or the server stops.
-func (a *API) decision(ctx context.Context, accepted sale.Sale, wait time.Duration, entries <-chan []sale.Entry) (final sale.Sale, decided bool) {
+// decision returns the sale when a wait for it ends.
+func (a *API) decision(ctx context.Context, accepted sale.Sale, wait time.Duration, entries <-chan []sale.Entry) sale.Sale {
 	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	awaited := sale.Entry.IsDecision
+	if accepted.Hold {
+		awaited = func(e sale.Entry) bool { return e.IsReservation() || e.IsDecision() }
+	}
 	var read <-chan time.Time
 	for {
 		select {
 		case added := <-entries:
-			if slices.ContainsFunc(added, sale.Entry.IsDecision) {
+			if slices.ContainsFunc(added, awaited) {
 				read = time.After(0)
 			}
 		case <-read:
-			if current, err := a.Store.Sale(ctx, accepted.ID, accepted.CustomerID); err == nil && current.IsDecided() {
-				return current, true
+			if current, err := a.Store.Sale(ctx, accepted.ID, accepted.CustomerID); err == nil {
+				return current
 			}
 			read = time.After(readInterval)
 		case <-a.Draining:
-			return accepted, false
+			return a.current(ctx, accepted)
 		case <-ctx.Done():
-			return accepted, false
+			return a.current(ctx, accepted)
 		}
 	}
+}
+
+// current returns the sale as it is after a wait, or as it was accepted if the database fails.
+func (a *API) current(ctx context.Context, accepted sale.Sale) sale.Sale {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readTimeout)
+	defer cancel()
+	if s, err := a.Store.Sale(ctx, accepted.ID, accepted.CustomerID); err == nil {
+		return s
+	}
+	return accepted
 }

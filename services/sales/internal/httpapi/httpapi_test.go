@@ -662,6 +662,73 @@ func TestStreamSendsTimelineUntilDecision(t *testing.T) {
 	}
 }
 
+func TestStreamOfAHoldBeginsAtOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.place(t, held)
+	s.receive(t, reserved(id))
+	items := s.Call(t, "GET", path(id, "/events"), s.ann, "").JSON(t)["items"].([]any)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second) // less than until the next comment
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, "GET", s.URL(path(id, "/stream")), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", s.ann)
+	req.Header.Set("Last-Event-ID", fmt.Sprintf("%.0f", items[len(items)-1].(map[string]any)["id"]))
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	line, err := bufio.NewReader(res.Body).ReadString('\n')
+	if err != nil || res.StatusCode != 200 || line != ": connected\n" {
+		t.Errorf("%d %q, %v; want a comment", res.StatusCode, line, err)
+	}
+}
+
+func TestWaitForAHoldEndsWhenItIsReserved(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	done := make(chan servertest.Response)
+	go func() { done <- s.Call(t, "POST", "/sales", s.ann, held, "Prefer", "wait=30", "Idempotency-Key", "k") }()
+	s.receive(t, reserved(s.firstSale(t)))
+	a := <-done
+	if a.Status != 202 || a.JSON(t)["status"] != "Pending" || a.JSON(t)["totalAmount"] == nil || a.Header.Get("Preference-Applied") != "wait=30" {
+		t.Errorf("%d, applied %q, %s; want 202 with a total", a.Status, a.Header.Get("Preference-Applied"), a.Body)
+	}
+	if again := s.Call(t, "POST", "/sales", s.ann, held, "Idempotency-Key", "k"); again.Status != 202 || string(again.Body) != string(a.Body) {
+		t.Errorf("repeat: %d %s, want the same response", again.Status, again.Body)
+	}
+}
+
+func TestWaitForARejectedHoldEndsWithTheDecision(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	done := make(chan servertest.Response)
+	go func() { done <- s.Call(t, "POST", "/sales", s.ann, held, "Prefer", "wait=30") }()
+	s.receive(t, rejected(s.firstSale(t)))
+	if a := <-done; a.Status != 201 || a.JSON(t)["status"] != "Unauthorized" {
+		t.Errorf("%d %s, want 201 and Unauthorized", a.Status, a.Body)
+	}
+}
+
+// TestWaitThatTimesOutReturnsTheCurrentSale has no watcher that would report the decision.
+func TestWaitThatTimesOutReturnsTheCurrentSale(t *testing.T) {
+	t.Parallel()
+	s := openWithoutWatcher(t, schema(t))
+	done := make(chan servertest.Response)
+	go func() { done <- s.Call(t, "POST", "/sales", s.ann, order, "Prefer", "wait=3", "Idempotency-Key", "k") }()
+	s.receive(t, reserved(s.firstSale(t)))
+	a := <-done
+	if a.Status != 201 || a.JSON(t)["status"] != "Confirmed" {
+		t.Errorf("%d %s, want the sale as it is", a.Status, a.Body)
+	}
+	if again := s.Call(t, "POST", "/sales", s.ann, order, "Idempotency-Key", "k"); string(again.Body) != string(a.Body) {
+		t.Errorf("repeat: %d %s, want the same response", again.Status, again.Body)
+	}
+}
+
 func (s testService) stream(t *testing.T, id int64, after string) <-chan string {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL(path(id, "/stream")), nil)

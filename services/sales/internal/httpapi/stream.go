@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -35,10 +36,13 @@ type streamSale struct {
 func (a *API) registerStream(api huma.API) {
 	op := operation(http.MethodGet, "/sales/{id}/stream", "stream-sale-events",
 		"Follow the timeline of a sale as server-sent events until it is decided", http.StatusNotFound)
-	op.Responses = map[string]*huma.Response{"200": {
-		Description: "One event per entry of the timeline; its id, type and data are those of the entry",
-		Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
-	}}
+	op.Responses = map[string]*huma.Response{
+		"200": {
+			Description: "One event per entry of the timeline; its id, type and data are those of the entry",
+			Content:     map[string]*huma.MediaType{"text/event-stream": {Schema: &huma.Schema{Type: huma.TypeString}}},
+		},
+		"204": {Description: "The client has received the deciding event, and there will be no other one"},
+	}
 	huma.Register(api, server.Slow(op, 0), a.stream)
 }
 
@@ -49,6 +53,11 @@ func (a *API) stream(ctx context.Context, in *streamSale) (*huma.StreamResponse,
 		return nil, err
 	}
 	after, _ := strconv.ParseInt(in.LastEventID, 10, 64)
+	if slices.ContainsFunc(past, func(e sale.Entry) bool { return e.IsDecision() && e.ID <= after }) {
+		// An EventSource connects again after each end of a stream, except after a 204 (HTML,
+		// section 9.2).
+		return &huma.StreamResponse{Body: func(hctx huma.Context) { hctx.SetStatus(http.StatusNoContent) }}, nil
+	}
 	return &huma.StreamResponse{Body: func(hctx huma.Context) {
 		r, w := humachi.Unwrap(hctx)
 		added, stop, err := a.Watcher.Subscribe(in.ID, lastID(past))
@@ -121,14 +130,11 @@ type sink struct {
 // the stream has ended, because the sale is decided or the client has disconnected.
 func (s *sink) entries(entries []sale.Entry, after int64) (ended bool) {
 	for _, e := range entries {
-		switch {
-		case e.ID <= after:
-			ended = ended || e.IsDecision()
-		case s.entry(e) != nil, e.IsDecision():
+		if e.ID > after && (s.entry(e) != nil || e.IsDecision()) {
 			return true
 		}
 	}
-	return ended
+	return false
 }
 
 func (s *sink) entry(e sale.Entry) error {

@@ -136,7 +136,12 @@ func TestStreamOfDecidedSaleEnds(t *testing.T) {
 	s.receive(t, reserved(id))
 	items := s.Call(t, "GET", path(id, "/events"), s.ann, "").JSON(t)["items"].([]any)
 	last := fmt.Sprintf("%.0f", items[len(items)-1].(map[string]any)["id"])
-	for after, want := range map[string]int{"": 3, last: 0, "9223372036854775807": 0, "x": 3} {
+	for _, after := range []string{last, "9223372036854775807"} {
+		if a := s.Call(t, "GET", path(id, "/stream"), s.ann, "", "Last-Event-ID", after); a.Status != 204 || len(a.Body) != 0 {
+			t.Errorf("after %s, where the last is %s: %d %s, want 204, which ends an EventSource", after, last, a.Status, a.Body)
+		}
+	}
+	for after, want := range map[string]int{"": 3, "x": 3} {
 		n := 0
 		for range s.stream(t, id, after) {
 			n++

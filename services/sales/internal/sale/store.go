@@ -21,7 +21,8 @@ var (
 	ErrKeyReused = &failure.Error{Kind: failure.KindInvalid, Code: "idempotency_key_reused",
 		Detail: "This Idempotency-Key was used with another body. Use a new key for each order.",
 		Fields: []failure.Field{{Location: "header.Idempotency-Key", Message: "was used with another body"}}}
-	ErrKeyInUse = failure.Conflict("idempotency_in_progress", "A request with this Idempotency-Key is still running. Retry later.")
+	ErrKeyInUse = &failure.Error{Kind: failure.KindConflict, Code: "idempotency_in_progress", RetryAfter: time.Second,
+		Detail: "A request with this Idempotency-Key is still running. Retry after the seconds in Retry-After."}
 )
 
 // Request identifies a request that may be repeated. Its zero value has no key and is never

@@ -23,6 +23,10 @@ func NewEntry(saleID int64, data event.Data, now time.Time) (Entry, error) {
 	return Entry{SaleID: saleID, Type: data.EventType(), Data: raw, At: now}, err
 }
 
+// IsReservation reports whether the event reserves the stock of the sale. Unless the sale is a hold,
+// it is decided by the same event.
+func (e Entry) IsReservation() bool { return e.Type == event.SaleItemsReservedResponseType }
+
 // IsDecision reports whether the event gives the sale its final status.
 func (e Entry) IsDecision() bool {
 	switch e.Type {
