@@ -1,0 +1,14 @@
+package mysql_test
+
+import (
+	"testing"
+
+	"ecommerce-stack.dev/hack/testenv"
+	"ecommerce-stack.dev/services/auth/internal/mysql"
+	"ecommerce-stack.dev/services/internal/database/databasetest"
+)
+
+func TestTextIsComparedInTheSameWayOnEveryServer(t *testing.T) {
+	t.Parallel()
+	databasetest.CheckCollations(t, databasetest.Open(t, testenv.Schema(t), mysql.Migrations()))
+}

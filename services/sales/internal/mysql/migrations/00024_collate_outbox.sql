@@ -1,0 +1,4 @@
+-- +goose Up
+-- The table has no text. New columns do not depend on the server.
+ALTER TABLE outbox
+    DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
