@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -39,13 +40,17 @@ func (s *suite) derivedCases(op *Operation) []testCase {
 		as(func() *session { return s.forbiddenUser(op) }, http.StatusForbidden, "wrong role", nothing, hasCode("forbidden"))
 	}
 	as(permittedUser, http.StatusUnprocessableEntity, "unknown query parameter", func(c *call) { c.query = "minPrise=1" }, hasErrorsAt("query.minPrise"))
-	as(permittedUser, http.StatusBadRequest, "text that is not UTF-8", func(c *call) { c.query = "q=%ff" })
+	as(permittedUser, http.StatusBadRequest, "text that is not UTF-8", func(c *call) { c.query = "q=%ff" }, hasCode("invalid_utf8"))
 	if op.RequestBody != nil {
 		as(permittedUser, http.StatusBadRequest, "malformed JSON", func(c *call) { c.raw = `{"name": ` })
 		as(permittedUser, http.StatusRequestEntityTooLarge, "more than 1 MiB", func(c *call) { c.raw = `"` + strings.Repeat("x", 1<<20) + `"` })
 		as(permittedUser, http.StatusUnsupportedMediaType, "not JSON", func(c *call) {
 			c.raw, c.header = "name=Desk", []string{"Content-Type", "application/x-www-form-urlencoded"}
 		})
+		as(permittedUser, http.StatusBadRequest, "body that is not UTF-8", func(c *call) { c.raw = "{\"name\": \"n\xff\"}" }, hasCode("invalid_utf8"))
+		as(permittedUser, http.StatusUnsupportedMediaType, "content coding", func(c *call) {
+			c.raw, c.header = "{}", []string{"Content-Encoding", "gzip"}
+		}, hasCode("unsupported_content_encoding"), hasHeader("Accept-Encoding", "identity"))
 		as(permittedUser, http.StatusUnprocessableEntity, "unknown field", func(c *call) { c.raw = `{"unknownField": 1}` }, hasErrorsAt("body.unknownField"))
 	}
 	if op.isList() {
@@ -55,12 +60,14 @@ func (s *suite) derivedCases(op *Operation) []testCase {
 		}
 	}
 	for i, p := range op.pathParameters() {
-		as(permittedUser, http.StatusUnprocessableEntity, p.Name+" 0", func(c *call) {
-			c.args[i] = 0
-			if op.RequestBody != nil {
-				c.raw = "{}"
-			}
-		}, hasErrorsAt("path."+p.Name))
+		for _, value := range []any{0, "+5", "05"} {
+			as(permittedUser, http.StatusUnprocessableEntity, fmt.Sprint(p.Name, " ", value), func(c *call) {
+				c.args[i] = value
+				if op.RequestBody != nil {
+					c.raw = "{}"
+				}
+			}, hasErrorsAt("path."+p.Name))
+		}
 	}
 	return cases
 }

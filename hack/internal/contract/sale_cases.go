@@ -48,6 +48,9 @@ func saleCases() []testCase {
 			expect(202, "Idempotency-Key of 255 characters", func(w *testContext) call {
 				return call{as: w.ann, header: []string{"Idempotency-Key", strings.Repeat(unique(), 22)[:255]}, body: orderBody(line{ProductID: 1, Quantity: 1})}
 			}),
+			expect(202, "quantities with a fraction", func(w *testContext) call {
+				return call{as: w.ann, raw: fmt.Sprintf(`{"items": [{"productId": %d, "quantity": 1.0}, {"productId": 1, "quantity": 1e0}]}`, w.newProduct(1).ID)}
+			}),
 			expect(422, "idempotency_key_reused", func(w *testContext) call {
 				key := unique()
 				w.place(w.ann, orderBody(line{ProductID: 1, Quantity: 1}), "Idempotency-Key", key)

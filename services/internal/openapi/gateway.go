@@ -19,7 +19,10 @@ import (
 const introduction = `Accounts, catalog, inventory and orders of a store.
 
 - **Errors** are problem details (RFC 9457): decide by their ` + "`code`" + `, and quote the ` + "`traceId`" + ` when asking for
-  help. Invalid values are all named in ` + "`errors`" + `. Unknown fields and query parameters are invalid.
+  help. Invalid values are all named in ` + "`errors`" + `. Unknown fields and query parameters are invalid,
+  and so is ` + "`null`" + `.
+- **Text** is UTF-8, else the status is 400 ` + "`invalid_utf8`" + `, and is stored in NFC. Names are one line without control
+  characters, with a visible one.
 - **Tokens**: send the ` + "`accessToken`" + ` of ` + "`POST /auth/login`" + ` as ` + "`Authorization: Bearer`" + `.
 - **Lists** are read a page at a time: ` + "`limit`" + ` (1 to 200, 50 by default), and ` + "`cursor`" + ` with the ` + "`nextCursor`" + ` of the
   page before, until there is none.
@@ -27,7 +30,8 @@ const introduction = `Accounts, catalog, inventory and orders of a store.
 - **Limits**: ` + "`RateLimit-*`" + ` of every response has what is left. Beyond it the status is 429 ` + "`rate_limited`" + `; wait for
   ` + "`Retry-After`" + `.
 - **Retries**: 503 and 429 have the time to wait in ` + "`Retry-After`" + `. Orders are safe to repeat with an ` + "`Idempotency-Key`" + `.
-- **Encoding**: responses are compressed for clients that send ` + "`Accept-Encoding`" + `.`
+- **Encoding**: responses are compressed for clients that send ` + "`Accept-Encoding`" + `. Requests are not: 415.
+- **Header**: at most 32 KiB and 100 fields, else the status is 431.`
 
 const headerRefs = "#/components/headers/"
 

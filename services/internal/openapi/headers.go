@@ -21,6 +21,7 @@ func commonHeaders() map[string]*huma.Header {
 			Schema:      &huma.Schema{Type: huma.TypeInteger}, Example: 1,
 		},
 		"WWW-Authenticate": text("The authentication scheme, and what is wrong with the token (RFC 6750, section 3)", `Bearer error="invalid_token"`),
+		"Accept-Encoding":  text("The content codings that a request may have (RFC 9110, section 12.5.3)", "identity"),
 		"ETag":             text("Version of the representation, for If-None-Match and If-Match", `"3"`),
 	}
 }

@@ -42,7 +42,7 @@ func (e examples) refusals(op *huma.Operation) {
 // declare.
 func (e examples) general(op *huma.Operation) []*problem.Problem {
 	all := []*problem.Problem{
-		problem.MalformedURL(), problem.From(errors.New("internal")), problem.From(failure.Unavailable(time.Second, nil)),
+		problem.MalformedURL(), problem.InvalidUTF8(), problem.From(errors.New("internal")), problem.From(failure.Unavailable(time.Second, nil)),
 		problem.From(context.DeadlineExceeded), problem.From(huma.NewError(http.StatusUnprocessableEntity, "", e.validationErrors(op)...)),
 	}
 	if jsonBody(op) != nil {
@@ -50,7 +50,7 @@ func (e examples) general(op *huma.Operation) []*problem.Problem {
 			problem.From(huma.NewError(http.StatusBadRequest, "", &huma.ErrorDetail{Location: "body", Message: "syntax error after byte 12"})),
 			problem.From(huma.NewError(http.StatusRequestTimeout, "")),
 			problem.From(huma.NewError(http.StatusRequestEntityTooLarge, "")),
-			problem.From(huma.NewError(http.StatusUnsupportedMediaType, "")))
+			problem.From(huma.NewError(http.StatusUnsupportedMediaType, "")), problem.UnsupportedCoding())
 	}
 	if len(op.Security) > 0 {
 		all = append(all, problem.From(authn.ErrNoToken), problem.From(authn.ErrTokenExpired))
@@ -69,8 +69,10 @@ func (e examples) refusal(op *huma.Operation, status int, problems []*problem.Pr
 			continue
 		}
 		codes = append(codes, "`"+p.Code+"`")
-		for name := range p.GetHeaders() {
-			headers[name] = &huma.Header{Ref: headerRefs + name}
+		for name := range commonHeaders() {
+			if p.GetHeaders().Get(name) != "" {
+				headers[name] = &huma.Header{Ref: headerRefs + name}
+			}
 		}
 		shown[p.Code] = &huma.Example{Summary: p.Detail, Value: jsonValue(p.ForRequest(ctx, e.path(op)))}
 	}

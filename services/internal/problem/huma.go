@@ -58,7 +58,11 @@ func fromHuma(status int, msg string, errs []error) *Problem {
 			return New(status, "", sentence(msg))
 		}
 		p := New(status, "malformed_json", "The body is not valid JSON. Correct it and try again.")
-		p.Errors = fields(errs)
+		if p.Errors = fields(errs); p.Errors[0].Message == NotUTF8 {
+			invalid := InvalidUTF8()
+			invalid.Errors = p.Errors
+			return invalid
+		}
 		return p
 	case http.StatusUnprocessableEntity:
 		p := From(failure.InvalidFields())
@@ -114,9 +118,12 @@ var typeMessages = []string{
 	validation.MsgExpectedString, validation.MsgExpectedArray, validation.MsgExpectedObject,
 }
 
+// Null stands for null in a decoded body, as a value of no type.
+type Null struct{}
+
 func jsonType(v any) string {
 	switch v.(type) {
-	case nil:
+	case nil, Null:
 		return "null"
 	case bool:
 		return "boolean"

@@ -63,9 +63,24 @@ func New(status int, code, detail string) *Problem {
 	}
 }
 
-// MalformedURL returns the problem of a URL that is not UTF-8 text.
+// MalformedURL returns the problem of a URL with an invalid percent-encoding, or with NUL.
 func MalformedURL() *Problem {
-	return New(http.StatusBadRequest, "", "The URL is not valid UTF-8 text. Encode it as UTF-8, without NUL.")
+	return New(http.StatusBadRequest, "", "The URL has an invalid percent-encoding, or NUL. Correct it and try again.")
+}
+
+// UnsupportedCoding returns the problem of a body with a content coding (RFC 9110, section 15.5.16).
+func UnsupportedCoding() *Problem {
+	return New(http.StatusUnsupportedMediaType, "unsupported_content_encoding",
+		"The Content-Encoding is not supported. Send the body without one.").WithHeader("Accept-Encoding", "identity")
+}
+
+// NotUTF8 is the message of an error in a body for which InvalidUTF8 is the problem.
+const NotUTF8 = "is not UTF-8"
+
+// InvalidUTF8 returns the problem of text in a URL or a body that is not UTF-8 (RFC 8259, section
+// 8.1).
+func InvalidUTF8() *Problem {
+	return New(http.StatusBadRequest, "invalid_utf8", "The request has text that is not valid UTF-8. Encode it as UTF-8.")
 }
 
 // InvalidToken is the code of a 401 for a request that has a token.

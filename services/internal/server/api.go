@@ -29,7 +29,7 @@ func newAPI(s *Server) huma.API {
 		Transformers:  []huma.Transformer{s.completeProblem},
 	}
 	api := huma.NewAPI(config, headAdapter{humachi.NewAdapter(s.router), s})
-	api.UseMiddleware(s.limitTime, authn.Middleware(api, s.opts.Verifier), s.checkQuery)
+	api.UseMiddleware(s.limitTime, authn.Middleware(api, s.opts.Verifier), s.checkParameters)
 	return api
 }
 
@@ -87,13 +87,21 @@ func marshal(w io.Writer, v any) error {
 // validate against the schema, and once for the Go type. Numbers are decoded as json.Number,
 // so that a number of any size can be validated.
 func unmarshal(body []byte, v any) error {
-	if _, ok := v.(*any); ok && tooDeep(body) {
-		return fmt.Errorf("nested deeper than %d levels", maxDepth)
+	if _, ok := v.(*any); ok {
+		switch {
+		case !isJSONText(body):
+			return errors.New(problem.NotUTF8)
+		case tooDeep(body):
+			return fmt.Errorf("nested deeper than %d levels", maxDepth)
+		}
 	}
-	dec := json.NewDecoder(bytes.NewReader(body))
+	dec := json.NewDecoder(bytes.NewReader(plainIntegers(body)))
 	dec.UseNumber()
 	if err := dec.Decode(v); err != nil {
 		return clientError(err)
+	}
+	if tree, ok := v.(*any); ok {
+		markNulls(*tree)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("unexpected data after the JSON value")

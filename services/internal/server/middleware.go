@@ -90,12 +90,26 @@ var Hardening = [...]struct{ Name, Value string }{
 	{"Cache-Control", "no-store"},
 }
 
-// harden sets Hardening, and refuses a URL that is not text.
+// listFields are the fields of a request that are lists and may have several lines.
+var listFields = [...]string{"If-Match", "If-None-Match", "Prefer", "Content-Encoding"}
+
+// joinLists makes one line of those of each of listFields (RFC 9110, section 5.3), because of
+// several lines a handler gets the first one.
+func joinLists(h http.Header) {
+	for _, name := range listFields {
+		if lines := h[name]; len(lines) > 1 {
+			h[name] = []string{strings.Join(lines, ", ")}
+		}
+	}
+}
+
+// harden sets Hardening, joins list fields, and refuses a URL that is not text.
 func harden(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		for _, field := range Hardening {
 			w.Header()[field.Name] = []string{field.Value}
 		}
+		joinLists(r.Header)
 		if err := CheckURL(r.URL.Path, r.URL.RawQuery); err != nil {
 			problem.Write(w, r, problem.From(err))
 			return
@@ -114,13 +128,14 @@ func CheckURL(path, rawQuery string) error {
 			return problem.MalformedURL()
 		}
 	}
-	if !isText(path) || !isText(query) {
+	switch {
+	case !utf8.ValidString(path) || !utf8.ValidString(query):
+		return problem.InvalidUTF8()
+	case strings.IndexByte(path, 0) >= 0 || strings.IndexByte(query, 0) >= 0:
 		return problem.MalformedURL()
 	}
 	return nil
 }
-
-func isText(s string) bool { return utf8.ValidString(s) && strings.IndexByte(s, 0) < 0 }
 
 // limitBody refuses bodies over Options.MaxBody: at once if Content-Length exceeds it, else
 // when that much has been read.

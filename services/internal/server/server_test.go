@@ -199,6 +199,20 @@ func TestErrorResponsesAreProblems(t *testing.T) {
 		{"bad cursor", "GET", "/things?cursor=x", ``, nil, 422, "invalid_request", fields{"query.cursor"}},
 		{"unknown parameter", "GET", "/things?limit=2&Limit=1", ``, nil, 422, "invalid_request", fields{"query.Limit"}},
 		{"unknown parameters", "GET", "/things?limti=2&%63olor=red", ``, nil, 422, "invalid_request", fields{"query.color", "query.limti"}},
+		{"plus in the path", "GET", "/things/+5", ``, client, 422, "invalid_request", fields{"path.id"}},
+		{"leading zero in the path", "GET", "/things/05", ``, client, 422, "invalid_request", fields{"path.id"}},
+		{"plus in the query", "GET", "/things?limit=%2B5", ``, nil, 422, "invalid_request", fields{"query.limit"}},
+		{"body not UTF-8", "POST", "/things", "{\"name\":\"n\xff\",\"price\":1}", manager, 400, "invalid_utf8", fields{"body"}},
+		{"key not UTF-8", "POST", "/things", "{\"n\xff\":1}", manager, 400, "invalid_utf8", fields{"body"}},
+		{"half a surrogate pair", "POST", "/things", `{"name":"a\\\ud83d","price":1}`, manager, 400, "invalid_utf8", fields{"body"}},
+		{"low surrogate first", "POST", "/things", `{"name":"\uDE00\uD83D","price":1}`, manager, 400, "invalid_utf8", fields{"body"}},
+		{"two high surrogates", "POST", "/things", `{"name":"\ud83d\ud83d\ude00","price":1}`, manager, 400, "invalid_utf8", fields{"body"}},
+		{"compressed", "POST", "/things", `{"name":"a","price":1}`, append(manager, "Content-Encoding", "gzip"), 415, "unsupported_content_encoding", nil},
+		{"compressed twice", "POST", "/things", `{"name":"a","price":1}`, append(manager, "Content-Encoding", "identity, br"), 415, "unsupported_content_encoding", nil},
+		{"fraction of an integer", "POST", "/things", `{"name":"a","price":1,"lines":[{"productId":1,"quantity":1.5}]}`, manager, 422, "invalid_request", fields{"body.lines[0].quantity"}},
+		{"null", "POST", "/things", `{"name":"a","price":null,"lines":null}`, manager, 422, "invalid_request", fields{"body.lines", "body.price"}},
+		{"null in a list", "POST", "/things", `{"name":"a","price":1,"lines":[{"productId":null,"quantity":1}]}`, manager, 422, "invalid_request", fields{"body.lines[0].productId"}},
+		{"two points", "POST", "/things", `{"name":"a","price":1.0.0}`, manager, 400, "malformed_json", fields{"body"}},
 		{"unknown parameter of HEAD's operation", "GET", "/things/7?x=1", ``, client, 422, "invalid_request", fields{"query.x"}},
 		{"unknown parameter without a token", "GET", "/things/7?x=1", ``, nil, 401, "unauthenticated", nil},
 		{"unknown parameter of a POST", "POST", "/things?x=1", `{"name":"a","price":1}`, manager, 422, "invalid_request", fields{"query.x"}},
@@ -207,8 +221,8 @@ func TestErrorResponsesAreProblems(t *testing.T) {
 		{"parameter twice", "GET", "/things?limit=2&limit=2", ``, nil, 422, "invalid_request", fields{"query.limit"}},
 		{"parameter without a name", "GET", "/things?=2", ``, nil, 422, "invalid_request", fields{"query."}},
 		{"long name of a parameter", "GET", "/things?" + strings.Repeat("x", 1000), ``, nil, 422, "invalid_request", fields{"query." + strings.Repeat("x", 194) + "…"}},
-		{"query not UTF-8", "GET", "/things?cursor=%ff", ``, nil, 400, "malformed_request", nil},
-		{"path not UTF-8", "GET", "/things/%ff", ``, client, 400, "malformed_request", nil},
+		{"query not UTF-8", "GET", "/things?cursor=%ff", ``, nil, 400, "invalid_utf8", nil},
+		{"path not UTF-8", "GET", "/things/%ff", ``, client, 400, "invalid_utf8", nil},
 		{"NUL in the query", "GET", "/things?cursor=%00", ``, nil, 400, "malformed_request", nil},
 		{"id no number", "GET", "/things/x", ``, client, 422, "invalid_request", fields{"path.id"}},
 		{"id zero", "GET", "/things/0", ``, client, 422, "invalid_request", fields{"path.id"}},
@@ -253,6 +267,10 @@ func TestErrorResponsesAreProblems(t *testing.T) {
 		res, _ = f.do(t, "POST", "/things", `{}`)
 		if got := res.Header.Get("WWW-Authenticate"); got != "Bearer" {
 			t.Errorf("WWW-Authenticate: %q", got)
+		}
+		res, _ = f.do(t, "POST", "/things", `{}`, append(manager, "Content-Encoding", "gzip")...)
+		if got := res.Header.Get("Accept-Encoding"); got != "identity" {
+			t.Errorf("Accept-Encoding: %q", got)
 		}
 		res, _ = f.do(t, "GET", "/things/503", "", client...)
 		if got := res.Header.Get("Retry-After"); got != "3" {
@@ -325,6 +343,29 @@ func TestResponseOfValidRequest(t *testing.T) {
 	}
 	if res, _ := f.do(t, "HEAD", "/things", ""); res.StatusCode != 200 {
 		t.Errorf("HEAD: %d", res.StatusCode)
+	}
+}
+
+func TestIntegersOfAnyFormAreAccepted(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	for _, quantity := range []string{"1", "1.0", "1e0", "10E-1", "1.000", "0.01e2", "1E+3"} {
+		// The string has what looks like numbers, and escapes.
+		body := `{"name":"1.0\\\"2e0","price":1e1,"lines":[{"productId":1.0,"quantity":` + quantity + `}]}`
+		res, got := f.do(t, "POST", "/things", body, "Authorization", f.keys.Bearer(t, 7, authn.Manager))
+		if want := (map[string]any{"name": `1.0\"2e0`, "price": "10.00"}); res.StatusCode != 201 || !cmp.Equal(want, got) {
+			t.Errorf("%s: %d %v, want 201 %v", quantity, res.StatusCode, got, want)
+		}
+	}
+}
+
+func TestIdentityAndEscapedTextAreAccepted(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	res, got := f.do(t, "POST", "/things", `{"name":"\ud83d\ude00\u00e9\\ud83","price":1}`,
+		"Authorization", f.keys.Bearer(t, 7, authn.Manager), "Content-Encoding", "Identity")
+	if res.StatusCode != 201 || got["name"] != "😀é\\ud83" {
+		t.Errorf("%d %v", res.StatusCode, got)
 	}
 }
 

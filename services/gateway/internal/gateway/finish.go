@@ -112,7 +112,7 @@ type Origins []string
 // What scripts may send and see beyond what Fetch allows everyone.
 const (
 	requestHeaders  = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Last-Event-ID, Prefer, Traceparent, X-Request-Id"
-	responseHeaders = "Age, Cache-Status, ETag, Idempotent-Replayed, Location, Preference-Applied, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Traceparent, WWW-Authenticate, X-Request-Id"
+	responseHeaders = "Accept-Encoding, Age, Cache-Status, ETag, Idempotent-Replayed, Location, Preference-Applied, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Traceparent, WWW-Authenticate, X-Request-Id"
 	preflightAge    = "600"
 )
 

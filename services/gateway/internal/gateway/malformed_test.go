@@ -16,6 +16,19 @@ import (
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
+func TestHeadOfTheDocumentedLimitIsAccepted(t *testing.T) {
+	t.Parallel()
+	g := start(t, setup{})
+	g.up.respondWith(text("{}"))
+	for _, c := range []struct{ lines, bytes, status int }{{1, 10 << 10, 200}, {1, 31 << 10, 200}, {31, 1000, 200}, {1, 33 << 10, 431}, {33, 1000, 431}} {
+		field := "X-A: " + strings.Repeat("a", c.bytes) + "\r\n"
+		res, p := g.raw("GET /.well-known/jwks.json HTTP/1.1\r\nHost: x\r\n" + strings.Repeat(field, c.lines) + "\r\n")
+		if res.StatusCode != c.status {
+			t.Errorf("%d lines of %d bytes: %d %v, want %d", c.lines, c.bytes, res.StatusCode, p, c.status)
+		}
+	}
+}
+
 func TestMalformedRequestIsProblemAndCountsAgainstRateLimit(t *testing.T) {
 	t.Parallel()
 	g := start(t, setup{limits: map[string]*limit.Limiter{route.LimitDefault: limit.New(1, time.Hour, 3)}})

@@ -71,7 +71,8 @@ func method(m []byte) string {
 	return string(m)
 }
 
-// readFields reads the header in one pass. Of several lines of a name the first counts.
+// readFields reads the header in one pass. Of several lines of a name the first counts, unless the
+// field is a list.
 func (r *Request) readFields(h *fasthttp.RequestHeader) {
 	first := func(to *string, value []byte) {
 		if *to == "" {
@@ -91,7 +92,7 @@ func (r *Request) readFields(h *fasthttp.RequestHeader) {
 		case fasthttp.HeaderOrigin:
 			first(&r.origin, value)
 		case fasthttp.HeaderIfNoneMatch:
-			first(&r.ifNoneMatch, value)
+			r.ifNoneMatch += "," + string(value)
 		case fasthttp.HeaderAcceptEncoding:
 			r.acceptsGzip = compression.Accepted(h)
 		case "Prefer":

@@ -22,7 +22,7 @@ const (
 	bodyTimeout   = 30 * time.Second
 	writeTimeout  = 30 * time.Second
 	idleTimeout   = 2 * time.Minute
-	headerBytes   = 16 << 10 // is allocated for each connection
+	headerBytes   = 32 << 10 // is allocated for each connection
 )
 
 // Refusal returns what is written to a connection over a cap, of which no request is read.

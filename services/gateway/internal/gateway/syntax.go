@@ -27,7 +27,7 @@ func malformed(err error) *problem.Problem {
 	var timeout net.Error
 	switch {
 	case errors.As(err, new(*fasthttp.ErrSmallBuffer)):
-		return problem.New(http.StatusRequestHeaderFieldsTooLarge, "", "The header exceeds the limit of 16 KiB.")
+		return problem.New(http.StatusRequestHeaderFieldsTooLarge, "", "The header exceeds the limit of 32 KiB.")
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return problem.New(http.StatusRequestTimeout, "", "The request did not arrive in time.")
 	}

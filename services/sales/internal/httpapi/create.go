@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/danielgtaylor/huma/v2"
-
 	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
@@ -45,19 +43,6 @@ type createSale struct {
 	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes it safe to repeat the request for 24 hours" example:"0b9f6c1e-order-1"`
 	Prefer         string `header:"Prefer" maxLength:"256" doc:"wait=N delays the response until the sale is decided, or reserved if it is a hold, up to N seconds and at most 30 (RFC 7240)" example:"wait=10"`
 	Body           createBody
-}
-
-// Resolve implements huma.Resolver. It joins the fields named Prefer, of which there may be
-// several (RFC 7240, section 2).
-func (in *createSale) Resolve(ctx huma.Context) []error {
-	var lines []string
-	ctx.EachHeader(func(name, value string) {
-		if strings.EqualFold(name, "Prefer") {
-			lines = append(lines, value)
-		}
-	})
-	in.Prefer = strings.Join(lines, ",")
-	return nil
 }
 
 type createdSale struct {

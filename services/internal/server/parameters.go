@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 
 	"github.com/agnivade/levenshtein"
@@ -12,16 +13,53 @@ import (
 	"ecommerce-stack.dev/services/internal/problem"
 )
 
-// checkQuery refuses query parameters that the operation would ignore: unknown ones, those without
-// "=", and a second one of a name. A filter that is not applied returns other results than the client
-// expects, without an error.
-func (s *Server) checkQuery(ctx huma.Context, next func(huma.Context)) {
-	u := ctx.URL()
-	if errs := invalidParameters(u.RawQuery, ctx.Operation().Parameters); len(errs) > 0 {
-		s.refuseOperation(ctx, problem.From(huma.NewError(http.StatusUnprocessableEntity, "", errs...)))
-		return
+// checkParameters refuses query parameters that the operation would ignore: unknown ones, those
+// without "=", and a second one of a name. A filter that is not applied returns other results than
+// the client expects, without an error. It also refuses integers that are not written as in JSON,
+// such as +5, and content codings.
+func (s *Server) checkParameters(ctx huma.Context, next func(huma.Context)) {
+	u, op := ctx.URL(), ctx.Operation()
+	errs := invalidParameters(u.RawQuery, op.Parameters)
+	for _, p := range op.Parameters {
+		if value := integerParameter(ctx, p); len(errs) == 0 && value != "" && !integerForm.MatchString(value) {
+			errs = append(errs, &huma.ErrorDetail{Location: p.In + "." + p.Name, Message: "expected an integer such as 5"})
+		}
 	}
-	next(ctx)
+	switch {
+	case len(errs) > 0:
+		s.refuseOperation(ctx, problem.From(huma.NewError(http.StatusUnprocessableEntity, "", errs...)))
+	case op.RequestBody != nil && !isIdentity(ctx.Header("Content-Encoding")):
+		s.refuseOperation(ctx, problem.UnsupportedCoding())
+	default:
+		next(ctx)
+	}
+}
+
+// integerForm matches the integers that JSON and the ids in events have.
+var integerForm = regexp.MustCompile(`^(?:0|-?[1-9][0-9]*)$`)
+
+// integerParameter returns the value of a parameter of the path or the query whose type is integer,
+// or "".
+func integerParameter(ctx huma.Context, p *huma.Param) string {
+	switch {
+	case p.Schema == nil || p.Schema.Type != huma.TypeInteger:
+	case p.In == "path":
+		return ctx.Param(p.Name)
+	case p.In == "query":
+		return ctx.Query(p.Name)
+	}
+	return ""
+}
+
+// isIdentity reports whether a Content-Encoding field, of which lines are joined, has no coding
+// (RFC 9110, section 8.4).
+func isIdentity(field string) bool {
+	for coding := range strings.SplitSeq(field, ",") {
+		if coding = strings.TrimSpace(coding); coding != "" && !strings.EqualFold(coding, "identity") {
+			return false
+		}
+	}
+	return true
 }
 
 // invalidParameters returns the errors of a query that CheckURL accepts.
