@@ -42,6 +42,9 @@ func productCases() []testCase {
 		operation("POST /products",
 			expect(201, "", func(w *testContext) call { return call{as: w.manager, body: deskBody(3)} },
 				hasField("price", "19.99"), hasFields("id", "currency", "createdAt", "updatedAt"), hasHeaders("ETag"), hasLocation("/products/")),
+			expect(422, "names that are not one visible line", func(w *testContext) call {
+				return call{as: w.manager, body: map[string]any{"price": "1.00", "name": "\u200d\u3164", "description": "a\x00b"}}
+			}, hasErrorsAt("body.name", "body.description")),
 			expect(422, "no name", func(w *testContext) call {
 				return call{as: w.manager, body: map[string]any{"price": "1.00"}}
 			}, hasErrorsAt("body.name")),
@@ -57,6 +60,12 @@ func productCases() []testCase {
 			expect(404, "", func(w *testContext) call {
 				return call{as: w.manager, body: map[string]any{"productId": unknownID, "price": "5.00"}}
 			}, hasCode("product_not_found")),
+			expect(412, "If-None-Match", func(w *testContext) call {
+				return call{as: w.manager, header: []string{"If-None-Match", "*"}, body: map[string]any{"productId": w.newProduct(1).ID, "price": "5.00"}}
+			}, hasCode("stale_version")),
+			expect(422, "price null", func(w *testContext) call {
+				return call{as: w.manager, body: map[string]any{"productId": w.newProduct(1).ID, "price": nil}}
+			}, hasErrorsAt("body.price")),
 			expect(412, "stale If-Match", func(w *testContext) call {
 				p := w.newProduct(1)
 				change := map[string]any{"productId": p.ID, "price": "5.00"}

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"ecommerce-stack.dev/services/auth/internal/password"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/failure"
+	"ecommerce-stack.dev/services/internal/text"
 )
 
 // User is an account. Email is in the form of NormalizeEmail.
@@ -77,15 +77,17 @@ type Registration struct {
 	ManagerID int64
 }
 
-// validate returns r with its email normalized, or an error of failure.KindInvalid that names
+// validate returns r with its text normalized, or an error of failure.KindInvalid that names
 // every invalid field.
 func (r Registration) validate() (Registration, error) {
 	r.Email = NormalizeEmail(r.Email)
+	var username string
+	r.Username, username = text.Line(r.Username, maxUsernameLength)
 	var invalid []failure.Field
 	for _, f := range []struct{ name, violation string }{
 		{"email", checkEmail(r.Email)},
 		{"password", password.Check(r.Password)},
-		{"username", checkUsername(r.Username)},
+		{"username", username},
 	} {
 		if f.violation != "" {
 			invalid = append(invalid, failure.Field{Location: "body." + f.name, Message: f.violation})
@@ -105,19 +107,6 @@ func checkEmail(email string) string {
 	parsed, err := mail.ParseAddress(email)
 	if err != nil || parsed.Address != email || strings.ContainsFunc(email, isUnprintable) {
 		return "expected an email address such as ada@example.com"
-	}
-	return ""
-}
-
-// checkUsername returns the rule that a username violates, or "".
-func checkUsername(name string) string {
-	switch n := utf8.RuneCountInString(name); {
-	case n < 1 || n > maxUsernameLength:
-		return fmt.Sprintf("expected 1 to %d characters", maxUsernameLength)
-	case strings.TrimSpace(name) != name:
-		return "expected no space at the beginning or the end"
-	case strings.ContainsFunc(name, isUnprintable):
-		return "expected printable characters only"
 	}
 	return ""
 }

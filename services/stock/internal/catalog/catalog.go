@@ -4,12 +4,11 @@ package catalog
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/money"
+	"ecommerce-stack.dev/services/internal/text"
 )
 
 // Limits of a product: the lengths in characters, and the initial quantity.
@@ -36,8 +35,7 @@ type Change struct {
 	Name        *string
 	Description *string
 	Price       *money.Amount
-	// Versions has the accepted current versions. Nil accepts any.
-	Versions []int64
+	Versions    Versions
 }
 
 // Sort is the order of a list of products.
@@ -54,7 +52,7 @@ const (
 
 // Filter selects the products of a list. Zero fields, except Limit, select all.
 type Filter struct {
-	Text     string // in the name or the description, case-insensitive
+	Text     string // in the name or the description, case-insensitive, in NFC
 	MinPrice *money.Amount
 	MaxPrice *money.Amount
 	InStock  *bool
@@ -107,53 +105,63 @@ type Store interface {
 	// kind KindInvalid when the changed product violates a rule.
 	Update(ctx context.Context, id int64, c Change) (Product, error)
 	// Delete deletes a product from the catalog. Its stock and movements remain. It
-	// returns ErrNotFound, and ErrStale unless the current version is in versions or versions
-	// is nil.
-	Delete(ctx context.Context, id int64, versions []int64) error
+	// returns ErrNotFound, and ErrStale unless the current version is accepted.
+	Delete(ctx context.Context, id int64, versions Versions) error
 }
 
-// Validate returns nil, or a *failure.Error of kind KindInvalid with the fields of a request
-// body that violate a rule.
-func Validate(p Product) error {
-	var violations []failure.Field
-	add := func(field, rule string) {
-		violations = append(violations, failure.Field{Location: "body." + field, Message: rule})
-	}
-	if n := utf8.RuneCountInString(strings.TrimSpace(p.Name)); n < 1 || utf8.RuneCountInString(p.Name) > MaxName {
-		add("name", "must have 1 to 200 characters that are not all spaces")
-	}
-	if utf8.RuneCountInString(p.Description) > MaxDescription {
-		add("description", "must have at most 2000 characters")
-	}
-	if p.Price.IsNegative() || p.Price.Cmp(money.MaxPrice) > 0 {
-		add("price", "must be from 0.00 to 9999999.99")
-	}
-	if len(violations) > 0 {
-		return failure.InvalidFields(violations...)
-	}
-	return nil
+// Checked returns p with its text in NFC, or a *failure.Error of kind KindInvalid with the fields of
+// a request body that violate a rule.
+func Checked(p Product) (Product, error) {
+	return Change{Name: &p.Name, Description: &p.Description, Price: &p.Price}.set(p)
 }
 
-// AcceptsVersion reports whether the current version is accepted. Nil accepts any.
-func AcceptsVersion(accepted []int64, current int64) bool {
-	return accepted == nil || slices.Contains(accepted, current)
+// Versions are the versions of a product for which a change is made.
+type Versions struct {
+	// Accepted are the only ones; nil accepts any, and an empty list none.
+	Accepted []int64
+	// Refused are not accepted.
+	Refused []int64
 }
 
-// Apply returns p with the change. It returns ErrStale when the version is not accepted, and
-// the errors of Validate.
+// Accept reports whether the current version is accepted.
+func (v Versions) Accept(current int64) bool {
+	return (v.Accepted == nil || slices.Contains(v.Accepted, current)) && !slices.Contains(v.Refused, current)
+}
+
+// Apply returns p with the change. It returns ErrStale when the version is not accepted, and the
+// errors of Checked for the fields that change. The other ones may be from before a rule.
 func (c Change) Apply(p Product) (Product, error) {
-	if !AcceptsVersion(c.Versions, p.Version) {
+	if !c.Versions.Accept(p.Version) {
 		return p, ErrStale
 	}
+	p.Version++
+	return c.set(p)
+}
+
+func (c Change) set(p Product) (Product, error) {
+	var violations []failure.Field
+	check := func(field, violation string) {
+		if violation != "" {
+			violations = append(violations, failure.Field{Location: "body." + field, Message: violation})
+		}
+	}
+	var violation string
 	if c.Name != nil {
-		p.Name = *c.Name
+		p.Name, violation = text.Line(*c.Name, MaxName)
+		check("name", violation)
 	}
 	if c.Description != nil {
-		p.Description = *c.Description
+		p.Description, violation = text.Block(*c.Description, MaxDescription)
+		check("description", violation)
 	}
 	if c.Price != nil {
 		p.Price = *c.Price
+		if p.Price.IsNegative() || p.Price.Cmp(money.MaxPrice) > 0 {
+			check("price", "must be from 0.00 to 9999999.99")
+		}
 	}
-	p.Version++
-	return p, Validate(p)
+	if len(violations) > 0 {
+		return p, failure.InvalidFields(violations...)
+	}
+	return p, nil
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"ecommerce-stack.dev/services/stock/internal/catalog"
 )
 
 // versionTag returns the ETag of a product, which is its version.
@@ -34,20 +36,31 @@ func matchesTag(header, tag string) bool {
 	return false
 }
 
-// versions returns the versions that an If-Match header accepts; nil accepts any (RFC 9110,
-// section 13.1.1: strong comparison, so that a weak tag matches nothing).
-func (c ConditionalWrite) versions() []int64 {
-	header := strings.TrimSpace(c.IfMatch)
-	if header == "" || header == "*" {
-		return nil
+// versions returns the versions that the preconditions accept (RFC 9110, section 13). If-Match uses
+// strong comparison, so that a weak tag matches nothing, and If-None-Match weak comparison.
+func (c ConditionalWrite) versions() (v catalog.Versions) {
+	if ifMatch := strings.TrimSpace(c.IfMatch); ifMatch != "" && ifMatch != "*" {
+		v.Accepted = taggedVersions(ifMatch)
 	}
-	accepted := []int64{}
-	for tag := range strings.SplitSeq(header, ",") {
+	for tag := range strings.SplitSeq(c.IfNoneMatch, ",") {
+		tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+		if tag == "*" {
+			v.Accepted = []int64{} // The product exists, or is not found.
+		}
+		v.Refused = append(v.Refused, taggedVersions(tag)...)
+	}
+	return v
+}
+
+// taggedVersions returns the versions whose tags of versionTag are in a list.
+func taggedVersions(list string) []int64 {
+	versions := []int64{}
+	for tag := range strings.SplitSeq(list, ",") {
 		inner, ok := strings.CutPrefix(strings.TrimSpace(tag), `"`)
 		inner, closed := strings.CutSuffix(inner, `"`)
 		if version, err := strconv.ParseInt(inner, 10, 64); ok && closed && err == nil {
-			accepted = append(accepted, version)
+			versions = append(versions, version)
 		}
 	}
-	return accepted
+	return versions
 }

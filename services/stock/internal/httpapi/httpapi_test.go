@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -92,6 +93,17 @@ func TestProductLifecycle(t *testing.T) {
 	updated := s.Call(t, "PUT", "/products", s.manager, change, "If-Match", `"99", `+tag)
 	if got := updated.JSON(t); updated.Status != 200 || got["price"] != "21.00" || got["name"] != "Desk" {
 		t.Errorf("change the price: %d %s", updated.Status, updated.Body)
+	}
+	for _, c := range []struct {
+		ifNoneMatch string
+		status      int
+	}{{"*", 412}, {`"1", ` + updated.Header.Get("ETag"), 412}, {"W/" + updated.Header.Get("ETag"), 412}, {tag, 200}} {
+		if a := s.Call(t, "PUT", "/products", s.manager, change, "If-None-Match", c.ifNoneMatch); a.Status != c.status {
+			t.Errorf("change with If-None-Match: %s: %d %s, want %d", c.ifNoneMatch, a.Status, a.Body, c.status)
+		}
+	}
+	if a := s.Call(t, "DELETE", path, s.manager, "", "If-None-Match", "*"); a.Status != 412 {
+		t.Errorf("delete with If-None-Match: *: %d %s, want 412", a.Status, a.Body)
 	}
 	if a := s.Call(t, "PUT", "/products", s.manager, change, "If-Match", tag); a.Status != 412 {
 		t.Errorf("change with a stale ETag: %d, want 412", a.Status)
@@ -242,6 +254,71 @@ func (s testService) names(t *testing.T, query string, limit int) string {
 	return ""
 }
 
+func TestPreconditionsMayHaveSeveralLines(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.product(t, "Desk", "19.90", 5)
+	tag := s.Call(t, "GET", fmt.Sprintf("/products/%d", id), "", "").Header.Get("ETag")
+	for _, c := range []struct {
+		method, path, body, field string
+		status                    int
+	}{
+		{"GET", fmt.Sprintf("/products/%d", id), "", "If-None-Match", 304},
+		{"PUT", "/products", fmt.Sprintf(`{"productId":%d,"price":21}`, id), "If-Match", 200},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), c.method, s.URL(c.path), strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = http.Header{"Authorization": {s.manager}, "Content-Type": {"application/json"}, c.field: {`"99"`, tag}}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != c.status {
+			t.Errorf("%s with %s on two lines: %d, want %d", c.method, c.field, res.StatusCode, c.status)
+		}
+	}
+}
+
+func TestNamesAndQueriesAreInNFC(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.product(t, "Cafe\u0301 🍎", "1", 1)
+	s.product(t, "Cafe 🍌", "1", 1)
+	if got := s.Call(t, "GET", fmt.Sprintf("/products/%d", id), "", "").JSON(t)["name"]; got != "Caf\u00e9 🍎" {
+		t.Errorf("name %q, want NFC", got)
+	}
+	for _, q := range []string{"caf\u00e9 🍎", "Cafe\u0301 🍎", "🍎"} {
+		if got := s.names(t, "q="+url.QueryEscape(q), 50); got != "Caf\u00e9 🍎" {
+			t.Errorf("q=%q: %q", q, got)
+		}
+	}
+	body := fmt.Sprintf(`{"productId":%d,"description":"cre\u0300me"}`, id)
+	if got := s.Call(t, "PUT", "/products", s.manager, body).JSON(t)["description"]; got != "cr\u00e8me" {
+		t.Errorf("description %q, want NFC", got)
+	}
+}
+
+func TestRuleOfNamesAppliesToChangesOnly(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.product(t, "Desk", "1", 1)
+	if err := s.db.Exec("UPDATE products SET name = ?", "De\ask").Error; err != nil {
+		t.Fatal(err)
+	}
+	if a := s.Call(t, "PUT", "/products", s.manager, fmt.Sprintf(`{"productId":%d,"price":2}`, id)); a.Status != 200 {
+		t.Errorf("change the price of a product with a name from before the rule: %d %s", a.Status, a.Body)
+	}
+	for _, field := range []string{"name", "description", "price"} {
+		a := s.Call(t, "PUT", "/products", s.manager, fmt.Sprintf(`{"productId":%d,%q:null}`, id, field))
+		if got := fmt.Sprintf("%d %s", a.Status, a.Locations()); got != "422 body."+field {
+			t.Errorf("%s null: %s, want 422\n%s", field, got, a.Body)
+		}
+	}
+}
+
 func TestInvalidProductsAreRejectedByField(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -249,6 +326,12 @@ func TestInvalidProductsAreRejectedByField(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"name":"","price":"1"}`:                             "422 body.name",
 		`{"name":"   ","price":"1"}`:                          "422 body.name",
+		`{"name":"a\u0000b","price":"1"}`:                     "422 body.name",
+		`{"name":"a\nb","price":"1"}`:                         "422 body.name",
+		`{"name":"\u200d\u3164","price":"1"}`:                 "422 body.name",
+		`{"name":"a","description":"\u0007","price":"1"}`:     "422 body.description",
+		`{"name":"a","price":null}`:                           "422 body.price",
+		"{\"name\":\"n\xff\",\"price\":\"1\"}":                "400 body",
 		`{"name":"` + long[:201] + `","price":"1"}`:           "422 body.name",
 		`{"name":"a","description":"` + long + `","price":1}`: "422 body.description",
 		`{"name":"a","price":"-1"}`:                           "422 body.price",

@@ -11,6 +11,7 @@ import (
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/page"
+	"ecommerce-stack.dev/services/internal/text"
 	"ecommerce-stack.dev/services/stock/internal/catalog"
 )
 
@@ -30,7 +31,7 @@ func (a *API) product(p catalog.Product) product {
 }
 
 type productBody struct {
-	Name            string      `json:"name" minLength:"1" maxLength:"200" doc:"Name of the product; not only spaces" example:"Walnut desk"`
+	Name            string      `json:"name" minLength:"1" maxLength:"200" doc:"Name of the product: one line, not only spaces or invisible characters" example:"Walnut desk"`
 	Description     string      `json:"description,omitempty" maxLength:"2000" doc:"Description of the product" example:"140 by 70 cm, oiled."`
 	Price           money.Price `json:"price"`
 	InitialQuantity int64       `json:"initialQuantity,omitempty" minimum:"0" maximum:"1000000000" example:"25" doc:"Quantity that is available at the beginning"`
@@ -51,10 +52,11 @@ type createdProduct struct {
 	Body     product
 }
 
-// ConditionalWrite is the If-Match header of a write. It is exported because huma ignores
-// embedded types that are not.
+// ConditionalWrite has the preconditions of a write. It is exported because huma ignores embedded
+// types that are not.
 type ConditionalWrite struct {
-	IfMatch string `header:"If-Match" maxLength:"1024" doc:"ETag that the product must still have (RFC 9110, section 13.1.1)" example:"\"3\""`
+	IfMatch     string `header:"If-Match" maxLength:"1024" doc:"ETag that the product must still have (RFC 9110, section 13.1.1)" example:"\"3\""`
+	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"ETag that the product must not have; * is any (RFC 9110, section 13.1.2)" example:"\"2\""`
 }
 
 type updateProduct struct {
@@ -111,11 +113,11 @@ func (a *API) registerProducts(api huma.API) {
 }
 
 func (a *API) create(ctx context.Context, in *createProduct) (*createdProduct, error) {
-	p := catalog.Product{Name: in.Body.Name, Description: in.Body.Description, Price: in.Body.Price.Amount}
-	if err := catalog.Validate(p); err != nil {
+	p, err := catalog.Checked(catalog.Product{Name: in.Body.Name, Description: in.Body.Description, Price: in.Body.Price.Amount})
+	if err != nil {
 		return nil, err
 	}
-	p, err := a.Catalog.Create(ctx, p, in.Body.InitialQuantity, callerID(ctx))
+	p, err = a.Catalog.Create(ctx, p, in.Body.InitialQuantity, callerID(ctx))
 	if err != nil {
 		return nil, err
 	}
@@ -182,7 +184,7 @@ func (a *API) list(ctx context.Context, in *listProducts) (*productPageResponse,
 func cursorKind(s catalog.Sort) string { return "products." + string(s) }
 
 func (in *listProducts) filter() (catalog.Filter, error) {
-	f := catalog.Filter{Text: in.Text, Sort: catalog.Sort(in.Sort), Limit: in.Limit + 1}
+	f := catalog.Filter{Text: text.NFC(in.Text), Sort: catalog.Sort(in.Sort), Limit: in.Limit + 1}
 	var err error
 	if f.MinPrice, err = price("query.minPrice", in.MinPrice); err != nil {
 		return f, err

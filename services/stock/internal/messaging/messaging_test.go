@@ -199,7 +199,7 @@ func TestDeletedProductIsNotSold(t *testing.T) {
 	if err := w.handler.Handle(t.Context(), created(1)); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.store.Delete(t.Context(), id, nil); err != nil {
+	if err := w.store.Delete(t.Context(), id, catalog.Versions{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.handler.Handle(t.Context(), created(2)); err != nil {

@@ -109,7 +109,7 @@ func (s *Store) Update(ctx context.Context, id int64, c catalog.Change) (catalog
 }
 
 // Delete implements catalog.Store.
-func (s *Store) Delete(ctx context.Context, id int64, versions []int64) error {
+func (s *Store) Delete(ctx context.Context, id int64, versions catalog.Versions) error {
 	return s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
 		// New sales of the product are decided under this lock.
 		if _, err := lockStocks(tx.DB, []int64{id}); err != nil {
@@ -119,7 +119,7 @@ func (s *Store) Delete(ctx context.Context, id int64, versions []int64) error {
 		if err != nil {
 			return err
 		}
-		if !catalog.AcceptsVersion(versions, row.Version) {
+		if !versions.Accept(row.Version) {
 			return catalog.ErrStale
 		}
 		now := database.Now()
