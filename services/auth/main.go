@@ -9,8 +9,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"ecommerce-stack.dev/services/auth/internal/account"
 	"ecommerce-stack.dev/services/auth/internal/httpapi"
@@ -63,6 +66,25 @@ func (s settings) Check() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// normalizeEmails calls Service.NormalizeEmails until it succeeds once.
+func normalizeEmails(ctx context.Context, accounts *account.Service, log *slog.Logger, duplicates prometheus.Gauge) {
+	tick := time.NewTicker(cleanupInterval)
+	defer tick.Stop()
+	for {
+		n, err := accounts.NormalizeEmails(ctx)
+		if err == nil {
+			duplicates.Set(float64(n))
+			return
+		}
+		log.WarnContext(ctx, "normalizing emails failed, retrying", "error", err)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 func main() {
@@ -119,6 +141,10 @@ func serve(ctx context.Context) error {
 			return err
 		}
 	}
+	duplicates := prometheus.NewGauge(prometheus.GaugeOpts{Name: "auth_duplicate_emails",
+		Help: "Accounts whose email is that of another account in another form, at the start of the replica."})
+	metrics.MustRegister(duplicates)
+	srv.Background("emails", func(ctx context.Context) { normalizeEmails(ctx, accounts, log, duplicates) })
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	srv.Background("signing key", func(ctx context.Context) { signer.Watch(ctx, log) })
 	srv.Every(cleanupInterval, "delete expired", func(ctx context.Context) error { return accounts.Store.DeleteExpired(ctx, database.Now()) })

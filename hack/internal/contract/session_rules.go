@@ -29,6 +29,14 @@ func sessionRules() []rule {
 			s.password = next
 			w.must("POST /auth/login", http.StatusOK, call{body: s.credentials()})
 		}},
+		{"sessions/email and password in any form of Unicode", nil, func(w *testContext) {
+			name := unique()
+			registered := account{name: "Jos\u00e9", email: "jos\u00e9" + name + "@b\u00fccher.example", password: "Ma\u00f1ana-" + name}
+			w.register(registered)
+			other := account{name: "Jos\u00e9", email: "jose\u0301" + name + "@xn--bcher-kva.example", password: "Man\u0303ana-" + name}
+			w.must("POST /auth/login", http.StatusOK, call{body: other.credentials()})
+			w.must("POST /auth/register/user", http.StatusConflict, call{body: other.registration()})
+		}},
 		{"sessions/a disabled user cannot refresh", nil, func(w *testContext) {
 			s := w.disabledUser()
 			w.must("POST /auth/refresh", http.StatusUnauthorized, call{body: s.refreshRequest()})

@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode"
 
+	"golang.org/x/net/idna"
+
 	"ecommerce-stack.dev/services/auth/internal/password"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/failure"
@@ -63,9 +65,39 @@ func (u User) MayManage() error {
 	return nil
 }
 
-// NormalizeEmail returns the form in which addresses are compared and stored: in lower case,
-// without surrounding space. Addresses that differ only in case belong to one account.
-func NormalizeEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
+// NormalizeEmail returns the form in which addresses are compared and stored: in lower case and NFC,
+// without surrounding space, and with the Unicode form of an internationalized domain (RFC 5890,
+// section 2.3.2.1). Addresses that differ only in that belong to one account. A domain that is not
+// valid is not changed.
+func NormalizeEmail(email string) string {
+	email = text.NFC(strings.ToLower(text.NFC(strings.TrimSpace(email))))
+	at := strings.LastIndexByte(email, '@') + 1
+	domain, err := unicodeDomain(email[at:])
+	if err != nil {
+		return email
+	}
+	return email[:at] + domain
+}
+
+// domains is the profile of domains that are looked up (RFC 5891, section 5), with the limits of the
+// DNS.
+var domains = idna.New(idna.MapForLookup(), idna.BidiRule(), idna.VerifyDNSLength(true))
+
+// unicodeDomain returns the Unicode form of an internationalized domain, and any other one as it is.
+func unicodeDomain(domain string) (string, error) {
+	if !strings.Contains(domain, "xn--") && !strings.ContainsFunc(domain, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return domain, nil
+	}
+	ascii, err := domains.ToASCII(domain)
+	if err != nil {
+		return "", err
+	}
+	return domains.ToUnicode(ascii)
+}
+
+// typedEmail returns an address as releases before NormalizeEmail of an internationalized one stored
+// it.
+func typedEmail(email string) string { return strings.ToLower(strings.TrimSpace(email)) }
 
 // Registration is the input of Service.Register.
 type Registration struct {
@@ -107,6 +139,9 @@ func checkEmail(email string) string {
 	parsed, err := mail.ParseAddress(email)
 	if err != nil || parsed.Address != email || strings.ContainsFunc(email, isUnprintable) {
 		return "expected an email address such as ada@example.com"
+	}
+	if _, err := unicodeDomain(email[strings.LastIndexByte(email, '@')+1:]); err != nil {
+		return "expected an email address with a valid domain"
 	}
 	return ""
 }

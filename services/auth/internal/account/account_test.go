@@ -33,6 +33,24 @@ func TestRegistrationErrorNamesEveryInvalidField(t *testing.T) {
 			t.Errorf("%q became %q", email, r.Email)
 		}
 	}
+	for _, one := range [][]string{
+		{"jos\u00e9@example.com", "jose\u0301@example.com", "JOSE\u0301@Example.com", " JOS\u00c9@example.com"},
+		{"ada@b\u00fccher.example", "ada@bu\u0308cher.example", "ada@xn--bcher-kva.example", "ADA@XN--BCHER-KVA.example", "ada@B\u00dcCHER\u3002example"},
+		{"ada@\u4f8b\u3048.\u30c6\u30b9\u30c8", "ada@xn--r8jz45g.xn--zckzah"},
+		{"ada@[192.0.2.1]"}, {"ada@foo_bar.example"},
+	} {
+		for _, email := range one {
+			r, err := Registration{Username: "Ada", Email: email, Password: "correct horse"}.validate()
+			if err != nil || r.Email != one[0] || NormalizeEmail(r.Email) != r.Email {
+				t.Errorf("%+q became %+q, %v; want %+q", email, r.Email, err, one[0])
+			}
+		}
+	}
+	for _, email := range []string{"ada@xn--a.example", "ada@xn--.example", "ada@\u00fc..example", "ada@" + strings.Repeat("\u00fc", 64) + ".example"} {
+		if _, err := (Registration{Username: "Ada", Email: email, Password: "correct horse"}).validate(); err == nil {
+			t.Errorf("%+q is accepted", email)
+		}
+	}
 	for name, ok := range map[string]bool{
 		"A": true, strings.Repeat("é", 100): true, "Ada L.": true,
 		"": false, strings.Repeat("é", 101): false, " a": false, "a\n": false, "a\u200bb": false,

@@ -26,6 +26,12 @@ type Store interface {
 	// ByID and ByEmail return a user, or ErrUserNotFound. The email is normalized.
 	ByID(ctx context.Context, id int64) (User, error)
 	ByEmail(ctx context.Context, email string) (User, error)
+	// InternationalEmails returns up to limit users whose id is above after, in the order of their
+	// ids, whose email is not ASCII or has an internationalized domain.
+	InternationalEmails(ctx context.Context, after int64, limit int) ([]User, error)
+	// SetEmail replaces an email. It changes nothing if the email is not previous, and returns
+	// ErrEmailTaken if another user has the new one.
+	SetEmail(ctx context.Context, id int64, previous, email string) error
 	// List returns up to limit users whose id is above after, in the order of their ids.
 	List(ctx context.Context, after int64, limit int) ([]User, error)
 	// SetDisabled changes and returns a user for a manager, whose row it locks, too. Disabling also
@@ -183,7 +189,7 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Session, error) {
 	} else {
 		device = uuid.New()
 	}
-	u, err := s.authenticate(ctx, email, r.Password, counters)
+	u, err := s.authenticate(ctx, func() (User, error) { return s.byEmail(ctx, typedEmail(r.Email), email) }, r.Password, counters)
 	if err != nil {
 		return Session{}, err
 	}
@@ -197,11 +203,11 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (Session, error) {
 	return session, err
 }
 
-// authenticate returns the user with a normalized email and a password, unless one of the counters
+// authenticate returns the user that find finds, if it has the password, unless one of the counters
 // delays the attempt. A success resets the first counter, which is that of the client. The counts
 // are read and written while a slot of the Hasher is held, so that of a burst of attempts no more
 // than there are slots pass the check at once.
-func (s *Service) authenticate(ctx context.Context, email, text string, counters []Counter) (User, error) {
+func (s *Service) authenticate(ctx context.Context, find func() (User, error), text string, counters []Counter) (User, error) {
 	slot, err := s.Hasher.Acquire(ctx)
 	if err != nil {
 		return User{}, err
@@ -211,7 +217,7 @@ func (s *Service) authenticate(ctx context.Context, email, text string, counters
 	if err != nil {
 		return User{}, err
 	}
-	u, err := s.Store.ByEmail(ctx, email)
+	u, err := find()
 	if err != nil && !errors.Is(err, ErrUserNotFound) {
 		return User{}, fmt.Errorf("log in: %w", err)
 	}
@@ -253,11 +259,11 @@ func (s *Service) checkCounters(ctx context.Context, counters []Counter) (Attemp
 	return first, nil
 }
 
-// rehash replaces the hash of a user's password if its cost is not the configured one, because only
-// a login has the password. Until then, logins of the user take a different time than those of
+// rehash replaces the hash of a user's password if its cost is not the configured one or it is not
+// of the password in NFC, because only a login has the password. Until then, logins of the user take a different time than those of
 // unknown emails. A failure is logged, and the next login tries again.
 func (s *Service) rehash(ctx context.Context, slot password.Slot, u User, text string) User {
-	if slot.IsCurrent(u.PasswordHash) {
+	if slot.IsCurrent(u.PasswordHash, text) {
 		return u
 	}
 	hash, err := slot.Hash(text)
@@ -309,7 +315,8 @@ func (s *Service) ChangePassword(ctx context.Context, userID int64, current, nex
 	if err != nil {
 		return fmt.Errorf("change the password: %w", err)
 	}
-	if u, err = s.authenticate(ctx, u.Email, current, passwordChangeCounters(userID)); err != nil {
+	again := func() (User, error) { return s.Store.ByID(ctx, userID) }
+	if u, err = s.authenticate(ctx, again, current, passwordChangeCounters(userID)); err != nil {
 		return err
 	}
 	hash, err := s.hash(ctx, next)

@@ -102,8 +102,13 @@ func takeUser(query *gorm.DB) (account.User, error) {
 
 // List implements account.Store.
 func (s *Store) List(ctx context.Context, after int64, limit int) ([]account.User, error) {
+	return listUsers(s.db.WithContext(ctx).Where("id > ?", after).Limit(limit))
+}
+
+// listUsers returns the users that a query selects, in the order of their ids.
+func listUsers(query *gorm.DB) ([]account.User, error) {
 	var rows []userRow
-	if err := s.db.WithContext(ctx).Where("id > ?", after).Order("id").Limit(limit).Find(&rows).Error; err != nil {
+	if err := query.Order("id").Find(&rows).Error; err != nil {
 		return nil, database.Classify(fmt.Errorf("list users: %w", err))
 	}
 	users := make([]account.User, len(rows))
@@ -111,6 +116,23 @@ func (s *Store) List(ctx context.Context, after int64, limit int) ([]account.Use
 		users[i] = r.user()
 	}
 	return users, nil
+}
+
+// InternationalEmails implements account.Store.
+func (s *Store) InternationalEmails(ctx context.Context, after int64, limit int) ([]account.User, error) {
+	return listUsers(s.db.WithContext(ctx).Where("id > ? AND (LENGTH(email) <> CHAR_LENGTH(email) OR email LIKE '%xn--%')", after).Limit(limit))
+}
+
+// SetEmail implements account.Store.
+func (s *Store) SetEmail(ctx context.Context, id int64, previous, email string) error {
+	err := s.db.WithContext(ctx).Model(&userRow{}).Where("id = ? AND email = ?", id, previous).Update("email", email).Error
+	switch {
+	case database.IsDuplicate(err):
+		return account.ErrEmailTaken
+	case err != nil:
+		return database.Classify(fmt.Errorf("set an email: %w", err))
+	}
+	return nil
 }
 
 // SetDisabled implements account.Store.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"ecommerce-stack.dev/services/internal/text"
 )
 
 //go:embed common.txt
@@ -51,8 +53,9 @@ func isRepetition(s string) bool {
 	return false
 }
 
-// Check returns the rule that a new password violates, or "".
+// Check returns the rule that a new password violates in NFC, or "".
 func Check(password string) string {
+	password = text.NFC(password)
 	switch {
 	case len(password) < MinBytes:
 		return fmt.Sprintf("expected at least %d bytes", MinBytes)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/bcrypt"
 
 	"ecommerce-stack.dev/services/internal/failure"
+	"ecommerce-stack.dev/services/internal/text"
 )
 
 // Limits of a password in bytes. bcrypt reads only the first 72 bytes, so a longer password is
@@ -89,20 +90,27 @@ func (h *Hasher) Acquire(ctx context.Context) (Slot, error) {
 // Release frees the slot.
 func (s Slot) Release() { <-s.h.slots }
 
-// Hash returns the hash of a password, or an error if that exceeds MaxBytes.
+// Hash returns the hash of a password in NFC (NIST SP 800-63B, section 5.1.1.2), or an error if that
+// exceeds MaxBytes.
 func (s Slot) Hash(password string) ([]byte, error) {
 	defer s.h.observe(time.Now())
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), s.h.cost)
+	hash, err := bcrypt.GenerateFromPassword([]byte(text.NFC(password)), s.h.cost)
 	if err != nil {
 		return nil, fmt.Errorf("hash a password: %w", err)
 	}
 	return hash, nil
 }
 
-// Matches reports whether hash is a hash of password. A nil hash, for an account that does not
+// Matches reports whether hash is a hash of password in NFC, or as it is, which earlier releases
+// hashed. A nil hash, for an account that does not
 // exist, matches nothing and takes the same time; so does a password over MaxBytes, of which bcrypt
 // would compare only the first bytes.
 func (s Slot) Matches(hash []byte, password string) bool {
+	normalized := text.NFC(password)
+	return s.compare(hash, normalized) || normalized != password && s.compare(hash, password)
+}
+
+func (s Slot) compare(hash []byte, password string) bool {
 	defer s.h.observe(time.Now())
 	mayMatch := hash != nil && len(password) <= MaxBytes
 	if !mayMatch {
@@ -111,10 +119,12 @@ func (s Slot) Matches(hash []byte, password string) bool {
 	return bcrypt.CompareHashAndPassword(hash, []byte(password)) == nil && mayMatch
 }
 
-// IsCurrent reports whether hash has the cost of new hashes.
-func (s Slot) IsCurrent(hash []byte) bool {
+// IsCurrent reports whether hash, which matches password, has the cost of new hashes and is of the
+// password in NFC.
+func (s Slot) IsCurrent(hash []byte, password string) bool {
 	cost, err := bcrypt.Cost(hash)
-	return err == nil && cost == s.h.cost
+	normalized := text.NFC(password)
+	return err == nil && cost == s.h.cost && (normalized == password || s.compare(hash, normalized))
 }
 
 func (h *Hasher) observe(start time.Time) { h.seconds.Observe(time.Since(start).Seconds()) }

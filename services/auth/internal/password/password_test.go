@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/bcrypt"
 
 	"ecommerce-stack.dev/services/auth/internal/password"
 	"ecommerce-stack.dev/services/internal/failure"
@@ -46,6 +47,38 @@ func TestHashMatchesOnlyItsPassword(t *testing.T) {
 	}
 	if _, err := slot.Hash(longest + "y"); err == nil {
 		t.Error("a password over the limit was hashed")
+	}
+}
+
+func TestPasswordIsComparedInNFC(t *testing.T) {
+	t.Parallel()
+	const composed, decomposed = "Ma\u00f1ana-Tr0ub4dor", "Man\u0303ana-Tr0ub4dor"
+	slot, err := hasher(t, 1).Acquire(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slot.Release()
+	for _, registered := range []string{composed, decomposed} {
+		hash, err := slot.Hash(registered)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range []string{composed, decomposed} {
+			if !slot.Matches(hash, text) || !slot.IsCurrent(hash, text) {
+				t.Errorf("registered %+q: %+q does not match", registered, text)
+			}
+		}
+	}
+	old, err := bcrypt.GenerateFromPassword([]byte(decomposed), password.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slot.Matches(old, decomposed) || slot.IsCurrent(old, decomposed) {
+		t.Error("a hash of a decomposed password from before does not match, or is not replaced")
+	}
+	// 36 letters of two bytes in NFC, and of three bytes without.
+	if violation := password.Check(strings.Repeat("e\u0301a\u0301o\u0301", 12)); violation != "" {
+		t.Errorf("72 bytes in NFC: %s", violation)
 	}
 }
 
