@@ -3,6 +3,7 @@ package contract
 import (
 	"net/http"
 	"testing"
+	"time"
 )
 
 // checkFaults checks for every operation that it returns 503 while its dependency is
@@ -83,6 +84,11 @@ func (s *suite) checkUnreservedHold(t *testing.T) {
 		c := call{as: w.ann, header: []string{"Idempotency-Key", unique(), "Prefer", "wait=20"}, body: holdBody(line{ProductID: other, Quantity: 1})}
 		w.startRequest("/sales", c, func() bool { return len(w.salesOf(w.ann, other)) > 0 })
 		w.checkResponse(running, w.send(running.op, c))
+		began := time.Now()
+		w.place(w.ann, orderBody(line{ProductID: other, Quantity: 1}), "Prefer", "wait=1")
+		if took := time.Since(began); took < time.Second || took > waitTimeout {
+			t.Errorf("Prefer: wait=1 of a sale that is not decided took %s", took)
+		}
 		created := w.place(w.ann, holdBody(line{ProductID: id, Quantity: 1}))
 		w.checkResponse(r, w.send(r.op, call{as: w.ann, args: []any{created.ID}}))
 		if err := s.Faults.ReconnectBroker(); err != nil {
