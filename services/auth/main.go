@@ -45,6 +45,7 @@ type settings struct {
 	Signing         token.Config
 	MySQL           config.Secret `env:"MYSQL_DSN,required,notEmpty"`
 	RefreshTTL      time.Duration `env:"REFRESH_TOKEN_TTL" envDefault:"720h"`
+	RefreshGrace    time.Duration `env:"REFRESH_GRACE" envDefault:"10s"`
 	BcryptCost      int           `env:"BCRYPT_COST" envDefault:"12"`
 	HashConcurrency int           `env:"HASH_CONCURRENCY"`
 	ManagerEmail    string        `env:"MANAGER_EMAIL"`
@@ -58,6 +59,7 @@ func (s settings) Check() error {
 		fmt.Sprintf("BCRYPT_COST is not from %d to %d", password.MinCost, password.MaxCost): s.BcryptCost < password.MinCost || s.BcryptCost > password.MaxCost,
 		"HASH_CONCURRENCY is negative":                          s.HashConcurrency < 0,
 		"ACCESS_TOKEN_TTL is not positive":                      s.Signing.TTL <= 0,
+		"REFRESH_GRACE is not from 0s to 1m":                    s.RefreshGrace < 0 || s.RefreshGrace > time.Minute,
 		"REFRESH_TOKEN_TTL is not positive":                     s.RefreshTTL <= 0,
 		"only one of MANAGER_EMAIL and MANAGER_PASSWORD is set": (s.ManagerEmail == "") != (s.ManagerPassword == ""),
 	} {
@@ -126,7 +128,7 @@ func serve(ctx context.Context) error {
 	}
 	checks.Add("database", func(ctx context.Context) error { return database.Ping(ctx, db) })
 	accounts := &account.Service{Store: mysql.NewStore(db), Signer: signer, Hasher: hasher,
-		RefreshTTL: c.RefreshTTL, Log: log, Now: database.Now}
+		RefreshTTL: c.RefreshTTL, RefreshGrace: c.RefreshGrace, Log: log, Now: database.Now}
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5004",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier, SigningKey: signer.ActiveKey})

@@ -90,13 +90,13 @@ func sessionCases() []testCase {
 			expect(401, "used token", func(w *testContext) call {
 				s := w.login(w.bob.account)
 				w.must("POST /auth/refresh", 200, call{body: s.refreshRequest()})
-				return call{body: s.refreshRequest()}
+				return call{body: s.refreshRequest(), header: otherClient}
 			}),
 			expect(401, "the family of a used token", func(w *testContext) call {
 				s := w.login(w.bob.account)
 				next := session{}
 				w.storeTokens(&next, w.must("POST /auth/refresh", 200, call{body: s.refreshRequest()}))
-				w.must("POST /auth/refresh", 401, call{body: s.refreshRequest()})
+				w.must("POST /auth/refresh", 401, call{body: s.refreshRequest(), header: otherClient})
 				return call{body: next.refreshRequest()}
 			}),
 			expect(422, "", func(*testContext) call { return call{body: map[string]any{}} }, hasErrorsAt("body.refreshToken")),
@@ -235,3 +235,7 @@ func onlyPublicKeys(w *testContext, a *response) {
 		}
 	}
 }
+
+// otherClient is the header of a request from another client, which has no grace period for a
+// refresh token.
+var otherClient = []string{"User-Agent", "another browser"}

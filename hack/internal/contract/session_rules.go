@@ -54,6 +54,13 @@ func sessionRules() []rule {
 				w.t.Errorf("an unknown email returns %+v, a wrong password %+v", first, second)
 			}
 		}},
+		{"sessions/a client may repeat a refresh within the grace period", nil, func(w *testContext) {
+			s := w.login(w.bob.account)
+			first := w.must("POST /auth/refresh", http.StatusOK, call{body: s.refreshRequest()}).field(w, "refreshToken")
+			if again := w.must("POST /auth/refresh", http.StatusOK, call{body: s.refreshRequest()}).field(w, "refreshToken"); again != first {
+				w.t.Errorf("refresh tokens %s and %s, want one", first, again)
+			}
+		}},
 		{"sessions/a refreshed token works", nil, func(w *testContext) {
 			s := w.login(w.bob.account)
 			w.storeTokens(s, w.must("POST /auth/refresh", http.StatusOK, call{body: s.refreshRequest()}))

@@ -158,18 +158,25 @@ func TestRefreshActionDependsOnUseOwnerAndAge(t *testing.T) {
 	now := time.Now()
 	fresh := RefreshToken{ExpiresAt: now.Add(time.Second)}
 	used := RefreshToken{ExpiresAt: now.Add(time.Second), Used: true}
+	usedBy := func(client string, ago time.Duration) RefreshToken {
+		return RefreshToken{ExpiresAt: now.Add(time.Second), Used: true, Use: Use{At: now.Add(-ago), Client: []byte(client), Salt: []byte("salt")}}
+	}
 	for name, c := range map[string]struct {
 		token RefreshToken
 		user  User
 		want  RefreshAction
 	}{
-		"fresh":            {fresh, User{}, RotateToken},
-		"used":             {used, User{}, RevokeFamily},
-		"used and expired": {RefreshToken{ExpiresAt: now, Used: true}, User{}, RevokeFamily},
-		"expired":          {RefreshToken{ExpiresAt: now}, User{}, RejectToken},
-		"owner disabled":   {fresh, User{Disabled: true}, RevokeFamily},
+		"fresh":               {fresh, User{}, RotateToken},
+		"used":                {used, User{}, RevokeFamily},
+		"used and expired":    {RefreshToken{ExpiresAt: now, Used: true}, User{}, RevokeFamily},
+		"expired":             {RefreshToken{ExpiresAt: now}, User{}, RejectToken},
+		"used just now":       {usedBy("a", 9*time.Second), User{}, RepeatToken},
+		"used for too long":   {usedBy("a", 10*time.Second), User{}, RevokeFamily},
+		"used by another":     {usedBy("b", 0), User{}, RevokeFamily},
+		"used, then disabled": {usedBy("a", 0), User{Disabled: true}, RevokeFamily},
+		"owner disabled":      {fresh, User{Disabled: true}, RevokeFamily},
 	} {
-		if got := c.token.Action(c.user, now); got != c.want {
+		if got := c.token.Action(c.user, Use{At: now, Client: []byte("a")}, 10*time.Second); got != c.want {
 			t.Errorf("%s: got %v, want %v", name, got, c.want)
 		}
 	}

@@ -57,9 +57,10 @@ type Store interface {
 	// AddRefreshToken adds the first token of a family. It returns ErrInvalidCredentials if the
 	// user has been disabled or has another password than u, and ErrUserNotFound.
 	AddRefreshToken(ctx context.Context, u User, t RefreshToken) error
-	// Rotate carries out the RefreshAction for the token with the given hash. If that is
-	// RotateToken, it adds next and returns the user, else it returns ErrInvalidRefreshToken.
-	Rotate(ctx context.Context, hash []byte, next RefreshToken, now time.Time) (User, error)
+	// Rotate carries out the RefreshAction for the token with the given hash and a use, and returns
+	// the user and the salt of the next token. If the action is RotateToken, it adds next, and if it
+	// is RepeatToken, the salt is that of the first use. Else it returns ErrInvalidRefreshToken.
+	Rotate(ctx context.Context, hash []byte, next RefreshToken, use Use, grace time.Duration) (User, []byte, error)
 	// RevokeFamily deletes the tokens of the family of the token with the given hash, if it exists.
 	RevokeFamily(ctx context.Context, hash []byte) error
 	// DeleteExpired deletes the tokens that have expired and the counts that have no effect.
@@ -107,7 +108,10 @@ type Service struct {
 	Signer     Signer
 	Hasher     *password.Hasher
 	RefreshTTL time.Duration
-	Log        *slog.Logger
+	// RefreshGrace is the time in which the client that has used a refresh token may use it again,
+	// with the same result; 0 is none.
+	RefreshGrace time.Duration
+	Log          *slog.Logger
 	// Now returns the current time.
 	Now func() time.Time
 }
@@ -287,14 +291,17 @@ func (s *Service) newSession(u User, refresh string) (Session, error) {
 }
 
 // Refresh exchanges a refresh token for a session. Each token is valid once; its reuse revokes its
-// family. It returns ErrInvalidRefreshToken.
-func (s *Service) Refresh(ctx context.Context, refresh string) (Session, error) {
-	now := s.Now()
-	text, hash := newRefreshToken()
-	u, err := s.Store.Rotate(ctx, hashRefreshToken(refresh), RefreshToken{Hash: hash, ExpiresAt: now.Add(s.RefreshTTL)}, now)
+// family, unless the same client, a ClientID, reuses it within RefreshGrace: that gets the same
+// refresh token. It returns ErrInvalidRefreshToken.
+func (s *Service) Refresh(ctx context.Context, refresh string, client []byte) (Session, error) {
+	use := Use{At: s.Now(), Client: client, Salt: newSalt()}
+	_, hash := successor(refresh, use.Salt)
+	next := RefreshToken{Hash: hash, ExpiresAt: use.At.Add(s.RefreshTTL)}
+	u, salt, err := s.Store.Rotate(ctx, hashRefreshToken(refresh), next, use, s.RefreshGrace)
 	if err != nil {
 		return Session{}, fmt.Errorf("refresh: %w", err)
 	}
+	text, _ := successor(refresh, salt)
 	return s.newSession(u, text)
 }
 

@@ -186,6 +186,66 @@ func TestReuseOfRefreshTokenRevokesFamily(t *testing.T) {
 	a.expect(a.do("POST", "/auth/refresh", "", `{"refreshToken":""}`), 422, "invalid_request")
 }
 
+func TestReuseWithinTheGracePeriodGetsTheSameToken(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	a.accounts.RefreshGrace = 10 * time.Second
+	a.register("ada@example.com")
+	var first session
+	again := func(status int, headers ...string) session {
+		t.Helper()
+		body := object("refreshToken", first.refresh)
+		return sessionOf(a.expect(a.do("POST", "/auth/refresh", "", body, headers...), status, map[int]string{401: "invalid_refresh_token"}[status]))
+	}
+	for what, late := range map[string]func(){
+		"after the grace period": func() { a.clock.advance(10 * time.Second); again(401) },
+		"another address":        func() { again(401, "X-Forwarded-For", "203.0.113.7") },
+		"another browser":        func() { again(401, "User-Agent", "other") },
+		"after a logout":         func() { a.do("POST", "/auth/logout", "", object("refreshToken", first.refresh)); again(401) },
+		"without a grace period": func() { a.accounts.RefreshGrace = 0; again(401); a.accounts.RefreshGrace = 10 * time.Second },
+		"by a user who is disabled": func() {
+			if err := a.db.Exec("UPDATE users SET disabled = TRUE WHERE email = 'ada@example.com'").Error; err != nil {
+				t.Fatal(err)
+			}
+			again(401)
+			if err := a.db.Exec("UPDATE users SET disabled = FALSE").Error; err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		first = a.login("ada@example.com", validPassword)
+		second := again(200)
+		a.clock.advance(9 * time.Second)
+		if repeated := again(200); repeated.refresh != second.refresh || repeated.access == "" {
+			t.Errorf("%s: the reuse got another refresh token", what)
+		}
+		late()
+		a.expect(a.refresh(second.refresh), 401, "invalid_refresh_token") // with its family
+	}
+}
+
+func TestConcurrentRefreshesOfOneClientGetOneToken(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	a.accounts.RefreshGrace = 10 * time.Second
+	a.register("ada@example.com")
+	s := a.login("ada@example.com", validPassword)
+	got := make(chan string, 8)
+	var wg sync.WaitGroup
+	for range cap(got) {
+		wg.Go(func() { got <- sessionOf(a.refresh(s.refresh)).refresh })
+	}
+	wg.Wait()
+	close(got)
+	next := <-got
+	for other := range got {
+		if other != next || next == "" {
+			t.Errorf("refresh tokens %q and %q, want one", next, other)
+		}
+	}
+	a.expect(a.refresh(next), 200, "")
+}
+
 func TestConcurrentRefreshesSucceedOnceAndRevokeFamily(t *testing.T) {
 	t.Parallel()
 	a := start(t)

@@ -42,29 +42,49 @@ type loginRequest struct {
 	}
 }
 
-type refreshTokenRequest struct {
+// RefreshToken is the body of a request with a refresh token. It is exported because huma ignores
+// embedded types that are not.
+type RefreshToken struct {
 	Body struct {
 		RefreshToken string `json:"refreshToken" minLength:"1" maxLength:"512" doc:"The refreshToken of the last login or refresh" example:"Vn3X0kq2mJ8yTg5wLr7bZ1cQ9dHs4eUfAoPiNxKjYtM"`
 	}
 }
 
-// Resolve implements huma.Resolver. It determines the address and the scheme of the client. The
-// gateway replaces X-Forwarded-For by the single address that it has identified.
+// Resolve implements huma.Resolver. It determines the address and the scheme of the client.
 func (l *loginRequest) Resolve(ctx huma.Context) []error {
 	r, _ := humachi.Unwrap(ctx)
-	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		l.client = peer.Addr()
-	}
-	if forwarded := r.Header.Values("X-Forwarded-For"); len(forwarded) == 1 {
-		if addr, err := netip.ParseAddr(forwarded[0]); err == nil {
-			l.client = addr
-		}
-	}
-	l.https = r.Header.Get("X-Forwarded-Proto") == "https"
+	l.client, l.https = clientAddress(r), r.Header.Get("X-Forwarded-Proto") == "https"
 	return nil
 }
 
-var _ huma.Resolver = (*loginRequest)(nil)
+// clientAddress returns the address of the client of a request. The gateway replaces X-Forwarded-For
+// by the single address that it has identified.
+func clientAddress(r *http.Request) (addr netip.Addr) {
+	if peer, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		addr = peer.Addr()
+	}
+	if forwarded := r.Header.Values("X-Forwarded-For"); len(forwarded) == 1 {
+		if client, err := netip.ParseAddr(forwarded[0]); err == nil {
+			addr = client
+		}
+	}
+	return addr
+}
+
+// refreshRequest is a RefreshToken from a client.
+type refreshRequest struct {
+	RefreshToken
+	client []byte
+}
+
+// Resolve implements huma.Resolver. It determines the client.
+func (q *refreshRequest) Resolve(ctx huma.Context) []error {
+	r, _ := humachi.Unwrap(ctx)
+	q.client = account.ClientID(clientAddress(r).String(), r.UserAgent())
+	return nil
+}
+
+var _, _ huma.Resolver = (*loginRequest)(nil), (*refreshRequest)(nil)
 
 type loginResponse struct {
 	SetCookie string `header:"Set-Cookie" doc:"Identifies the client as a known device of this account" example:"device=AQRYlIRScISs2Hp_7PE-_h4AAAAAawLAwmvPWF-G_rsnTi5g_8_GD43xnh5_sYpSJsHDhDYjAyJQ; Path=/auth/login; Max-Age=15552000; HttpOnly; Secure; SameSite=Strict"`
@@ -100,15 +120,15 @@ func (a *API) login(ctx context.Context, in *loginRequest) (*loginResponse, erro
 	return &loginResponse{SetCookie: cookie.String(), Body: sessionOf(s)}, nil
 }
 
-func (a *API) refresh(ctx context.Context, in *refreshTokenRequest) (*sessionResponse, error) {
-	s, err := a.Accounts.Refresh(ctx, in.Body.RefreshToken)
+func (a *API) refresh(ctx context.Context, in *refreshRequest) (*sessionResponse, error) {
+	s, err := a.Accounts.Refresh(ctx, in.Body.RefreshToken, in.client)
 	if err != nil {
 		return nil, err
 	}
 	return &sessionResponse{Body: sessionOf(s)}, nil
 }
 
-func (a *API) logout(ctx context.Context, in *refreshTokenRequest) (*struct{}, error) {
+func (a *API) logout(ctx context.Context, in *RefreshToken) (*struct{}, error) {
 	return nil, a.Accounts.Logout(ctx, in.Body.RefreshToken)
 }
 

@@ -18,18 +18,26 @@ type tokenRow struct {
 	UserID    int64
 	ExpiresAt time.Time
 	Used      bool
+	UsedAt    *time.Time
+	Client    []byte
+	Salt      []byte
 }
 
 func (tokenRow) TableName() string { return "refresh_tokens" }
 
 func (r tokenRow) token() account.RefreshToken {
-	return account.RefreshToken{
+	t := account.RefreshToken{
 		Hash: r.Hash, Family: uuid.UUID(r.Family), UserID: r.UserID, ExpiresAt: r.ExpiresAt, Used: r.Used,
 	}
+	if r.UsedAt != nil {
+		t.Use = account.Use{At: *r.UsedAt, Client: r.Client, Salt: r.Salt}
+	}
+	return t
 }
 
+// tokenRowOf returns the row of a token that is not used.
 func tokenRowOf(t account.RefreshToken) *tokenRow {
-	return &tokenRow{Hash: t.Hash, Family: t.Family[:], UserID: t.UserID, ExpiresAt: t.ExpiresAt, Used: t.Used}
+	return &tokenRow{Hash: t.Hash, Family: t.Family[:], UserID: t.UserID, ExpiresAt: t.ExpiresAt}
 }
 
 // AddRefreshToken implements account.Store.
@@ -47,31 +55,36 @@ func (s *Store) AddRefreshToken(ctx context.Context, u account.User, t account.R
 }
 
 // Rotate implements account.Store.
-func (s *Store) Rotate(ctx context.Context, hash []byte, next account.RefreshToken, now time.Time) (account.User, error) {
+func (s *Store) Rotate(ctx context.Context, hash []byte, next account.RefreshToken, use account.Use, grace time.Duration) (account.User, []byte, error) {
 	var owner account.User
-	var action account.RefreshAction
+	var salt []byte
 	err := s.transact(ctx, "rotate a refresh token", func(tx *gorm.DB) error {
+		salt = nil
 		t, u, err := lockToken(tx, hash)
 		if err != nil {
 			return err
 		}
 		owner = u
-		switch action = t.Action(u, now); action {
+		switch t.Action(u, use, grace) {
 		case account.RotateToken:
-			if err := tx.Model(tokenRowOf(t)).Update("used", true).Error; err != nil {
+			used := map[string]any{"used": true, "used_at": use.At, "client": database.Binary(use.Client), "salt": database.Binary(use.Salt)}
+			if err := tx.Model(tokenRowOf(t)).Updates(used).Error; err != nil {
 				return err
 			}
-			next.Family, next.UserID = t.Family, t.UserID
+			salt, next.Family, next.UserID = use.Salt, t.Family, t.UserID
 			return tx.Create(tokenRowOf(next)).Error
+		case account.RepeatToken:
+			salt = t.Use.Salt
 		case account.RevokeFamily:
 			return revokeFamily(tx, t)
+		case account.RejectToken:
 		}
 		return nil
 	})
-	if err == nil && action != account.RotateToken {
+	if err == nil && salt == nil {
 		err = account.ErrInvalidRefreshToken
 	}
-	return owner, err
+	return owner, salt, err
 }
 
 // lockToken locks the owner of a token, and then reads the token again, because it may have been
