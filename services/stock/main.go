@@ -35,6 +35,9 @@ const (
 	title = "Stock: catalog and inventory"
 )
 
+// purgeInterval is the time between two deletions of stored responses.
+const purgeInterval = 10 * time.Minute
+
 // measureInterval is the time between two updates of the metrics of the outbox.
 const measureInterval = 10 * time.Second
 
@@ -104,6 +107,7 @@ func serve(ctx context.Context) error {
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	srv.Background("consumer", consumer.Run)
 	srv.Every(c.AuditInterval, "audit", newAuditor(store.Audit, log, metrics).run)
+	srv.Every(purgeInterval, "purge", store.Purge)
 	srv.Every(measureInterval, "outbox size", events.Measure)
 	srv.Background("outbox", events.Run)
 	srv.OnStop("broker", func(context.Context) error { publisher.Close(); return nil })

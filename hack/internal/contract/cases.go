@@ -53,6 +53,9 @@ func (s *suite) derivedCases(op *Operation) []testCase {
 		}, hasCode("unsupported_content_encoding"), hasHeader("Accept-Encoding", "identity"))
 		as(permittedUser, http.StatusUnprocessableEntity, "unknown field", func(c *call) { c.raw = `{"unknownField": 1}` }, hasErrorsAt("body.unknownField"))
 	}
+	if op.hasHeader("Idempotency-Key") && op.Name != "POST /sales" { // which has explicit cases
+		cases = append(cases, s.repeatCases(op)...)
+	}
 	if op.isList() {
 		for _, q := range []string{"limit=0", "limit=-1", "limit=201", "cursor=nonsense", "cursor=" + strings.Repeat("x", 513)} {
 			name, _, _ := strings.Cut(q, "=")
@@ -70,6 +73,32 @@ func (s *suite) derivedCases(op *Operation) []testCase {
 		}
 	}
 	return cases
+}
+
+// repeatCases returns the cases of a request that is repeated with its key, and of another request
+// with the key.
+func (s *suite) repeatCases(op *Operation) []testCase {
+	success, ok := s.successCase(op.Name)
+	if !ok {
+		return nil
+	}
+	withKey := func(c call, key string) call {
+		c.header = append(slices.Clone(c.header), "Idempotency-Key", key)
+		return c
+	}
+	cases := []testCase{expect(success.status, "repeated with its key", func(w *testContext) call {
+		c := withKey(success.call(w), unique())
+		hasHeader("Idempotent-Replayed", "")(w, w.must(op.Name, success.status, c))
+		return c
+	}, hasHeader("Idempotent-Replayed", "true"))}
+	if op.Name != "POST /auth/register/user" { // where the keys of two emails are independent
+		cases = append(cases, expect(http.StatusUnprocessableEntity, "another request with the key", func(w *testContext) call {
+			key := unique()
+			w.must(op.Name, success.status, withKey(success.call(w), key))
+			return withKey(success.call(w), key)
+		}, hasCode("idempotency_key_reused")))
+	}
+	return operation(op.Name, cases...)
 }
 
 // placeholders returns n for every path parameter.

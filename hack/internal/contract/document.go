@@ -183,6 +183,11 @@ func (o *Operation) pathParameters() []Parameter {
 	return slices.DeleteFunc(slices.Clone(o.Parameters), func(p Parameter) bool { return p.In != "path" })
 }
 
+// hasHeader reports whether the operation has a header parameter.
+func (o *Operation) hasHeader(name string) bool {
+	return slices.ContainsFunc(o.Parameters, func(p Parameter) bool { return p.In == "header" && p.Name == name })
+}
+
 // isList reports whether the operation returns a list.
 func (o *Operation) isList() bool {
 	return slices.ContainsFunc(o.Parameters, func(p Parameter) bool { return p.In == "query" && p.Name == "limit" })

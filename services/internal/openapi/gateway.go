@@ -29,7 +29,8 @@ const introduction = `Accounts, catalog, inventory and orders of a store.
 - **Money** is a decimal string with two places, times are RFC 3339 in UTC.
 - **Limits**: ` + "`RateLimit-*`" + ` of every response has what is left. Beyond it the status is 429 ` + "`rate_limited`" + `; wait for
   ` + "`Retry-After`" + `.
-- **Retries**: 503 and 429 have the time to wait in ` + "`Retry-After`" + `. Orders are safe to repeat with an ` + "`Idempotency-Key`" + `.
+- **Retries**: 503 and 429 have the time to wait in ` + "`Retry-After`" + `. Orders, new products, movements of stock and
+  registrations are safe to repeat with an ` + "`Idempotency-Key`" + `.
 - **Encoding**: responses are compressed for clients that send ` + "`Accept-Encoding`" + `. Requests are not: 415.
 - **Header**: at most 32 KiB and 100 fields, else the status is 431.`
 

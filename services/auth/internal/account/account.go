@@ -14,6 +14,7 @@ import (
 	"ecommerce-stack.dev/services/auth/internal/password"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/failure"
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/text"
 )
 
@@ -107,6 +108,19 @@ type Registration struct {
 	Role     authn.Role
 	// ManagerID is the manager who creates the account; 0 if a user creates their own.
 	ManagerID int64
+	// Key is the idempotency key, if any.
+	Key string
+}
+
+// request returns the idempotency.Request of a valid registration. The password is not a part of
+// it, because its hash would be weak. The keys of users who create their own account are
+// independent if their emails differ.
+func (r Registration) request() (idempotency.Request, error) {
+	key := r.Key
+	if key != "" && r.ManagerID == 0 {
+		key += "\n" + r.Email
+	}
+	return idempotency.Header{Key: key}.Request(r.ManagerID, "register", []string{string(r.Role), r.Username, r.Email})
 }
 
 // validate returns r with its text normalized, or an error of failure.KindInvalid that names

@@ -13,6 +13,7 @@ import (
 	"ecommerce-stack.dev/services/auth/internal/password"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/failure"
+	"ecommerce-stack.dev/services/internal/idempotency"
 )
 
 // Store stores accounts. Every method is one transaction. Methods that change the tokens or the
@@ -21,8 +22,11 @@ import (
 type Store interface {
 	// Create adds a user and returns it with its ID. It returns ErrEmailTaken if another user
 	// has the email. Unless managerID is 0, it locks that user and returns the errors of
-	// User.MayManage.
-	Create(ctx context.Context, u User, managerID int64) (User, error)
+	// User.MayManage. It stores the result for Created, unless r has no key.
+	Create(ctx context.Context, u User, managerID int64, r idempotency.Request) (User, error)
+	// Created returns the user as Create returned it for r, if it did. It returns
+	// idempotency.ErrKeyReused.
+	Created(ctx context.Context, r idempotency.Request) (u User, found bool, err error)
 	// ByID and ByEmail return a user, or ErrUserNotFound. The email is normalized.
 	ByID(ctx context.Context, id int64) (User, error)
 	ByEmail(ctx context.Context, email string) (User, error)
@@ -116,18 +120,61 @@ type Service struct {
 	Now func() time.Time
 }
 
-// Register creates an account. It returns an error of failure.KindInvalid for invalid fields,
-// ErrEmailTaken, and the errors of User.MayManage for the manager who creates it.
-func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
-	r, err := r.validate()
-	if err != nil {
-		return User{}, err
+// Register creates an account, or returns that of the first request with the key of r, and true. It
+// returns an error of failure.KindInvalid for invalid fields, ErrEmailTaken,
+// idempotency.ErrKeyReused, and the errors of User.MayManage for the manager who creates it.
+func (s *Service) Register(ctx context.Context, r Registration) (u User, replayed bool, err error) {
+	if r, err = r.validate(); err != nil {
+		return User{}, false, err
 	}
 	if r.ManagerID != 0 {
 		if err := s.checkManager(ctx, r.ManagerID); err != nil {
-			return User{}, err
+			return User{}, false, err
 		}
 	}
+	request, err := r.request()
+	if err != nil {
+		return User{}, false, err
+	}
+	if u, replayed, err = s.registered(ctx, r, request); replayed || err != nil {
+		return u, replayed, err
+	}
+	u, err = s.create(ctx, r, request)
+	if errors.Is(err, ErrEmailTaken) && !request.IsZero() {
+		// A concurrent request with the key may have created it.
+		if first, replayed, again := s.registered(ctx, r, request); replayed || again != nil {
+			return first, replayed, again
+		}
+	}
+	return u, false, err
+}
+
+// registered returns the user that an earlier request created, if there was one.
+func (s *Service) registered(ctx context.Context, r Registration, request idempotency.Request) (User, bool, error) {
+	if request.IsZero() {
+		return User{}, false, nil
+	}
+	u, found, err := s.Store.Created(ctx, request)
+	if err != nil || !found {
+		return User{}, false, err
+	}
+	current, err := s.Store.ByID(ctx, u.ID)
+	if err != nil {
+		return User{}, false, fmt.Errorf("register: %w", err)
+	}
+	slot, err := s.Hasher.Acquire(ctx)
+	if err != nil {
+		return User{}, false, err
+	}
+	defer slot.Release()
+	if !slot.Matches(current.PasswordHash, r.Password) {
+		return User{}, false, idempotency.ErrKeyReused // The stored request has no password.
+	}
+	return u, true, nil
+}
+
+// create creates an account with valid fields.
+func (s *Service) create(ctx context.Context, r Registration, request idempotency.Request) (User, error) {
 	// This only avoids the cost of a hash; the unique key decides.
 	if _, err := s.Store.ByEmail(ctx, r.Email); err == nil {
 		return User{}, ErrEmailTaken
@@ -140,7 +187,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
 	}
 	u, err := s.Store.Create(ctx, User{
 		Username: r.Username, Email: r.Email, Role: r.Role, CreatedAt: s.Now(), PasswordHash: hash,
-	}, r.ManagerID)
+	}, r.ManagerID, request)
 	if err != nil {
 		return User{}, fmt.Errorf("register: %w", err)
 	}
@@ -170,7 +217,7 @@ func (s *Service) hash(ctx context.Context, text string) ([]byte, error) {
 // EnsureManager creates a Manager unless an account has the email. It does not change an existing
 // account. It returns an error of failure.KindInvalid for an invalid email or password.
 func (s *Service) EnsureManager(ctx context.Context, email, text string) error {
-	_, err := s.Register(ctx, Registration{Username: "manager", Email: email, Password: text, Role: authn.Manager})
+	_, _, err := s.Register(ctx, Registration{Username: "manager", Email: email, Password: text, Role: authn.Manager})
 	if !errors.Is(err, ErrEmailTaken) {
 		return err
 	}
@@ -264,8 +311,8 @@ func (s *Service) checkCounters(ctx context.Context, counters []Counter) (Attemp
 }
 
 // rehash replaces the hash of a user's password if its cost is not the configured one or it is not
-// of the password in NFC, because only a login has the password. Until then, logins of the user take a different time than those of
-// unknown emails. A failure is logged, and the next login tries again.
+// of the password in NFC, because only a login has the password. Until then, logins of the user take
+// a different time than those of unknown emails. A failure is logged, and the next login tries again.
 func (s *Service) rehash(ctx context.Context, slot password.Slot, u User, text string) User {
 	if slot.IsCurrent(u.PasswordHash, text) {
 		return u
@@ -318,12 +365,12 @@ func (s *Service) ChangePassword(ctx context.Context, userID int64, current, nex
 	if violation := password.Check(next); violation != "" {
 		return failure.Invalid("body.newPassword", "%s", violation)
 	}
-	u, err := s.Store.ByID(ctx, userID)
-	if err != nil {
+	find := func() (User, error) { return s.Store.ByID(ctx, userID) }
+	if _, err := find(); err != nil {
 		return fmt.Errorf("change the password: %w", err)
 	}
-	again := func() (User, error) { return s.Store.ByID(ctx, userID) }
-	if u, err = s.authenticate(ctx, again, current, passwordChangeCounters(userID)); err != nil {
+	u, err := s.authenticate(ctx, find, current, passwordChangeCounters(userID))
+	if err != nil {
 		return err
 	}
 	hash, err := s.hash(ctx, next)

@@ -17,6 +17,7 @@ import (
 	"ecommerce-stack.dev/services/auth/internal/account"
 	"ecommerce-stack.dev/services/auth/internal/password"
 	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/idempotency"
 )
 
 func TestRegistrationCreatesClientAccount(t *testing.T) {
@@ -452,7 +453,7 @@ func TestManagerIsCheckedWhenTheAccountIsStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	u := account.User{Username: "Third", Email: "third@example.com", Role: authn.Manager, CreatedAt: a.clock.Now()}
-	if _, err := a.accounts.Store.Create(t.Context(), u, id); !errors.Is(err, account.ErrAccountDisabled) {
+	if _, err := a.accounts.Store.Create(t.Context(), u, id, idempotency.Request{}); !errors.Is(err, account.ErrAccountDisabled) {
 		t.Errorf("got %v, want ErrAccountDisabled", err)
 	}
 	if _, err := a.accounts.Store.ByEmail(t.Context(), u.Email); !errors.Is(err, account.ErrUserNotFound) {

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/services/auth/internal/account"
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/openapi"
 )
 
@@ -15,8 +16,8 @@ var manualText string
 var manual = openapi.Manual{
 	Text: manualText,
 	Refusals: map[string][]error{
-		"register-user":    {account.ErrEmailTaken},
-		"register-manager": {account.ErrEmailTaken, account.ErrAccountDisabled},
+		"register-user":    {account.ErrEmailTaken, idempotency.ErrKeyReused},
+		"register-manager": {account.ErrEmailTaken, account.ErrAccountDisabled, idempotency.ErrKeyReused},
 		"log-in":           {account.ErrInvalidCredentials, account.ErrAccountDisabled, account.TooManyAttempts(time.Second)},
 		"refresh":          {account.ErrInvalidRefreshToken},
 		"change-password":  {account.ErrInvalidCredentials, account.ErrAccountDisabled, account.ErrUserNotFound, account.TooManyAttempts(time.Second)},

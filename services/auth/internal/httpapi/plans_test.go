@@ -18,6 +18,8 @@ var inserts = []string{
 		SELECT UNHEX(SHA2(n, 256)), UNHEX(MD5(n DIV 3)), 2 + n DIV 5, NOW(6) + INTERVAL IF(n % 100 = 0, -1, 720) HOUR, n % 3 > 0 FROM numbers`,
 	`INSERT INTO login_attempts (email_hash, failures, last_failure_at, blocked_until)
 		SELECT UNHEX(SHA2(n, 256)), 3, NOW(6) - INTERVAL IF(n % 100 = 0, 2, 0) HOUR, NOW(6) FROM numbers`,
+	`INSERT INTO requests (caller_id, key_hash, body_hash, response, created_at)
+		SELECT n % 10, UNHEX(SHA2(n, 256)), UNHEX(SHA2(n, 256)), '{}', NOW(6) - INTERVAL IF(n % 100 = 0, 25, 0) HOUR FROM numbers`,
 }
 
 func TestStatementsDoNotScanGrowingTables(t *testing.T) {
@@ -53,8 +55,10 @@ func (a *auth) useSessions() {
 // administer sends the requests of a manager.
 func (a *auth) administer() {
 	a.t.Helper()
-	a.expect(a.do("POST", "/auth/register/manager", a.manager,
-		object("username", "Boss", "email", "other@example.com", "password", validPassword)), 201, "")
+	for range 2 {
+		a.expect(a.do("POST", "/auth/register/manager", a.manager,
+			object("username", "Boss", "email", "other@example.com", "password", validPassword), "Idempotency-Key", "k"), 201, "")
+	}
 	me := a.expect(a.do("GET", "/auth/me", a.manager, ""), 200, "")
 	a.expect(a.do("PATCH", fmt.Sprintf("/auth/users/%.0f", me.body["id"]), a.manager, `{"disabled":true}`), 409, "own_account")
 	id := a.register("rowdy@example.com")

@@ -8,6 +8,7 @@ import (
 
 	"ecommerce-stack.dev/services/auth/internal/account"
 	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/page"
 )
 
@@ -31,6 +32,7 @@ func created(op huma.Operation) huma.Operation {
 // registrationRequest is validated by the domain, which has rules that a schema cannot express. The
 // limits of the schema only bound the input.
 type registrationRequest struct {
+	idempotency.Header
 	Body struct {
 		Username string `json:"username" maxLength:"1024" doc:"1 to 100 characters" example:"Ada"`
 		Email    string `json:"email" maxLength:"1024" doc:"Unique without regard to case" example:"ada@example.com"`
@@ -38,11 +40,17 @@ type registrationRequest struct {
 	}
 }
 
-func (a *API) registerAs(role authn.Role) func(context.Context, *registrationRequest) (*userResponse, error) {
-	return func(ctx context.Context, in *registrationRequest) (*userResponse, error) {
-		return userResult(a.Accounts.Register(ctx, account.Registration{
-			Username: in.Body.Username, Email: in.Body.Email, Password: in.Body.Password, Role: role, ManagerID: callerID(ctx),
-		}))
+type registrationResponse struct {
+	Replayed string `header:"Idempotent-Replayed" doc:"true if this is the stored response to an earlier request" example:"true"`
+	Body     user
+}
+
+func (a *API) registerAs(role authn.Role) func(context.Context, *registrationRequest) (*registrationResponse, error) {
+	return func(ctx context.Context, in *registrationRequest) (*registrationResponse, error) {
+		u, replayed, err := a.Accounts.Register(ctx, account.Registration{
+			Username: in.Body.Username, Email: in.Body.Email, Password: in.Body.Password, Role: role, ManagerID: callerID(ctx), Key: in.Key,
+		})
+		return &registrationResponse{Replayed: idempotency.Replayed(replayed), Body: userOf(u)}, err
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"ecommerce-stack.dev/services/auth/internal/account"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/idempotency"
 )
 
 //go:embed migrations/*.sql
@@ -41,7 +42,7 @@ type userRow struct {
 	ID           int64 `gorm:"primaryKey"`
 	Username     string
 	Email        string
-	PasswordHash []byte
+	PasswordHash []byte `json:"-"` // is not stored with a response
 	Role         string
 	Disabled     bool
 	CreatedAt    time.Time
@@ -57,24 +58,31 @@ func (r userRow) user() account.User {
 }
 
 // Create implements account.Store.
-func (s *Store) Create(ctx context.Context, u account.User, managerID int64) (account.User, error) {
-	row := userRow{
-		Username: u.Username, Email: u.Email, PasswordHash: u.PasswordHash, Role: string(u.Role),
-		Disabled: u.Disabled, CreatedAt: u.CreatedAt,
-	}
+func (s *Store) Create(ctx context.Context, u account.User, managerID int64, r idempotency.Request) (account.User, error) {
+	var created userRow
 	err := s.transact(ctx, "add a user", func(tx *gorm.DB) error {
 		if managerID != 0 {
 			if err := lockManager(tx, managerID); err != nil {
 				return err
 			}
 		}
-		row.ID = 0
-		return tx.Create(&row).Error
+		_, err := database.Once(tx, r, &created, func() error {
+			created = userRow{Username: u.Username, Email: u.Email, PasswordHash: u.PasswordHash, Role: string(u.Role), Disabled: u.Disabled, CreatedAt: u.CreatedAt}
+			return tx.Create(&created).Error
+		})
+		return err
 	})
 	if database.IsDuplicate(err) {
 		return account.User{}, account.ErrEmailTaken
 	}
-	return row.user(), err
+	return created.user(), err
+}
+
+// Created implements account.Store.
+func (s *Store) Created(ctx context.Context, r idempotency.Request) (account.User, bool, error) {
+	var row userRow
+	found, err := database.StoredResult(s.db.WithContext(ctx), r, &row)
+	return row.user(), found, database.Classify(err)
 }
 
 // ByID implements account.Store.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
@@ -40,9 +41,9 @@ type createBody struct {
 }
 
 type createSale struct {
-	IdempotencyKey string `header:"Idempotency-Key" maxLength:"255" doc:"Makes it safe to repeat the request for 24 hours" example:"0b9f6c1e-order-1"`
-	Prefer         string `header:"Prefer" maxLength:"256" doc:"wait=N delays the response until the sale is decided, or reserved if it is a hold, up to N seconds and at most 30 (RFC 7240)" example:"wait=10"`
-	Body           createBody
+	idempotency.Header
+	Prefer string `header:"Prefer" maxLength:"256" doc:"wait=N delays the response until the sale is decided, or reserved if it is a hold, up to N seconds and at most 30 (RFC 7240)" example:"wait=10"`
+	Body   createBody
 }
 
 type createdSale struct {
@@ -62,7 +63,7 @@ func (a *API) create(ctx context.Context, in *createSale) (*createdSale, error) 
 	if err != nil {
 		return nil, err
 	}
-	request, err := requestOf(in.IdempotencyKey, fresh)
+	request, err := requestOf(in.Key, fresh)
 	if err != nil {
 		return nil, err
 	}
@@ -79,9 +80,8 @@ func (a *API) create(ctx context.Context, in *createSale) (*createdSale, error) 
 		return nil, err
 	}
 	out := createdSale{Status: http.StatusAccepted, Location: "/sales/" + strconv.FormatInt(s.ID, 10)}
-	if replayed {
-		out.Replayed = "true"
-	} else if wait > 0 {
+	out.Replayed = idempotency.Replayed(replayed)
+	if !replayed && wait > 0 {
 		var waited bool
 		if s, waited = a.waitForDecision(ctx, s, wait, request); waited {
 			out.PreferenceApplied = "wait=" + strconv.Itoa(int(wait/time.Second))

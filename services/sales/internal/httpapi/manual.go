@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/sales/internal/deadletter"
@@ -21,7 +22,7 @@ var manualText string
 var manual = openapi.Manual{
 	Text: manualText,
 	Refusals: map[string][]error{
-		"create-sale":         {sale.ErrKeyInUse, sale.ErrKeyReused},
+		"create-sale":         {idempotency.ErrKeyInUse, idempotency.ErrKeyReused},
 		"get-sale":            {sale.ErrNotFound},
 		"confirm-sale":        {sale.ErrNotFound, sale.ErrNotPending, sale.ErrNotReserved},
 		"cancel-sale":         {sale.ErrNotFound, sale.ErrNotPending},

@@ -15,6 +15,7 @@ import (
 
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/groupcommit"
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/sales/internal/sale"
@@ -166,7 +167,7 @@ func replayRepeats(tx *gorm.DB, batch []*creation) ([]*creation, error) {
 				return nil, err
 			}
 		case running[c.requestKey()]:
-			c.rejection = sale.ErrKeyInUse
+			c.rejection = idempotency.ErrKeyInUse
 		default:
 			running[c.requestKey()] = true
 			fresh = append(fresh, c)
@@ -212,9 +213,9 @@ func storedResponses(tx *gorm.DB, batch []*creation) (map[requestKey]requestRow,
 func (c *creation) replay(first requestRow) error {
 	switch {
 	case !bytes.Equal(first.BodyHash, c.request.BodyHash[:]):
-		c.rejection = sale.ErrKeyReused
+		c.rejection = idempotency.ErrKeyReused
 	case first.RunningUntil != nil && first.RunningUntil.After(database.Now()):
-		c.rejection = sale.ErrKeyInUse
+		c.rejection = idempotency.ErrKeyInUse
 	default:
 		if err := json.Unmarshal(first.Response, &c.created); err != nil {
 			return fmt.Errorf("decode a stored response: %w", err)

@@ -4,25 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"time"
-
-	"ecommerce-stack.dev/services/internal/failure"
-)
-
-// Idempotency keys.
-const (
-	// MaxKeyLength is the maximum length of an idempotency key in bytes.
-	MaxKeyLength = 255
-	// KeyRetention is how long the response to a request with a key is stored.
-	KeyRetention = 24 * time.Hour
-)
-
-// Errors of repeated requests.
-var (
-	ErrKeyReused = &failure.Error{Kind: failure.KindInvalid, Code: "idempotency_key_reused",
-		Detail: "This Idempotency-Key was used with another body. Use a new key for each order.",
-		Fields: []failure.Field{{Location: "header.Idempotency-Key", Message: "was used with another body"}}}
-	ErrKeyInUse = &failure.Error{Kind: failure.KindConflict, Code: "idempotency_in_progress", RetryAfter: time.Second,
-		Detail: "A request with this Idempotency-Key is still running. Retry after the seconds in Retry-After."}
 )
 
 // Request identifies a request that may be repeated. Its zero value has no key and is never
@@ -31,7 +12,7 @@ type Request struct {
 	Key      string
 	BodyHash [sha256.Size]byte
 	// RunningUntil is not nil when the request continues after Create. Until that time, or
-	// until CompleteRequest, Create returns ErrKeyInUse for a repeat.
+	// until CompleteRequest, Create returns idempotency.ErrKeyInUse for a repeat.
 	RunningUntil *time.Time
 }
 
@@ -47,8 +28,8 @@ type Filter struct {
 // database is unavailable. A method with a customerID finds only the sales of that customer.
 type Store interface {
 	// Create commits a sale with its SaleCreated event and the response to the request. For a
-	// repeat it returns the sale of the first response, and true. It returns ErrKeyReused when
-	// the key was used with another body, ErrKeyInUse while the first request is running, and
+	// repeat it returns the sale of the first response, and true. It returns
+	// idempotency.ErrKeyReused when the key was used with another body, ErrKeyInUse while the first request is running, and
 	// context.DeadlineExceeded when the deadline of ctx passed before the commit.
 	Create(ctx context.Context, s Sale, r Request) (Sale, bool, error)
 	// CompleteRequest stores the response to a request with RunningUntil.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/services/internal/failure"
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/text"
 )
@@ -95,8 +96,9 @@ var (
 // the database is unavailable.
 type Store interface {
 	// Create adds a product with an initial quantity, which may be 0. actorID is the id of
-	// the manager.
-	Create(ctx context.Context, p Product, initialQuantity, actorID int64) (Product, error)
+	// the manager. For a repeat of r it returns the product of the first request, and true. It
+	// returns idempotency.ErrKeyReused.
+	Create(ctx context.Context, p Product, initialQuantity, actorID int64, r idempotency.Request) (Product, bool, error)
 	// Product returns a product. It returns ErrNotFound.
 	Product(ctx context.Context, id int64) (Product, error)
 	// Products returns a page of products.

@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"ecommerce-stack.dev/services/internal/authn"
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/stock/internal/catalog"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
@@ -18,10 +19,11 @@ import (
 // Inventory stores quantities and movements. All methods return a *failure.Error of kind
 // KindUnavailable while the database is unavailable.
 type Inventory interface {
-	// MoveManual makes a movement for the manager actorID and returns the new quantities. It
-	// returns inventory.ErrUnknownProduct, inventory.ErrInsufficientStock and
-	// inventory.ErrInsufficientReserved.
-	MoveManual(ctx context.Context, kind inventory.Kind, productID, quantity, actorID int64) (inventory.Stock, error)
+	// MoveManual makes a movement for a manager and returns the new quantities; for a repeat of r
+	// those after the first request, and true. It returns inventory.ErrUnknownProduct,
+	// inventory.ErrInsufficientStock, inventory.ErrInsufficientReserved and
+	// idempotency.ErrKeyReused.
+	MoveManual(ctx context.Context, m inventory.Movement, r idempotency.Request) (inventory.Stock, bool, error)
 	// Stock returns the quantities of a product. It returns inventory.ErrUnknownProduct.
 	Stock(ctx context.Context, productID int64) (inventory.Stock, error)
 	// Movements returns up to limit movements of a product with ids above after, the oldest

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -252,6 +253,78 @@ func (s testService) names(t *testing.T, query string, limit int) string {
 	}
 	t.Fatalf("?%s: more than 10 pages", query)
 	return ""
+}
+
+func TestRepeatedRequestsHaveOneEffect(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	const body = `{"name":"Desk","price":"1.00","initialQuantity":20}`
+	created := s.Call(t, "POST", "/products", s.manager, body, "Idempotency-Key", "p")
+	again := s.Call(t, "POST", "/products", s.manager, `{"price":1.0, "name":"Desk","initialQuantity":20}`, "Idempotency-Key", "p")
+	if again.Status != 201 || string(again.Body) != string(created.Body) || again.Header.Get("Idempotent-Replayed") != "true" ||
+		again.Header.Get("Location") != created.Header.Get("Location") || created.Header.Get("Idempotent-Replayed") != "" {
+		t.Errorf("repeat: %d %v %s, want the response %s", again.Status, again.Header, again.Body, created.Body)
+	}
+	if a := s.Call(t, "POST", "/products", s.manager, `{"name":"Table","price":"1.00"}`, "Idempotency-Key", "p"); a.Status != 422 || a.JSON(t)["code"] != "idempotency_key_reused" {
+		t.Errorf("another product: %d %s", a.Status, a.Body)
+	}
+	id := int64(created.JSON(t)["id"].(float64))
+	for _, step := range []string{"POST receive 9", "POST reserve 5", "POST release 1", "DELETE remove 1"} {
+		var method, kind string
+		var quantity int
+		if _, err := fmt.Sscan(step, &method, &kind, &quantity); err != nil {
+			t.Fatal(err)
+		}
+		path := fmt.Sprintf("/stock/%d/%s/", id, kind)
+		first := s.Call(t, method, path+fmt.Sprint(quantity), s.manager, "", "Idempotency-Key", kind)
+		again := s.Call(t, method, path+fmt.Sprint(quantity), s.manager, "", "Idempotency-Key", kind)
+		if first.Status != 200 || again.Status != 200 || string(again.Body) != string(first.Body) || again.Header.Get("Idempotent-Replayed") != "true" {
+			t.Errorf("%s: %d %s, then %d %s", step, first.Status, first.Body, again.Status, again.Body)
+		}
+		if a := s.Call(t, method, path+"2", s.manager, "", "Idempotency-Key", kind); a.Status != 422 {
+			t.Errorf("%s with another quantity: %d %s", kind, a.Status, a.Body)
+		}
+	}
+	stock := s.Call(t, "GET", fmt.Sprintf("/stock/%d", id), s.manager, "").JSON(t)
+	if stock["quantityAvailable"] != 25.0 || stock["quantityReserved"] != 3.0 || stock["quantityRemoved"] != 1.0 {
+		t.Errorf("stock %v, want each movement once", stock)
+	}
+	if a := s.Call(t, "POST", fmt.Sprintf("/stock/%d/reserve/100", id), s.manager, "", "Idempotency-Key", "refused"); a.Status != 409 {
+		t.Errorf("too much: %d", a.Status)
+	}
+	if a := s.Call(t, "POST", fmt.Sprintf("/stock/%d/reserve/1", id), s.manager, "", "Idempotency-Key", "refused"); a.Status != 200 {
+		t.Errorf("the key of a refused request: %d %s, want a new request", a.Status, a.Body)
+	}
+	if err := s.db.Exec("UPDATE requests SET created_at = created_at - INTERVAL 25 HOUR").Error; err != nil {
+		t.Fatal(err)
+	}
+	if err := s.store.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a := s.Call(t, "POST", "/products", s.manager, body, "Idempotency-Key", "p"); a.Status != 201 || a.Header.Get("Idempotent-Replayed") != "" {
+		t.Errorf("after a day: %d %v, want another product", a.Status, a.Header)
+	}
+}
+
+func TestConcurrentRepeatsMoveOnce(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.product(t, "Desk", "1", 0)
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			if a := s.Call(t, "POST", fmt.Sprintf("/stock/%d/receive/3", id), s.manager, "", "Idempotency-Key", "k"); a.Status != 200 || a.JSON(t)["quantityAvailable"] != 3.0 {
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+			if a := s.Call(t, "POST", "/products", s.manager, `{"name":"Twin","price":1}`, "Idempotency-Key", "twin"); a.Status != 201 {
+				t.Errorf("%d %s", a.Status, a.Body)
+			}
+		})
+	}
+	wg.Wait()
+	if got := s.names(t, "q=Twin", 50); got != "Twin" {
+		t.Errorf("products: %s", got)
+	}
 }
 
 func TestPreconditionsMayHaveSeveralLines(t *testing.T) {

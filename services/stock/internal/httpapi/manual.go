@@ -5,6 +5,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/openapi"
 	"ecommerce-stack.dev/services/stock/internal/catalog"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
@@ -17,16 +18,17 @@ var manualText string
 var manual = openapi.Manual{
 	Text: manualText,
 	Refusals: map[string][]error{
+		"create-product": {idempotency.ErrKeyReused},
 		"get-product":    {catalog.ErrNotFound},
 		"update-product": {catalog.ErrNotFound, catalog.ErrStale},
 		"delete-product": {catalog.ErrNotFound, catalog.ErrStale},
 		"get-stock":      {inventory.ErrUnknownProduct},
 		"get-available":  {inventory.ErrUnknownProduct},
 		"list-movements": {inventory.ErrUnknownProduct},
-		"receive-stock":  {inventory.ErrUnknownProduct},
-		"reserve-stock":  {inventory.ErrUnknownProduct, inventory.ErrInsufficientStock.With("available", 3)},
-		"release-stock":  {inventory.ErrUnknownProduct, inventory.ErrInsufficientReserved.With("reserved", 3)},
-		"remove-stock":   {inventory.ErrUnknownProduct, inventory.ErrInsufficientReserved.With("reserved", 3)},
+		"receive-stock":  {inventory.ErrUnknownProduct, idempotency.ErrKeyReused},
+		"reserve-stock":  {inventory.ErrUnknownProduct, idempotency.ErrKeyReused, inventory.ErrInsufficientStock.With("available", 3)},
+		"release-stock":  {inventory.ErrUnknownProduct, idempotency.ErrKeyReused, inventory.ErrInsufficientReserved.With("reserved", 3)},
+		"remove-stock":   {inventory.ErrUnknownProduct, idempotency.ErrKeyReused, inventory.ErrInsufficientReserved.With("reserved", 3)},
 	},
 	Responses: map[string]map[int]any{
 		"audit-stock": {200: map[string]any{"products": 120, "movements": 4311, "violations": []any{}}},

@@ -34,6 +34,8 @@ var inserts = []string{
 	`INSERT INTO movements (product_id, kind, quantity, sale_id, at) SELECT IF(n % 4 = 0, 7, n), 'reserved', 1, n, NOW(6) FROM numbers`,
 	`INSERT INTO reservations (sale_id, customer_id, status, lines_json, at)
 		SELECT n, n, 'Removed', '[{"productId":7,"quantity":2}]', NOW(6) FROM numbers`,
+	`INSERT INTO requests (caller_id, key_hash, body_hash, response, created_at)
+		SELECT n % 10, UNHEX(SHA2(n, 256)), UNHEX(SHA2(n, 256)), '{}', NOW(6) - INTERVAL IF(n % 100 = 0, 25, 0) HOUR FROM numbers`,
 	`INSERT INTO outbox (event_id, body) SELECT UNHEX(CONCAT('7FFF', LPAD(HEX(n), 28, '0'))), '{}' FROM numbers`,
 }
 
@@ -81,6 +83,11 @@ func (s testService) callProductOperations(t *testing.T) {
 			t.Fatal(err)
 		}
 		s.expectStatus(t, 200, method, path, "")
+	}
+	for range 2 {
+		if a := s.Call(t, "POST", fmt.Sprintf("/stock/%d/receive/1", id), s.manager, "", "Idempotency-Key", "k"); a.Status != 200 {
+			t.Errorf("repeat: %d %s", a.Status, a.Body)
+		}
 	}
 	s.expectStatus(t, 204, "DELETE", fmt.Sprintf("/products/%d", id), "")
 	s.expectStatus(t, 200, "GET", "/stock/7/movements", "")
@@ -159,6 +166,7 @@ func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Rec
 		{"consume again", func() error {
 			return handler.Handle(ctx, slices.Concat(placed, []event.Envelope{newEnvelope(t, event.SaleCreated{SaleID: second + 1, CustomerID: 5, Items: items})}))
 		}},
+		{"purge", func() error { return s.store.Purge(ctx) }},
 		{"relay the outbox", func() error { return events.Relay(ctx) }},
 	} {
 		recorder.Run(t, task.name, task.do)

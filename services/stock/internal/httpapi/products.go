@@ -9,6 +9,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"ecommerce-stack.dev/services/internal/failure"
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/page"
 	"ecommerce-stack.dev/services/internal/text"
@@ -44,11 +45,15 @@ type productChange struct {
 	Price       *money.Price `json:"price,omitempty"`
 }
 
-type createProduct struct{ Body productBody }
+type createProduct struct {
+	idempotency.Header
+	Body productBody
+}
 
 type createdProduct struct {
 	Location string `header:"Location" doc:"Path of the product" example:"/products/7"`
 	ETag     string `header:"ETag" doc:"Version of the product" example:"\"3\""`
+	Replayed string `header:"Idempotent-Replayed" doc:"true if this is the stored response to an earlier request" example:"true"`
 	Body     product
 }
 
@@ -117,11 +122,15 @@ func (a *API) create(ctx context.Context, in *createProduct) (*createdProduct, e
 	if err != nil {
 		return nil, err
 	}
-	p, err = a.Catalog.Create(ctx, p, in.Body.InitialQuantity, callerID(ctx))
+	request, err := in.Request(callerID(ctx), "create-product", []any{p, in.Body.InitialQuantity})
 	if err != nil {
 		return nil, err
 	}
-	return &createdProduct{Location: "/products/" + strconv.FormatInt(p.ID, 10), ETag: versionTag(p.Version), Body: a.product(p)}, nil
+	p, replayed, err := a.Catalog.Create(ctx, p, in.Body.InitialQuantity, callerID(ctx), request)
+	if err != nil {
+		return nil, err
+	}
+	return &createdProduct{Replayed: idempotency.Replayed(replayed), Location: "/products/" + strconv.FormatInt(p.ID, 10), ETag: versionTag(p.Version), Body: a.product(p)}, nil
 }
 
 func (a *API) read(ctx context.Context, in *readProduct) (*productResponse, error) {

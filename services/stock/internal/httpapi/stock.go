@@ -7,6 +7,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/page"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
@@ -55,9 +56,20 @@ type ProductPath struct {
 	ProductID int64 `path:"productId" minimum:"1" doc:"Id of the product" example:"7"`
 }
 
-type movePath struct {
+// MovePath is exported because huma ignores embedded types that are not.
+type MovePath struct {
 	ProductPath
 	Quantity int64 `path:"quantity" minimum:"1" maximum:"1000000000" doc:"Quantity to move" example:"5"`
+}
+
+type moveManual struct {
+	MovePath
+	idempotency.Header
+}
+
+type movedStock struct {
+	Replayed string `header:"Idempotent-Replayed" doc:"true if this is the stored response to an earlier request" example:"true"`
+	Body     stock
 }
 
 type listMovements struct {
@@ -95,10 +107,15 @@ func (a *API) registerStock(api huma.API) {
 	}
 }
 
-func (a *API) moveManual(kind inventory.Kind) func(context.Context, *movePath) (*response[stock], error) {
-	return func(ctx context.Context, in *movePath) (*response[stock], error) {
-		s, err := a.Inventory.MoveManual(ctx, kind, in.ProductID, in.Quantity, callerID(ctx))
-		return &response[stock]{stockOf(s)}, err
+func (a *API) moveManual(kind inventory.Kind) func(context.Context, *moveManual) (*movedStock, error) {
+	return func(ctx context.Context, in *moveManual) (*movedStock, error) {
+		m := inventory.Movement{Kind: kind, ProductID: in.ProductID, Quantity: in.Quantity, ActorID: callerID(ctx)}
+		request, err := in.Request(m.ActorID, "move", m)
+		if err != nil {
+			return nil, err
+		}
+		s, replayed, err := a.Inventory.MoveManual(ctx, m, request)
+		return &movedStock{Replayed: idempotency.Replayed(replayed), Body: stockOf(s)}, err
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
 	"ecommerce-stack.dev/services/internal/database/databasetest"
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/stock/internal/catalog"
@@ -43,7 +44,7 @@ func open(t *testing.T) testService {
 
 func (w testService) product(t *testing.T, quantity int64) int64 {
 	t.Helper()
-	p, err := w.store.Create(t.Context(), catalog.Product{Name: "Desk", Price: money.MustParse("19.99")}, quantity, 1)
+	p, _, err := w.store.Create(t.Context(), catalog.Product{Name: "Desk", Price: money.MustParse("19.99")}, quantity, 1, idempotency.Request{})
 	if err != nil {
 		t.Fatal(err)
 	}

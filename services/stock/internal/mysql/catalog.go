@@ -12,6 +12,7 @@ import (
 
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/stock/internal/catalog"
@@ -38,31 +39,38 @@ func (p product) domain() catalog.Product {
 }
 
 // Create implements catalog.Store.
-func (s *Store) Create(ctx context.Context, p catalog.Product, initialQuantity, actorID int64) (catalog.Product, error) {
+func (s *Store) Create(ctx context.Context, p catalog.Product, initialQuantity, actorID int64, r idempotency.Request) (created catalog.Product, replayed bool, err error) {
+	err = s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+		replayed, err = database.Once(tx.DB, r, &created, func() error {
+			created, err = insertProduct(tx, p, initialQuantity, actorID)
+			return err
+		})
+		return err
+	})
+	return created, replayed, err
+}
+
+func insertProduct(tx *outbox.Tx, p catalog.Product, initialQuantity, actorID int64) (catalog.Product, error) {
 	now := database.Now()
 	row := product{Name: p.Name, Description: p.Description, Price: p.Price, Version: 1, CreatedAt: now, UpdatedAt: now}
-	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
-		row.ID = 0
-		if err := tx.Create(&row).Error; err != nil {
-			return fmt.Errorf("insert a product: %w", err)
+	if err := tx.Create(&row).Error; err != nil {
+		return p, fmt.Errorf("insert a product: %w", err)
+	}
+	empty := inventory.Stock{ProductID: row.ID, UpdatedAt: now}
+	if err := writeStocks(tx.DB, []inventory.Stock{empty}); err != nil {
+		return p, err
+	}
+	if initialQuantity > 0 {
+		work := inventory.Begin(now, []inventory.Stock{empty}, nil, nil)
+		if _, err := work.MoveManual(inventory.Received, row.ID, initialQuantity, actorID); err != nil {
+			return p, err
 		}
-		empty := inventory.Stock{ProductID: row.ID, UpdatedAt: now}
-		if err := writeStocks(tx.DB, []inventory.Stock{empty}); err != nil {
-			return err
+		if err := writeChanges(tx.DB, work.Changes()); err != nil {
+			return p, err
 		}
-		if initialQuantity > 0 {
-			work := inventory.Begin(now, []inventory.Stock{empty}, nil, nil)
-			if _, err := work.MoveManual(inventory.Received, row.ID, initialQuantity, actorID); err != nil {
-				return err
-			}
-			if err := writeChanges(tx.DB, work.Changes()); err != nil {
-				return err
-			}
-		}
-		tx.Publish(event.ProductChanged{ProductID: row.ID})
-		return nil
-	})
-	return row.domain(), err
+	}
+	tx.Publish(event.ProductChanged{ProductID: row.ID})
+	return row.domain(), nil
 }
 
 // Product implements catalog.Store.

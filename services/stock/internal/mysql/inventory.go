@@ -14,6 +14,7 @@ import (
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
 	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/stock/internal/inventory"
 )
@@ -197,19 +198,26 @@ func writeMovements(tx *gorm.DB, movements []inventory.Movement) error {
 }
 
 // MoveManual implements httpapi.Inventory.
-func (s *Store) MoveManual(ctx context.Context, kind inventory.Kind, productID, quantity, actorID int64) (inventory.Stock, error) {
-	var stock inventory.Stock
-	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
-		work, err := beginUnitOfWork(tx.DB, nil, []int64{productID})
-		if err != nil {
-			return err
-		}
-		if stock, err = work.MoveManual(kind, productID, quantity, actorID); err != nil {
-			return err
-		}
-		return writeChanges(tx.DB, work.Changes())
+func (s *Store) MoveManual(ctx context.Context, m inventory.Movement, r idempotency.Request) (stock inventory.Stock, replayed bool, err error) {
+	err = s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+		replayed, err = database.Once(tx.DB, r, &stock, func() error {
+			work, err := beginUnitOfWork(tx.DB, nil, []int64{m.ProductID})
+			if err != nil {
+				return err
+			}
+			if stock, err = work.MoveManual(m.Kind, m.ProductID, m.Quantity, m.ActorID); err != nil {
+				return err
+			}
+			return writeChanges(tx.DB, work.Changes())
+		})
+		return err
 	})
-	return stock, err
+	return stock, replayed, err
+}
+
+// Purge deletes stored responses whose retention has passed.
+func (s *Store) Purge(ctx context.Context) error {
+	return database.DeleteResults(ctx, s.db, database.Now())
 }
 
 // Stock implements httpapi.Inventory. It also returns the stock of deleted products.
