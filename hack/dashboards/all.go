@@ -86,6 +86,10 @@ var orders = dashboardSpec{
 				runbook:     "undecided-sale",
 				description: "Age of the oldest sale that is Pending and not held.",
 				queries:     []query{{`max(ecommerce_sales_oldest_undecided_seconds{STACK})`, "oldest"}}},
+			{title: "How many commands are published again?", unit: perSecond,
+				runbook:     "commands-repeated",
+				description: "Commands to which stock did not respond in time, because they or their responses were lost or are late, by type.",
+				queries:     []query{{`sum by (type) (rate(ecommerce_sales_repeated_events_total{STACK}[$__rate_interval]))`, "{{type}}"}}},
 		}},
 		{"Events on their way", []panel{
 			{title: "How many events wait in the outboxes?", unit: count, warning: 1000, critical: 10000,

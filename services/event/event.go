@@ -68,6 +68,9 @@ type SaleCreated struct {
 	SaleID     int64  `json:"saleId"`
 	CustomerID int64  `json:"customerId"`
 	Items      []Item `json:"items"`
+	// Repeated reports that sales has no response to this command. Stock then responds again
+	// if it has applied the command before.
+	Repeated bool `json:"repeated,omitempty"`
 }
 
 // SaleItemsReservedResponse reports that every item is reserved, with its price.
@@ -87,15 +90,17 @@ type SaleCreationFailed struct {
 
 // SaleConfirmed is the command to remove the reserved goods from the stock.
 type SaleConfirmed struct {
-	SaleID int64  `json:"saleId"`
-	Items  []Item `json:"items"`
+	SaleID   int64  `json:"saleId"`
+	Items    []Item `json:"items"`
+	Repeated bool   `json:"repeated,omitempty"` // as in SaleCreated
 }
 
 // SaleCanceled is the command to release the reservation of a sale. When it arrives
 // before the sale's SaleCreated, nothing is reserved for the sale.
 type SaleCanceled struct {
-	SaleID int64  `json:"saleId"`
-	Reason string `json:"reason"`
+	SaleID   int64  `json:"saleId"`
+	Reason   string `json:"reason"`
+	Repeated bool   `json:"repeated,omitempty"` // as in SaleCreated
 }
 
 // StockReleased reports that the goods of a confirmed sale were removed from the stock.

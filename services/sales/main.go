@@ -38,6 +38,10 @@ const (
 const (
 	// expireInterval is the time between two searches for holds that have expired.
 	expireInterval = time.Second
+	// repeatInterval is the time between two searches for sales to which stock has not responded.
+	repeatInterval = time.Second
+	// minReconcileAfter and maxReconcileAfter are the limits of RECONCILE_AFTER.
+	minReconcileAfter, maxReconcileAfter = time.Second, time.Hour
 	// purgeInterval is the time between two deletions of rows whose retention has passed.
 	purgeInterval = time.Hour
 	// measureInterval is the time between two updates of the metrics of rows.
@@ -51,12 +55,17 @@ type settings struct {
 	AMQP     config.Secret `env:"AMQP_URL,required,notEmpty"`
 	Currency string        `env:"CURRENCY" envDefault:"USD"`
 	HoldTTL  time.Duration `env:"HOLD_TTL" envDefault:"15m"`
+	// ReconcileAfter is how long sales waits for a response of stock before it repeats a command.
+	ReconcileAfter time.Duration `env:"RECONCILE_AFTER" envDefault:"1m"`
 }
 
 // Check implements config.Checker.
 func (s settings) Check() error {
 	if s.HoldTTL <= 0 {
 		return errors.New("HOLD_TTL must be above 0")
+	}
+	if s.ReconcileAfter < minReconcileAfter || s.ReconcileAfter > maxReconcileAfter {
+		return fmt.Errorf("RECONCILE_AFTER must be from %s to %s", minReconcileAfter, maxReconcileAfter)
 	}
 	if err := money.CheckCurrency(s.Currency); err != nil {
 		return fmt.Errorf("CURRENCY: %w", err)
@@ -104,6 +113,7 @@ func serve(ctx context.Context) error {
 				"hold", changed.Hold, "seconds", seconds)
 		}
 	})
+	store.SetRepeatAfter(c.ReconcileAfter)
 	consumer := broker.NewConsumer(broker.Settings{
 		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, IsTransient: database.IsTransient,
 	}, messaging.Handler{Store: store}, log, metrics)
@@ -127,6 +137,16 @@ func serve(ctx context.Context) error {
 			if err != nil || n == 0 {
 				return err
 			}
+		}
+	})
+	srv.Every(repeatInterval, "reconciliation", func(ctx context.Context) error {
+		for {
+			repeated, err := store.Repeat(ctx)
+			if err != nil || len(repeated) == 0 {
+				return err
+			}
+			measured.recordRepeated(repeated)
+			log.WarnContext(ctx, "commands published again, stock has not responded", "events", repeated)
 		}
 	})
 	srv.Every(measureInterval, "measurement", func(ctx context.Context) error { return measured.update(ctx, store) })

@@ -18,6 +18,8 @@ func TestInvalidSettingsAreNamed(t *testing.T) {
 	for what, invalid := range map[string][2]string{
 		"CURRENCY is not an ISO 4217 code": {"CURRENCY", "EURO"},
 		"HOLD_TTL is not above 0":          {"HOLD_TTL", "0s"},
+		"RECONCILE_AFTER is below 1s":      {"RECONCILE_AFTER", "999ms"},
+		"RECONCILE_AFTER is above 1h":      {"RECONCILE_AFTER", "61m"},
 		"MYSQL_DSN is empty":               {"MYSQL_DSN", ""},
 	} {
 		environment := valid()

@@ -20,6 +20,7 @@ type saleMetrics struct {
 	decisions       *prometheus.CounterVec
 	seconds         *prometheus.HistogramVec
 	deadLetters     prometheus.Gauge
+	repeated        *prometheus.CounterVec
 	oldestUndecided atomic.Int64 // the creation time in Unix milliseconds, 0 without a sale
 }
 
@@ -41,6 +42,9 @@ func newMetrics(reg prometheus.Registerer) *saleMetrics {
 			[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900}), []string{"hold"}),
 		deadLetters: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_dead_letters",
 			Help: "Dead letters that are stored until a manager redrives or deletes them. All replicas report the same number."}),
+		repeated: telemetry.NewCounterVec("ecommerce_sales_repeated_events_total",
+			"Commands published again, because stock did not respond in time, by type.", "type",
+			event.SaleCreatedType, event.SaleConfirmedType, event.SaleCanceledType),
 	}
 	for _, o := range outcomes {
 		m.decisions.WithLabelValues(string(o.status), o.reason)
@@ -48,7 +52,7 @@ func newMetrics(reg prometheus.Registerer) *saleMetrics {
 	for _, hold := range []bool{false, true} {
 		m.seconds.WithLabelValues(strconv.FormatBool(hold))
 	}
-	reg.MustRegister(m.decisions, m.seconds, m.deadLetters, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ecommerce_sales_oldest_undecided_seconds",
+	reg.MustRegister(m.decisions, m.seconds, m.deadLetters, m.repeated, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ecommerce_sales_oldest_undecided_seconds",
 		Help: "Age of the oldest sale that waits for stock or its decision, 0 without one. A reserved hold does not count. All replicas report the same age."},
 		m.undecidedSeconds))
 	return m
@@ -95,4 +99,11 @@ func (m *saleMetrics) undecidedSeconds() float64 {
 		return 0
 	}
 	return max(0, time.Since(time.UnixMilli(oldest)).Seconds())
+}
+
+// recordRepeated counts commands that were published again, by type.
+func (m *saleMetrics) recordRepeated(events map[string]int) {
+	for eventType, n := range events {
+		m.repeated.WithLabelValues(eventType).Add(float64(n))
+	}
 }

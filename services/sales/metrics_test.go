@@ -65,3 +65,16 @@ func TestRowsAreMeasured(t *testing.T) {
 		t.Errorf("%v dead letters, oldest sale %v s, want 0 and 0", n, age)
 	}
 }
+
+func TestRepeatedCommandsAreCounted(t *testing.T) {
+	t.Parallel()
+	m := newMetrics(prometheus.NewRegistry())
+	if n := testutil.CollectAndCount(m.repeated); n != 3 {
+		t.Errorf("%d series before the first repetition, want 3", n)
+	}
+	m.recordRepeated(map[string]int{event.SaleCreatedType: 2, event.SaleCanceledType: 1})
+	if created, confirmed := testutil.ToFloat64(m.repeated.WithLabelValues(event.SaleCreatedType)),
+		testutil.ToFloat64(m.repeated.WithLabelValues(event.SaleConfirmedType)); created != 2 || confirmed != 0 {
+		t.Errorf("%v SaleCreated and %v SaleConfirmed, want 2 and 0", created, confirmed)
+	}
+}

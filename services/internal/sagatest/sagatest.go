@@ -162,7 +162,7 @@ func newEnvelopes(t *testing.T, history []Step) []event.Envelope {
 }
 
 // volatile are the columns and fields that differ between equal histories.
-var volatile = []string{"id", "event_id", "at", "created_at", "updated_at", "expires_at", "releasedAt"}
+var volatile = []string{"id", "event_id", "at", "created_at", "updated_at", "expires_at", "repeat_at", "releasedAt"}
 
 // state returns the rows of the tables and the outbox. It leaves out ids and times unless
 // exact is set.

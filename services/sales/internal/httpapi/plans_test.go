@@ -22,10 +22,11 @@ import (
 // inserts fill the tables of a service that has run for long: every fourth sale is Ann's,
 // most are confirmed, and the retention of some rows has passed.
 var inserts = []string{
-	`INSERT INTO sales (customer_id, status, hold, reserved, reason, items, currency, created_at, updated_at, expires_at)
+	`INSERT INTO sales (customer_id, status, hold, reserved, reason, items, currency, created_at, updated_at, expires_at, repeat_at)
 		SELECT IF(n % 4 = 0, 5, n), CASE n % 100 WHEN 1 THEN 'Pending' WHEN 2 THEN 'Canceled' WHEN 4 THEN 'Unauthorized' ELSE 'Confirmed' END,
 		n % 100 = 1, n % 100 = 1, '', '[{"productId":7,"quantity":2}]', 'USD', NOW(6), NOW(6),
-		IF(n % 100 = 1, NOW(6) + INTERVAL IF(n < 5000, -1, 1) HOUR, NULL) FROM numbers`,
+		IF(n % 100 = 1, NOW(6) + INTERVAL IF(n < 5000, -1, 1) HOUR, NULL), IF(n % 100 = 2, NOW(6) + INTERVAL IF(n < 5000, -1, 1) HOUR, NULL)
+		FROM numbers`,
 	`INSERT INTO timeline (sale_id, type, data, at) SELECT n, 'SaleCreated', '{}', NOW(6) FROM numbers`,
 	`INSERT INTO timeline (sale_id, type, data, at) SELECT n, 'SaleConfirmed', '{}', NOW(6) FROM numbers`,
 	`INSERT INTO requests (customer_id, key_hash, body_hash, response, created_at)
@@ -173,6 +174,7 @@ func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Rec
 		"consume again":       func() error { return s.handler.Handle(ctx, slices.Concat(received, received[:1])) },
 		"poll watched sales":  func() error { return s.watcher.Poll(ctx, s.store) },
 		"expire":              func() error { _, err := s.store.Expire(ctx, now); return err },
+		"repeat":              func() error { _, err := s.store.Repeat(ctx); return err },
 		"purge":               func() error { return s.store.Purge(ctx, now) },
 		"relay the outbox":    func() error { return events.Relay(ctx) },
 		"store a dead letter": func() error { return s.store.StoreDeadLetter(ctx, newDeadLetter("x")) },

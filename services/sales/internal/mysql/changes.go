@@ -55,7 +55,7 @@ func (s *Store) change(ctx context.Context, fn func(*outbox.Tx) (*changeSet, err
 		if changes, err = fn(tx); err != nil || changes == nil {
 			return err
 		}
-		return changes.write(tx.DB)
+		return changes.write(tx.DB, s.repeatAfter)
 	})
 	if err != nil || changes == nil {
 		return err
@@ -81,12 +81,12 @@ func (c *changeSet) record(saleID int64, data event.Data, at time.Time) error {
 	return nil
 }
 
-func (c *changeSet) write(tx *gorm.DB) error {
+func (c *changeSet) write(tx *gorm.DB, repeatAfter time.Duration) error {
 	sales := make([]sale.Sale, 0, len(c.changed))
 	for id := range c.changed {
 		sales = append(sales, *c.sales[id])
 	}
-	if err := updateSales(tx, sales); err != nil {
+	if err := updateSales(tx, sales, repeatAfter); err != nil {
 		return err
 	}
 	return insertEntries(tx, c.timeline)

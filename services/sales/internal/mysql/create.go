@@ -76,7 +76,7 @@ func (s *Store) createSales(ctx context.Context, batch []*creation) error {
 		if err != nil || len(fresh) == 0 {
 			return err
 		}
-		if err := insertSales(ctx, tx.DB, fresh); err != nil {
+		if err := insertSales(ctx, tx.DB, fresh, s.repeatAfter); err != nil {
 			return err
 		}
 		entries := make([]sale.Entry, len(fresh))
@@ -96,22 +96,22 @@ func (s *Store) createSales(ctx context.Context, batch []*creation) error {
 
 // insertSales inserts rows and sets the ids of the sales. The ids of one statement have
 // equal distances: https://dev.mysql.com/doc/refman/8.4/en/innodb-auto-increment-handling.html
-func insertSales(ctx context.Context, tx *gorm.DB, fresh []*creation) error {
+func insertSales(ctx context.Context, tx *gorm.DB, fresh []*creation, repeatAfter time.Duration) error {
 	step, err := idStep(tx, len(fresh))
 	if err != nil {
 		return err
 	}
-	arguments := make([]any, 0, 12*len(fresh))
+	arguments := make([]any, 0, 13*len(fresh))
 	for _, c := range fresh {
-		r, err := newRow(c.fresh)
+		r, err := newRow(c.fresh, repeatAfter)
 		if err != nil {
 			return err
 		}
 		arguments = append(arguments, r.CustomerID, r.Status, r.Hold, r.Reserved, r.Reason, r.Items,
-			r.Shortages, r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt)
+			r.Shortages, r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt, r.RepeatAt)
 	}
 	res, err := tx.Statement.ConnPool.ExecContext(ctx, "INSERT INTO sales ("+strings.TrimPrefix(columns, "id, ")+") VALUES "+
-		database.Placeholders(len(fresh), 12), arguments...)
+		database.Placeholders(len(fresh), 13), arguments...)
 	if err != nil {
 		return fmt.Errorf("insert %d sales: %w", len(fresh), err)
 	}

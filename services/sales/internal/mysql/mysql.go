@@ -35,21 +35,29 @@ func Migrations() fs.FS {
 
 // Store implements sale.Store, sale.Timelines and deadletter.Store.
 type Store struct {
-	db        *gorm.DB
-	outbox    *outbox.Outbox
-	onChange  func(ctx context.Context, changed sale.Sale, decided bool)
-	creations *groupcommit.Committer[*creation]
+	db          *gorm.DB
+	outbox      *outbox.Outbox
+	onChange    func(ctx context.Context, changed sale.Sale, decided bool)
+	creations   *groupcommit.Committer[*creation]
+	repeatAfter time.Duration
 }
+
+// DefaultRepeatAfter is the time after which a command to stock is published again.
+const DefaultRepeatAfter = time.Minute
 
 // New returns a Store for the schema of db that publishes its events through o. It calls
 // onChange, which must not block, after each commit that adds to the timeline of a sale;
 // decided reports whether this commit decided the sale. Its context has the trace of the
 // request or the event that caused the change.
 func New(db *gorm.DB, o *outbox.Outbox, onChange func(ctx context.Context, changed sale.Sale, decided bool)) *Store {
-	s := &Store{db: db, outbox: o, onChange: onChange}
+	s := &Store{db: db, outbox: o, onChange: onChange, repeatAfter: DefaultRepeatAfter}
 	s.creations = s.newCreations()
 	return s
 }
+
+// SetRepeatAfter changes the time after which a command to stock is published again, for the
+// commands that are committed later. It must be called before the store is used.
+func (s *Store) SetRepeatAfter(d time.Duration) { s.repeatAfter = d }
 
 // OldestUndecided returns the creation time of the oldest sale that waits for stock or for
 // its decision, or the zero time without one. A hold whose stock is reserved waits for its

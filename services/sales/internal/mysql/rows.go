@@ -27,16 +27,25 @@ type row struct {
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 	ExpiresAt  *time.Time
+	// RepeatAt is not nil while stock has not responded to the last command of the sale: the
+	// time at which the command is published again.
+	RepeatAt *time.Time
 }
 
 func (row) TableName() string { return "sales" }
 
 // columns are the columns of the table sales.
-const columns = "id, customer_id, status, hold, reserved, reason, items, shortages, total, currency, created_at, updated_at, expires_at"
+const columns = "id, customer_id, status, hold, reserved, reason, items, shortages, total, currency, created_at, updated_at, expires_at, repeat_at"
 
-func newRow(s sale.Sale) (row, error) {
+// newRow returns the row of a sale whose command to stock is repeated after a time without a
+// response.
+func newRow(s sale.Sale, repeatAfter time.Duration) (row, error) {
 	r := row{ID: s.ID, CustomerID: s.CustomerID, Status: s.Status, Hold: s.Hold, Reserved: s.Reserved, Reason: s.Reason,
 		Total: s.Total, Currency: s.Currency, CreatedAt: s.CreatedAt, UpdatedAt: s.UpdatedAt, ExpiresAt: s.ExpiresAt}
+	if s.AwaitsStock {
+		at := s.UpdatedAt.Add(repeatAfter)
+		r.RepeatAt = &at
+	}
 	var err error
 	if r.Items, err = json.Marshal(s.Items); err != nil {
 		return r, fmt.Errorf("encode the items of sale %d: %w", s.ID, err)
@@ -51,7 +60,7 @@ func newRow(s sale.Sale) (row, error) {
 
 func (r row) toSale() (sale.Sale, error) {
 	s := sale.Sale{ID: r.ID, CustomerID: r.CustomerID, Status: r.Status, Hold: r.Hold, Reserved: r.Reserved, Reason: r.Reason,
-		Total: r.Total, Currency: r.Currency, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ExpiresAt: r.ExpiresAt}
+		Total: r.Total, Currency: r.Currency, CreatedAt: r.CreatedAt, UpdatedAt: r.UpdatedAt, ExpiresAt: r.ExpiresAt, AwaitsStock: r.RepeatAt != nil}
 	if err := json.Unmarshal(r.Items, &s.Items); err != nil {
 		return s, fmt.Errorf("read the items of sale %d: %w", r.ID, err)
 	}
@@ -76,14 +85,14 @@ func toSales(rows []row) ([]sale.Sale, error) {
 
 // updateSales writes the mutable columns of sales, whose rows the transaction has locked,
 // with one statement.
-func updateSales(tx *gorm.DB, sales []sale.Sale) error {
+func updateSales(tx *gorm.DB, sales []sale.Sale, repeatAfter time.Duration) error {
 	return database.InsertRows(tx, "sales ("+columns+")", sales, func(values []any, s sale.Sale) ([]any, error) {
-		r, err := newRow(s)
+		r, err := newRow(s, repeatAfter)
 		return append(values, r.ID, r.CustomerID, r.Status, r.Hold, r.Reserved, r.Reason, r.Items,
-			r.Shortages, r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt), err
+			r.Shortages, r.Total, r.Currency, r.CreatedAt, r.UpdatedAt, r.ExpiresAt, r.RepeatAt), err
 	}, "ON DUPLICATE KEY UPDATE status = VALUES(status), reserved = VALUES(reserved), reason = VALUES(reason), "+
 		"items = VALUES(items), shortages = VALUES(shortages), total = VALUES(total), updated_at = VALUES(updated_at), "+
-		"expires_at = VALUES(expires_at)")
+		"expires_at = VALUES(expires_at), repeat_at = VALUES(repeat_at)")
 }
 
 // insertEntries adds entries to the timeline. It skips an entry whose type the sale already

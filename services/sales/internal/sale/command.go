@@ -27,6 +27,10 @@ func (s *Sale) Apply(received event.Data, now time.Time) (published event.Data, 
 		return *confirmed, changed
 	case event.SaleCreationFailed:
 		return nil, s.ApplyRejected(e, now)
+	case event.StockReleased:
+		s.AwaitsStock = s.AwaitsStock && s.Status != Confirmed
+	case event.StockCanceled:
+		s.AwaitsStock = s.AwaitsStock && s.Status != Canceled
 	}
-	return nil, true // The others do not change the sale.
+	return nil, true
 }

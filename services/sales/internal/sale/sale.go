@@ -55,6 +55,8 @@ type Sale struct {
 	UpdatedAt time.Time
 	// ExpiresAt is not nil while a hold is Pending.
 	ExpiresAt *time.Time
+	// AwaitsStock reports whether stock has not responded to the last command of the sale.
+	AwaitsStock bool `json:"-"`
 }
 
 // IsDecided reports whether the sale has its final status.
@@ -75,7 +77,7 @@ func New(customerID int64, lines []Item, hold bool, currency string, now time.Ti
 	items, err := mergeLines(lines)
 	s := Sale{
 		CustomerID: customerID, Status: Pending, Hold: hold, Items: items, Currency: currency,
-		CreatedAt: now, UpdatedAt: now,
+		CreatedAt: now, UpdatedAt: now, AwaitsStock: true,
 	}
 	if hold {
 		expiry := now.Add(holdTTL)
@@ -169,7 +171,7 @@ func (s *Sale) ApplyReserved(e event.SaleItemsReservedResponse, now time.Time) (
 		s.Items[i].UnitPrice = &price
 		total = total.Add(price.Times(s.Items[i].Quantity))
 	}
-	s.Total, s.Reserved, s.UpdatedAt = &total, true, now
+	s.Total, s.Reserved, s.AwaitsStock, s.UpdatedAt = &total, true, false, now
 	if s.Hold {
 		return nil, true
 	}
@@ -188,6 +190,20 @@ func (s *Sale) ApplyRejected(e event.SaleCreationFailed, now time.Time) bool {
 	return true
 }
 
+// decide sets the final status. Stock has to respond to Confirmed and Canceled.
 func (s *Sale) decide(status Status, reason string, now time.Time) {
-	s.Status, s.Reason, s.UpdatedAt, s.ExpiresAt = status, reason, now, nil
+	s.Status, s.Reason, s.UpdatedAt, s.ExpiresAt, s.AwaitsStock = status, reason, now, nil, status != Unauthorized
+}
+
+// Repeat returns the last command of a sale that awaits stock. Stock responds to it again if
+// it has applied it before.
+func (s *Sale) Repeat() event.Data {
+	switch s.Status {
+	case Confirmed:
+		return event.SaleConfirmed{SaleID: s.ID, Items: s.lines(), Repeated: true}
+	case Canceled:
+		return event.SaleCanceled{SaleID: s.ID, Reason: s.Reason, Repeated: true}
+	default:
+		return event.SaleCreated{SaleID: s.ID, CustomerID: s.CustomerID, Items: s.lines(), Repeated: true}
+	}
 }

@@ -142,3 +142,37 @@ func TestCancelingTwicePublishesOneEvent(t *testing.T) {
 		t.Errorf("again: got %v, %v, want nothing", again, err)
 	}
 }
+
+func TestSaleAwaitsResponseToItsLastCommand(t *testing.T) {
+	t.Parallel()
+	items := []event.Item{{ProductID: 7, Quantity: 2}}
+	s := pending(t, true)
+	step := func(what string, apply func(), want event.Data) {
+		t.Helper()
+		apply()
+		if s.AwaitsStock != (want != nil) {
+			t.Errorf("%s: the sale awaits stock: %t, want %t", what, s.AwaitsStock, want != nil)
+		}
+		if want == nil {
+			return
+		}
+		if diff := cmp.Diff(want, s.Repeat()); diff != "" {
+			t.Errorf("%s: repeated command (-want +got):\n%s", what, diff)
+		}
+	}
+	step("new", func() {}, event.SaleCreated{SaleID: 42, CustomerID: 5, Items: items, Repeated: true})
+	step("reserved hold", func() { s.Apply(reserved, now) }, nil)
+	step("confirmed", func() { _, _ = s.Confirm(now) }, event.SaleConfirmed{SaleID: 42, Items: items, Repeated: true})
+	step("response to another command", func() { s.Apply(event.StockCanceled{SaleID: 42}, now) },
+		event.SaleConfirmed{SaleID: 42, Items: items, Repeated: true})
+	step("removed", func() { s.Apply(event.StockReleased{SaleID: 42}, now) }, nil)
+	s = pending(t, false)
+	step("reserved", func() { s.Apply(reserved, now) }, event.SaleConfirmed{SaleID: 42, Items: items, Repeated: true})
+	s = pending(t, false)
+	step("canceled", func() { _, _ = s.Cancel(event.ReasonCustomer, now) },
+		event.SaleCanceled{SaleID: 42, Reason: event.ReasonCustomer, Repeated: true})
+	step("late reservation", func() { s.Apply(reserved, now) }, event.SaleCanceled{SaleID: 42, Reason: event.ReasonCustomer, Repeated: true})
+	step("released", func() { s.Apply(event.StockCanceled{SaleID: 42}, now) }, nil)
+	s = pending(t, false)
+	step("rejected", func() { s.Apply(event.SaleCreationFailed{SaleID: 42}, now) }, nil)
+}

@@ -26,6 +26,8 @@ type Command struct {
 	// CustomerID and Lines are those of a sale to reserve.
 	CustomerID int64
 	Lines      []Line
+	// Repeated requests the response to a command that was applied before.
+	Repeated bool
 }
 
 // NewLines returns one line per product, in the order of the products. The error wraps
@@ -49,9 +51,18 @@ func NewLines(items []event.Item) ([]Line, error) {
 	return lines, nil
 }
 
-// Apply applies a command and returns the event to publish, or nil. It returns the errors of
-// Remove and Release.
+// Apply applies a command and returns the event to publish, or nil. For a repeated command
+// that was applied before, this is the same event as then. It returns the errors of Remove
+// and Release.
 func (u *UnitOfWork) Apply(c Command) (event.Data, error) {
+	published, err := u.apply(c)
+	if err == nil && published == nil && c.Repeated {
+		published = u.response(c)
+	}
+	return published, err
+}
+
+func (u *UnitOfWork) apply(c Command) (event.Data, error) {
 	switch c.Action {
 	case ActionReserve:
 		return u.Reserve(c.SaleID, c.CustomerID, c.Lines), nil
@@ -61,4 +72,22 @@ func (u *UnitOfWork) Apply(c Command) (event.Data, error) {
 		return u.Release(c.SaleID)
 	}
 	return nil, fmt.Errorf("unknown action %q", c.Action)
+}
+
+// response returns the response to a command that was applied before, from the reservation
+// of its sale. It returns nil when a later command has changed the reservation: sales does
+// not wait for the response to the earlier one.
+func (u *UnitOfWork) response(c Command) event.Data {
+	r := u.reservations[c.SaleID]
+	switch {
+	case c.Action == ActionReserve && r.Status == ReservationReserved:
+		return u.reserved(*r)
+	case c.Action == ActionReserve && r.Status == ReservationRejected:
+		return rejected(*r)
+	case c.Action == ActionRemove && r.Status == ReservationRemoved:
+		return removed(*r)
+	case c.Action == ActionRelease && r.Status == ReservationReleased:
+		return released(*r)
+	}
+	return nil
 }

@@ -8,6 +8,8 @@ package inventory
 import (
 	"time"
 
+	"github.com/shopspring/decimal"
+
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/stock/internal/catalog"
 )
@@ -63,6 +65,18 @@ type Movement struct {
 type Line struct {
 	ProductID int64 `json:"productId"`
 	Quantity  int64 `json:"quantity"`
+	// Price is the unit price of a line that is reserved. Reservations of earlier releases
+	// have none.
+	Price decimal.NullDecimal `json:"price,omitzero"`
+	// Shortage is not nil for a line because of which its sale was rejected.
+	Shortage *Shortage `json:"shortage,omitempty"`
+}
+
+// Shortage is why a line was not reserved: the quantity that was available, and the reason
+// of event.SaleCreationFailed.
+type Shortage struct {
+	Available int64  `json:"available"`
+	Reason    string `json:"reason"`
 }
 
 // ReservationStatus is the status of a reservation.

@@ -84,39 +84,82 @@ func (u *UnitOfWork) Reserve(saleID, customerID int64, lines []Line) event.Data 
 	if u.reservations[saleID] != nil {
 		return nil
 	}
-	shortages, reason := u.shortages(lines)
-	if len(shortages) > 0 {
-		u.setReservation(Reservation{SaleID: saleID, CustomerID: customerID, Status: ReservationRejected, Lines: lines})
-		return event.SaleCreationFailed{SaleID: saleID, CustomerID: customerID, Reason: reason, Shortages: shortages}
+	r := Reservation{SaleID: saleID, CustomerID: customerID, Status: ReservationReserved, Lines: lines}
+	if !u.price(lines) {
+		r.Status = ReservationRejected
+		u.setReservation(r)
+		return rejected(r)
 	}
-	priced := make([]event.PricedItem, len(lines))
-	for i, l := range lines {
+	for _, l := range lines {
 		s := u.stocks[l.ProductID]
 		s.Available -= l.Quantity
 		s.ReservedSales += l.Quantity
 		u.recordMovement(s, Reserved, l.Quantity, saleID, 0)
-		priced[i] = event.PricedItem{ProductID: l.ProductID, Quantity: l.Quantity, Price: u.offers[l.ProductID].Price}
 	}
-	u.setReservation(Reservation{SaleID: saleID, CustomerID: customerID, Status: ReservationReserved, Lines: lines})
-	return event.SaleItemsReservedResponse{SaleID: saleID, CustomerID: customerID, ItemsReserved: priced}
+	u.setReservation(r)
+	return u.reserved(r)
 }
 
-// shortages returns the lines that cannot be reserved, with the reason. An unknown product
-// takes precedence over insufficient stock.
-func (u *UnitOfWork) shortages(lines []Line) ([]event.Shortage, string) {
-	var short []event.Shortage
-	reason := event.ReasonInsufficientStock
-	for _, l := range lines {
-		s := u.stocks[l.ProductID]
+// price sets the price of each line, or the shortage of one that cannot be reserved. It
+// reports whether all can be reserved.
+func (u *UnitOfWork) price(lines []Line) bool {
+	available := true
+	for i, l := range lines {
+		s, offer := u.stocks[l.ProductID], u.offers[l.ProductID]
+		lines[i].Price, lines[i].Shortage = decimal.NullDecimal{}, nil
 		switch {
-		case s == nil || !u.offers[l.ProductID].InCatalog:
-			reason = event.ReasonUnknownProduct
-			short = append(short, event.Shortage{ProductID: l.ProductID, Requested: l.Quantity})
+		case s == nil || !offer.InCatalog:
+			lines[i].Shortage = &Shortage{Reason: event.ReasonUnknownProduct}
 		case s.Available < l.Quantity:
-			short = append(short, event.Shortage{ProductID: l.ProductID, Requested: l.Quantity, Available: s.Available})
+			lines[i].Shortage = &Shortage{Available: s.Available, Reason: event.ReasonInsufficientStock}
+		default:
+			lines[i].Price = decimal.NewNullDecimal(offer.Price)
+		}
+		available = available && lines[i].Shortage == nil
+	}
+	return available
+}
+
+// reserved returns the event for a reservation that is Reserved.
+func (u *UnitOfWork) reserved(r Reservation) event.SaleItemsReservedResponse {
+	priced := make([]event.PricedItem, len(r.Lines))
+	for i, l := range r.Lines {
+		price := l.Price.Decimal
+		if !l.Price.Valid {
+			price = u.offers[l.ProductID].Price
+		}
+		priced[i] = event.PricedItem{ProductID: l.ProductID, Quantity: l.Quantity, Price: price}
+	}
+	return event.SaleItemsReservedResponse{SaleID: r.SaleID, CustomerID: r.CustomerID, ItemsReserved: priced}
+}
+
+// rejected returns the event for a reservation that is Rejected. An unknown product takes
+// precedence over insufficient stock.
+func rejected(r Reservation) event.SaleCreationFailed {
+	e := event.SaleCreationFailed{SaleID: r.SaleID, CustomerID: r.CustomerID, Reason: event.ReasonInsufficientStock}
+	for _, l := range r.Lines {
+		if l.Shortage == nil {
+			continue
+		}
+		e.Shortages = append(e.Shortages, event.Shortage{ProductID: l.ProductID, Requested: l.Quantity, Available: l.Shortage.Available})
+		if l.Shortage.Reason == event.ReasonUnknownProduct {
+			e.Reason = event.ReasonUnknownProduct
 		}
 	}
-	return short, reason
+	return e
+}
+
+// removed returns the event for a reservation that is Removed.
+func removed(r Reservation) event.StockReleased {
+	return event.StockReleased{SaleID: r.SaleID, Items: itemsOf(r.Lines), ReleasedAt: r.At}
+}
+
+// released returns the event for a reservation that is Released. A rejected sale had no goods.
+func released(r Reservation) event.StockCanceled {
+	if slices.ContainsFunc(r.Lines, func(l Line) bool { return l.Shortage != nil }) {
+		return event.StockCanceled{SaleID: r.SaleID, Items: []event.Item{}}
+	}
+	return event.StockCanceled{SaleID: r.SaleID, Items: itemsOf(r.Lines)}
 }
 
 // Remove removes the reserved goods of a confirmed sale and returns the event to publish. It
@@ -140,7 +183,7 @@ func (u *UnitOfWork) Remove(saleID int64) (event.Data, error) {
 	}
 	r.Status = ReservationRemoved
 	u.setReservation(*r)
-	return event.StockReleased{SaleID: saleID, Items: itemsOf(r.Lines), ReleasedAt: u.now}, nil
+	return removed(*u.reservations[saleID]), nil
 }
 
 // Release releases the reservation of a canceled sale and returns the event to publish, or
@@ -226,7 +269,7 @@ func (u *UnitOfWork) setReservation(r Reservation) {
 func itemsOf(lines []Line) []event.Item {
 	items := make([]event.Item, len(lines))
 	for i, l := range lines {
-		items[i] = event.Item(l)
+		items[i] = event.Item{ProductID: l.ProductID, Quantity: l.Quantity}
 	}
 	return items
 }

@@ -72,13 +72,14 @@ func decode(e event.Envelope) (inventory.Command, error) {
 			return inventory.Command{}, err
 		}
 		lines, err := inventory.NewLines(created.Items)
-		return inventory.Command{Action: inventory.ActionReserve, SaleID: created.SaleID, CustomerID: created.CustomerID, Lines: lines}, err
+		return inventory.Command{Action: inventory.ActionReserve, SaleID: created.SaleID, CustomerID: created.CustomerID, Lines: lines,
+			Repeated: created.Repeated}, err
 	case event.SaleConfirmedType:
 		confirmed, err := event.Decode[event.SaleConfirmed](e)
-		return inventory.Command{Action: inventory.ActionRemove, SaleID: confirmed.SaleID}, err
+		return inventory.Command{Action: inventory.ActionRemove, SaleID: confirmed.SaleID, Repeated: confirmed.Repeated}, err
 	case event.SaleCanceledType:
 		canceled, err := event.Decode[event.SaleCanceled](e)
-		return inventory.Command{Action: inventory.ActionRelease, SaleID: canceled.SaleID}, err
+		return inventory.Command{Action: inventory.ActionRelease, SaleID: canceled.SaleID, Repeated: canceled.Repeated}, err
 	}
 	return inventory.Command{}, fmt.Errorf("%w: stock does not consume %q", event.ErrInvalid, e.Type)
 }

@@ -217,3 +217,59 @@ func TestDeletedProductIsNotSold(t *testing.T) {
 	}
 	w.audit(t)
 }
+
+// TestRepeatedEventsAreAnsweredFromRows repeats the events of sales after each of them has
+// changed its reservation, with a price and a quantity that have changed since.
+func TestRepeatedEventsAreAnsweredFromRows(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	id := w.product(t, 5)
+	responses := func(data event.Data) string {
+		t.Helper()
+		if err := w.db.Exec("DELETE FROM outbox").Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := w.handler.Handle(t.Context(), []event.Envelope{envelope(t, data)}); err != nil {
+			t.Fatal(err)
+		}
+		var bodies [][]byte
+		if err := w.db.Raw("SELECT body FROM outbox").Scan(&bodies).Error; err != nil {
+			t.Fatal(err)
+		}
+		text := ""
+		for _, body := range bodies {
+			e, err := event.Parse(body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text += e.Type + string(e.Data)
+		}
+		return text
+	}
+	created := event.SaleCreated{SaleID: 1, CustomerID: 5, Items: []event.Item{{ProductID: id, Quantity: 2}}}
+	tooMany := event.SaleCreated{SaleID: 2, CustomerID: 5, Items: []event.Item{{ProductID: id, Quantity: 4}}}
+	reserved, rejected := responses(created), responses(tooMany)
+	if err := w.db.Exec("UPDATE products SET price = 1").Error; err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.store.MoveManual(t.Context(), inventory.Received, id, 100, 1); err != nil {
+		t.Fatal(err)
+	}
+	created.Repeated, tooMany.Repeated = true, true
+	if again := responses(created); again != reserved || again == "" {
+		t.Errorf("response %s, want %s", again, reserved)
+	}
+	if again := responses(tooMany); again != rejected || again == "" {
+		t.Errorf("response %s, want %s", again, rejected)
+	}
+	confirmed, canceled := event.SaleConfirmed{SaleID: 1}, event.SaleCanceled{SaleID: 2}
+	removed, released := responses(confirmed), responses(canceled)
+	confirmed.Repeated, canceled.Repeated = true, true
+	if again := responses(confirmed); again != removed || again == "" {
+		t.Errorf("response %s, want %s", again, removed)
+	}
+	if again := responses(canceled); again != released || again == "" {
+		t.Errorf("response %s, want %s", again, released)
+	}
+	w.audit(t)
+}
