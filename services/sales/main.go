@@ -116,10 +116,11 @@ func serve(ctx context.Context) error {
 	store.SetRepeatAfter(c.ReconcileAfter)
 	consumer := broker.NewConsumer(broker.Settings{
 		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, IsTransient: database.IsTransient,
+		IsConflict: database.IsConflict, NoWait: database.WithNoWait,
 	}, messaging.Handler{Store: store}, log, metrics)
 
 	collector := broker.DeadLetterCollector{URL: c.AMQP.Reveal(), Name: name + " dead letters", Store: store.StoreDeadLetter,
-		IsTransient: database.IsTransient, Log: log}
+		IsTransient: func(err error) bool { return database.IsTransient(err) || database.IsConflict(err) }, Log: log}
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5002",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
 	api := httpapi.API{Store: store, DeadLetters: store, Redrive: publisher.Redrive, Watcher: watcher, Currency: c.Currency, HoldTTL: c.HoldTTL,

@@ -96,6 +96,7 @@ func serve(ctx context.Context) error {
 	store := mysql.New(db, events)
 	consumer := broker.NewConsumer(broker.Settings{
 		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.StockQueue, IsTransient: database.IsTransient,
+		IsConflict: database.IsConflict, NoWait: database.WithNoWait,
 	}, messaging.Handler{Store: store, Log: log}, log, metrics)
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5003",

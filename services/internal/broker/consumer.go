@@ -40,6 +40,13 @@ type Settings struct {
 	// IsTransient reports whether an error of the handler is caused by a dependency that is
 	// temporarily unavailable. The batch is then retried without a limit.
 	IsTransient func(error) bool
+	// IsConflict reports whether an error of the handler concerns only events whose rows another
+	// transaction has locked. The batch is then halved until they are alone. They are handled
+	// later, and do not delay the others. Nil is for never.
+	IsConflict func(error) bool
+	// NoWait returns a context in which the handler fails at once when a row is locked. It is used
+	// to find the events that conflict. Nil is for the same context.
+	NoWait func(context.Context) context.Context
 	// HandleTimeout is the timeout of one call of the handler (default 30 s).
 	HandleTimeout time.Duration
 	// MaxAttempts is how often a batch of one event is tried after errors that are neither
@@ -59,7 +66,8 @@ const (
 // unavailable it retries the batch without returning it to the queue, so that only
 // crashes count for the delivery limit. A batch that fails with another error is split
 // until the poison message is alone and is dead-lettered; the other events of the batch
-// are handled.
+// are handled. A message that conflicts with another transaction is handled later, see
+// deferral.
 type Consumer struct {
 	settings Settings
 	handler  Handler
@@ -102,6 +110,9 @@ func NewConsumer(s Settings, h Handler, log *slog.Logger, reg prometheus.Registe
 		}
 	}
 	reg.MustRegister(m.handled, m.deadLettered, m.batch, age)
+	if s.NoWait == nil {
+		s.NoWait = func(ctx context.Context) context.Context { return ctx }
+	}
 	return &Consumer{settings: s, handler: h, log: log.With("queue", s.Queue), metrics: m}
 }
 
@@ -130,7 +141,7 @@ func (c *Consumer) session(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("open a channel: %w", err)
 	}
-	if err := ch.Qos(2*c.settings.MaxBatch, 0, false); err != nil {
+	if err := ch.Qos(2*c.settings.MaxBatch+maxDeferred, 0, false); err != nil {
 		return fmt.Errorf("set the prefetch count: %w", err)
 	}
 	deliveries, err := ch.Consume(c.settings.Queue, c.settings.Name, false, false, false, false, nil)
@@ -138,12 +149,20 @@ func (c *Consumer) session(ctx context.Context) error {
 		return fmt.Errorf("consume %s: %w", c.settings.Queue, err)
 	}
 	c.log.InfoContext(ctx, "consuming")
+	deferred := newDeferral()
+	retrying, stop := context.WithCancel(ctx)
+	retried := make(chan struct{})
+	go func() { defer close(retried); c.retryDeferred(retrying, deferred) }()
+	defer func() { stop(); <-retried }()
 	for {
+		if !deferred.waitForCapacity(ctx) {
+			return nil
+		}
 		batch, err := c.nextBatch(ctx, deliveries)
 		if err != nil || len(batch) == 0 {
 			return err
 		}
-		if err := c.process(ctx, batch); err != nil {
+		if err := c.process(ctx, batch, deferred); err != nil {
 			return err
 		}
 	}
@@ -186,7 +205,7 @@ type parsedDelivery struct {
 
 // process handles and acknowledges a batch, and rejects malformed and poison messages. An
 // error means that the connection is lost.
-func (c *Consumer) process(ctx context.Context, batch []amqp.Delivery) error {
+func (c *Consumer) process(ctx context.Context, batch []amqp.Delivery, deferred *deferral) error {
 	parsed := make([]parsedDelivery, 0, len(batch))
 	for _, d := range batch {
 		e, err := event.Parse(d.Body)
@@ -199,12 +218,14 @@ func (c *Consumer) process(ctx context.Context, batch []amqp.Delivery) error {
 		e.TraceParent = traceParentOf(d, e)
 		parsed = append(parsed, parsedDelivery{d, e})
 	}
-	// handle finishes the batch after ctx is done, within HandleTimeout.
-	return c.handle(ctx, parsed)
+	// handle finishes the batch after ctx is done, within HandleTimeout. While rows are known to be
+	// locked, other batches do not wait for them.
+	return c.handle(ctx, parsed, deferred, deferred.outstanding() > 0)
 }
 
-// handle passes a batch to the handler and acknowledges it. It splits a batch that fails.
-func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery) error {
+// handle passes a batch to the handler and acknowledges it. It splits a batch that fails, and
+// defers messages that conflict. With noWait the handler does not wait for locks.
+func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery, deferred *deferral, noWait bool) error {
 	if len(parsed) == 0 {
 		return nil
 	}
@@ -215,8 +236,12 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery) error {
 	c.metrics.batch.Observe(float64(len(parsed)))
 	traced, endSpans := TraceProcess(ctx, c.settings.Queue, envelopes) // of all attempts together
 	backoff := newBackoff(minRetryBackoff, maxRetryBackoff)
+	if noWait {
+		traced = c.settings.NoWait(traced)
+	}
 	for attempt := 1; ; attempt++ {
 		err := c.callHandler(traced, envelopes)
+		conflict := err != nil && c.settings.IsConflict != nil && c.settings.IsConflict(err)
 		switch {
 		case err == nil:
 			endSpans(nil)
@@ -224,18 +249,25 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery) error {
 			for _, e := range envelopes {
 				c.record(ctx, e)
 			}
-			return c.acknowledge(parsed)
-		case c.settings.IsTransient != nil && c.settings.IsTransient(err):
+			return deferred.acknowledge(parsed)
+		case conflict && len(parsed) == 1:
+			endSpans(err)
+			c.log.WarnContext(ctx, "message conflicts with another transaction, retrying it later", "messageId", parsed[0].delivery.MessageId,
+				"type", parsed[0].delivery.Type, "correlationId", parsed[0].delivery.CorrelationId, "error", err)
+			deferred.add(parsed[0])
+			return nil
+		case !conflict && c.settings.IsTransient != nil && c.settings.IsTransient(err):
 			c.log.WarnContext(ctx, "dependency unavailable, retrying the batch", "size", len(parsed), "error", err)
 		case len(parsed) > 1:
 			c.log.WarnContext(ctx, "batch failed, splitting it", "size", len(parsed), "error", err)
 			endSpans(err)
-			if err := c.handle(ctx, parsed[:len(parsed)/2]); err != nil {
+			if err := c.handle(ctx, parsed[:len(parsed)/2], deferred, noWait || conflict); err != nil {
 				return err
 			}
-			return c.handle(ctx, parsed[len(parsed)/2:])
+			return c.handle(ctx, parsed[len(parsed)/2:], deferred, noWait || conflict)
 		case errors.Is(err, ErrPoison) || errors.Is(err, event.ErrInvalid) || attempt >= c.settings.MaxAttempts:
 			endSpans(err)
+			deferred.remove(parsed[0])
 			return c.reject(ctx, parsed[0].delivery, err)
 		}
 		if wait, _ := backoff.Next(); !sleep(ctx, wait) {
@@ -267,15 +299,6 @@ func (c *Consumer) callHandler(ctx context.Context, batch []event.Envelope) (err
 		}
 	}()
 	return c.handler.Handle(ctx, batch)
-}
-
-// acknowledge acknowledges all deliveries up to the last of a batch. Those before the
-// batch are acknowledged or rejected already.
-func (c *Consumer) acknowledge(batch []parsedDelivery) error {
-	if err := batch[len(batch)-1].delivery.Ack(true); err != nil {
-		return fmt.Errorf("acknowledge: %w", err)
-	}
-	return nil
 }
 
 // reject dead-letters a delivery. It does not log the body, which may be anything.

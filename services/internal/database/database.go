@@ -27,11 +27,12 @@ const (
 )
 
 // Timeouts, so that no request waits for a broken connection. lockWait is
-// innodb_lock_wait_timeout, in seconds.
+// innodb_lock_wait_timeout, in seconds: the time by which a locked row may delay work that
+// does not need it. It is the minimum of MySQL.
 const (
 	dialTimeout  = 3 * time.Second
 	queryTimeout = 15 * time.Second
-	lockWait     = 5
+	lockWait     = 1
 )
 
 // sessionSettings is a statement and not a parameter of the DSN, because the name of the

@@ -34,6 +34,7 @@ const (
 	lockWaitTimeout    = 1205
 	deadlock           = 1213
 	readOnly           = 1290
+	lockNotAvailable   = 3572 // of a statement with NOWAIT; 1205 in MariaDB
 	queryInterrupted   = 1317
 	readOnlyMode       = 1836
 	connectionKilled   = 1927 // MariaDB
@@ -84,14 +85,17 @@ func IsUnavailable(err error) bool {
 		maxExecutionTime:
 		return true
 	}
-	return IsConflict(err)
+	return false
 }
 
 // IsTransient reports whether err may be resolved without a change of the statements: the
 // database is unavailable, or the server has another problem, such as a full disk or a
 // revoked privilege. Consumers retry after such errors instead of dead-lettering the
-// message.
+// message. A conflict is not transient: it concerns only the work that needs the locked rows.
 func IsTransient(err error) bool {
+	if IsConflict(err) {
+		return false
+	}
 	if IsUnavailable(err) || failure.KindOf(err) == failure.KindUnavailable {
 		return true
 	}
@@ -102,14 +106,20 @@ func IsTransient(err error) bool {
 	return n != 0 && !slices.Contains(permanentErrors, n)
 }
 
-// IsConflict reports whether the transaction was rolled back because of a deadlock or a
-// lock wait timeout. It may be retried at once.
-func IsConflict(err error) bool {
-	switch errorNumber(err) {
-	case lockWaitTimeout, deadlock, deadlockOnCommit:
-		return true
-	}
-	return false
+// IsConflict reports whether the transaction was rolled back because another one had locked or
+// written its rows.
+func IsConflict(err error) bool { return isLockWait(err) || isRetryable(err) }
+
+// isLockWait reports whether a lock was not released in time.
+func isLockWait(err error) bool {
+	n := errorNumber(err)
+	return n == lockWaitTimeout || n == lockNotAvailable
+}
+
+// isRetryable reports whether the transaction may succeed when it is repeated at once.
+func isRetryable(err error) bool {
+	n := errorNumber(err)
+	return n == deadlock || n == deadlockOnCommit || errors.Is(err, ErrRetry)
 }
 
 // IsDuplicate reports whether a row with the same unique key exists.
@@ -117,13 +127,14 @@ func IsDuplicate(err error) bool {
 	return errors.Is(err, gorm.ErrDuplicatedKey) || errorNumber(err) == duplicateEntry
 }
 
-// Classify returns err as a failure of kind failure.KindUnavailable if IsUnavailable(err).
+// Classify returns err as a failure of kind failure.KindUnavailable if IsUnavailable(err) or
+// IsConflict(err).
 // It returns other errors, among them those that are a *failure.Error already, unchanged.
 func Classify(err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, ok := errors.AsType[*failure.Error](err); ok || !IsUnavailable(err) {
+	if _, ok := errors.AsType[*failure.Error](err); ok || !IsUnavailable(err) && !IsConflict(err) {
 		return err
 	}
 	return failure.Unavailable(retryAfter, err)

@@ -26,10 +26,11 @@ const (
 var ErrRetry = errors.New("another transaction wrote the same rows")
 
 // Transact runs fn in a transaction. It retries the transaction up to 8 times with
-// jittered back-off after a deadlock, a lock wait timeout, or an error that wraps
-// ErrRetry, so fn must have no effects other than on tx. Transact returns the error of ctx
-// when it has ended, else the errors of Classify, and a failure of kind
-// failure.KindUnavailable after the last attempt.
+// jittered back-off after a deadlock or an error that wraps ErrRetry, so fn must have no
+// effects other than on tx. It does not retry after a lock wait timeout, which took a second
+// already. Transact returns the error of ctx when it has ended, else the errors of Classify,
+// and a failure of kind failure.KindUnavailable after the last attempt. IsConflict is true for
+// a failure that a conflict has caused.
 //
 // A transaction does not commit after the deadline of ctx: when the error is
 // context.DeadlineExceeded, it was rolled back. Only a COMMIT that was sent before the
@@ -44,11 +45,13 @@ func Transact(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) erro
 			return checkDeadline(ctx)
 		})
 		switch {
-		case ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || IsUnavailable(err)):
+		case ctx.Err() != nil && (errors.Is(err, sql.ErrTxDone) || IsUnavailable(err) || IsConflict(err)):
 			return ctx.Err() // database/sql rolled back, and closed the connection of a running statement.
 		case isRetryable(err):
 			countConflict(err)
 			return retry.RetryableError(err)
+		case isLockWait(err):
+			countConflict(err)
 		}
 		return err
 	})
@@ -61,8 +64,6 @@ func Transact(ctx context.Context, db *gorm.DB, fn func(tx *gorm.DB) error) erro
 	return Classify(err)
 }
 
-func isRetryable(err error) bool { return IsConflict(err) || errors.Is(err, ErrRetry) }
-
 // checkDeadline returns context.DeadlineExceeded after the deadline of ctx. database/sql
 // relies on the timer of ctx, which may fire late in a process that was suspended.
 func checkDeadline(ctx context.Context) error {
@@ -70,4 +71,19 @@ func checkDeadline(ctx context.Context) error {
 		return context.DeadlineExceeded
 	}
 	return nil
+}
+
+// noWait is the key of a context in which locks are not waited for.
+type noWait struct{}
+
+// WithNoWait returns a context in which the statements with the clause of ForUpdate fail at once
+// when a row is locked, with an error for which IsConflict is true.
+func WithNoWait(ctx context.Context) context.Context { return context.WithValue(ctx, noWait{}, true) }
+
+// ForUpdate returns the locking clause of a SELECT statement in tx.
+func ForUpdate(tx *gorm.DB) string {
+	if tx.Statement.Context.Value(noWait{}) != nil {
+		return "FOR UPDATE NOWAIT"
+	}
+	return "FOR UPDATE"
 }

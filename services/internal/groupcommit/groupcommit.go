@@ -5,6 +5,10 @@
 // There is no timer. Work is collected while transactions are in flight, and committed as
 // one batch when one of them ends. When none is in flight, work is committed at once.
 //
+// A batch that fails because of a part of it is halved until that part is alone. Work that
+// conflicts with other transactions is then retried outside the batches, so that it delays no
+// other.
+//
 // Work is not committed after the deadline of its caller's context. A transaction ends at
 // the earliest deadline of its batch, and is retried without the work that has expired.
 package groupcommit
@@ -18,6 +22,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/sethvargo/go-retry"
 )
 
 // Settings are the settings of a Committer.
@@ -26,9 +32,13 @@ type Settings[T any] struct {
 	// commit after the deadline of ctx. When its error is context.DeadlineExceeded, nothing
 	// was committed, and parts of the batch may be committed again.
 	Commit func(ctx context.Context, batch []T) error
-	// ShouldIsolate reports whether an error may be caused by a part of a batch. Each work
-	// is then committed in its own transaction. Other errors are returned to all callers.
+	// ShouldIsolate reports whether an error may be caused by a part of a batch. The halves of
+	// the batch are then committed in their own transactions, and so on. Other errors are
+	// returned to all callers.
 	ShouldIsolate func(error) bool
+	// ShouldRetry reports whether work that is alone may succeed a little later. It is retried
+	// three times within about half a second. Nil is for never.
+	ShouldRetry func(error) bool
 	// InFlight is the maximum number of concurrent transactions, MaxBatch the maximum
 	// number of callers that share one.
 	InFlight, MaxBatch int
@@ -104,7 +114,7 @@ func (c *Committer[T]) run() {
 		if len(batch) == 0 {
 			return
 		}
-		c.commitOrIsolate(batch)
+		_ = c.commitOrIsolate(batch) // The callers have received the error.
 	}
 }
 
@@ -128,26 +138,47 @@ func (c *Committer[T]) nextBatch() []*entry[T] {
 	return batch
 }
 
-// commitOrIsolate commits a batch, or each of its entries when ShouldIsolate requires it.
-func (c *Committer[T]) commitOrIsolate(batch []*entry[T]) {
+// commitOrIsolate commits a batch, or its halves when ShouldIsolate requires it. An error that
+// affects all ends the isolation, and is returned.
+func (c *Committer[T]) commitOrIsolate(batch []*entry[T]) error {
 	batch, err := c.commitInTime(batch)
-	if err != nil && len(batch) > 1 && c.settings.ShouldIsolate(err) {
-		c.commitEach(batch)
-		return
+	switch {
+	case err == nil || !c.settings.ShouldIsolate(err):
+		finish(batch, err)
+		return err
+	case len(batch) > 1:
+		half := len(batch) / 2
+		if err := c.commitOrIsolate(batch[:half]); err != nil {
+			finish(batch[half:], err)
+			return err
+		}
+		return c.commitOrIsolate(batch[half:])
+	case c.settings.ShouldRetry != nil && c.settings.ShouldRetry(err):
+		go c.retry(batch, err)
+	default:
+		finish(batch, err)
 	}
-	finish(batch, err)
+	return nil
 }
 
-// commitEach commits each entry in its own transaction, until an error affects all.
-func (c *Committer[T]) commitEach(batch []*entry[T]) {
-	for i := range batch {
-		rest, err := c.commitInTime(batch[i : i+1])
-		if len(rest) > 0 && err != nil && !c.settings.ShouldIsolate(err) {
-			finish(batch[i:], err)
-			return
+// Limits of retry.
+const (
+	maxRetries     = 3
+	initialBackoff = 50 * time.Millisecond
+)
+
+// retry commits an entry again that is alone, as long as its error may pass.
+func (c *Committer[T]) retry(single []*entry[T], err error) {
+	backoff := retry.WithMaxRetries(maxRetries, retry.WithJitterPercent(20, retry.NewExponential(initialBackoff)))
+	for len(single) > 0 && err != nil && c.settings.ShouldRetry(err) {
+		wait, stop := backoff.Next()
+		if stop {
+			break
 		}
-		finish(rest, err)
+		time.Sleep(wait)
+		single, err = c.commitInTime(single)
 	}
+	finish(single, err)
 }
 
 // commitInTime commits a batch. It finishes the entries whose deadlines pass before with

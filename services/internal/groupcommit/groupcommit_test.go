@@ -134,8 +134,9 @@ func TestUnavailableErrorEndsIsolation(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if tries > 4 {
-			t.Errorf("%d transactions, want at most two batches, and one isolated transaction of each", tries)
+		// The first is alone. The others are 50, and then 25, 12, 6, 3 and 1 of them.
+		if tries > 8 {
+			t.Errorf("%d transactions, want at most two batches, and the first half of each", tries)
 		}
 	})
 }
@@ -327,4 +328,49 @@ func TestTransactionsAreConcurrent(t *testing.T) {
 			t.Errorf("four transactions, two at a time, took %s, want 2s", took)
 		}
 	})
+}
+
+var errConflict = errors.New("a row is locked")
+
+// TestConflictingWorkDelaysNoOther commits eight works whose rows are locked, each in a batch
+// with others.
+func TestConflictingWorkDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		locked time.Duration
+		want   error
+	}{"for a moment": {200 * time.Millisecond, nil}, "for long": {time.Hour, errConflict}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				committer := groupcommit.New(groupcommit.Settings[int]{InFlight: 1, MaxBatch: 64, Timeout: time.Minute,
+					ShouldIsolate: func(err error) bool { return errors.Is(err, errConflict) },
+					ShouldRetry:   func(err error) bool { return errors.Is(err, errConflict) },
+					Commit: func(_ context.Context, batch []int) error {
+						time.Sleep(time.Millisecond)
+						if slices.ContainsFunc(batch, func(n int) bool { return n < 0 }) && time.Since(began) < c.locked {
+							return errConflict
+						}
+						return nil
+					}})
+				var wg sync.WaitGroup
+				for n := range 100 {
+					wg.Go(func() {
+						if err := committer.Do(t.Context(), n); err != nil || time.Since(began) > 100*time.Millisecond {
+							t.Errorf("%d: %v after %s", n, err, time.Since(began))
+						}
+					})
+					if n < 8 {
+						wg.Go(func() {
+							if err := committer.Do(t.Context(), -1-n); !errors.Is(err, c.want) || time.Since(began) > time.Second {
+								t.Errorf("conflicting work: %v after %s, want %v", err, time.Since(began), c.want)
+							}
+						})
+					}
+				}
+				wg.Wait()
+			})
+		})
+	}
 }

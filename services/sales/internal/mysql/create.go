@@ -32,7 +32,7 @@ const (
 func (s *Store) newCreations() *groupcommit.Committer[*creation] {
 	return groupcommit.New(groupcommit.Settings[*creation]{
 		Commit: s.commitCreations, InFlight: commitsInFlight, MaxBatch: maxCommitBatch, Timeout: commitTimeout,
-		ShouldIsolate: func(err error) bool { return !database.IsTransient(err) },
+		ShouldIsolate: func(err error) bool { return !database.IsTransient(err) }, ShouldRetry: database.IsConflict,
 	})
 }
 
@@ -185,7 +185,9 @@ type requestRow struct {
 	RunningUntil *time.Time
 }
 
-// storedResponses returns the stored responses to the requests of a batch.
+// storedResponses returns the stored responses to the requests of a batch. It fails at once
+// when another transaction has locked one, because an insert would wait for the lock, and with
+// it the other requests. A request that is alone needs no lock for a response that is committed.
 func storedResponses(tx *gorm.DB, batch []*creation) (map[requestKey]requestRow, error) {
 	var arguments []any
 	for _, c := range batch {
@@ -196,17 +198,32 @@ func storedResponses(tx *gorm.DB, batch []*creation) (map[requestKey]requestRow,
 	if len(arguments) == 0 {
 		return nil, nil
 	}
-	var rows []requestRow
-	err := tx.Raw("SELECT customer_id, key_hash, body_hash, response, running_until FROM requests WHERE (customer_id, key_hash) IN ("+
-		database.Placeholders(len(arguments)/2, 2)+")", arguments...).Scan(&rows).Error
+	rows, err := selectResponses(tx, arguments, "FOR UPDATE NOWAIT")
+	if len(batch) == 1 && database.IsConflict(err) {
+		committed, readErr := selectResponses(tx, arguments, "")
+		if readErr == nil && len(committed) > 0 {
+			rows, err = committed, nil
+		}
+	}
 	if err != nil {
-		return nil, fmt.Errorf("read stored responses: %w", err)
+		return nil, err
 	}
 	stored := make(map[requestKey]requestRow, len(rows))
 	for _, r := range rows {
 		stored[requestKey{r.CustomerID, [sha256.Size]byte(r.KeyHash)}] = r
 	}
 	return stored, nil
+}
+
+// selectResponses reads the stored responses with the keys in arguments.
+func selectResponses(tx *gorm.DB, arguments []any, locking string) ([]requestRow, error) {
+	var rows []requestRow
+	err := tx.Raw("SELECT customer_id, key_hash, body_hash, response, running_until FROM requests WHERE (customer_id, key_hash) IN ("+
+		database.Placeholders(len(arguments)/2, 2)+") "+locking, arguments...).Scan(&rows).Error
+	if err != nil {
+		return nil, fmt.Errorf("read stored responses: %w", err)
+	}
+	return rows, nil
 }
 
 // replay sets the result of a repeated request to that of the first one.

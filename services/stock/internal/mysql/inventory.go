@@ -87,7 +87,7 @@ func lockReservations(tx *gorm.DB, sales []int64) ([]inventory.Reservation, erro
 		At         time.Time
 	}
 	err := tx.Raw("SELECT sale_id, customer_id, status, lines_json, at FROM reservations "+
-		"WHERE sale_id IN ? ORDER BY sale_id FOR UPDATE", sales).Scan(&rows).Error
+		"WHERE sale_id IN ? ORDER BY sale_id "+database.ForUpdate(tx), sales).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("lock %d reservations: %w", len(sales), err)
 	}
@@ -108,7 +108,7 @@ func lockStocks(tx *gorm.DB, products []int64) ([]inventory.Stock, error) {
 	}
 	var stocks []inventory.Stock
 	err := tx.Raw("SELECT product_id, available, reserved_sales, reserved_manual, removed, updated_at FROM stocks "+
-		"WHERE product_id IN ? ORDER BY product_id FOR UPDATE", products).Scan(&stocks).Error
+		"WHERE product_id IN ? ORDER BY product_id "+database.ForUpdate(tx), products).Scan(&stocks).Error
 	if err != nil {
 		return nil, fmt.Errorf("lock the stock of %d products: %w", len(products), err)
 	}

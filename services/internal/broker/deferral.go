@@ -1,0 +1,141 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// maxDeferred is the maximum number of messages that a consumer defers. At the limit it waits,
+// so that the messages that it has not acknowledged are bounded.
+const maxDeferred = 1024
+
+// Limits of the time between two attempts to handle the deferred messages.
+const (
+	minDeferral = 100 * time.Millisecond
+	maxDeferral = 2 * time.Second
+)
+
+// deferral holds the messages of a session that conflicted with other transactions. They stay
+// unacknowledged: a message that is returned to its queue is delivered again at once, and
+// counts for the delivery limit. Its methods may be called concurrently.
+type deferral struct {
+	mu       sync.Mutex
+	tags     map[uint64]bool // of all that are not handled yet, also while they are retried
+	waiting  []parsedDelivery
+	added    chan struct{} // has an element after add
+	capacity chan struct{} // has an element after remove
+}
+
+func newDeferral() *deferral {
+	return &deferral{tags: map[uint64]bool{}, added: make(chan struct{}, 1), capacity: make(chan struct{}, 1)}
+}
+
+// notify adds an element to a channel unless it has one.
+func notify(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}
+
+func (d *deferral) outstanding() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.tags)
+}
+
+// add defers a message, possibly again.
+func (d *deferral) add(p parsedDelivery) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.tags[p.delivery.DeliveryTag] = true
+	d.waiting = append(d.waiting, p)
+	notify(d.added)
+}
+
+// remove removes messages that are handled or rejected.
+func (d *deferral) remove(batch ...parsedDelivery) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range batch {
+		delete(d.tags, p.delivery.DeliveryTag)
+	}
+	notify(d.capacity)
+}
+
+// take returns the messages to retry.
+func (d *deferral) take() []parsedDelivery {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	taken := d.waiting
+	d.waiting = nil
+	return taken
+}
+
+// waitForCapacity waits while too many messages are deferred. It reports false when ctx is done
+// before.
+func (d *deferral) waitForCapacity(ctx context.Context) bool {
+	for d.outstanding() >= maxDeferred {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-d.capacity:
+		}
+	}
+	return true
+}
+
+// acknowledge acknowledges a batch that is handled. With deferred messages it acknowledges each
+// delivery; otherwise all up to the last of the batch, because those before are acknowledged
+// or rejected already.
+func (d *deferral) acknowledge(batch []parsedDelivery) error {
+	defer d.remove(batch...)
+	if d.outstanding() == 0 {
+		return ack(batch[len(batch)-1].delivery, true)
+	}
+	for _, p := range batch {
+		if err := ack(p.delivery, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ack(delivery amqp.Delivery, multiple bool) error {
+	if err := delivery.Ack(multiple); err != nil {
+		return fmt.Errorf("acknowledge: %w", err)
+	}
+	return nil
+}
+
+// retryDeferred handles deferred messages again, until ctx is done or the connection is lost.
+// It is concurrent with the session, whose messages do not wait for these.
+func (c *Consumer) retryDeferred(ctx context.Context, d *deferral) {
+	backoff := newBackoff(minDeferral, maxDeferral)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.added:
+		}
+		wait, _ := backoff.Next()
+		if !sleep(ctx, wait) {
+			return
+		}
+		before := d.outstanding()
+		for batch := d.take(); len(batch) > 0; {
+			n := min(len(batch), c.settings.MaxBatch)
+			if err := c.handle(ctx, batch[:n], d, true); err != nil {
+				return // The session notices the lost connection.
+			}
+			batch = batch[n:]
+		}
+		if d.outstanding() < before {
+			backoff = newBackoff(minDeferral, maxDeferral)
+		}
+	}
+}

@@ -1,0 +1,126 @@
+package broker_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ecommerce-stack.dev/hack/testenv"
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/broker"
+)
+
+var errConflict = errors.New("a row is locked")
+
+// lockedRows is a Handler that conflicts for some subjects while they are locked. It waits a
+// second for the lock unless it must not wait.
+type lockedRows struct {
+	subjects []string
+	unlocked atomic.Bool
+	waits    atomic.Int32
+
+	mu      sync.Mutex
+	handled map[string]int
+}
+
+type noWait struct{}
+
+func (l *lockedRows) Handle(ctx context.Context, batch []event.Envelope) error {
+	conflicts := func(e event.Envelope) bool { return slices.Contains(l.subjects, e.Subject) }
+	if !l.unlocked.Load() && slices.ContainsFunc(batch, conflicts) {
+		if ctx.Value(noWait{}) == nil {
+			l.waits.Add(1)
+			<-time.After(time.Second)
+		}
+		return errConflict
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range batch {
+		l.handled[e.Subject]++
+	}
+	return nil
+}
+
+func (l *lockedRows) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.handled)
+}
+
+// consumeLocked runs a consumer of StockQueue until stop is called or the test ends.
+func consumeLocked(t *testing.T, url string, l *lockedRows) (stop func()) {
+	t.Helper()
+	c := broker.NewConsumer(broker.Settings{URL: url, Name: "test", Queue: event.StockQueue, MaxAttempts: 2,
+		IsConflict: func(err error) bool { return errors.Is(err, errConflict) },
+		NoWait:     func(ctx context.Context) context.Context { return context.WithValue(ctx, noWait{}, true) },
+	}, l, quiet, prometheus.NewRegistry())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); c.Run(ctx) }()
+	stop = func() { cancel(); <-done }
+	t.Cleanup(stop)
+	return stop
+}
+
+// TestConflictingMessagesDelayNoOther publishes messages of which two conflict, then further ones, and
+// checks which are acknowledged while the rows are locked and after that.
+func TestConflictingMessagesDelayNoOther(t *testing.T) {
+	t.Parallel()
+	url := topology(t)
+	p := publisher(t, url)
+	l := &lockedRows{subjects: []string{"13", "14"}, handled: map[string]int{}}
+	if _, err := p.Publish(t.Context(), messages(t, canceled(40)...)); err != nil {
+		t.Fatal(err)
+	}
+	stop := consumeLocked(t, url, l)
+	testenv.Eventually(t, "the other messages are handled", func() bool { return l.count() == 38 })
+	l.subjects = append(l.subjects, "41") // no event is being handled but those that conflict
+	if _, err := p.Publish(t.Context(), messages(t, canceled(60)[40:]...)); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, "the other later messages are handled", func() bool { return l.count() == 57 })
+	if n := l.waits.Load(); n != 1 {
+		t.Errorf("waited for locks %d times, want once, in the first batch", n)
+	}
+	stop()
+	if n := depth(t, url, event.StockQueue); n != 3 {
+		t.Errorf("%d messages are not acknowledged, want the 3 that conflict", n)
+	}
+	consumeAgain := consumeLocked(t, url, l)
+	l.unlocked.Store(true)
+	testenv.Eventually(t, "all messages are handled", func() bool { return l.count() == 60 })
+	consumeAgain()
+	if n, dead := depth(t, url, event.StockQueue), depth(t, url, event.StockQueue+event.DeadLetterSuffix); n != 0 || dead != 0 {
+		t.Errorf("%d messages in the queue and %d dead letters, want none", n, dead)
+	}
+	for subject, n := range l.handled {
+		if n != 1 {
+			t.Errorf("message %s was handled %d times", subject, n)
+		}
+	}
+}
+
+// TestDeferredMessageIsHandledByItsConsumer unlocks the rows while the consumer runs.
+func TestDeferredMessageIsHandledByItsConsumer(t *testing.T) {
+	t.Parallel()
+	url := topology(t)
+	l := &lockedRows{subjects: []string{"1"}, handled: map[string]int{}}
+	if _, err := publisher(t, url).Publish(t.Context(), messages(t, canceled(2)...)); err != nil {
+		t.Fatal(err)
+	}
+	stop := consumeLocked(t, url, l)
+	testenv.Eventually(t, "the other message is handled", func() bool { return l.count() == 1 })
+	l.unlocked.Store(true)
+	testenv.Eventually(t, "the message is handled", func() bool { return l.count() == 2 })
+	stop()
+	if n := depth(t, url, event.StockQueue); n != 0 {
+		t.Errorf("%d messages are not acknowledged", n)
+	}
+}
