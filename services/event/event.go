@@ -276,15 +276,3 @@ func (e SaleItemsReservedResponse) validate() error {
 	}
 	return nil
 }
-
-// FirstID returns the smallest id of the events that are created at t or later. A UUIDv7
-// begins with its time in milliseconds (RFC 9562, section 5.7), so that a table whose
-// primary key is the event id needs no further index to find old rows.
-func FirstID(t time.Time) uuid.UUID {
-	var first uuid.UUID
-	ms := uint64(t.UnixMilli())
-	for i := range 6 {
-		first[i] = byte(ms >> (8 * (5 - i)))
-	}
-	return first
-}

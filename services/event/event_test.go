@@ -207,22 +207,6 @@ func TestServicesConsumeOnlyTheirQueues(t *testing.T) {
 	}
 }
 
-func TestFirstIDSeparatesIDsByTime(t *testing.T) {
-	t.Parallel()
-	before := time.Now().Add(-time.Millisecond)
-	e, err := event.New("sales", event.SaleCanceled{SaleID: 1}, at, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	after := time.Now().Add(2 * time.Millisecond)
-	if first := event.FirstID(before); bytes.Compare(first[:], e.ID[:]) > 0 {
-		t.Errorf("FirstID(%s) = %s is after %s, which was created later", before, first, e.ID)
-	}
-	if first := event.FirstID(after); bytes.Compare(first[:], e.ID[:]) < 0 {
-		t.Errorf("FirstID(%s) = %s is before %s, which was created earlier", after, first, e.ID)
-	}
-}
-
 func replace(s, old, new string) string {
 	return string(bytes.Replace([]byte(s), []byte(old), []byte(new), 1))
 }

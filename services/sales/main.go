@@ -134,7 +134,7 @@ func serve(ctx context.Context) error {
 	srv.Background("dead letters", collector.Run)
 	srv.Every(expireInterval, "expiry", func(ctx context.Context) error {
 		for {
-			n, err := store.Expire(ctx, database.Now())
+			n, err := store.Expire(ctx)
 			if err != nil || n == 0 {
 				return err
 			}
@@ -151,7 +151,7 @@ func serve(ctx context.Context) error {
 		}
 	})
 	srv.Every(measureInterval, "measurement", func(ctx context.Context) error { return measured.update(ctx, store) })
-	srv.Every(purgeInterval, "purge", func(ctx context.Context) error { return store.Purge(ctx, database.Now()) })
+	srv.Every(purgeInterval, "purge", store.Purge)
 	srv.Every(measureInterval, "outbox size", events.Measure)
 	srv.Background("outbox", events.Run)
 	srv.OnStop("broker", func(context.Context) error { publisher.Close(); return nil })

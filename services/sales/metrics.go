@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
@@ -98,7 +99,7 @@ func (m *saleMetrics) undecidedSeconds() float64 {
 	if oldest == 0 {
 		return 0
 	}
-	return max(0, time.Since(time.UnixMilli(oldest)).Seconds())
+	return max(0, database.Now().Sub(time.UnixMilli(oldest)).Seconds())
 }
 
 // recordRepeated counts commands that were published again, by type.

@@ -60,9 +60,6 @@ func Open(dsn string) (*gorm.DB, error) {
 	return db, nil
 }
 
-// Now returns the current time in the precision of the database: UTC, in microseconds.
-func Now() time.Time { return time.Now().UTC().Truncate(time.Microsecond) }
-
 // openPool returns a connection pool whose statements time out after timeout.
 func openPool(dsn string, timeout time.Duration) (*sql.DB, error) {
 	config, err := mysqldriver.ParseDSN(dsn)
@@ -117,6 +114,9 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	_, err = execer.ExecContext(ctx, sessionSettings, nil)
 	if err == nil {
 		err = c.limitStatements(ctx, execer)
+	}
+	if err == nil {
+		err = readClock(ctx, conn.(driver.QueryerContext))
 	}
 	if err != nil {
 		_ = conn.Close()

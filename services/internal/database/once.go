@@ -30,8 +30,8 @@ func Once[T any](tx *gorm.DB, r idempotency.Request, result *T, fn func() error)
 	if err != nil {
 		return false, fmt.Errorf("encode a stored response: %w", err)
 	}
-	err = tx.Exec("INSERT INTO requests (caller_id, key_hash, body_hash, response, created_at) VALUES (?, ?, ?, ?, ?)",
-		r.CallerID, Binary(r.Key[:]), Binary(r.Body[:]), JSON(response), Now()).Error
+	err = tx.Exec("INSERT INTO requests (caller_id, key_hash, body_hash, response, created_at) VALUES (?, ?, ?, ?, NOW(6))",
+		r.CallerID, Binary(r.Key[:]), Binary(r.Body[:]), JSON(response)).Error
 	if IsDuplicate(err) {
 		return false, fmt.Errorf("%w: %w", ErrRetry, err)
 	}
@@ -66,10 +66,12 @@ func StoredResult[T any](db *gorm.DB, r idempotency.Request, result *T) (found b
 // holds locks.
 const deleteBatch = 1000
 
-// DeleteResults deletes the stored responses whose retention has passed.
-func DeleteResults(ctx context.Context, db *gorm.DB, now time.Time) error {
+// DeleteResults deletes the stored responses whose retention has passed, by the clock of the
+// database.
+func DeleteResults(ctx context.Context, db *gorm.DB) error {
 	for {
-		res := db.WithContext(ctx).Exec(fmt.Sprintf("DELETE FROM requests WHERE created_at < ? LIMIT %d", deleteBatch), now.Add(-idempotency.Retention))
+		res := db.WithContext(ctx).Exec(fmt.Sprintf("DELETE FROM requests WHERE created_at < NOW(6) - INTERVAL ? SECOND LIMIT %d", deleteBatch),
+			int64(idempotency.Retention/time.Second))
 		if res.Error != nil {
 			return Classify(fmt.Errorf("delete stored responses: %w", res.Error))
 		}

@@ -6,6 +6,10 @@
 // their rows. Events that remain in the table after a crash, a full buffer or a failure of
 // the broker are published by the relay of any replica. So an event may be published more
 // than once, and consumers must accept that.
+//
+// A row has one owner. The dispatcher that committed it claims it for 5 s, by the clock of the
+// database, and renews the claim while it holds the event. A relay publishes rows whose claim
+// has ended.
 package outbox
 
 import (
@@ -13,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,11 +35,17 @@ const (
 	// dispatchBuffer is the number of committed events that may wait in memory for the
 	// dispatcher. The relay publishes those that exceed it.
 	dispatchBuffer = 8192
-	// relayInterval is the time between two runs of the relay, relayAge the age from which
-	// it publishes an event. The dispatcher has published most events before.
+	// claimTime is how long a row belongs to the dispatcher that committed it, or that has
+	// renewed its claim. The dispatcher publishes most events much sooner.
+	claimTime = 5 * time.Second
+	// relayInterval is the time between two runs of the relay.
 	relayInterval  = time.Second
-	relayAge       = 5 * time.Second
 	relayBatchSize = 256
+	// lateCommit is the time after the insertion of a row in which its transaction ends. The
+	// relay starts so much before the rows that it has read, and searchInterval is the time
+	// after which it reads all rows again, for those that others had locked.
+	lateCommit     = time.Minute
+	searchInterval = time.Minute
 	// flushTimeout limits the time in which a stopping dispatcher publishes its events.
 	flushTimeout = 5 * time.Second
 )
@@ -60,17 +71,23 @@ type Outbox struct {
 	publisher Publisher
 	log       *slog.Logger
 	committed chan broker.Message
+	claims    claims
 	published *prometheus.CounterVec
 	rows      prometheus.Gauge
 	oldest    atomic.Int64 // the time of the oldest row in Unix milliseconds, 0 without rows
-	relayAge  time.Duration
+
+	claim    time.Duration // claimTime
+	relayAge time.Duration // the time since a claim after which the relay publishes a row
+
+	lowWater time.Time // the relay has published all rows whose claims are older
+	searched time.Time // when the relay last read all rows
 }
 
 // New returns the outbox of a service and registers its metrics with reg. Run publishes
 // its events.
 func New(service string, db *gorm.DB, p Publisher, log *slog.Logger, reg prometheus.Registerer) *Outbox {
 	o := &Outbox{
-		service: service, db: db, publisher: p, log: log, relayAge: relayAge,
+		service: service, db: db, publisher: p, log: log, claim: claimTime, relayAge: claimTime,
 		committed: make(chan broker.Message, dispatchBuffer),
 		published: telemetry.NewCounterVec("ecommerce_events_published_total",
 			"Events confirmed by the broker, by their source: the dispatcher, which publishes from memory, or the relay, which publishes from the table.",
@@ -87,18 +104,16 @@ func New(service string, db *gorm.DB, p Publisher, log *slog.Logger, reg prometh
 func (o *Outbox) Measure(ctx context.Context) error {
 	var row struct {
 		Events int64
-		Oldest []byte
+		Age    float64 // in microseconds
 	}
-	if err := o.db.WithContext(ctx).Raw("SELECT COUNT(*) AS events, MIN(event_id) AS oldest FROM outbox").Scan(&row).Error; err != nil {
+	err := o.db.WithContext(ctx).Raw("SELECT COUNT(*) AS events, COALESCE(TIMESTAMPDIFF(MICROSECOND, MIN(created_at), NOW(6)), 0) AS age FROM outbox").
+		Scan(&row).Error
+	if err != nil {
 		return fmt.Errorf("count the events in the outbox: %w", err)
 	}
 	var oldest int64
 	if row.Events > 0 {
-		id, err := uuid.FromBytes(row.Oldest)
-		if err != nil {
-			return fmt.Errorf("read the oldest event of the outbox: %w", err)
-		}
-		oldest = time.Unix(id.Time().UnixTime()).UnixMilli()
+		oldest = time.Now().Add(-time.Duration(row.Age) * time.Microsecond).UnixMilli()
 	}
 	o.rows.Set(float64(row.Events))
 	o.oldest.Store(oldest)
@@ -142,6 +157,7 @@ func (t *Tx) PublishWithTrace(traceParent string, data event.Data) {
 // database.Transact does.
 func (o *Outbox) Transact(ctx context.Context, fn func(tx *Tx) error) error {
 	var messages []broker.Message
+	var claimed time.Time
 	err := database.Transact(ctx, o.db, func(db *gorm.DB) error {
 		tx := &Tx{DB: db}
 		if err := fn(tx); err != nil {
@@ -151,15 +167,18 @@ func (o *Outbox) Transact(ctx context.Context, fn func(tx *Tx) error) error {
 		if messages, err = o.encode(tx.pending); err != nil {
 			return err
 		}
+		claimed = time.Now()
 		return insertMessages(db, messages)
 	})
 	if err != nil {
 		return err
 	}
+	o.claims.add(messages, claimed.Add(o.claim))
 	for _, m := range messages {
 		select {
 		case o.committed <- m:
 		default: // The relay publishes it.
+			o.claims.release(m)
 		}
 	}
 	return nil
@@ -204,13 +223,13 @@ func deleteMessages(tx *gorm.DB, messages []broker.Message) error {
 // Run publishes events until ctx is done, and then, for up to 5 s, those that were
 // committed before.
 func (o *Outbox) Run(ctx context.Context) {
-	relayDone := make(chan struct{})
-	go func() {
-		defer close(relayDone)
-		o.runRelay(ctx)
-	}()
+	var background sync.WaitGroup
+	background.Go(func() { o.every(ctx, relayInterval, "relaying the outbox", o.Relay) })
+	renewing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	background.Go(func() { o.every(renewing, o.claim/5, "renewing the claims of events", o.renew) })
 	o.runDispatcher(ctx)
-	<-relayDone
+	stop()
+	background.Wait()
 }
 
 // runDispatcher publishes committed events from memory.
@@ -219,7 +238,7 @@ func (o *Outbox) runDispatcher(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case m := <-o.committed:
-			o.publish(ctx, o.fillBatch([]broker.Message{m}))
+			o.publish(ctx, o.fillBatch(o.owned(nil, m)))
 		}
 	}
 	flush, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
@@ -234,7 +253,7 @@ func (o *Outbox) fillBatch(batch []broker.Message) []broker.Message {
 	for len(batch) < broker.MaxBatch {
 		select {
 		case m := <-o.committed:
-			batch = append(batch, m)
+			batch = o.owned(batch, m)
 		default:
 			return batch
 		}
@@ -242,9 +261,22 @@ func (o *Outbox) fillBatch(batch []broker.Message) []broker.Message {
 	return batch
 }
 
+// owned appends an event to batch if the dispatcher still owns its row.
+func (o *Outbox) owned(batch []broker.Message, m broker.Message) []broker.Message {
+	if !o.claims.owns(m, o.claim/5) {
+		o.claims.release(m)
+		return batch
+	}
+	return append(batch, m)
+}
+
 // publish publishes a batch from memory. Events that fail remain in the table for the
 // relay.
 func (o *Outbox) publish(ctx context.Context, batch []broker.Message) {
+	if len(batch) == 0 {
+		return
+	}
+	defer o.claims.release(batch...)
 	ctx, end := broker.TracePublish(ctx, batch)
 	confirmed, err := o.publisher.Publish(ctx, batch)
 	defer func() { end(confirmed, err) }()
@@ -262,55 +294,77 @@ func (o *Outbox) publish(ctx context.Context, batch []broker.Message) {
 	}
 }
 
-// runRelay runs Relay at intervals.
-func (o *Outbox) runRelay(ctx context.Context) {
-	tick := time.NewTicker(relayInterval)
+// every runs fn at an interval until ctx is done, and logs its errors.
+func (o *Outbox) every(ctx context.Context, interval time.Duration, what string, fn func(context.Context) error) {
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if err := o.Relay(ctx); err != nil && ctx.Err() == nil {
-				o.log.WarnContext(ctx, "relaying the outbox failed, retrying", "error", err)
+			if err := fn(ctx); err != nil && ctx.Err() == nil {
+				o.log.WarnContext(ctx, what+" failed, retrying", "error", err)
 			}
 		}
 	}
 }
 
-// Relay publishes the events in the table that are older than 5 s, in the order of their
-// ids, and deletes their rows. It skips rows that another replica has locked, and rows
-// that cannot be published. It returns an error when the database or the broker fails.
+// Relay publishes the events in the table whose claims have ended, in the order of their
+// claims, and deletes their rows. It skips rows that another replica has locked, and rows
+// that cannot be published. It returns an error when the database or the broker fails. It must
+// not be called concurrently.
 func (o *Outbox) Relay(ctx context.Context) error {
-	var after uuid.UUID
+	began := database.Now()
+	if time.Since(o.searched) > searchInterval {
+		o.lowWater, o.searched = time.Time{}, time.Now()
+	}
+	p, left := position{claimedAt: o.lowWater}, 0
 	for {
-		last, n, err := o.relayBatch(ctx, after)
-		if err != nil || n < relayBatchSize {
+		read, unpublished, err := o.relayBatch(ctx, &p)
+		if err != nil {
 			return err
 		}
-		after = last
+		left += unpublished
+		if read < relayBatchSize {
+			break
+		}
 	}
+	if left == 0 {
+		o.lowWater = began.Add(-lateCommit - o.relayAge)
+	}
+	return nil
 }
 
-func (o *Outbox) relayBatch(ctx context.Context, after uuid.UUID) (last uuid.UUID, n int, err error) {
-	before := event.FirstID(database.Now().Add(-o.relayAge))
+// position is the last row that a run of the relay has read.
+type position struct {
+	claimedAt time.Time
+	eventID   uuid.UUID
+}
+
+// relayBatch publishes the rows after p and moves p. It returns the number of rows that it has
+// read, and of those that stay in the table.
+func (o *Outbox) relayBatch(ctx context.Context, p *position) (read, left int, err error) {
 	var publishErr error
 	err = o.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		var rows []struct {
-			EventID []byte
-			Body    []byte
+			EventID   []byte
+			Body      []byte
+			ClaimedAt time.Time
 		}
-		err := tx.Raw("SELECT event_id, body FROM outbox WHERE event_id > ? AND event_id < ? ORDER BY event_id LIMIT ? FOR UPDATE SKIP LOCKED",
-			database.Binary(after[:]), database.Binary(before[:]), relayBatchSize).Scan(&rows).Error
+		err := tx.Raw("SELECT event_id, body, claimed_at FROM outbox FORCE INDEX (outbox_by_claim) "+
+			"WHERE claimed_at >= ? AND (claimed_at > ? OR event_id > ?) AND claimed_at <= NOW(6) - INTERVAL ? MICROSECOND "+
+			"ORDER BY claimed_at, event_id LIMIT ? FOR UPDATE SKIP LOCKED",
+			p.claimedAt, p.claimedAt, database.Binary(p.eventID[:]), o.relayAge.Microseconds(), relayBatchSize).Scan(&rows).Error
 		if err != nil {
 			return fmt.Errorf("read the outbox: %w", err)
 		}
-		n = len(rows)
-		if n == 0 {
+		read = len(rows)
+		if read == 0 {
 			return nil
 		}
-		last = uuid.UUID(rows[n-1].EventID)
-		batch := make([]broker.Message, 0, n)
+		*p = position{rows[read-1].ClaimedAt, uuid.UUID(rows[read-1].EventID)}
+		batch := make([]broker.Message, 0, read)
 		for _, row := range rows {
 			e, err := event.Parse(row.Body)
 			if err != nil {
@@ -325,16 +379,14 @@ func (o *Outbox) relayBatch(ctx context.Context, after uuid.UUID) (last uuid.UUI
 		if len(confirmed) > 0 { // else an outage would add spans to each trace with every attempt
 			end(confirmed, publishErr)
 		}
+		left = read - len(confirmed)
 		o.published.WithLabelValues(sourceRelay).Add(float64(len(confirmed)))
 		return deleteMessages(tx, confirmed)
 	})
-	if err != nil || publishErr == nil {
-		return last, n, err
-	}
 	if errors.Is(publishErr, broker.ErrUnroutable) {
 		o.log.ErrorContext(ctx, "no queue for events, the broker's topology is incomplete", "error", publishErr)
-		return last, n, nil
+		publishErr = nil
 	}
 	// Without a broker the next batch would fail, too.
-	return last, 0, publishErr
+	return read, left, errors.Join(err, publishErr)
 }

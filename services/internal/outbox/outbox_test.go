@@ -2,6 +2,7 @@ package outbox
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
@@ -66,7 +67,9 @@ func open(t *testing.T) *gorm.DB {
 	}
 	t.Cleanup(func() { _ = database.Close(db) })
 	for _, statement := range []string{
-		"CREATE TABLE outbox (event_id BINARY(16) NOT NULL PRIMARY KEY, body MEDIUMBLOB NOT NULL)",
+		`CREATE TABLE outbox (event_id BINARY(16) NOT NULL PRIMARY KEY, body MEDIUMBLOB NOT NULL,
+			created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), claimed_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
+			KEY outbox_by_claim (claimed_at))`,
 		"CREATE TABLE effects (n INT NOT NULL)",
 	} {
 		if err := db.Exec(statement).Error; err != nil {
@@ -143,13 +146,11 @@ func TestRowsAreMeasured(t *testing.T) {
 		t.Errorf("empty: %v rows, the oldest %v s, want 0 and 0", rows, oldest)
 	}
 	publish(t, o, 1, 2)
-	old := event.FirstID(time.Now().Add(-time.Minute))
-	old[6] = 0x70 // version 7, as in the id of an event
-	if err := db.Exec("INSERT INTO outbox VALUES (?, '')", database.Binary(old[:])).Error; err != nil {
+	if err := db.Exec("UPDATE outbox SET created_at = NOW(6) - INTERVAL 1 MINUTE LIMIT 1").Error; err != nil {
 		t.Fatal(err)
 	}
-	if rows, oldest := measure(); rows != 3 || oldest < 60 || oldest > 120 {
-		t.Errorf("%v rows, the oldest %v s, want 3 and about 60", rows, oldest)
+	if rows, oldest := measure(); rows != 2 || oldest < 60 || oldest > 120 {
+		t.Errorf("%v rows, the oldest %v s, want 2 and about 60", rows, oldest)
 	}
 	stop := run(t, o)
 	<-b.batches
@@ -199,8 +200,7 @@ func TestRelayPublishesEventsLeftByCrash(t *testing.T) {
 func TestMalformedRowDoesNotBlockOthers(t *testing.T) {
 	t.Parallel()
 	o, b, db := newOutbox(t)
-	first := event.FirstID(time.Now().Add(-time.Hour))
-	if err := db.Exec("INSERT INTO outbox VALUES (?, 'no event')", database.Binary(first[:])).Error; err != nil {
+	if err := db.Exec("INSERT INTO outbox (event_id, body) VALUES (?, 'no event')", database.Binary(make([]byte, 16))).Error; err != nil {
 		t.Fatal(err)
 	}
 	publish(t, o, 1)
@@ -341,4 +341,158 @@ func TestStoppingDispatcherPublishesCommittedEvents(t *testing.T) {
 	if n := count(t, db, "outbox"); n != 0 || len(b.published) != 3 {
 		t.Errorf("%d rows left, published %v; want all published", n, b.published)
 	}
+}
+
+// TestRelayIgnoresTheTimeOfAnEvent publishes events whose ids and times replicas with wrong clocks
+// have created.
+func TestRelayIgnoresTheTimeOfAnEvent(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	o.relayAge = time.Hour
+	for i, off := range []time.Duration{-24 * time.Hour, -time.Hour, time.Hour, 24 * time.Hour} {
+		e, err := event.New("sales", event.SaleCanceled{SaleID: int64(i + 1)}, time.Now().Add(off), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		milliseconds := binary.BigEndian.AppendUint64(nil, uint64(e.Time.UnixMilli()))
+		copy(e.ID[:6], milliseconds[2:])
+		m, err := broker.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := insertMessages(db, []broker.Message{m}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		claimed string
+		want    int
+	}{{"NOW(6)", 0}, {"NOW(6) - INTERVAL 59 MINUTE", 0}, {"NOW(6) - INTERVAL 61 MINUTE", 4}} {
+		if err := db.Exec("UPDATE outbox SET claimed_at = " + c.claimed).Error; err != nil {
+			t.Fatal(err)
+		}
+		o.searched = time.Time{}
+		if err := o.Relay(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.published) != c.want {
+			t.Errorf("claimed at %s: %d events are published, want %d", c.claimed, len(b.published), c.want)
+		}
+	}
+}
+
+// slowBroker confirms a batch after proceed is closed.
+type slowBroker struct {
+	proceed chan struct{}
+	mu      sync.Mutex
+	times   map[string]int // how often an event was passed to the broker
+}
+
+func (s *slowBroker) Publish(_ context.Context, batch []broker.Message) ([]broker.Message, error) {
+	s.mu.Lock()
+	for _, m := range batch {
+		s.times[m.Correlation]++
+	}
+	s.mu.Unlock()
+	<-s.proceed
+	return batch, nil
+}
+
+// TestRowHasOneOwner holds events for several times the duration of a claim, one batch at the
+// broker and others in memory.
+func TestRowHasOneOwner(t *testing.T) {
+	t.Parallel()
+	db, b := open(t), &slowBroker{proceed: make(chan struct{}), times: map[string]int{}}
+	quiet := slog.New(slog.DiscardHandler)
+	o, other := New("sales", db, b, quiet, prometheus.NewRegistry()), New("sales", db, b, quiet, prometheus.NewRegistry())
+	const claim = 2 * time.Second
+	o.claim, o.relayAge, other.relayAge = claim, claim, claim
+	const events = broker.MaxBatch + 100
+	ids := make([]int64, events)
+	for i := range ids {
+		ids[i] = int64(i + 1)
+	}
+	publish(t, o, ids...)
+	stop := run(t, o)
+	var proceed sync.Once
+	release := func() { proceed.Do(func() { close(b.proceed) }) }
+	t.Cleanup(release) // before stop, also when the test fails
+	relayed := make(chan error, 1)
+	go func() {
+		for {
+			var ended bool
+			err := db.Raw("SELECT MIN(created_at) < NOW(6) - INTERVAL 5 SECOND FROM outbox").Scan(&ended).Error
+			if err == nil {
+				err = other.Relay(t.Context())
+			}
+			if err != nil || ended {
+				relayed <- err
+				return
+			}
+		}
+	}()
+	testenv.Eventually(t, "the claims would have ended twice", func() bool {
+		select {
+		case err := <-relayed:
+			if err != nil {
+				t.Fatal(err)
+			}
+			return true
+		default:
+			return false
+		}
+	})
+	release()
+	testenv.Eventually(t, "all rows are deleted", func() bool { return count(t, db, "outbox") == 0 })
+	stop()
+	for id, times := range b.times {
+		if times != 1 {
+			t.Fatalf("event %s was published %d times", id, times)
+		}
+	}
+	if len(b.times) != events {
+		t.Errorf("%d events were published, want %d", len(b.times), events)
+	}
+}
+
+// TestDispatcherLeavesEventsThatItDoesNotOwn is about a process that was suspended.
+func TestDispatcherLeavesEventsThatItDoesNotOwn(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	o.relayAge = time.Hour
+	publish(t, o, 1)
+	o.claims.extend(o.claims.ending(claimTime), time.Now()) // It is suspended until the claim ends.
+	publish(t, o, 2)
+	stop := run(t, o)
+	<-b.batches
+	stop()
+	if n := count(t, db, "outbox"); n != 1 || !slices.Equal(b.published, []string{"2"}) {
+		t.Errorf("%d rows left, published %v; want the first event left for the relay", n, b.published)
+	}
+}
+
+// TestRelayStartsAtItsLowWaterMark inserts a row with a claim that is older than any transaction.
+// The relay finds it when it reads all rows again.
+func TestRelayStartsAtItsLowWaterMark(t *testing.T) {
+	t.Parallel()
+	o, b, db := newOutbox(t)
+	relay := func(want int) {
+		t.Helper()
+		if err := o.Relay(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(b.published) != want {
+			t.Errorf("%d events are published, want %d", len(b.published), want)
+		}
+	}
+	publish(t, o, 1)
+	relay(1)
+	publish(t, o, 2)
+	if err := db.Exec("UPDATE outbox SET claimed_at = claimed_at - INTERVAL 5 MINUTE").Error; err != nil {
+		t.Fatal(err)
+	}
+	publish(t, o, 3)
+	relay(2)
+	o.searched = time.Now().Add(-2 * searchInterval)
+	relay(3)
 }

@@ -140,7 +140,7 @@ func (s *Store) DeleteExpired(ctx context.Context, now time.Time) error {
 	db := s.db.WithContext(ctx)
 	return database.Classify(errors.Join(
 		deleteAll(db.Where("expires_at <= ?", now), &tokenRow{}),
-		database.DeleteResults(ctx, s.db, now),
+		database.DeleteResults(ctx, s.db),
 		deleteAll(db.Where("last_failure_at < ?", now.Add(-account.AttemptsTTL)), &attemptsRow{}),
 	))
 }

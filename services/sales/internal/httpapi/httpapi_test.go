@@ -318,12 +318,12 @@ func TestOnlyExpiredHoldsAreCanceled(t *testing.T) {
 	t.Parallel()
 	s := open(t)
 	held, plain := s.place(t, `{"hold":true,"items":[{"productId":7,"quantity":2}]}`), s.place(t, order)
-	for _, step := range []struct {
-		at   time.Time
-		want int
-	}{{time.Now().Add(14 * time.Minute), 0}, {time.Now().Add(16 * time.Minute), 1}, {time.Now().Add(time.Hour), 0}} {
-		if n, err := s.store.Expire(t.Context(), step.at.UTC()); err != nil || n != step.want {
-			t.Errorf("Expire at %s: %d, %v; want %d", step.at, n, err, step.want)
+	for _, step := range []struct{ minutes, want int }{{14, 0}, {2, 1}, {60, 0}} {
+		if err := s.db.Exec("UPDATE sales SET expires_at = expires_at - INTERVAL ? MINUTE", step.minutes).Error; err != nil {
+			t.Fatal(err)
+		}
+		if n, err := s.store.Expire(t.Context()); err != nil || n != step.want {
+			t.Errorf("after %d more minutes: %d, %v; want %d", step.minutes, n, err, step.want)
 		}
 	}
 	if got := s.Call(t, "GET", path(held), s.ann, "").JSON(t); got["status"] != "Canceled" || got["reason"] != "expired" {
@@ -349,7 +349,7 @@ func TestConcurrentExpireCancelsEachSaleOnce(t *testing.T) {
 		all.Go(func() {
 			// Rows that another replica has locked are skipped.
 			for {
-				n, err := s.store.Expire(t.Context(), database.Now())
+				n, err := s.store.Expire(t.Context())
 				if expired.Add(int64(n)); err != nil {
 					t.Error(err)
 				}
@@ -576,14 +576,17 @@ func TestStoredResponsesAreDeletedAfterOneDay(t *testing.T) {
 	s := open(t)
 	s.Call(t, "POST", "/sales", s.ann, order, "Idempotency-Key", "k")
 	for _, step := range []struct {
-		after    time.Duration
+		hours    int
 		replayed string
-	}{{23 * time.Hour, "true"}, {25 * time.Hour, ""}} {
-		if err := s.store.Purge(t.Context(), time.Now().Add(step.after)); err != nil {
+	}{{23, "true"}, {2, ""}} {
+		if err := s.db.Exec("UPDATE requests SET created_at = created_at - INTERVAL ? HOUR", step.hours).Error; err != nil {
+			t.Fatal(err)
+		}
+		if err := s.store.Purge(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if a := s.Call(t, "POST", "/sales", s.ann, order, "Idempotency-Key", "k"); a.Header.Get("Idempotent-Replayed") != step.replayed {
-			t.Errorf("after %s: replayed %q, want %q", step.after, a.Header.Get("Idempotent-Replayed"), step.replayed)
+			t.Errorf("after %d more hours: replayed %q, want %q", step.hours, a.Header.Get("Idempotent-Replayed"), step.replayed)
 		}
 	}
 }

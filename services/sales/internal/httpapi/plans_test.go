@@ -31,7 +31,7 @@ var inserts = []string{
 	`INSERT INTO timeline (sale_id, type, data, at) SELECT n, 'SaleConfirmed', '{}', NOW(6) FROM numbers`,
 	`INSERT INTO requests (customer_id, key_hash, body_hash, response, created_at)
 		SELECT IF(n % 4 = 0, 5, n), UNHEX(SHA2(n, 256)), UNHEX(SHA2(n, 256)), '{}', NOW(6) - INTERVAL IF(n % 100 = 0, 25, 1) HOUR FROM numbers`,
-	`INSERT INTO outbox (event_id, body) SELECT UNHEX(CONCAT('7FFF', LPAD(HEX(n), 28, '0'))), '{}' FROM numbers`,
+	`INSERT INTO outbox (event_id, body, claimed_at) SELECT UNHEX(CONCAT('7FFF', LPAD(HEX(n), 28, '0'))), '{}', NOW(6) + INTERVAL 1 HOUR FROM numbers`,
 	`INSERT INTO dead_letters (fingerprint, queue, reason, message_id, type, correlation, trace_parent, content_type, body, died_at, stored_at)
 		SELECT UNHEX(SHA2(n, 256)), 'stock.sale-events', 'rejected', '', '', '', '', '', REPEAT('x', 300), NOW(6), NOW(6) FROM numbers`,
 }
@@ -150,7 +150,7 @@ func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Rec
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.db.Exec("INSERT INTO outbox (event_id, body) VALUES (?, ?)", database.Binary(old.ID[:]), database.Binary(waiting.Body)).Error; err != nil {
+	if err := s.db.Exec("INSERT INTO outbox (event_id, body, claimed_at) VALUES (?, ?, NOW(6) - INTERVAL 1 MINUTE)", database.Binary(old.ID[:]), database.Binary(waiting.Body)).Error; err != nil {
 		t.Fatal(err)
 	}
 	received := []event.Envelope{}
@@ -161,7 +161,7 @@ func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Rec
 		}
 		received = append(received, e)
 	}
-	ctx, now := t.Context(), database.Now()
+	ctx := t.Context()
 	for id := range int64(watched) {
 		_, stop, err := s.watcher.Subscribe(1000+10*id, 0)
 		if err != nil {
@@ -173,9 +173,9 @@ func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Rec
 		"consume":             func() error { return s.handler.Handle(ctx, received[:1]) },
 		"consume again":       func() error { return s.handler.Handle(ctx, slices.Concat(received, received[:1])) },
 		"poll watched sales":  func() error { return s.watcher.Poll(ctx, s.store) },
-		"expire":              func() error { _, err := s.store.Expire(ctx, now); return err },
+		"expire":              func() error { _, err := s.store.Expire(ctx); return err },
 		"repeat":              func() error { _, err := s.store.Repeat(ctx); return err },
-		"purge":               func() error { return s.store.Purge(ctx, now) },
+		"purge":               func() error { return s.store.Purge(ctx) },
 		"relay the outbox":    func() error { return events.Relay(ctx) },
 		"store a dead letter": func() error { return s.store.StoreDeadLetter(ctx, newDeadLetter("x")) },
 		"count dead letters":  func() error { _, err := s.store.CountDeadLetters(ctx); return err },

@@ -15,7 +15,6 @@ import (
 	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
-	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/database/databasetest"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/internal/sagatest"
@@ -51,7 +50,7 @@ func histories(t *testing.T, db *gorm.DB, s *mysql.Store) map[string]history {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		for { // Expire skips a sale that another transaction has locked.
-			if n, err := s.Expire(ctx, database.Now()); n > 0 || err != nil {
+			if n, err := s.Expire(ctx); n > 0 || err != nil {
 				return err
 			}
 		}

@@ -16,7 +16,6 @@ import (
 
 	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/groupcommit"
-	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/sales/internal/sale"
 )
@@ -76,14 +75,6 @@ func (s *Store) OldestUndecided(ctx context.Context) (time.Time, error) {
 }
 
 // Purge deletes stored responses whose retention has passed.
-func (s *Store) Purge(ctx context.Context, now time.Time) error {
-	for {
-		res := s.db.WithContext(ctx).Exec("DELETE FROM requests WHERE created_at < ? LIMIT 5000", now.Add(-idempotency.Retention))
-		if res.Error != nil {
-			return database.Classify(fmt.Errorf("purge stored responses: %w", res.Error))
-		}
-		if res.RowsAffected == 0 {
-			return nil
-		}
-	}
+func (s *Store) Purge(ctx context.Context) error {
+	return database.DeleteResults(ctx, s.db)
 }

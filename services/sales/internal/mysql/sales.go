@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"gorm.io/gorm"
 
@@ -110,14 +109,15 @@ const expireBatch = 100
 
 // Expire cancels up to 100 holds that have expired and returns their number. It skips
 // rows that another replica has locked.
-func (s *Store) Expire(ctx context.Context, now time.Time) (int, error) {
+func (s *Store) Expire(ctx context.Context) (int, error) {
 	expired := 0
 	err := s.change(ctx, func(tx *outbox.Tx) (*changeSet, error) {
 		expired = 0
-		changes, err := lock(tx.DB, "expires_at <= ? ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED", now, expireBatch)
+		changes, err := lock(tx.DB, "expires_at <= NOW(6) ORDER BY expires_at LIMIT ? FOR UPDATE SKIP LOCKED", expireBatch)
 		if err != nil {
 			return nil, err
 		}
+		now := database.Now()
 		for id, found := range changes.sales {
 			canceled, err := found.Cancel(event.ReasonExpired, now)
 			if err != nil || canceled == nil {

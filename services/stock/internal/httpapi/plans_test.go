@@ -36,7 +36,7 @@ var inserts = []string{
 		SELECT n, n, 'Removed', '[{"productId":7,"quantity":2}]', NOW(6) FROM numbers`,
 	`INSERT INTO requests (caller_id, key_hash, body_hash, response, created_at)
 		SELECT n % 10, UNHEX(SHA2(n, 256)), UNHEX(SHA2(n, 256)), '{}', NOW(6) - INTERVAL IF(n % 100 = 0, 25, 0) HOUR FROM numbers`,
-	`INSERT INTO outbox (event_id, body) SELECT UNHEX(CONCAT('7FFF', LPAD(HEX(n), 28, '0'))), '{}' FROM numbers`,
+	`INSERT INTO outbox (event_id, body, claimed_at) SELECT UNHEX(CONCAT('7FFF', LPAD(HEX(n), 28, '0'))), '{}', NOW(6) + INTERVAL 1 HOUR FROM numbers`,
 }
 
 // exceptions are the statements that may read many rows.
@@ -146,7 +146,7 @@ func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Rec
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.db.Exec("INSERT INTO outbox (event_id, body) VALUES (?, ?)", database.Binary(old.ID[:]), database.Binary(waiting.Body)).Error; err != nil {
+	if err := s.db.Exec("INSERT INTO outbox (event_id, body, claimed_at) VALUES (?, ?, NOW(6) - INTERVAL 1 MINUTE)", database.Binary(old.ID[:]), database.Binary(waiting.Body)).Error; err != nil {
 		t.Fatal(err)
 	}
 	items := []event.Item{{ProductID: 7, Quantity: 2}, {ProductID: 8, Quantity: 1}}

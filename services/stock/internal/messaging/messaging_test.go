@@ -252,7 +252,8 @@ func TestRepeatedEventsAreAnsweredFromRows(t *testing.T) {
 	if err := w.db.Exec("UPDATE products SET price = 1").Error; err != nil {
 		t.Fatal(err)
 	}
-	if _, err := w.store.MoveManual(t.Context(), inventory.Received, id, 100, 1); err != nil {
+	movement := inventory.Movement{ProductID: id, Kind: inventory.Received, Quantity: 100, ActorID: 1}
+	if _, _, err := w.store.MoveManual(t.Context(), movement, idempotency.Request{}); err != nil {
 		t.Fatal(err)
 	}
 	created.Repeated, tooMany.Repeated = true, true

@@ -217,7 +217,7 @@ func (s *Store) MoveManual(ctx context.Context, m inventory.Movement, r idempote
 
 // Purge deletes stored responses whose retention has passed.
 func (s *Store) Purge(ctx context.Context) error {
-	return database.DeleteResults(ctx, s.db, database.Now())
+	return database.DeleteResults(ctx, s.db)
 }
 
 // Stock implements httpapi.Inventory. It also returns the stock of deleted products.

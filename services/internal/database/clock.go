@@ -1,0 +1,59 @@
+package database
+
+import (
+	"context"
+	"database/sql/driver"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// SystemClock is the clock of the process. Tests replace it.
+var SystemClock = time.Now
+
+// maxClockDelay is the longest duration of a statement that sets the clock. A process that was
+// suspended during the statement knows the time less exactly.
+const maxClockDelay = time.Second
+
+// clock is a time of the database with the time at which the process has read it. The
+// difference of two times of the process does not depend on its clock being right, and is not
+// affected when that is set.
+type clock struct{ database, process time.Time }
+
+// current is the clock of the database to which the process last connected.
+var current atomic.Pointer[clock]
+
+// Now returns the current time by the clock of the database: UTC, in microseconds. So the times
+// of all replicas can be compared, also when the clock of one is wrong. Before the first
+// connection it is the time of the process.
+func Now() time.Time {
+	now := SystemClock()
+	if c := current.Load(); c != nil {
+		now = c.database.Add(now.Sub(c.process))
+	}
+	return now.UTC().Truncate(time.Microsecond)
+}
+
+// readClock sets the clock from a new connection. Connections are opened again at least every
+// maxLifetime.
+func readClock(ctx context.Context, conn driver.QueryerContext) error {
+	began := SystemClock()
+	rows, err := conn.QueryContext(ctx, "SELECT NOW(6)", nil)
+	if err != nil {
+		return fmt.Errorf("read the clock of the database: %w", err)
+	}
+	defer rows.Close()
+	values := make([]driver.Value, 1)
+	if err := rows.Next(values); err != nil {
+		return fmt.Errorf("read the clock of the database: %w", err)
+	}
+	now, ok := values[0].(time.Time)
+	if !ok {
+		return fmt.Errorf("read the clock of the database: got %T", values[0])
+	}
+	delay := SystemClock().Sub(began)
+	if delay <= maxClockDelay || current.Load() == nil {
+		current.Store(&clock{database: now, process: began.Add(delay / 2)})
+	}
+	return nil
+}
