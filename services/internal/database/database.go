@@ -43,7 +43,7 @@ const sessionSettings = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 // start before its database. It returns an error for a malformed dsn, without the
 // password.
 func Open(dsn string) (*gorm.DB, error) {
-	pool, err := openPool(dsn, queryTimeout)
+	pool, err := openPool(dsn, queryTimeout, lockWait)
 	if err != nil {
 		return nil, err
 	}
@@ -60,8 +60,9 @@ func Open(dsn string) (*gorm.DB, error) {
 	return db, nil
 }
 
-// openPool returns a connection pool whose statements time out after timeout.
-func openPool(dsn string, timeout time.Duration) (*sql.DB, error) {
+// openPool returns a connection pool whose statements time out after timeout, and whose lock
+// waits after a number of seconds.
+func openPool(dsn string, timeout time.Duration, lockWait int) (*sql.DB, error) {
 	config, err := mysqldriver.ParseDSN(dsn)
 	if err != nil {
 		// The message of the driver may contain the DSN, and with it the password.

@@ -16,12 +16,15 @@ import (
 // large table takes longer than a request may take.
 const migrationTimeout = time.Hour
 
+// migrationLockWait is the lock wait timeout of a migration, in seconds.
+const migrationLockWait = 60
+
 // Migrate applies the SQL files in migrations that the schema of dsn does not have yet.
 // A lock in the schema serializes concurrent calls. Migrate waits until ctx is done for a
-// database that is unavailable. DDL statements cannot be rolled back, so each file should
-// hold one.
+// database that is unavailable. DDL statements cannot be rolled back, so each statement is
+// recorded: a migration that was interrupted at any of them is continued by the next call.
 func Migrate(ctx context.Context, dsn string, migrations fs.FS, log *slog.Logger) error {
-	pool, err := openPool(dsn, migrationTimeout)
+	pool, err := openPool(dsn, migrationTimeout, migrationLockWait)
 	if err != nil {
 		return err
 	}
@@ -46,7 +49,14 @@ func Migrate(ctx context.Context, dsn string, migrations fs.FS, log *slog.Logger
 	if err != nil {
 		return fmt.Errorf("prepare the migration lock: %w", err)
 	}
-	provider, err := goose.NewProvider(goose.DialectMySQL, pool, migrations,
+	statements, err := readMigrations(migrations)
+	if err != nil {
+		return err
+	}
+	if err := prepareStatements(ctx, pool, statements); err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectMySQL, pool, nil, goose.WithGoMigrations(statements...),
 		goose.WithLocker(locker), goose.WithSlog(log), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return fmt.Errorf("read the migrations: %w", err)
@@ -56,7 +66,7 @@ func Migrate(ctx context.Context, dsn string, migrations fs.FS, log *slog.Logger
 		return fmt.Errorf("migrate: %w", err)
 	}
 	for _, r := range results {
-		log.InfoContext(ctx, "migrated", "file", r.Source.Path, "seconds", r.Duration.Seconds())
+		log.InfoContext(ctx, "migrated", "version", r.Source.Version, "seconds", r.Duration.Seconds())
 	}
 	return nil
 }

@@ -10,12 +10,12 @@ import (
 func TestServerEndsStatementAfterTimeout(t *testing.T) {
 	t.Parallel()
 	dsn := testenv.Schema(t)
-	short, err := openPool(dsn, time.Second)
+	short, err := openPool(dsn, time.Second, lockWait)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer short.Close()
-	long, err := openPool(dsn, time.Minute)
+	long, err := openPool(dsn, time.Minute, lockWait)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,12 +45,12 @@ func TestServerEndsStatementAfterTimeout(t *testing.T) {
 func TestServerEndsSessionOfVanishedClient(t *testing.T) {
 	t.Parallel()
 	dsn := testenv.Schema(t)
-	vanished, err := openPool(dsn, 2*time.Second)
+	vanished, err := openPool(dsn, 2*time.Second, lockWait)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer vanished.Close()
-	other, err := openPool(dsn, time.Minute)
+	other, err := openPool(dsn, time.Minute, lockWait)
 	if err != nil {
 		t.Fatal(err)
 	}
