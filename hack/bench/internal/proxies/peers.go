@@ -15,6 +15,7 @@ import (
 	"ecommerce-stack.dev/hack/bench/internal/child"
 	"ecommerce-stack.dev/hack/bench/internal/measure"
 	"ecommerce-stack.dev/hack/bench/internal/revision"
+	"ecommerce-stack.dev/hack/internal/gobuild"
 	"ecommerce-stack.dev/hack/internal/local"
 	"ecommerce-stack.dev/hack/internal/published"
 )
@@ -86,8 +87,8 @@ type process struct {
 	address string
 }
 
-// start builds and starts a peer.
-func (ps *Proxies) start(ctx context.Context, p peer) (*process, error) {
+// start builds and starts a peer. It calls detail with the progress of the build.
+func (ps *Proxies) start(ctx context.Context, p peer, detail func(string)) (*process, error) {
 	address, err := child.FreeAddress()
 	if err != nil {
 		return nil, err
@@ -102,7 +103,7 @@ func (ps *Proxies) start(ctx context.Context, p peer) (*process, error) {
 	}
 	dir := filepath.Join(ps.dir, p.name)
 	fill := strings.NewReplacer("@DIR@", dir, "@ADDRESS@", address, "@ORIGIN@", origin, "@HOST@", host, "@PORT@", port, "@KEYS@", ps.keysFile())
-	program, err := ps.build(ctx, p, dir)
+	program, err := ps.build(ctx, p, dir, detail)
 	if err != nil {
 		return nil, err
 	}
@@ -128,8 +129,8 @@ func (ps *Proxies) start(ctx context.Context, p peer) (*process, error) {
 
 // build compiles the program of a peer, unless it is an installed one, and returns its path.
 // Earlier revisions are built to dir, because the next run extracts them to another folder and
-// has to rebuild them anyway.
-func (ps *Proxies) build(ctx context.Context, p peer, dir string) (string, error) {
+// has to rebuild them anyway. It calls detail with its progress.
+func (ps *Proxies) build(ctx context.Context, p peer, dir string, detail func(string)) (string, error) {
 	if p.module == "" {
 		return p.program, nil
 	}
@@ -138,13 +139,12 @@ func (ps *Proxies) build(ctx context.Context, p peer, dir string) (string, error
 		root, file = p.revision.Root, filepath.Join(dir, p.name)
 	}
 	if strings.Contains(p.module, "@") {
-		return file, published.Program{Module: p.module, Package: p.program}.Build(ctx, "go", file, func(string) {})
+		return file, published.Program{Module: p.module, Package: p.program}.Build(ctx, "go", file, detail)
 	}
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-o", file, p.program)
-	cmd.Dir, cmd.Env = filepath.Join(root, p.module), append(os.Environ(), "CGO_ENABLED=0")
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // so that it removes its temporary files
-	if output, err := cmd.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build %s in %s: %w\n%s", p.program, cmd.Dir, err, output)
+	build := gobuild.Build{Go: "go", Dir: filepath.Join(root, p.module), Env: []string{"CGO_ENABLED=0"}, Flags: []string{"-buildvcs=false"},
+		Output: file, Packages: []string{p.program}}
+	if err := build.Run(ctx, detail); err != nil {
+		return "", fmt.Errorf("build %s in %s: %w", p.program, build.Dir, err)
 	}
 	return file, nil
 }

@@ -45,7 +45,7 @@ func (ps *Proxies) needed(targets []target) []peer {
 }
 
 // Start builds, starts and checks the peers of the selected measurements. It calls progress
-// with the name of each.
+// with the name of each, and with the progress of its build.
 func (ps *Proxies) Start(ctx context.Context, selected []string, progress func(string)) (err error) {
 	if ps.dir, err = os.MkdirTemp("", "ecommerce-bench-proxies-"); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (ps *Proxies) Start(ctx context.Context, selected []string, progress func(s
 	}
 	for _, p := range needed {
 		progress(p.name)
-		if err := ps.startAndCheck(ctx, p, targets); err != nil {
+		if err := ps.startAndCheck(ctx, p, targets, func(detail string) { progress(p.name + ": " + detail) }); err != nil {
 			err = fmt.Errorf("%s: %w", p.name, err)
 			if p.revision != nil {
 				err = p.revision.Incompatible(err)
@@ -82,8 +82,8 @@ func (ps *Proxies) Start(ctx context.Context, selected []string, progress func(s
 	return nil
 }
 
-func (ps *Proxies) startAndCheck(ctx context.Context, p peer, targets []target) error {
-	running, err := ps.start(ctx, p)
+func (ps *Proxies) startAndCheck(ctx context.Context, p peer, targets []target, detail func(string)) error {
+	running, err := ps.start(ctx, p, detail)
 	if err != nil {
 		return err
 	}
