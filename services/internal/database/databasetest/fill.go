@@ -64,10 +64,10 @@ func (r *Recorder) smallTables(ctx context.Context) ([]string, error) {
 	return small, nil
 }
 
-// tables returns the names of the tables of the schema, except for those of goose.
+// tables returns the names of the tables of the schema, except for those of migrations.
 func (r *Recorder) tables(ctx context.Context) ([]string, error) {
 	rows, err := r.pool.QueryContext(ctx, "SELECT table_name FROM information_schema.tables "+
-		"WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND table_name NOT LIKE 'goose%'")
+		"WHERE table_schema = DATABASE() AND table_type = 'BASE TABLE' AND table_name NOT LIKE 'goose%' AND table_name != 'migration_statements'")
 	if err != nil {
 		return nil, fmt.Errorf("list the tables: %w", err)
 	}
