@@ -22,6 +22,8 @@ const retryAfter = 2 * time.Second
 // Error numbers of the server that this package distinguishes:
 // https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html
 const (
+	diskFull           = 1021
+	storageError       = 1030 // mostly a full disk: error 28 of the system
 	tooManyConnections = 1040
 	accessDeniedDB     = 1044
 	accessDenied       = 1045
@@ -29,6 +31,7 @@ const (
 	serverShutdown     = 1053
 	unknownColumn      = 1054
 	duplicateEntry     = 1062
+	tableFull          = 1114 // also when the disk is full
 	noSuchTable        = 1146
 	tooManyUserConns   = 1203
 	lockWaitTimeout    = 1205
@@ -50,6 +53,7 @@ var permanentErrors = []uint16{
 	1064, // syntax
 	duplicateEntry,
 	1136, // column count
+	1153, // larger than max_allowed_packet
 	1264, // out of range
 	1292, // incorrect value
 	1364, // no default
@@ -65,7 +69,7 @@ var permanentErrors = []uint16{
 }
 
 // IsUnavailable reports whether err is caused by the state of the database: it is down,
-// starting, overloaded, read-only, or its schema is that of another release, as during a
+// starting, overloaded, read-only, without space, or its schema is that of another release, as during a
 // rolling upgrade. The same statements may succeed later. When the connection broke during a
 // commit, they may also have succeeded.
 func IsUnavailable(err error) bool {
@@ -80,7 +84,7 @@ func IsUnavailable(err error) bool {
 		return true
 	}
 	switch errorNumber(err) {
-	case tooManyConnections, accessDeniedDB, accessDenied, unknownDatabase, serverShutdown, unknownColumn, noSuchTable,
+	case diskFull, storageError, tableFull, tooManyConnections, accessDeniedDB, accessDenied, unknownDatabase, serverShutdown, unknownColumn, noSuchTable,
 		tooManyUserConns, readOnly, queryInterrupted, connectionKilled, readOnlyMode, statementTimeout,
 		maxExecutionTime:
 		return true
@@ -89,8 +93,8 @@ func IsUnavailable(err error) bool {
 }
 
 // IsTransient reports whether err may be resolved without a change of the statements: the
-// database is unavailable, or the server has another problem, such as a full disk or a
-// revoked privilege. Consumers retry after such errors instead of dead-lettering the
+// database is unavailable, or the server has another problem, such as a revoked
+// privilege. Consumers retry after such errors instead of dead-lettering the
 // message. A conflict is not transient: it concerns only the work that needs the locked rows.
 func IsTransient(err error) bool {
 	if IsConflict(err) {

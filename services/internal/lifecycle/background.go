@@ -25,19 +25,19 @@ func (p *Process) Background(name string, fn func(context.Context)) {
 	})
 }
 
-// Every runs fn in the background at an interval. It logs an error of fn and continues.
+// Every runs fn in the background, at once and then at an interval. It logs an error of fn and continues.
 func (p *Process) Every(interval time.Duration, name string, fn func(context.Context) error) {
 	p.Background(name, func(ctx context.Context) {
 		tick := time.NewTicker(interval)
 		defer tick.Stop()
 		for {
+			if err := fn(ctx); err != nil && ctx.Err() == nil {
+				p.Log.WarnContext(ctx, "background task failed", "task", name, "error", err)
+			}
 			select {
 			case <-ctx.Done():
 				return
 			case <-tick.C:
-				if err := fn(ctx); err != nil && ctx.Err() == nil {
-					p.Log.WarnContext(ctx, "background task failed", "task", name, "error", err)
-				}
 			}
 		}
 	})

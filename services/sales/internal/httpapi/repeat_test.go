@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/broker"
 )
 
 // repeat repeats commands and returns their numbers by type, with the events in the outbox.
@@ -109,5 +111,21 @@ func TestTimeBetweenRepetitionsDoublesToAnHour(t *testing.T) {
 		if seconds > c.want.Seconds()+20 || seconds < c.want.Seconds()-20 {
 			t.Errorf("after %s: repeated again in %v s, want %s", c.age, seconds, c.want)
 		}
+	}
+}
+
+func TestReservationWithoutALineIsPoison(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.place(t, `{"items":[{"productId":7,"quantity":2},{"productId":9,"quantity":1}]}`)
+	e, err := event.New("stock", reserved(id), time.Now(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.handler.Handle(t.Context(), []event.Envelope{e}); !errors.Is(err, broker.ErrPoison) {
+		t.Errorf("error %v, want %v", err, broker.ErrPoison)
+	}
+	if got := s.Call(t, "GET", path(id), s.ann, "").JSON(t); got["status"] != "Pending" || got["totalAmount"] != nil {
+		t.Errorf("got %v, want it Pending without a total", got)
 	}
 }

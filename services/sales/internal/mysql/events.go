@@ -38,7 +38,10 @@ func apply(tx *outbox.Tx, changes *changeSet, c sale.Command) error {
 		return fmt.Errorf("%s of sale %d, which does not exist: %w", c.Event.EventType(), c.SaleID, broker.ErrPoison)
 	}
 	now := database.Now()
-	published, applied := s.Apply(c.Event, now)
+	published, applied, err := s.Apply(c.Event, now)
+	if err != nil {
+		return fmt.Errorf("%w: %w", broker.ErrPoison, err)
+	}
 	if !applied {
 		return nil
 	}

@@ -161,18 +161,45 @@ func TestSaleAwaitsResponseToItsLastCommand(t *testing.T) {
 		}
 	}
 	step("new", func() {}, event.SaleCreated{SaleID: 42, CustomerID: 5, Items: items, Repeated: true})
-	step("reserved hold", func() { s.Apply(reserved, now) }, nil)
+	step("reserved hold", func() { _, _, _ = s.Apply(reserved, now) }, nil)
 	step("confirmed", func() { _, _ = s.Confirm(now) }, event.SaleConfirmed{SaleID: 42, Items: items, Repeated: true})
-	step("response to another command", func() { s.Apply(event.StockCanceled{SaleID: 42}, now) },
+	step("response to another command", func() { _, _, _ = s.Apply(event.StockCanceled{SaleID: 42}, now) },
 		event.SaleConfirmed{SaleID: 42, Items: items, Repeated: true})
-	step("removed", func() { s.Apply(event.StockReleased{SaleID: 42}, now) }, nil)
+	step("removed", func() { _, _, _ = s.Apply(event.StockReleased{SaleID: 42}, now) }, nil)
 	s = pending(t, false)
-	step("reserved", func() { s.Apply(reserved, now) }, event.SaleConfirmed{SaleID: 42, Items: items, Repeated: true})
+	step("reserved", func() { _, _, _ = s.Apply(reserved, now) }, event.SaleConfirmed{SaleID: 42, Items: items, Repeated: true})
 	s = pending(t, false)
 	step("canceled", func() { _, _ = s.Cancel(event.ReasonCustomer, now) },
 		event.SaleCanceled{SaleID: 42, Reason: event.ReasonCustomer, Repeated: true})
-	step("late reservation", func() { s.Apply(reserved, now) }, event.SaleCanceled{SaleID: 42, Reason: event.ReasonCustomer, Repeated: true})
-	step("released", func() { s.Apply(event.StockCanceled{SaleID: 42}, now) }, nil)
+	step("late reservation", func() { _, _, _ = s.Apply(reserved, now) }, event.SaleCanceled{SaleID: 42, Reason: event.ReasonCustomer, Repeated: true})
+	step("released", func() { _, _, _ = s.Apply(event.StockCanceled{SaleID: 42}, now) }, nil)
 	s = pending(t, false)
-	step("rejected", func() { s.Apply(event.SaleCreationFailed{SaleID: 42}, now) }, nil)
+	step("rejected", func() { _, _, _ = s.Apply(event.SaleCreationFailed{SaleID: 42}, now) }, nil)
+}
+
+func TestReservationOfOtherLinesIsRejected(t *testing.T) {
+	t.Parallel()
+	item := func(product, quantity int64) event.PricedItem {
+		return event.PricedItem{ProductID: product, Quantity: quantity, Price: decimal.RequireFromString("19.99")}
+	}
+	for name, items := range map[string][]event.PricedItem{
+		"no line":                nil,
+		"a line is missing":      {item(7, 2)},
+		"a line has less":        {item(7, 2), item(9, 2)},
+		"a line is of another":   {item(7, 2), item(8, 3)},
+		"a line is not ordered":  {item(7, 2), item(9, 3), item(8, 1)},
+		"all lines and one more": {item(7, 2), item(9, 3), item(7, 1)},
+	} {
+		s, err := sale.New(5, []sale.Item{{ProductID: 7, Quantity: 2}, {ProductID: 9, Quantity: 3}}, false, "USD", now, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, applied, err := s.Apply(event.SaleItemsReservedResponse{ItemsReserved: items}, now)
+		if applied || !errors.Is(err, event.ErrInvalid) || s.Status != sale.Pending || s.Total != nil {
+			t.Errorf("%s: applied %t, error %v, status %s, total %v; want it rejected", name, applied, err, s.Status, s.Total)
+		}
+		if _, applied, err := s.Apply(event.SaleItemsReservedResponse{ItemsReserved: []event.PricedItem{item(9, 3), item(7, 2)}}, now); !applied || err != nil {
+			t.Errorf("the lines of the sale: applied %t, error %v", applied, err)
+		}
+	}
 }
