@@ -1,6 +1,9 @@
 package event
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // DeadLetter is a message that a consumer rejected, as the broker dead-lettered it. The
 // message may be malformed, so none of its properties is validated.
@@ -17,4 +20,6 @@ type DeadLetter struct {
 	MessageID, Type, Correlation, TraceParent, ContentType string
 
 	Body []byte
+	// Headers are all headers of the message as a JSON object, or nil if they are too large.
+	Headers json.RawMessage `json:"-"`
 }

@@ -11,7 +11,7 @@ import (
 func adminCases() []testCase {
 	const redrive, remove = "POST /admin/dead-letters/{id}/redrive", "DELETE /admin/dead-letters/{id}"
 	unknown := func(w *testContext) call { return call{as: w.manager, args: []any{unknownID}} }
-	deadLetter := func(w *testContext) call { return call{as: w.manager, args: []any{w.newDeadLetter()}} }
+	deadLetter := func(w *testContext) call { return call{as: w.manager, args: []any{w.newDeadLetter("")}} }
 	return slices.Concat(
 		operation("GET /admin/sales",
 			expect(200, "", func(w *testContext) call { return call{as: w.manager, query: "limit=1"} }, hasFields("items")),
@@ -32,7 +32,10 @@ func adminCases() []testCase {
 		operation("GET /admin/dead-letters",
 			expect(200, "", func(w *testContext) call { return call{as: w.manager, query: "limit=1"} }, hasFields("items")),
 		),
-		operation(redrive, expect(204, "", deadLetter).requiring(faultInjection), expect(404, "", unknown, hasCode("dead_letter_not_found"))),
+		operation(redrive, expect(204, "", deadLetter).requiring(faultInjection), expect(404, "", unknown, hasCode("dead_letter_not_found")),
+			expect(409, "longer than is stored", func(w *testContext) call {
+				return call{as: w.manager, args: []any{w.newDeadLetter(strings.Repeat("x", 64<<10))}}
+			}, hasCode("dead_letter_incomplete")).requiring(faultInjection)),
 		operation(remove, expect(204, "", deadLetter).requiring(faultInjection), expect(404, "", unknown, hasCode("dead_letter_not_found")),
 			expect(404, "again", func(w *testContext) call {
 				c := deadLetter(w)
@@ -42,12 +45,12 @@ func adminCases() []testCase {
 	)
 }
 
-// newDeadLetter publishes a message that no service can handle, and returns the ID of
-// its dead letter.
-func (w *testContext) newDeadLetter() int64 {
+// newDeadLetter publishes a message that no service can handle, with an ending, and returns the
+// ID of its dead letter.
+func (w *testContext) newDeadLetter(ending string) int64 {
 	w.t.Helper()
 	mark := unique()
-	if err := w.Faults.PublishInvalid(w.ctx, `{"specversion":"1.0","`+mark); err != nil {
+	if err := w.Faults.PublishInvalid(w.ctx, `{"specversion":"1.0","`+mark+ending); err != nil {
 		w.t.Fatal(err)
 	}
 	var id int64

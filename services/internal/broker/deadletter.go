@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -32,6 +33,9 @@ const storeTimeout = 30 * time.Second
 // maxUnacknowledged is the prefetch count. Messages that cannot be stored remain
 // unacknowledged, and must not block others.
 const maxUnacknowledged = 1000
+
+// maxHeaders is the maximum size of the headers of a dead letter, as JSON.
+const maxHeaders = 16 << 10
 
 // Run collects dead letters until ctx is done.
 func (c *DeadLetterCollector) Run(ctx context.Context) { RunWithReconnect(ctx, c.Log, c.session) }
@@ -104,6 +108,9 @@ func newDeadLetter(queue string, d amqp.Delivery) event.DeadLetter {
 	l := event.DeadLetter{Queue: queue, Reason: "unknown", DiedAt: d.Timestamp, MessageID: d.MessageId, Type: d.Type,
 		Correlation: d.CorrelationId, ContentType: d.ContentType, Body: d.Body}
 	l.TraceParent, _ = d.Headers[traceHeader].(string)
+	if headers, err := json.Marshal(d.Headers); err == nil && len(headers) <= maxHeaders {
+		l.Headers = headers
+	}
 	deaths, _ := d.Headers["x-death"].([]any)
 	if len(deaths) > 0 {
 		if death, ok := deaths[0].(amqp.Table); ok {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 
@@ -67,7 +68,8 @@ func TestRejectedMessageIsCollectedAndCanBeRedriven(t *testing.T) {
 	testenv.Eventually(t, "the unreadable message is collected", func() bool { return len(c.stored()) == 1 })
 	got := c.stored()[0]
 	if got.Queue != event.StockQueue || got.Reason != "rejected" || got.MessageID != batch[1].ID.String() || got.Type != event.SaleCanceledType ||
-		string(got.Body) != string(batch[1].Body) || got.ContentType != event.ContentType || got.DiedAt.IsZero() {
+		string(got.Body) != string(batch[1].Body) || got.ContentType != event.ContentType || got.DiedAt.IsZero() ||
+		!strings.Contains(string(got.Headers), `"queue":"`+event.StockQueue+`"`) {
 		t.Errorf("collected %+v", got)
 	}
 	testenv.Eventually(t, "its queue is empty", func() bool { return depth(t, url, event.StockQueue+event.DeadLetterSuffix) == 0 })

@@ -13,6 +13,10 @@ import (
 // MaxBodyShown is the maximum length of a body in a list, in bytes.
 const MaxBodyShown = 4 << 10
 
+// MaxBodyStored is the maximum length of a stored body, in bytes: that of an event. A message
+// that is larger, from another program, could exceed the largest statement of the database.
+const MaxBodyStored = event.MaxBytes
+
 // DeadLetter is a stored dead letter.
 type DeadLetter struct {
 	event.DeadLetter
@@ -20,10 +24,16 @@ type DeadLetter struct {
 	StoredAt time.Time
 	// Size is the length of the complete body in bytes. Body may be shorter in a list.
 	Size int64
+	// Incomplete reports whether only the first MaxBodyStored bytes are stored.
+	Incomplete bool
 }
 
 // ErrNotFound is returned for a dead letter that does not exist.
 var ErrNotFound = failure.NotFound("dead_letter_not_found", "Dead letter not found. It may have been redriven or deleted.")
+
+// ErrIncomplete is returned for a dead letter that cannot be redriven.
+var ErrIncomplete = failure.Conflict("dead_letter_incomplete",
+	"Only the first 64 KiB of the message are stored, so it cannot be redriven. Delete it.")
 
 // Store stores dead letters. All methods return a *failure.Error of kind KindUnavailable
 // while the database is unavailable.
@@ -32,8 +42,8 @@ type Store interface {
 	// newest first. Their bodies are truncated to MaxBodyShown bytes.
 	DeadLetters(ctx context.Context, before int64, limit int) ([]DeadLetter, error)
 	// Redrive calls send with a dead letter, and deletes it when send succeeds. It may call
-	// send again when the connection to the database is lost. It returns ErrNotFound and
-	// the errors of send.
+	// send again when the connection to the database is lost. It returns ErrNotFound,
+	// ErrIncomplete and the errors of send.
 	Redrive(ctx context.Context, id int64, send func(context.Context, event.DeadLetter) error) error
 	// Delete deletes a dead letter. It returns ErrNotFound.
 	Delete(ctx context.Context, id int64) error

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -31,7 +32,7 @@ func (a *API) registerAdmin(api huma.API) {
 			"A long body is truncated."), a.listDeadLetters)
 	redrive := managerOperation(http.MethodPost, "/admin/dead-letters/{id}/redrive", "redrive-dead-letter", "Send a dead letter to its queue again",
 		"Use it after the cause of the failure is fixed. The dead letter is deleted when the broker has confirmed it, and a "+
-			"new one is stored if the message is rejected again. The action is logged with the manager's id.", http.StatusNotFound)
+			"new one is stored if the message is rejected again. The action is logged with the manager's id.", http.StatusNotFound, http.StatusConflict)
 	redrive.DefaultStatus = http.StatusNoContent
 	huma.Register(api, redrive, a.redrive)
 	remove := managerOperation(http.MethodDelete, "/admin/dead-letters/{id}", "delete-dead-letter", "Delete a dead letter",
@@ -64,24 +65,27 @@ func (a *API) listAll(ctx context.Context, in *listAllSales) (*response[page.Pag
 }
 
 type deadLetterBody struct {
-	ID           int64     `json:"id" doc:"Id of the dead letter" example:"3"`
-	Queue        string    `json:"queue" example:"stock.sale-events" doc:"Queue from which the message was rejected"`
-	Reason       string    `json:"reason" example:"rejected" doc:"rejected: the message could not be handled; delivery_limit: consumers disconnected too often before they handled it"`
-	EventID      string    `json:"eventId,omitempty" example:"0197c0de-0000-7000-8000-000000000001" doc:"Id of the event, from the properties of the message"`
-	EventType    string    `json:"eventType,omitempty" example:"SaleCreated" doc:"Type of the event, from the properties of the message"`
-	SaleID       int64     `json:"saleId,omitempty" example:"42" doc:"Sale of the event, from the properties of the message"`
-	DiedAt       time.Time `json:"diedAt" doc:"When the message was rejected"`
-	StoredAt     time.Time `json:"keptAt" doc:"When the dead letter was stored"`
-	Body         string    `json:"body" example:"{\"specversion\":\"1.0\"" doc:"The message, at most its first 4096 bytes"`
-	BodyEncoding string    `json:"bodyEncoding,omitempty" enum:"base64" doc:"base64 when the message is not text"`
-	BodyBytes    int64     `json:"bodyBytes" example:"320" doc:"Size of the complete message in bytes"`
+	ID           int64           `json:"id" doc:"Id of the dead letter" example:"3"`
+	Queue        string          `json:"queue" example:"stock.sale-events" doc:"Queue from which the message was rejected"`
+	Reason       string          `json:"reason" example:"rejected" doc:"rejected: the message could not be handled; delivery_limit: consumers disconnected too often before they handled it"`
+	EventID      string          `json:"eventId,omitempty" example:"0197c0de-0000-7000-8000-000000000001" doc:"Id of the event, from the properties of the message"`
+	EventType    string          `json:"eventType,omitempty" example:"SaleCreated" doc:"Type of the event, from the properties of the message"`
+	SaleID       int64           `json:"saleId,omitempty" example:"42" doc:"Sale of the event, from the properties of the message"`
+	DiedAt       time.Time       `json:"diedAt" doc:"When the message was rejected"`
+	StoredAt     time.Time       `json:"keptAt" doc:"When the dead letter was stored"`
+	Body         string          `json:"body" example:"{\"specversion\":\"1.0\"" doc:"The message, at most its first 4096 bytes"`
+	BodyEncoding string          `json:"bodyEncoding,omitempty" enum:"base64" doc:"base64 when the message is not text"`
+	BodyBytes    int64           `json:"bodyBytes" example:"320" doc:"Size of the complete message in bytes"`
+	Incomplete   bool            `json:"incomplete,omitempty" example:"true" doc:"Whether only the first 65536 bytes of the message are stored, so that it cannot be redriven"`
+	Headers      json.RawMessage `json:"headers,omitempty" example:"{\"traceparent\":\"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\"}" doc:"Headers of the message, unless they are longer than 16 KiB"`
 }
 
 // deadLetterBodyOf returns the JSON representation of a dead letter. Bodies that are not
 // UTF-8 are encoded with base64.
 func deadLetterBodyOf(l deadletter.DeadLetter) deadLetterBody {
 	b := deadLetterBody{ID: l.ID, Queue: l.Queue, Reason: l.Reason, EventID: printable(l.MessageID), EventType: printable(l.Type),
-		DiedAt: l.DiedAt, StoredAt: l.StoredAt, BodyBytes: l.Size}
+		DiedAt: l.DiedAt, StoredAt: l.StoredAt, BodyBytes: l.Size,
+		Incomplete: l.Incomplete, Headers: l.Headers}
 	b.SaleID, _ = strconv.ParseInt(l.Correlation, 10, 64)
 	shown := l.Body
 	for cut := 0; cut < utf8.UTFMax && int64(len(l.Body)) < l.Size && !utf8.Valid(shown); cut++ {

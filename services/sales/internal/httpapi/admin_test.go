@@ -11,6 +11,7 @@ import (
 
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/database"
+	"ecommerce-stack.dev/services/sales/internal/deadletter"
 )
 
 // redriveRecorder records the redriven dead letters, or fails with err.
@@ -171,4 +172,30 @@ func TestAdminOperationsWithoutDatabaseRespond503(t *testing.T) {
 	if err := s.store.StoreDeadLetter(t.Context(), newDeadLetter("{}")); !database.IsUnavailable(err) {
 		t.Errorf("store a dead letter: %v, want an error for which IsUnavailable is true", err)
 	}
+}
+
+// TestLongDeadLetterIsStoredInPart stores a message that is longer than the largest statement of
+// most servers.
+func TestLongDeadLetterIsStoredInPart(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	long, exact := newDeadLetter(strings.Repeat("x", 20<<20)), newDeadLetter(strings.Repeat("y", deadletter.MaxBodyStored))
+	long.Headers = []byte(`{"x-death":[{"queue":"stock.sale-events"}]}`)
+	s.storeDeadLetters(t, long, long, exact)
+	listed := s.listDeadLetters(t)
+	if len(listed) != 2 || listed[1]["bodyBytes"] != float64(20<<20) || listed[1]["incomplete"] != true || listed[0]["incomplete"] != nil {
+		t.Fatalf("got %d dead letters, want the complete one, and one with the size of the message", len(listed))
+	}
+	if headers := fmt.Sprint(listed[1]["headers"]); headers != "map[x-death:[map[queue:stock.sale-events]]]" {
+		t.Errorf("headers %s", headers)
+	}
+	a := s.Call(t, "POST", fmt.Sprintf("/admin/dead-letters/%v/redrive", listed[1]["id"]), s.manager, "")
+	if a.Status != 409 || a.Code() != "dead_letter_incomplete" || len(s.redriven.sent) != 0 {
+		t.Errorf("redrive: %d %s, want 409 dead_letter_incomplete", a.Status, a.Body)
+	}
+	s.expectStatus(t, 204, "POST", fmt.Sprintf("/admin/dead-letters/%v/redrive", listed[0]["id"]), s.manager, "")
+	if len(s.redriven.sent) != 1 || len(s.redriven.sent[0].Body) != deadletter.MaxBodyStored {
+		t.Error("a message of the maximum size was not redriven")
+	}
+	s.expectStatus(t, 204, "DELETE", fmt.Sprintf("/admin/dead-letters/%v", listed[1]["id"]), s.manager, "")
 }

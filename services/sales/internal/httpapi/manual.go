@@ -28,7 +28,7 @@ var manual = openapi.Manual{
 		"cancel-sale":         {sale.ErrNotFound, sale.ErrNotPending},
 		"list-sale-events":    {sale.ErrNotFound},
 		"stream-sale-events":  {sale.ErrNotFound},
-		"redrive-dead-letter": {deadletter.ErrNotFound},
+		"redrive-dead-letter": {deadletter.ErrNotFound, deadletter.ErrIncomplete},
 		"delete-dead-letter":  {deadletter.ErrNotFound},
 	},
 	Responses: map[string]map[int]any{

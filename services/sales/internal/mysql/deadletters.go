@@ -26,22 +26,26 @@ type deadLetterRow struct {
 	TraceParent database.Binary
 	ContentType database.Binary
 	Body        database.Binary
+	Headers     database.JSON
 	Size        int64
+	StoredSize  int64
 	DiedAt      time.Time
 	StoredAt    time.Time
 }
 
 const deadLetterColumns = "id, queue, reason, message_id, type, correlation, trace_parent, content_type, " +
-	"OCTET_LENGTH(body) AS size, died_at, stored_at, "
+	"headers, COALESCE(body_size, OCTET_LENGTH(body)) AS size, OCTET_LENGTH(body) AS stored_size, died_at, stored_at, "
 
 func (r deadLetterRow) toDeadLetter() deadletter.DeadLetter {
-	return deadletter.DeadLetter{ID: r.ID, StoredAt: r.StoredAt, Size: r.Size, DeadLetter: event.DeadLetter{
+	return deadletter.DeadLetter{ID: r.ID, StoredAt: r.StoredAt, Size: r.Size, Incomplete: r.StoredSize < r.Size, DeadLetter: event.DeadLetter{
 		Queue: r.Queue, Reason: r.Reason, DiedAt: r.DiedAt, MessageID: string(r.MessageID), Type: string(r.Type),
 		Correlation: string(r.Correlation), TraceParent: string(r.TraceParent), ContentType: string(r.ContentType), Body: r.Body,
+		Headers: json.RawMessage(r.Headers),
 	}}
 }
 
-// StoreDeadLetter stores a dead letter. It does nothing when the same one is stored already.
+// StoreDeadLetter stores a dead letter, of a long body only the first deadletter.MaxBodyStored
+// bytes. It does nothing when the same one is stored already.
 func (s *Store) StoreDeadLetter(ctx context.Context, l event.DeadLetter) error {
 	whole, err := json.Marshal(l)
 	if err != nil {
@@ -49,10 +53,11 @@ func (s *Store) StoreDeadLetter(ctx context.Context, l event.DeadLetter) error {
 	}
 	fingerprint := sha256.Sum256(whole)
 	err = s.db.WithContext(ctx).Exec("INSERT INTO dead_letters (fingerprint, queue, reason, message_id, type, correlation, "+
-		"trace_parent, content_type, body, died_at, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "+
+		"trace_parent, content_type, body, body_size, headers, died_at, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "+
 		"ON DUPLICATE KEY UPDATE id = id",
 		database.Binary(fingerprint[:]), l.Queue, l.Reason, binary(l.MessageID), binary(l.Type), binary(l.Correlation),
-		binary(l.TraceParent), binary(l.ContentType), database.Binary(l.Body), l.DiedAt.UTC(), database.Now()).Error
+		binary(l.TraceParent), binary(l.ContentType), database.Binary(l.Body[:min(len(l.Body), deadletter.MaxBodyStored)]),
+		len(l.Body), database.JSON(l.Headers), l.DiedAt.UTC(), database.Now()).Error
 	if err != nil {
 		return database.Classify(fmt.Errorf("store a dead letter: %w", err))
 	}
@@ -102,7 +107,11 @@ func (s *Store) Redrive(ctx context.Context, id int64, send func(context.Context
 		case len(rows) == 0:
 			return deadletter.ErrNotFound
 		}
-		if err := send(ctx, rows[0].toDeadLetter().DeadLetter); err != nil {
+		letter := rows[0].toDeadLetter()
+		if letter.Incomplete {
+			return deadletter.ErrIncomplete
+		}
+		if err := send(ctx, letter.DeadLetter); err != nil {
 			return fmt.Errorf("redrive dead letter %d: %w", id, err)
 		}
 		return deleteDeadLetter(tx, id)
