@@ -64,7 +64,7 @@ func (u *Upstream) Ready(ctx context.Context) error {
 	defer fasthttp.ReleaseResponse(resp)
 	until, ok := ctx.Deadline()
 	if !ok {
-		until = time.Now().Add(dialTimeout)
+		until = time.Now().Add(checkTimeout)
 	}
 	c := call{message: req, deadline: until}
 	u.address(req, "/readyz")

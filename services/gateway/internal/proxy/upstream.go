@@ -28,7 +28,7 @@ import (
 // Connections to one upstream. Idle ones are closed before the upstream closes them
 // (after two minutes), or a request could be written to a connection that ends.
 const (
-	dialTimeout    = 2 * time.Second
+	checkTimeout   = 2 * time.Second
 	idleTimeout    = time.Minute
 	bufferBytes    = 16 << 10 // also bounds the header of a response
 	maxInFlight    = 1024
@@ -144,11 +144,11 @@ func NewUpstream(name string, base *url.URL, buffers *semaphore.Weighted, m *Met
 }
 
 func (u *Upstream) dial(addr string) (net.Conn, error) {
-	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(context.Background(), "tcp", addr)
+	conn, err := connection.Dial(context.Background(), addr)
 	if err != nil {
 		return nil, err
 	}
-	return u.deadlines.Watch(conn.(*net.TCPConn)), nil
+	return u.deadlines.Watch(conn), nil
 }
 
 // Name returns the name of the upstream.
