@@ -108,6 +108,9 @@ func freeAddress(t *testing.T) string {
 	return net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 }
 
+// maxDocument is the size that pages and generators load without a delay.
+const maxDocument = 200_000
+
 func TestMergedDocumentHasNoFindings(t *testing.T) {
 	t.Parallel()
 	document := merged(t)
@@ -117,6 +120,9 @@ func TestMergedDocumentHasNoFindings(t *testing.T) {
 	}
 	for _, f := range findings {
 		t.Error(f)
+	}
+	if len(document) >= maxDocument {
+		t.Errorf("the document has %d bytes, want less than %d", len(document), maxDocument)
 	}
 	if n := strings.Count(string(document), `"operationId"`); n < 30 {
 		t.Errorf("the document has %d operations", n)

@@ -147,7 +147,7 @@ func unquote(raw []byte) string {
 // Schema implements huma.SchemaProvider for amounts in responses.
 func (Amount) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{
-		Type: huma.TypeString, Pattern: `^-?\d+(\.\d{1,2})?$`, PatternDescription: "a decimal number such as 19.99",
+		Type: huma.TypeString, Pattern: `^-?\d+\.\d{2}$`, PatternDescription: "a decimal number such as 19.99",
 		Description: "Amount in the stack's currency, with two decimal places", Examples: []any{"19.99"},
 	}
 }
@@ -196,7 +196,7 @@ func (Price) Schema(huma.Registry) *huma.Schema {
 		Examples:    []any{"19.99"},
 		OneOf: []*huma.Schema{
 			{Type: huma.TypeString, Pattern: `^\d{1,7}(\.\d{1,2})?$`, PatternDescription: "a decimal number such as 19.99"},
-			{Type: huma.TypeNumber, Minimum: &minimum, Maximum: &maximum},
+			{Type: huma.TypeNumber, Format: "double", Minimum: &minimum, Maximum: &maximum},
 		},
 	}
 	for _, alternative := range s.OneOf {

@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -22,6 +23,9 @@ import (
 // ContentType is the media type of a document.
 const ContentType = "application/openapi+json"
 
+// Whom to ask about the API.
+const contactName, contactURL = "The operators of the store", "https://ecommerce-stack.dev"
+
 // New returns the document of a service without operations. added is called with each
 // operation that is registered.
 func New(title string, added huma.AddOpFunc) *huma.OpenAPI {
@@ -31,6 +35,7 @@ func New(title string, added huma.AddOpFunc) *huma.OpenAPI {
 			Title: title, Version: buildinfo.Version,
 			Description: "Errors are problem details (RFC 9457): decide by their `code`.",
 			License:     &huma.License{Name: "MIT", Identifier: "MIT"},
+			Contact:     &huma.Contact{Name: contactName, URL: contactURL},
 		},
 		Servers: []*huma.Server{{URL: "/", Description: "The service of this document"}},
 		Components: &huma.Components{
@@ -71,7 +76,12 @@ func Handler(api huma.API) http.HandlerFunc {
 // Render returns the complete document of api, in JSON. It is called once for an api.
 func Render(api huma.API) ([]byte, error) {
 	complete(api.OpenAPI())
-	body, err := json.Marshal(api.OpenAPI())
+	doc, ok := jsonValue(api.OpenAPI()).(object)
+	if !ok {
+		return nil, errors.New("the OpenAPI document cannot be encoded")
+	}
+	forClients(doc)
+	body, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("encode the OpenAPI document: %w", err)
 	}

@@ -70,12 +70,17 @@ func Merge(services []Service, forwardedOf ForwardedOf) ([]byte, error) {
 		"info": object{
 			"title": "E-commerce stack", "version": buildinfo.Version, "description": introduction,
 			"license": object{"name": "MIT", "identifier": "MIT"},
+			"contact": object{"name": contactName, "url": contactURL},
 		},
 		"servers":    []any{object{"url": "/", "description": "The gateway that this document comes from"}},
 		"tags":       used(tags, paths),
 		"paths":      paths,
 		"components": object{"schemas": shared, "securitySchemes": security, "headers": headers},
 	}
+	responses := object{}
+	shareResponses(merged, responses)
+	addDefault(merged, responses)
+	child(merged, "components")["responses"] = responses
 	prune(merged, "schemas", "headers")
 	body, err := json.Marshal(merged)
 	if err != nil {

@@ -28,6 +28,45 @@ func merge(t *testing.T, auth, stock string, routes map[string]*openapi.Forwarde
 	return doc
 }
 
+// responseOf returns a response of an operation, also a shared one.
+func responseOf(t *testing.T, doc object, path, method, status string) object {
+	t.Helper()
+	res := at(t, doc, "paths", path, method, "responses", status).(object)
+	if ref, ok := res["$ref"].(string); ok {
+		return at(t, doc, "components", "responses", strings.TrimPrefix(ref, "#/components/responses/")).(object)
+	}
+	return res
+}
+
+func TestMergeSharesProblems(t *testing.T) {
+	t.Parallel()
+	problem := func(code, path string) string {
+		return `{"description":"Not Found: ` + "`" + code + "`" + `","content":{"application/problem+json":{"examples":{"` + code + `":{"value":{"code":"` + code + `","instance":"` + path + `"}}}}}}`
+	}
+	doc := merge(t, `{"paths":{
+		"/a":{"get":{"responses":{"200":{"description":"OK"},"404":`+problem("thing_not_found", "/a")+`}}},
+		"/b":{"get":{"responses":{"200":{"description":"OK"},"404":`+problem("thing_not_found", "/b")+`}}},
+		"/c":{"get":{"responses":{"200":{"description":"OK"},"404":`+problem("other_not_found", "/c")+`}}}}}`, `{}`,
+		map[string]*openapi.Forwarded{"GET /a": plain, "GET /b": plain, "GET /c": plain})
+	shared := object{"$ref": "#/components/responses/NotFoundThingNotFound"}
+	for _, path := range []string{"/a", "/b"} {
+		if diff := cmp.Diff(any(shared), at(t, doc, "paths", path, "get", "responses", "404")); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+	if responseOf(t, doc, "/a", "get", "404")["content"] == nil || at(t, doc, "paths", "/c", "get", "responses", "404", "content") == nil {
+		t.Errorf("a response has no content: %v", doc)
+	}
+	for _, path := range []string{"/a", "/b", "/c"} {
+		if at(t, doc, "paths", path, "get", "responses", "200", "$ref") != nil {
+			t.Errorf("%s: a success is shared", path)
+		}
+		if at(t, responseOf(t, doc, path, "get", "default"), "content", "application/problem+json", "schema", "$ref") != "#/components/schemas/Problem" {
+			t.Errorf("%s: the default response is no problem", path)
+		}
+	}
+}
+
 // at follows the names into a document.
 func at(t *testing.T, doc object, names ...string) any {
 	t.Helper()
@@ -113,7 +152,7 @@ func TestMergeAddsGatewayLimitsAndProblems(t *testing.T) {
 		map[string]*openapi.Forwarded{"POST /auth/login": plain, "POST /sales": plain, "GET /products/{id}": {Cached: true}})
 	codes := func(path, method string) []string {
 		var names []string
-		for name := range at(t, doc, "paths", path, method, "responses", "429", "content", "application/problem+json", "examples").(object) {
+		for name := range at(t, responseOf(t, doc, path, method, "429"), "content", "application/problem+json", "examples").(object) {
 			names = append(names, name)
 		}
 		slices.Sort(names)
@@ -130,29 +169,30 @@ func TestMergeAddsGatewayLimitsAndProblems(t *testing.T) {
 		if diff := cmp.Diff(c.want, codes(c.path, c.method)); diff != "" {
 			t.Errorf("%s: codes of a 429 (-want +got):\n%s", c.path, diff)
 		}
-		for status, res := range at(t, doc, "paths", c.path, c.method, "responses").(object) {
-			if at(t, res.(object), "headers", "RateLimit-Remaining", "$ref") != "#/components/headers/RateLimit-Remaining" {
+		for status := range at(t, doc, "paths", c.path, c.method, "responses").(object) {
+			res := responseOf(t, doc, c.path, c.method, status)
+			if at(t, res, "headers", "RateLimit-Remaining", "$ref") != "#/components/headers/RateLimit-Remaining" {
 				t.Errorf("%s %s has no RateLimit headers", c.path, status)
 			}
 			for _, name := range []string{"X-Request-Id", "Traceparent"} {
-				if at(t, res.(object), "headers", name, "$ref") == nil {
+				if at(t, res, "headers", name, "$ref") == nil {
 					t.Errorf("%s %s has no %s", c.path, status, name)
 				}
 			}
-			cached := at(t, res.(object), "headers", "Cache-Status") != nil
+			cached := at(t, res, "headers", "Cache-Status") != nil
 			if want := c.method == "get" && (status == "200" || status == "304"); cached != want {
 				t.Errorf("%s %s: Cache-Status %v, want %v", c.path, status, cached, want)
 			}
 		}
-		if at(t, doc, "paths", c.path, c.method, "responses", "503", "headers", "Retry-After") == nil {
+		if at(t, responseOf(t, doc, c.path, c.method, "503"), "headers", "Retry-After") == nil {
 			t.Errorf("%s: a 503 has no Retry-After", c.path)
 		}
 	}
-	login := at(t, doc, "paths", "/auth/login", "post", "responses", "429", "description").(string)
+	login := at(t, responseOf(t, doc, "/auth/login", "post", "429"), "description").(string)
 	if !strings.Contains(login, "too_many_attempts") || !strings.Contains(login, "rate_limited") {
 		t.Errorf("429 of a login: %q", login)
 	}
-	instance := at(t, doc, "paths", "/products/{id}", "get", "responses", "429", "content", "application/problem+json", "examples", "rate_limited", "value", "instance")
+	instance := at(t, responseOf(t, doc, "/products/{id}", "get", "429"), "content", "application/problem+json", "examples", "rate_limited", "value", "instance")
 	if instance != "/products/7" {
 		t.Errorf("instance %v", instance)
 	}

@@ -13,7 +13,7 @@ type saleBody struct {
 	CustomerID  int64          `json:"customerId" doc:"Client who placed the order" example:"5"`
 	Status      string         `json:"status" enum:"Pending,Confirmed,Canceled,Unauthorized" doc:"Pending until the sale is decided; Unauthorized: rejected by stock" example:"Confirmed"`
 	Hold        bool           `json:"hold" doc:"Whether the sale stays Pending until it is confirmed" example:"false"`
-	Reason      string         `json:"reason,omitempty" example:"insufficient_stock" doc:"Why the sale was canceled or rejected"`
+	Reason      string         `json:"reason,omitempty" enum:"insufficient_stock,unknown_product,customer,expired" example:"insufficient_stock" doc:"Why the sale was canceled or rejected"`
 	Shortages   []shortageBody `json:"shortages,omitempty" doc:"Products of which too few were available"`
 	Items       []itemBody     `json:"items" doc:"Lines of the order, one per product"`
 	TotalAmount *money.Amount  `json:"totalAmount,omitempty" doc:"Sum of the lines, set when stock reserves" example:"39.98"`
@@ -50,7 +50,7 @@ func bodyOf(s sale.Sale) saleBody {
 
 type entryBody struct {
 	ID   int64           `json:"id" doc:"Id of the entry; later entries have larger ones" example:"900"`
-	Type string          `json:"type" doc:"Type of the event" example:"SaleConfirmed"`
+	Type string          `json:"type" enum:"SaleCreated,SaleItemsReservedResponse,SaleCreationFailed,SaleConfirmed,SaleCanceled,StockReleased,StockCanceled" doc:"Type of the event" example:"SaleConfirmed"`
 	At   time.Time       `json:"at" doc:"When the event was recorded"`
 	Data json.RawMessage `json:"data" doc:"Data of the event" example:"{\"saleId\":42,\"items\":[{\"productId\":7,\"quantity\":2}]}"`
 }

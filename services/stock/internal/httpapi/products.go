@@ -90,8 +90,8 @@ type listProducts struct {
 	page.Query
 	IfNoneMatch string `header:"If-None-Match" maxLength:"1024" doc:"ETag of a stored response (RFC 9110, section 13.1.2)" example:"\"3\""`
 	Text        string `query:"q" maxLength:"200" doc:"Text in the name or the description, case-insensitive" example:"desk"`
-	MinPrice    string `query:"minPrice" maxLength:"20" doc:"Lowest price" example:"5.00"`
-	MaxPrice    string `query:"maxPrice" maxLength:"20" doc:"Highest price" example:"99.99"`
+	MinPrice    string `query:"minPrice" maxLength:"20" pattern:"^\\d{1,7}(\\.\\d{1,2})?$" patternDescription:"an amount such as 5.00" doc:"Lowest price" example:"5.00"`
+	MaxPrice    string `query:"maxPrice" maxLength:"20" pattern:"^\\d{1,7}(\\.\\d{1,2})?$" patternDescription:"an amount such as 99.99" doc:"Highest price" example:"99.99"`
 	InStock     string `query:"inStock" enum:"true,false" doc:"Only products that are available, or only products that are not" example:"true"`
 	Sort        string `query:"sort" enum:"id,name,price,-price,-createdAt" default:"id" doc:"Sort order; a minus is descending" example:"name"`
 }
