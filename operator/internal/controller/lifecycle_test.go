@@ -3,7 +3,9 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -410,6 +412,113 @@ func TestSecretsOutliveTheDataOfTheirNamespace(t *testing.T) {
 		t.Error("the schema is not released for a successor")
 	}
 	f.exec(t, "DROP DATABASE "+schema)
+}
+
+// TestRecreatedNamespaceClaimsTheDataOfItsPredecessor deletes the namespace while both servers
+// are unreachable.
+func TestRecreatedNamespaceClaimsTheDataOfItsPredecessor(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	setReachable := f.redirectServers(t)
+	f.makeReady(t)
+	schema := f.stack.Spec.MySQL.External.SchemaPrefix + "users_auth_service"
+	f.exec(t, "CREATE TABLE "+schema+".precious (id INT)")
+	admins := []*corev1.Secret{{}, {}}
+	f.get(t, "mysql-admin", admins[0])
+	f.get(t, "rabbitmq-admin", admins[1])
+
+	setReachable(false)
+	f.deleteNamespace(t)
+	f.eventually(t, func(context.Context) error {
+		phase := f.live(t).Status.Phase
+		for _, want := range []string{"connect to MySQL", "connect to the RabbitMQ management API", v1alpha1.ForceDeleteAnnotation} {
+			if !strings.Contains(phase, want) {
+				return fmt.Errorf("phase %q, want one that mentions %s", phase, want)
+			}
+		}
+		return nil
+	})
+	for _, admin := range admins {
+		if f.get(t, admin.Name, admin); admin.DeletionTimestamp == nil {
+			t.Errorf("Secret %s is not deleted with its namespace", admin.Name)
+		}
+	}
+	setReachable(true)
+	f.eventuallyGone(t, f.stack.DeepCopy())
+	f.recreateNamespace(t, admins)
+
+	f.stack = f.recreated()
+	f.makeReady(t)
+	if n := f.count(t, "SELECT COUNT(*) FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = 'precious'", schema); n != 1 {
+		t.Error("the data was lost")
+	}
+	if n := f.count(t, "SELECT COUNT(*) FROM `"+schema+"`.ecommerce_stack_owner WHERE uid = ? AND NOT released", string(f.stack.UID)); n != 1 {
+		t.Error("the schema does not belong to the new stack")
+	}
+}
+
+// redirectServers gives the servers host names of their own. The returned function sets
+// whether they can be reached by these.
+func (f *fixture) redirectServers(t *testing.T) (setReachable func(bool)) {
+	t.Helper()
+	database, broker := f.stack.Spec.MySQL.External, f.stack.Spec.RabbitMQ.External
+	management, err := url.Parse(broker.ManagementURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := strconv.Itoa(int(database.Port))
+	to := map[string]string{
+		net.JoinHostPort("mysql."+f.namespace+".example", port):                 net.JoinHostPort(database.Host, port),
+		net.JoinHostPort("rabbitmq."+f.namespace+".example", management.Port()): management.Host,
+	}
+	database.Host = "mysql." + f.namespace + ".example"
+	broker.ManagementURL = "http://rabbitmq." + f.namespace + ".example:" + management.Port()
+	setReachable = func(reachable bool) {
+		for from, address := range to {
+			if !reachable {
+				address = "127.0.0.1:1"
+			}
+			redirects.redirect(from, address)
+		}
+	}
+	setReachable(true)
+	return setReachable
+}
+
+// deleteNamespace deletes the namespace and, as the namespace controller does, its content.
+func (f *fixture) deleteNamespace(t *testing.T) {
+	t.Helper()
+	if err := api.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}); err != nil {
+		t.Fatal(err)
+	}
+	// The Secrets before the stack, which is the worst order.
+	for _, object := range []client.Object{&corev1.Secret{}, &v1alpha1.ECommerceStack{}} {
+		if err := api.DeleteAllOf(t.Context(), object, client.InNamespace(f.namespace)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// recreateNamespace ends the deletion of a namespace whose content is gone, and creates it
+// again with the Secrets of the administrators.
+func (f *fixture) recreateNamespace(t *testing.T, admins []*corev1.Secret) {
+	t.Helper()
+	for _, admin := range admins {
+		f.eventuallyGone(t, admin.DeepCopy())
+	}
+	namespace := &corev1.Namespace{}
+	f.eventually(t, func(ctx context.Context) error {
+		if err := api.Get(ctx, client.ObjectKey{Name: f.namespace}, namespace); err != nil {
+			return err
+		}
+		namespace.Spec.Finalizers = nil
+		return api.SubResource("finalize").Update(ctx, namespace)
+	})
+	f.eventuallyGone(t, namespace)
+	f.create(t, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}})
+	for _, admin := range admins {
+		f.create(t, f.secret(admin.Name, string(admin.Data["username"]), string(admin.Data["password"])))
+	}
 }
 
 func TestSecretThatIsReplacedIsReleased(t *testing.T) {
