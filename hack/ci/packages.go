@@ -16,6 +16,7 @@ var (
 	browser  = debian.Package{Name: "chromium", Has: []string{"chromium"}}
 	promtool = debian.Package{Name: "prometheus", Has: []string{"promtool"}}
 	proxies  = append(debian.Packages("wrk", "nginx-light", "haproxy", "varnish"), debian.Package{Name: "git", Has: []string{"git"}})
+	firewall = []debian.Package{{Name: "iptables", Has: []string{"iptables"}}, {Name: "ipset", Has: []string{"ipset"}}}
 	compiler = append(debian.Packages("libc6-dev"), debian.Package{Name: "gcc", Has: []string{"gcc"}})
 )
 
@@ -29,7 +30,7 @@ var groups = map[string][]debian.Package{
 	"operator":        servers,
 	"external":        slices.Concat(servers, []debian.Package{browser, promtool}, proxies),
 	"dashboards-test": slices.Concat(servers, []debian.Package{promtool}),
-	"nightly":         {browser},
+	"nightly":         append(slices.Clone(firewall), browser),
 	"bench":           slices.Concat(servers, proxies),
 }
 

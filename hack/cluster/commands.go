@@ -1,12 +1,15 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strconv"
+	"syscall"
 
 	"ecommerce-stack.dev/hack/cluster/internal/bare"
 	"ecommerce-stack.dev/hack/internal/progress"
@@ -220,4 +223,27 @@ func (l loadCommand) load(e *environment, useKind bool) error {
 		return err
 	}
 	return c.Load(l.Archives)
+}
+
+type enforceCommand struct{}
+
+// Run prints a line to standard output when the policies are enforced.
+func (enforceCommand) Run(e *environment) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	enforced := func() { fmt.Println("NetworkPolicies are enforced.") }
+	useKind, err := e.useKind()
+	if err != nil {
+		return err
+	}
+	if useKind { // Its network enforces them.
+		enforced()
+		<-ctx.Done()
+		return nil
+	}
+	c, err := e.bare()
+	if err != nil {
+		return err
+	}
+	return c.Enforce(ctx, enforced)
 }

@@ -41,6 +41,7 @@ type commands struct {
 	Clients    clientsCommand    `cmd:"" help:"Print the folder with kubectl and helm; build them if they are missing."`
 	Describe   describeCommand   `cmd:"" help:"Print kubeconfig, address of the gateway, folder of kubectl and helm, and the images of MySQL and RabbitMQ if they are not the default ones, as JSON."`
 	Load       loadCommand       `cmd:"" help:"Load image archives into the cluster."`
+	Enforce    enforceCommand    `cmd:"" help:"Enforce NetworkPolicies until interrupted. A bare cluster otherwise enforces none."`
 	Supervise  superviseCommand  `cmd:"" hidden:""`
 }
 
