@@ -158,8 +158,8 @@ integration: $(TOOL_DIR)/gotestsum deps-integration ## Run the tests that need M
 	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract ./hack/dev/... ./hack/ci/...)
 
 .PHONY: external
-external: $(TOOL_DIR)/gotestsum deps-external ## Run the tests that need a browser, promtool, or the proxies of the benchmarks
-	@$(WITH_GO) $(call gotest,external,./hack/contract/browser/... ./hack/bench/... ./hack/dashboards/...)
+external: $(TOOL_DIR)/gotestsum deps-external ## Run the tests that need a browser, npm, promtool, or the proxies of the benchmarks
+	@$(WITH_GO) $(call gotest,external,./hack/contract/browser/... ./hack/contract/clients/... ./hack/bench/... ./hack/dashboards/...)
 
 .PHONY: fuzz
 fuzz: deps-fuzz ## Run every fuzz target, with real servers (FUZZ_SCALE=10 for ten times the inputs)

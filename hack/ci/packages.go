@@ -17,6 +17,7 @@ var (
 	promtool = debian.Package{Name: "prometheus", Has: []string{"promtool"}}
 	proxies  = append(debian.Packages("wrk", "nginx-light", "haproxy", "varnish"), debian.Package{Name: "git", Has: []string{"git"}})
 	firewall = []debian.Package{{Name: "iptables", Has: []string{"iptables"}}, {Name: "ipset", Has: []string{"ipset"}}}
+	node     = debian.Packages("nodejs", "npm")
 	compiler = append(debian.Packages("libc6-dev"), debian.Package{Name: "gcc", Has: []string{"gcc"}})
 )
 
@@ -28,7 +29,7 @@ var groups = map[string][]debian.Package{
 	"fuzz":            servers,
 	"race":            slices.Concat(servers, []debian.Package{python}, compiler),
 	"operator":        servers,
-	"external":        slices.Concat(servers, []debian.Package{browser, promtool}, proxies),
+	"external":        slices.Concat(servers, []debian.Package{browser, promtool}, node, proxies),
 	"dashboards-test": slices.Concat(servers, []debian.Package{promtool}),
 	"nightly":         append(slices.Clone(firewall), browser),
 	"bench":           slices.Concat(servers, proxies),

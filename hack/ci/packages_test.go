@@ -21,8 +21,9 @@ var programs = map[string]string{
 	"wrk": "wrk", "/usr/sbin/nginx": "nginx-light", "haproxy": "haproxy", "/usr/sbin/varnishd": "varnish",
 }
 
-// notCompared are packages that no program of the sources names.
-var notCompared = []string{"git", "gcc", "libc6-dev"}
+// notCompared are packages that no program of the sources names, and those with npm, which only some
+// of the tests run that can.
+var notCompared = []string{"git", "gcc", "libc6-dev", "nodejs", "npm"}
 
 // used returns the Debian packages whose programs the sources of some packages, and with tests
 // their tests, name in quotes.
