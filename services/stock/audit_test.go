@@ -44,3 +44,24 @@ func TestAuditIsExported(t *testing.T) {
 		t.Errorf("%v violations after a failed audit, want 2 as before", n)
 	}
 }
+
+func TestViolationsOfCheckpointsAreExported(t *testing.T) {
+	t.Parallel()
+	report := inventory.Report{Violations: []inventory.Violation{{ProductID: 7, Rule: "available differs"}}}
+	a := newAuditor(func(context.Context) (inventory.Report, error) { return report, nil }, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err := a.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		done bool
+		err  error
+		want float64
+	}{{false, nil, 1}, {true, errors.New("no database"), 1}, {true, nil, 2}} {
+		err := a.verify(t.Context(), func(context.Context) (bool, []inventory.Violation, error) {
+			return c.done, []inventory.Violation{{ProductID: 8, Rule: "the checkpoint differs"}}, c.err
+		})
+		if n := testutil.ToFloat64(a.violations); !errors.Is(err, c.err) || n != c.want {
+			t.Errorf("done %t: %v violations, error %v, want %v and %v", c.done, n, err, c.want, c.err)
+		}
+	}
+}

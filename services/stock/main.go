@@ -35,11 +35,15 @@ const (
 	title = "Stock: catalog and inventory"
 )
 
-// purgeInterval is the time between two deletions of stored responses.
-const purgeInterval = 10 * time.Minute
-
-// measureInterval is the time between two updates of the metrics of the outbox.
-const measureInterval = 10 * time.Second
+const (
+	// purgeInterval is the time between two deletions of stored responses.
+	purgeInterval = 10 * time.Minute
+	// measureInterval is the time between two updates of the metrics of the outbox.
+	measureInterval = 10 * time.Second
+	// checkpointInterval is the time between two additions to the checkpoints of the audit, and
+	// between two parts of the ledger that are compared with them.
+	checkpointInterval = 30 * time.Second
+)
 
 type settings struct {
 	Server   lifecycle.Config
@@ -107,7 +111,18 @@ func serve(ctx context.Context) error {
 	// They stop in this order, so that the outbox publishes the events that the consumer commits.
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	srv.Background("consumer", consumer.Run)
-	srv.Every(c.AuditInterval, "audit", newAuditor(store.Audit, log, metrics).run)
+	audits := newAuditor(store.Audit, log, metrics)
+	srv.Every(checkpointInterval, "audit checkpoints", func(ctx context.Context) error {
+		for {
+			more, err := store.AdvanceCheckpoint(ctx)
+			if err != nil || !more {
+				return err
+			}
+		}
+	})
+	srv.Every(c.AuditInterval, "audit", audits.run)
+	checkpoints := store.NewCheckpointVerifier()
+	srv.Every(checkpointInterval, "audit of checkpoints", func(ctx context.Context) error { return audits.verify(ctx, checkpoints.Verify) })
 	srv.Every(purgeInterval, "purge", store.Purge)
 	srv.Every(measureInterval, "outbox size", events.Measure)
 	srv.Background("outbox", events.Run)

@@ -17,7 +17,7 @@ import (
 // executed some of its statements. The table migration_statements records them: one whose row is
 // not finished may have been executed or not.
 const createStatements = "CREATE TABLE IF NOT EXISTS migration_statements (version BIGINT NOT NULL, statement INT NOT NULL, " +
-	"finished BOOLEAN NOT NULL, PRIMARY KEY (version, statement)) ENGINE = InnoDB"
+	"finished BOOLEAN NOT NULL, PRIMARY KEY (version, statement)) ENGINE = InnoDB CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 
 // doneErrors are the errors of a DDL statement that was executed before.
 var doneErrors = []uint16{

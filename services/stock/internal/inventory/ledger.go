@@ -32,6 +32,18 @@ func (s *Sums) Add(m Movement) {
 	}
 }
 
+// Plus returns the sums of two parts of a ledger. The product is that of s.
+func (s Sums) Plus(other Sums) Sums {
+	s.Received += other.Received
+	s.ReservedSales += other.ReservedSales
+	s.ReleasedSales += other.ReleasedSales
+	s.RemovedSales += other.RemovedSales
+	s.ReservedManual += other.ReservedManual
+	s.ReleasedManual += other.ReleasedManual
+	s.RemovedManual += other.RemovedManual
+	return s
+}
+
 // Stock returns the quantities that follow from the sums.
 func (s Sums) Stock() Stock {
 	return Stock{

@@ -15,18 +15,26 @@ import (
 // maxViolations is the maximum number of violations in a report.
 const maxViolations = 1000
 
-// auditPage is the number of products whose movements one statement sums, so that no
-// statement takes long on a large ledger.
+// auditPage is the number of products that one statement reads.
 const auditPage = 1000
 
-// Audit recomputes the quantities of every product from the ledger and compares them with
-// its row. It reads a snapshot and takes no locks. Its duration grows with the ledger.
+// Audit compares the quantities of every product with the ledger: the sums of its checkpoint and
+// of the movements after it. It reads a snapshot and takes no locks. Its duration grows with
+// the number of products and of the movements since AdvanceCheckpoint, not with the ledger.
 func (s *Store) Audit(ctx context.Context) (inventory.Report, error) {
 	var report inventory.Report
 	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
 		report = inventory.Report{Violations: []inventory.Violation{}}
+		mark, err := readMark(tx, "")
+		if err != nil {
+			return err
+		}
+		recent, err := sumLedger(tx, mark, math.MaxInt64)
+		if err != nil {
+			return err
+		}
 		for after := int64(0); ; {
-			last, err := auditFrom(tx, after, &report)
+			last, err := auditFrom(tx, after, recent, &report)
 			if err != nil || last == after {
 				return err
 			}
@@ -39,7 +47,7 @@ func (s *Store) Audit(ctx context.Context) (inventory.Report, error) {
 
 // auditFrom adds a page of products to the report. It returns the id of the last one, or
 // after when there are no more.
-func auditFrom(tx *gorm.DB, after int64, report *inventory.Report) (int64, error) {
+func auditFrom(tx *gorm.DB, after int64, recent ledgers, report *inventory.Report) (int64, error) {
 	var rows []inventory.Stock
 	err := tx.Raw("SELECT product_id, available, reserved_sales, reserved_manual, removed FROM stocks WHERE product_id > ? "+
 		"ORDER BY product_id LIMIT ?", after, auditPage).Scan(&rows).Error
@@ -50,18 +58,23 @@ func auditFrom(tx *gorm.DB, after int64, report *inventory.Report) (int64, error
 	if len(rows) == auditPage {
 		last = rows[len(rows)-1].ProductID
 	}
-	sums, err := sumLedger(tx, after, last)
+	sums, err := readCheckpoints(tx, after, last)
 	if err != nil {
 		return after, err
 	}
+	for id, l := range recent {
+		if id > after && id <= last {
+			sums.add(id, l)
+		}
+	}
 	report.Products += int64(len(rows))
 	for _, row := range rows {
-		report.Movements += sums[row.ProductID].count
-		report.Violations = append(report.Violations, inventory.Audit(row, sums[row.ProductID].sums)...)
+		report.Movements += sums[row.ProductID].Movements
+		report.Violations = append(report.Violations, inventory.Audit(row, sums[row.ProductID].Sums)...)
 		delete(sums, row.ProductID)
 	}
 	for id, orphan := range sums {
-		report.Movements += orphan.count
+		report.Movements += orphan.Movements
 		report.Violations = append(report.Violations, inventory.Violation{ProductID: id, Rule: "the ledger has movements, but there is no stock row"})
 	}
 	if len(rows) < auditPage {
@@ -70,14 +83,26 @@ func auditFrom(tx *gorm.DB, after int64, report *inventory.Report) (int64, error
 	return last, nil
 }
 
+// ledger holds the sums and the number of the movements of a product.
 type ledger struct {
-	sums  inventory.Sums
-	count int64
+	inventory.Sums
+	Movements int64
 }
 
-// sumLedger returns the sums of the movements of the products with ids above after, up to
-// last.
-func sumLedger(tx *gorm.DB, after, last int64) (map[int64]ledger, error) {
+// ledgers are the ledgers of products.
+type ledgers map[int64]ledger
+
+func (l ledgers) add(product int64, other ledger) {
+	sum := l[product]
+	sum.ProductID = product
+	sum.Movements += other.Movements
+	sum.Sums = sum.Plus(other.Sums)
+	l[product] = sum
+}
+
+// sumLedger returns the sums of the movements with ids above after, up to last. It reads them by
+// the primary key.
+func sumLedger(tx *gorm.DB, after, last int64) (ledgers, error) {
 	var rows []struct {
 		ProductID int64
 		Kind      inventory.Kind
@@ -86,22 +111,20 @@ func sumLedger(tx *gorm.DB, after, last int64) (map[int64]ledger, error) {
 		Number    int64
 	}
 	err := tx.Raw("SELECT product_id, kind, sale_id IS NOT NULL AS by_sale, CAST(SUM(quantity) AS SIGNED) AS total, "+
-		"COUNT(*) AS number FROM movements FORCE INDEX (movements_by_product) WHERE product_id > ? AND product_id <= ? "+
+		"COUNT(*) AS number FROM movements FORCE INDEX (PRIMARY) WHERE id > ? AND id <= ? "+
 		"GROUP BY product_id, kind, sale_id IS NOT NULL", after, last).Scan(&rows).Error
 	if err != nil {
 		return nil, fmt.Errorf("sum the ledger: %w", err)
 	}
-	sums := map[int64]ledger{}
+	sums := ledgers{}
 	for _, r := range rows {
-		l := sums[r.ProductID]
-		l.sums.ProductID = r.ProductID
+		one := ledger{Movements: r.Number}
 		m := inventory.Movement{Kind: r.Kind, Quantity: r.Total}
 		if r.BySale {
 			m.SaleID = 1
 		}
-		l.sums.Add(m)
-		l.count += r.Number
-		sums[r.ProductID] = l
+		one.Add(m)
+		sums.add(r.ProductID, one)
 	}
 	return sums, nil
 }
