@@ -11,4 +11,4 @@ CREATE TABLE IF NOT EXISTS audit_checkpoints (
     reserved_manual BIGINT NOT NULL,
     released_manual BIGINT NOT NULL,
     removed_manual  BIGINT NOT NULL
-) ENGINE = InnoDB DEFAULT CHARSET = utf8mb4;
+) ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin;
