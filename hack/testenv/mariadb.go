@@ -80,7 +80,9 @@ func (s *MySQLServer) start(ctx context.Context, flags []string) error {
 	sql := "ALTER USER root@localhost IDENTIFIED BY '" + password + "';\n" +
 		"CREATE OR REPLACE USER root@'127.0.0.1' IDENTIFIED BY '" + password + "';\n" +
 		"GRANT ALL ON *.* TO root@'127.0.0.1' WITH GRANT OPTION;\n" +
-		"GRANT PROXY ON ''@'%' TO root@'127.0.0.1' WITH GRANT OPTION;\n"
+		// The init file has no right to grant PROXY.
+		"REPLACE INTO mysql.proxies_priv (Host, User, Proxied_host, Proxied_user, With_grant, Grantor) VALUES ('127.0.0.1', 'root', '', '', 1, '');\n" +
+		"FLUSH PRIVILEGES;\n"
 	if err := os.WriteFile(initFile, []byte(sql), 0o600); err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -30,9 +32,7 @@ func (f *fixture) useTLS(t *testing.T, authority *testenv.Authority) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The stack is deleted with its schemas before the server stops.
 	t.Cleanup(server.Stop)
-	t.Cleanup(func() { f.cleanUp(t) })
 	dsn, err := driver.ParseDSN(server.DSN)
 	if err != nil {
 		t.Fatal(err)
@@ -52,8 +52,10 @@ func (f *fixture) useTLS(t *testing.T, authority *testenv.Authority) {
 	}
 	proxy := httptest.NewUnstartedServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(management) }})
 	proxy.TLS = &tls.Config{Certificates: []tls.Certificate{certificate.TLS}, MinVersion: tls.VersionTLS12}
+	proxy.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that the test expects to fail
 	proxy.StartTLS()
 	t.Cleanup(proxy.Close)
+	t.Cleanup(func() { f.cleanUp(t) }) // before the servers end
 	ref := &v1alpha1.SecretReference{Name: "private-ca"}
 	external := f.stack.Spec.MySQL.External
 	external.Port, external.AdminSecretRef.Name, external.TLS = int32(number), "tls-mysql-admin", v1alpha1.MySQLTLS{Mode: "Verify", CASecretRef: ref}

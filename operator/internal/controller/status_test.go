@@ -463,6 +463,14 @@ func TestBrokerIsReadyWhenAllNodesHaveTheNewRevision(t *testing.T) {
 	f.apply(t)
 	f.runServer(t, charts.RabbitMQ)
 	f.runPods(t)
+	// The broker of the test has one node.
+	f.waitForCause(t, v1alpha1.ConditionBrokerReady, reasonQueuesDegraded, "has 1 of 3 members, the broker adds the others", metav1.ConditionFalse)
+	f.rewrites.Store("/api/queues/"+f.namespace+".demo", func(body any) {
+		nodes := []string{"rabbit@a", "rabbit@b", "rabbit@c"}
+		for _, queue := range body.([]any) {
+			queue.(map[string]any)["members"], queue.(map[string]any)["online"] = nodes, nodes
+		}
+	})
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)
 
 	f.update(t, func(stack *v1alpha1.ECommerceStack) { stack.Spec.RabbitMQ.Embedded.Image = "localhost/rabbitmq:nope" })
