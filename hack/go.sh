@@ -52,7 +52,9 @@ fi
 module="golang.org/toolchain@v0.0.1-$pinned.$platform"
 log "downloading $module"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+(while sleep 2 && kill -0 "$$" 2>/dev/null; do log "  $(du -sh "$work" | cut -f1)"; done) >/dev/null &
+progress=$!
+trap 'kill "$progress" 2>/dev/null; rm -rf "$work"' EXIT
 (cd "$work" && echo 'module fetch' >go.mod && GOFLAGS=-modcacherw GOTOOLCHAIN=local GOMODCACHE="$work/mod" go mod download "$module" >&2)
 source="$work/mod/$module"
 [ -d "$source" ] || { log "cannot download $module: install Go 1.$minimum or later manually"; exit 1; }
