@@ -17,7 +17,7 @@ var (
 	promtool = debian.Package{Name: "prometheus", Has: []string{"promtool"}}
 	proxies  = append(debian.Packages("wrk", "nginx-light", "haproxy", "varnish"), debian.Package{Name: "git", Has: []string{"git"}})
 	firewall = []debian.Package{{Name: "iptables", Has: []string{"iptables"}}, {Name: "ipset", Has: []string{"ipset"}}}
-	node     = debian.Packages("nodejs", "npm")
+	node     = []debian.Package{{Name: "nodejs", Has: []string{"node"}}, {Name: "npm", Has: []string{"npm"}}}
 	compiler = append(debian.Packages("libc6-dev"), debian.Package{Name: "gcc", Has: []string{"gcc"}})
 )
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,12 +14,12 @@ func TestTaskRunsAtOnceAndThenAtItsInterval(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p := New(Options{Log: slog.New(slog.DiscardHandler)})
-		runs := 0
-		p.Every(time.Hour, "purge", func(context.Context) error { runs++; return errors.New("no database") })
-		for want := 1; want <= 3; want++ {
+		var runs atomic.Int64
+		p.Every(time.Hour, "purge", func(context.Context) error { runs.Add(1); return errors.New("no database") })
+		for want := int64(1); want <= 3; want++ {
 			synctest.Wait()
-			if runs != want {
-				t.Errorf("%d runs, want %d", runs, want)
+			if got := runs.Load(); got != want {
+				t.Errorf("%d runs, want %d", got, want)
 			}
 			time.Sleep(time.Hour) // in the time of the bubble
 		}
