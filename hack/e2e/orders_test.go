@@ -9,8 +9,10 @@ import (
 	"ecommerce-stack.dev/hack/internal/client"
 )
 
-func TestOrdersReachEveryStatus(t *testing.T) {
-	s := newShop(t)
+func TestOrdersReachEveryStatus(t *testing.T) { newShop(t).ordersReachEveryStatus(t) }
+
+func (s shop) ordersReachEveryStatus(t *testing.T) {
+	t.Helper()
 	id := s.product(t, 10)
 	two := client.Item{ProductID: id, Quantity: 2}
 	s.awaitStatus(t, s.place(t, id, 2), "Confirmed")
