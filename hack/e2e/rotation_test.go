@@ -40,7 +40,7 @@ func TestRotationFailsNoRequest(t *testing.T) {
 		request := fmt.Sprintf("%s-%d", rand.Text(), i)
 		mustKubectl(t, "-n", namespace, "annotate", "--overwrite", "estack", stack,
 			"ecommerce-stack.dev/rotate-credentials="+request, "ecommerce-stack.dev/rotate-keys="+request)
-		eventually(t, 10*time.Minute, func() (bool, any) { return isRotated(t, request) })
+		eventually(t, 10*time.Minute, func() (bool, any) { return isRotated(t, namespace, request) })
 		t.Logf("rotation %d took %s", i+1, time.Since(began).Round(time.Second))
 	}
 	killed, seen := stopKills(), stopLoad()
@@ -61,7 +61,7 @@ func patchStack(t *testing.T, patch string) {
 }
 
 // rotationState is the part of the Secrets that changes at each step of a rotation.
-func rotationState(ctx context.Context) ([]secretState, error) {
+func rotationState(ctx context.Context, namespace string) ([]secretState, error) {
 	out, err := kubectlWith(ctx, "-n", namespace, "get", "secrets", "-l", "app.kubernetes.io/instance="+stack+",app.kubernetes.io/managed-by=ecommerce-operator", "-o", "json")
 	if err != nil {
 		return nil, errors.New(out)
@@ -79,9 +79,9 @@ type secretState struct {
 }
 
 // isRotated reports whether every credential fulfills the request and no step is left.
-func isRotated(t *testing.T, request string) (bool, any) {
+func isRotated(t *testing.T, namespace, request string) (bool, any) {
 	t.Helper()
-	secrets, err := rotationState(t.Context())
+	secrets, err := rotationState(t.Context(), namespace)
 	if err != nil {
 		return false, err
 	}
@@ -114,7 +114,7 @@ func killOperatorAtEveryStep(t *testing.T) (stop func() int) {
 	go func() {
 		kills, before := 0, ""
 		every(ctx, time.Second, func() {
-			secrets, err := rotationState(ctx)
+			secrets, err := rotationState(ctx, namespace)
 			if err != nil {
 				return // The test ends, or fails when the rotation does not.
 			}
@@ -231,7 +231,7 @@ func TestDeletedAdministratorsAreReplaced(t *testing.T) {
 	request := rand.Text()
 	mustKubectl(t, "-n", namespace, "annotate", "--overwrite", "estack", stack, "ecommerce-stack.dev/rotate-credentials="+request)
 	eventually(t, 5*time.Minute, func() (bool, any) {
-		secrets, err := rotationState(t.Context())
+		secrets, err := rotationState(t.Context(), namespace)
 		if err != nil {
 			return false, err
 		}
