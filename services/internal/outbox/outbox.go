@@ -100,6 +100,10 @@ func New(service string, db *gorm.DB, p Publisher, log *slog.Logger, reg prometh
 	return o
 }
 
+// beforeAllClaims is earlier than the claim of any row. The zero time is none that MySQL accepts
+// as a DATETIME (error 1525).
+var beforeAllClaims = time.Unix(0, 0).UTC()
+
 // Measure updates the metrics of the rows in the table.
 func (o *Outbox) Measure(ctx context.Context) error {
 	var row struct {
@@ -317,7 +321,7 @@ func (o *Outbox) every(ctx context.Context, interval time.Duration, what string,
 func (o *Outbox) Relay(ctx context.Context) error {
 	began := database.Now()
 	if time.Since(o.searched) > searchInterval {
-		o.lowWater, o.searched = time.Time{}, time.Now()
+		o.lowWater, o.searched = beforeAllClaims, time.Now()
 	}
 	p, left := position{claimedAt: o.lowWater}, 0
 	for {
