@@ -6,13 +6,14 @@ import (
 )
 
 // Limits of Eventually: a condition that holds soon is found soon, and a slow machine does
-// not fail a test.
+// not fail a test. The longest wait of a test is that for a repeated command of sales: up to
+// the age of the sale, which is a minute where every step of the test takes long.
 const (
-	eventuallyTimeout  = 30 * time.Second
+	eventuallyTimeout  = 2 * time.Minute
 	eventuallyInterval = 5 * time.Millisecond
 )
 
-// Eventually waits until holds returns true, and fails the test after 30 s. what says which
+// Eventually waits until holds returns true, and fails the test after 2 minutes. what says which
 // condition did not hold.
 func Eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
