@@ -74,7 +74,7 @@ func (s shop) order(t *testing.T) client.Sale {
 
 func (s shop) awaitConfirmed(t *testing.T, id int64) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	if _, err := s.Await(ctx, s.customer, id, "Confirmed", func(now client.Sale) bool { return now.Status == "Confirmed" }); err != nil {
 		t.Error(err)

@@ -137,16 +137,9 @@ func (c *Consumer) session(ctx context.Context) error {
 		return err
 	}
 	defer CloseWithDeadline(conn)
-	ch, err := conn.Channel()
-	if err != nil {
-		return fmt.Errorf("open a channel: %w", err)
-	}
-	if err := ch.Qos(2*c.settings.MaxBatch+maxDeferred, 0, false); err != nil {
-		return fmt.Errorf("set the prefetch count: %w", err)
-	}
-	deliveries, err := ch.Consume(c.settings.Queue, c.settings.Name, false, false, false, false, nil)
-	if err != nil {
-		return fmt.Errorf("consume %s: %w", c.settings.Queue, err)
+	s := &subscription{conn: conn, queue: c.settings.Queue, tag: c.settings.Name, prefetch: 2*c.settings.MaxBatch + maxDeferred}
+	if err := s.open(); err != nil {
+		return err
 	}
 	c.log.InfoContext(ctx, "consuming")
 	deferred := newDeferral()
@@ -158,7 +151,7 @@ func (c *Consumer) session(ctx context.Context) error {
 		if !deferred.waitForCapacity(ctx) {
 			return nil
 		}
-		batch, err := c.nextBatch(ctx, deliveries)
+		batch, err := c.nextBatch(ctx, s, deferred)
 		if err != nil || len(batch) == 0 {
 			return err
 		}
@@ -170,22 +163,17 @@ func (c *Consumer) session(ctx context.Context) error {
 
 // nextBatch waits for a delivery and returns it with those that follow within Linger. It
 // returns nil when ctx is done before.
-func (c *Consumer) nextBatch(ctx context.Context, deliveries <-chan amqp.Delivery) ([]amqp.Delivery, error) {
-	var batch []amqp.Delivery
-	select {
-	case <-ctx.Done():
-		return nil, nil
-	case d, ok := <-deliveries:
-		if !ok {
-			return nil, errClosed
-		}
-		batch = append(batch, d)
+func (c *Consumer) nextBatch(ctx context.Context, s *subscription, deferred *deferral) ([]amqp.Delivery, error) {
+	first, ok, err := s.next(ctx, func() bool { return deferred.outstanding() > 0 })
+	if !ok {
+		return nil, err
 	}
+	batch := []amqp.Delivery{first}
 	linger := time.NewTimer(c.settings.Linger)
 	defer linger.Stop()
 	for len(batch) < c.settings.MaxBatch {
 		select {
-		case d, ok := <-deliveries:
+		case d, ok := <-s.deliveries:
 			if !ok {
 				return nil, errClosed
 			}

@@ -30,7 +30,7 @@ type DeadLetterCollector struct {
 // storeTimeout is the timeout of one call of Store.
 const storeTimeout = 30 * time.Second
 
-// maxUnacknowledged is the prefetch count. Messages that cannot be stored remain
+// maxUnacknowledged is the prefetch count of a queue. Messages that cannot be stored remain
 // unacknowledged, and must not block others.
 const maxUnacknowledged = 1000
 
@@ -47,40 +47,31 @@ func (c *DeadLetterCollector) session(ctx context.Context) error {
 		return err
 	}
 	defer CloseWithDeadline(conn)
-	ch, err := conn.Channel()
-	if err != nil {
-		return fmt.Errorf("open a channel: %w", err)
-	}
-	if err := ch.Qos(maxUnacknowledged, 0, false); err != nil {
-		return fmt.Errorf("set the prefetch count: %w", err)
-	}
 	ended := make(chan error, len(event.Queues))
 	for _, q := range event.Queues {
-		deliveries, err := ch.Consume(q.DeadLetterQueue(), c.Name+" "+q.DeadLetterQueue(), false, false, false, false, nil)
-		if err != nil {
-			return fmt.Errorf("consume %s: %w", q.DeadLetterQueue(), err)
+		s := &subscription{conn: conn, queue: q.DeadLetterQueue(), tag: c.Name + " " + q.DeadLetterQueue(), prefetch: maxUnacknowledged}
+		if err := s.open(); err != nil {
+			return err
 		}
-		go func() { ended <- c.collect(ctx, q.Name, deliveries) }()
+		go func() { ended <- c.collect(ctx, q.Name, s) }()
 	}
 	return <-ended // Closing the connection ends the other goroutines.
 }
 
-func (c *DeadLetterCollector) collect(ctx context.Context, queue string, deliveries <-chan amqp.Delivery) error {
+func (c *DeadLetterCollector) collect(ctx context.Context, queue string, s *subscription) error {
+	failed := false
 	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case d, ok := <-deliveries:
-			if !ok {
-				return errClosed
-			}
-			if err := c.storeWithRetry(ctx, newDeadLetter(queue, d)); err != nil {
-				c.Log.ErrorContext(ctx, "storing a dead letter failed, it stays in its queue", "queue", queue, "messageId", d.MessageId, "error", err)
-				continue
-			}
-			if err := d.Ack(false); err != nil {
-				return fmt.Errorf("acknowledge: %w", err)
-			}
+		d, ok, err := s.next(ctx, func() bool { return failed })
+		if !ok {
+			return err
+		}
+		if err := c.storeWithRetry(ctx, newDeadLetter(queue, d)); err != nil {
+			c.Log.ErrorContext(ctx, "storing a dead letter failed, it stays in its queue", "queue", queue, "messageId", d.MessageId, "error", err)
+			failed = true
+			continue
+		}
+		if err := d.Ack(false); err != nil {
+			return fmt.Errorf("acknowledge: %w", err)
 		}
 	}
 }
