@@ -45,82 +45,82 @@ const (
 
 // Item is a line of a sale.
 type Item struct {
-	ProductID int64 `json:"productId"`
-	Quantity  int64 `json:"quantity"`
+	ProductID int64 `json:"productId" doc:"Id of the product" example:"7"`
+	Quantity  int64 `json:"quantity" doc:"Quantity of the product" example:"2"`
 }
 
 // PricedItem is a line with the unit price at which it was reserved.
 type PricedItem struct {
-	ProductID int64           `json:"productId"`
-	Quantity  int64           `json:"quantity"`
-	Price     decimal.Decimal `json:"price"`
+	ProductID int64           `json:"productId" doc:"Id of the product" example:"7"`
+	Quantity  int64           `json:"quantity" doc:"Quantity of the product" example:"2"`
+	Price     decimal.Decimal `json:"price" pattern:"^\\d+(\\.\\d{1,2})?$" doc:"Unit price in the stack's currency" example:"19.99"`
 }
 
 // Shortage is a line that could not be reserved.
 type Shortage struct {
-	ProductID int64 `json:"productId"`
-	Requested int64 `json:"requested"`
-	Available int64 `json:"available"`
+	ProductID int64 `json:"productId" doc:"Id of the product" example:"7"`
+	Requested int64 `json:"requested" doc:"Quantity that was ordered" example:"2"`
+	Available int64 `json:"available" doc:"Quantity that was available" example:"1"`
 }
 
 // SaleCreated is the command to reserve all items of a sale, or none.
 type SaleCreated struct {
-	SaleID     int64  `json:"saleId"`
-	CustomerID int64  `json:"customerId"`
-	Items      []Item `json:"items"`
+	SaleID     int64  `json:"saleId" doc:"Id of the sale" example:"42"`
+	CustomerID int64  `json:"customerId" doc:"Id of the client who placed the order" example:"5"`
+	Items      []Item `json:"items" doc:"Lines of the sale, one per product"`
 	// Repeated reports that sales has no response to this command. Stock then responds again
 	// if it has applied the command before.
-	Repeated bool `json:"repeated,omitempty"`
+	Repeated bool `json:"repeated,omitempty" doc:"Whether the command was published before without a response" example:"true"`
 }
 
 // SaleItemsReservedResponse reports that every item is reserved, with its price.
 type SaleItemsReservedResponse struct {
-	SaleID        int64        `json:"saleId"`
-	CustomerID    int64        `json:"customerId"`
-	ItemsReserved []PricedItem `json:"itemsReserved"`
+	SaleID        int64        `json:"saleId" doc:"Id of the sale" example:"42"`
+	CustomerID    int64        `json:"customerId" doc:"Id of the client who placed the order" example:"5"`
+	ItemsReserved []PricedItem `json:"itemsReserved" doc:"Lines of the sale with their prices"`
 }
 
 // SaleCreationFailed reports that nothing was reserved, with the reason.
 type SaleCreationFailed struct {
-	SaleID     int64      `json:"saleId"`
-	CustomerID int64      `json:"customerId"`
-	Reason     string     `json:"reason"`
-	Shortages  []Shortage `json:"shortages"`
+	SaleID     int64      `json:"saleId" doc:"Id of the sale" example:"42"`
+	CustomerID int64      `json:"customerId" doc:"Id of the client who placed the order" example:"5"`
+	Reason     string     `json:"reason" enum:"insufficient_stock,unknown_product" doc:"Why nothing was reserved" example:"insufficient_stock"`
+	Shortages  []Shortage `json:"shortages" doc:"Lines of which too few were available"`
 }
 
 // SaleConfirmed is the command to remove the reserved goods from the stock.
 type SaleConfirmed struct {
-	SaleID   int64  `json:"saleId"`
-	Items    []Item `json:"items"`
-	Repeated bool   `json:"repeated,omitempty"` // as in SaleCreated
+	SaleID   int64  `json:"saleId" doc:"Id of the sale" example:"42"`
+	Items    []Item `json:"items" doc:"Lines of the sale, one per product"`
+	Repeated bool   `json:"repeated,omitempty" doc:"Whether the command was published before without a response" example:"true"`
 }
 
 // SaleCanceled is the command to release the reservation of a sale. When it arrives
 // before the sale's SaleCreated, nothing is reserved for the sale.
 type SaleCanceled struct {
-	SaleID   int64  `json:"saleId"`
-	Reason   string `json:"reason"`
-	Repeated bool   `json:"repeated,omitempty"` // as in SaleCreated
+	SaleID   int64  `json:"saleId" doc:"Id of the sale" example:"42"`
+	Reason   string `json:"reason" enum:"customer,expired" doc:"Why the sale was canceled" example:"expired"`
+	Repeated bool   `json:"repeated,omitempty" doc:"Whether the command was published before without a response" example:"true"`
 }
 
 // StockReleased reports that the goods of a confirmed sale were removed from the stock.
 type StockReleased struct {
-	SaleID     int64     `json:"saleId"`
-	Items      []Item    `json:"items"`
-	ReleasedAt time.Time `json:"releasedAt"`
+	SaleID     int64     `json:"saleId" doc:"Id of the sale" example:"42"`
+	Items      []Item    `json:"items" doc:"Lines that were removed from the stock"`
+	ReleasedAt time.Time `json:"releasedAt" doc:"When the lines were removed from the stock"`
 }
 
 // StockCanceled reports that the reservation of a canceled sale was released. Items is
 // empty when the sale had none.
 type StockCanceled struct {
-	SaleID int64  `json:"saleId"`
-	Items  []Item `json:"items"`
+	SaleID int64  `json:"saleId" doc:"Id of the sale" example:"42"`
+	Items  []Item `json:"items" doc:"Lines that were released; none if the sale had no reservation"`
 }
 
 // ProductChanged reports that cached responses about a product are stale.
 type ProductChanged struct {
-	ProductID int64 `json:"productId"`
-	Deleted   bool  `json:"deleted"`
+	ProductID int64 `json:"productId" doc:"Id of the product" example:"7"`
+	Deleted   bool  `json:"deleted" doc:"Whether the product was deleted from the catalog" example:"true"`
 }
 
 // Data is implemented by the data of every event.

@@ -29,7 +29,7 @@ func forClients(doc object) {
 		}
 	}
 	visit(doc, func(o object) { delete(o, "patternDescription") }) // of huma
-	visit(doc, nameSigned)
+	visit(doc, func(o object) { nameValues(o, child(components, "schemas")) })
 	visit(doc, makeBoolean)
 }
 
@@ -68,23 +68,44 @@ func open(schema object) {
 	}
 }
 
-// nameSigned names the values of an enum of which some differ from others in a sign only, which
-// generators leave out: the names of "price" and "-price" would be the same.
-func nameSigned(schema object) {
-	values, _ := schema["enum"].([]any)
+// clientName is what generators call the client.
+const clientName = "Client"
+
+// nameValues names the values of the enums among some properties or of a parameter, if generators
+// would give two things one name: the values "price" and "-price", or a value and a schema.
+func nameValues(o object, schemas object) {
+	for name, property := range child(o, "properties") {
+		if enum, ok := property.(object); ok {
+			nameEnum(name, enum, schemas)
+		}
+	}
+	if schema := child(o, "schema"); schema != nil {
+		nameEnum(text(o["name"]), schema, schemas)
+	}
+}
+
+func nameEnum(field string, enum, schemas object) {
+	values, _ := enum["enum"].([]any)
 	var names []any
-	signed := false
+	signed, suffix := false, ""
 	for _, v := range values {
 		name, descending := strings.CutPrefix(text(v), "-")
 		if descending {
 			name += "Descending"
 			signed = true
 		}
-		names = append(names, title(name))
+		if name = title(name); name == clientName || schemas[name] != nil {
+			suffix = title(field)
+		}
+		names = append(names, name)
 	}
-	if signed {
-		schema["x-enum-varnames"] = names
+	if !signed && suffix == "" {
+		return
 	}
+	for i := range names {
+		names[i] = text(names[i]) + suffix
+	}
+	enum["x-enum-varnames"] = names
 }
 
 // makeBoolean makes a boolean of a string that is true or false. The field of a parameter that may be

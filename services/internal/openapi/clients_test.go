@@ -28,6 +28,8 @@ type parcelQuery struct {
 type sealedParcel struct {
 	Label  string `json:"label"`
 	Sealed bool   `json:"sealed"`
+	Owner  string `json:"owner" enum:"Client,Parcel"`
+	State  string `json:"state" enum:"lost,found"`
 }
 
 type parcelResponse struct{ Body sealedParcel }
@@ -59,6 +61,13 @@ func TestDocumentIsForGeneratedClients(t *testing.T) {
 	sort, heavy := parameters[0].(object)["schema"].(object), parameters[1].(object)["schema"].(object)
 	if diff := cmp.Diff([]any{"Id", "Price", "PriceDescending"}, sort["x-enum-varnames"]); diff != "" {
 		t.Errorf("names of values (-want +got):\n%s", diff)
+	}
+	sealed := at(t, doc, "components", "schemas", "SealedParcel", "properties").(object)
+	if diff := cmp.Diff([]any{"ClientOwner", "ParcelOwner"}, at(t, sealed, "owner", "x-enum-varnames")); diff != "" {
+		t.Errorf("names of values that are names of schemas (-want +got):\n%s", diff)
+	}
+	if names := at(t, sealed, "state", "x-enum-varnames"); names != nil {
+		t.Errorf("names of values without a collision: %v", names)
 	}
 	if heavy["type"] != "boolean" || heavy["enum"] != nil {
 		t.Errorf("a parameter that is true or false: %v", heavy)

@@ -120,6 +120,12 @@ func rename(v any, renamed map[string]string) {
 				v["$ref"] = schemas + to
 			}
 		}
+		mapping := child(child(v, "discriminator"), "mapping")
+		for value, ref := range mapping {
+			if to, ok := renamed[strings.TrimPrefix(text(ref), schemas)]; ok {
+				mapping[value] = schemas + to
+			}
+		}
 		for _, member := range v {
 			rename(member, renamed)
 		}

@@ -113,6 +113,20 @@ func TestMergeContainsOnlyForwardedOperations(t *testing.T) {
 	}
 }
 
+func TestMergeRenamesAlternatives(t *testing.T) {
+	t.Parallel()
+	const get = `{"get":{"a":{"$ref":"#/components/schemas/Entry"}}}`
+	const union = `"Entry":{"oneOf":[{"$ref":"#/components/schemas/Sold"}],"discriminator":{"propertyName":"type","mapping":{"Sold":"#/components/schemas/Sold"}}}`
+	doc := merge(t, `{"paths":{"/a":`+get+`},"components":{"schemas":{`+union+`,"Sold":{"type":"object"}}}}`,
+		`{"paths":{"/b":`+get+`},"components":{"schemas":{`+union+`,"Sold":{"type":"string"}}}}`,
+		map[string]*openapi.Forwarded{"GET /a": plain, "GET /b": plain})
+	want := object{"oneOf": []any{ref("StockSold")}, "discriminator": object{"propertyName": "type",
+		"mapping": object{"Sold": "#/components/schemas/StockSold"}}}
+	if diff := cmp.Diff(want, at(t, doc, "components", "schemas", "StockEntry")); diff != "" {
+		t.Errorf("the union of the second service (-want +got):\n%s", diff)
+	}
+}
+
 func TestMergePreservesServiceDescriptions(t *testing.T) {
 	t.Parallel()
 	const response = `{"description":"OK","headers":{"ETag":{"$ref":"#/components/headers/ETag"}},"content":{"application/json":{"example":{"id":7}}}}`

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"encoding/json"
 	"time"
 
 	"ecommerce-stack.dev/services/internal/money"
@@ -46,15 +45,4 @@ func bodyOf(s sale.Sale) saleBody {
 		b.Shortages = append(b.Shortages, shortageBody(short))
 	}
 	return b
-}
-
-type entryBody struct {
-	ID   int64           `json:"id" doc:"Id of the entry; later entries have larger ones" example:"900"`
-	Type string          `json:"type" enum:"SaleCreated,SaleItemsReservedResponse,SaleCreationFailed,SaleConfirmed,SaleCanceled,StockReleased,StockCanceled" doc:"Type of the event" example:"SaleConfirmed"`
-	At   time.Time       `json:"at" doc:"When the event was recorded"`
-	Data json.RawMessage `json:"data" doc:"Data of the event" example:"{\"saleId\":42,\"items\":[{\"productId\":7,\"quantity\":2}]}"`
-}
-
-func entryOf(e sale.Entry) entryBody {
-	return entryBody{ID: e.ID, Type: e.Type, At: e.At, Data: e.Data}
 }

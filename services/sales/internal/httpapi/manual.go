@@ -32,7 +32,8 @@ var manual = openapi.Manual{
 		"delete-dead-letter":  {deadletter.ErrNotFound},
 	},
 	Responses: map[string]map[int]any{
-		"create-sale": {202: saleJSON(pendingSale()), 201: saleJSON(confirmedSale())},
+		"create-sale":      {202: saleJSON(pendingSale()), 201: saleJSON(confirmedSale())},
+		"list-sale-events": {200: confirmedTimeline()},
 		"stream-sale-events": {200: "id: 900\nevent: SaleConfirmed\n" +
 			`data: {"id":900,"type":"SaleConfirmed","at":"2026-11-22T10:15:31Z","data":{"saleId":42,"items":[{"productId":7,"quantity":2}]}}` + "\n\n"},
 	},
