@@ -1,6 +1,7 @@
 package contract
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"slices"
@@ -105,11 +106,13 @@ func productLimitCases() []testCase {
 	for _, price := range []struct {
 		in  any
 		out string
-	}{{"0", "0.00"}, {"19.9", "19.90"}, {19.9, "19.90"}, {7, "7.00"}, {"9999999.99", "9999999.99"}} {
+	}{{"0", "0.00"}, {"19.9", "19.90"}, {19.9, "19.90"}, {7, "7.00"}, {"9999999.99", "9999999.99"}, {9999999.99, "9999999.99"},
+		{json.Number("1234567.89"), "1234567.89"}, {json.Number("1234567.890"), "1234567.89"}, {json.Number("1.23456789e6"), "1234567.89"}} {
 		add("POST /products", expect(201, fmt.Sprintf("price %T %v", price.in, price.in),
 			productWith("price", price.in), hasField("price", price.out)))
 	}
-	for _, price := range []any{"-0.01", "10000000.00", 10000000, "1.001", "1,00", "free", "1e2", nil, true} {
+	for _, price := range []any{"-0.01", "10000000.00", 10000000, "1.001", "1,00", "free", "1e2", nil, true,
+		json.Number("1234567.891"), json.Number("9999999.9900000001"), json.Number("1e999999999")} {
 		add("POST /products", expect(422, fmt.Sprintf("price %v", price), productWith("price", price), hasErrorsAt("body.price")))
 	}
 	for name, bad := range map[string][]any{

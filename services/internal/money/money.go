@@ -159,11 +159,14 @@ type Price struct {
 	violation string
 }
 
-// UnmarshalJSON implements json.Unmarshaler. It accepts a decimal string or a number; Resolve returns
-// the error for any other value.
+// UnmarshalJSON implements json.Unmarshaler. It accepts a decimal string or a number, whose text it
+// parses, because a float64 is not exact; Resolve returns the error for any other value.
 func (p *Price) UnmarshalJSON(raw []byte) error {
 	*p = Price{}
 	s := unquote(raw)
+	if len(raw) > 0 && raw[0] != '"' {
+		s = plainNumber(s)
+	}
 	if p.violation = check(s); p.violation != "" {
 		return nil
 	}
@@ -177,6 +180,21 @@ func (p *Price) UnmarshalJSON(raw []byte) error {
 	}
 	p.Amount = amount
 	return nil
+}
+
+// plainNumber returns a number of JSON in the form that Parse accepts, if it is equal to a number of
+// two decimal places: 1.999e1 and 19.990 are 19.99. Its cost is bounded: a longer number, or one with a
+// large exponent, is returned as it is.
+func plainNumber(s string) string {
+	const maxText = 40
+	if len(s) > maxText {
+		return s
+	}
+	d, err := decimal.NewFromString(s)
+	if err != nil || d.Exponent() < -maxText || d.Exponent() > maxIntegerDigits || !d.Equal(d.Round(Places)) {
+		return s
+	}
+	return d.String()
 }
 
 // Resolve implements huma.ResolverWithPath. It returns the violation.
