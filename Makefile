@@ -123,7 +123,7 @@ generate: ## Regenerate deep copies, the CRD, chart schemas, RBAC and golden ren
 
 .PHONY: tidy
 tidy: ## Run `go mod tidy` in every module
-	@$(WITH_GO) for m in $(MODULES) hack/cluster/kubernetes hack/tools; do (cd $$m && GOWORK=off $(GO) mod tidy); done
+	@$(WITH_GO) for m in $(MODULES) hack/cluster/kubernetes hack/contract/clients/golang hack/tools; do (cd $$m && GOWORK=off $(GO) mod tidy); done
 
 .PHONY: verify
 verify: ## Fail if generated files or go.mod are out of date, committed or not; changes nothing
@@ -159,6 +159,7 @@ integration: $(TOOL_DIR)/gotestsum deps-integration ## Run the tests that need M
 
 .PHONY: external
 external: $(TOOL_DIR)/gotestsum deps-external ## Run the tests that need a browser, npm, promtool, or the proxies of the benchmarks
+	@$(WITH_GO) $(GO) run ./hack/ci clients
 	@$(WITH_GO) $(call gotest,external,./hack/contract/browser/... ./hack/contract/clients/... ./hack/bench/... ./hack/dashboards/...)
 
 .PHONY: fuzz

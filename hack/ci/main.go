@@ -19,6 +19,7 @@ type commands struct {
 	Fuzz     fuzzCommand     `cmd:"" help:"Run every fuzz target with a number of inputs."`
 	Verify   verifyCommand   `cmd:"" help:"Fail if generators, which run in a copy of the checkout, write other files than it has."`
 	Tool     toolCommand     `cmd:"" help:"Build a tool that the module hack/tools pins."`
+	Clients  clientsCommand  `cmd:"" help:"Install the linters and generators of clients that make external runs."`
 	Results  resultsCommand  `cmd:"" help:"Summarize the results of all suites, and fail if they are not all good."`
 }
 

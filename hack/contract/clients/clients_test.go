@@ -3,8 +3,6 @@ package clients_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -18,50 +16,15 @@ import (
 	"strings"
 	"testing"
 
+	"ecommerce-stack.dev/hack/contract/clients"
 	"ecommerce-stack.dev/hack/internal/local"
-	"ecommerce-stack.dev/hack/internal/workspace"
 )
-
-// tools installs the packages of testdata in the cache, once for each version of their lock file, and
-// returns a folder with their programs.
-func tools(t *testing.T) string {
-	t.Helper()
-	lock, err := os.ReadFile(filepath.Join("testdata", "package-lock.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	cache, err := workspace.Cache()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := sha256.Sum256(lock)
-	installed := filepath.Join(cache, "clients", hex.EncodeToString(sum[:8]))
-	if _, err := os.Stat(installed); err == nil {
-		return installed
-	}
-	if err := os.MkdirAll(filepath.Dir(installed), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	dir, err := os.MkdirTemp(filepath.Dir(installed), "install-") // The same file system, so that it can be moved.
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer os.RemoveAll(dir)
-	if err := os.CopyFS(dir, os.DirFS("testdata")); err != nil {
-		t.Fatal(err)
-	}
-	run(t, dir, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	if err := os.Rename(dir, installed); err != nil {
-		t.Fatal(err)
-	}
-	return installed
-}
 
 // run runs a program in a folder and returns what it prints.
 func run(t *testing.T, dir, program string, args ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program, args...)
-	cmd.Dir, cmd.Env = dir, append(os.Environ(), "REDOCLY_TELEMETRY=off", "NO_COLOR=1")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "REDOCLY_TELEMETRY=off", "NO_COLOR=1", "GOWORK=off")
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s %s: %v\n%s", program, strings.Join(args, " "), err, out)
@@ -139,15 +102,48 @@ func withField(tree any) any {
 	return tree
 }
 
+// withMoreFields returns the address of a proxy for the gateway that adds fields to responses.
+func withMoreFields(t *testing.T, gateway string) string {
+	t.Helper()
+	target, err := url.Parse(gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy := httptest.NewServer(&httputil.ReverseProxy{ModifyResponse: addField, Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(target)
+		r.Out.Header.Del("Accept-Encoding") // The response is changed.
+	}})
+	t.Cleanup(proxy.Close)
+	return proxy.URL
+}
+
 func TestDocumentSatisfiesLintersAndGenerators(t *testing.T) {
 	if testing.Short() {
 		t.Skip("needs servers; not part of a -short run")
 	}
-	s, dir := startSystem(t), tools(t)
+	dir, err := clients.Packages(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	generators, err := clients.Generators(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := startSystem(t)
 	work := t.TempDir()
 	document := filepath.Join(work, "openapi.json")
 	if err := os.WriteFile(document, fetch(t.Context(), t, s.URL+"/openapi.json"), 0o600); err != nil {
 		t.Fatal(err)
+	}
+	later := withMoreFields(t, s.URL)
+	// order places an order with a program that has a generated client.
+	order := func(t *testing.T, program string, args ...string) {
+		t.Helper()
+		for what, address := range map[string]string{"this release": s.URL, "a release with more fields": later} {
+			if got := run(t, work, program, append(args, address, s.ManagerEmail, s.ManagerPassword)...); got != "Confirmed 2469135.78 1234567.89\n" {
+				t.Errorf("an order at %s: %q", what, got)
+			}
+		}
 	}
 	program := func(name string) string { return filepath.Join(dir, "node_modules", ".bin", name) }
 	t.Run("redocly", func(t *testing.T) { run(t, dir, program("redocly"), "lint", "--extends=recommended", document) })
@@ -164,19 +160,20 @@ func TestDocumentSatisfiesLintersAndGenerators(t *testing.T) {
 		}
 		run(t, dir, program("openapi-typescript"), document, "--output", filepath.Join(work, "schema.ts"))
 		run(t, work, program("tsc"), "--strict", "--target", "es2022", "--module", "nodenext", "order.ts")
-		gateway, err := url.Parse(s.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		later := httptest.NewServer(&httputil.ReverseProxy{ModifyResponse: addField, Rewrite: func(r *httputil.ProxyRequest) {
-			r.SetURL(gateway)
-			r.Out.Header.Del("Accept-Encoding") // The response is changed.
-		}})
-		defer later.Close()
-		for what, address := range map[string]string{"this release": s.URL, "a release with more fields": later.URL} {
-			if got := run(t, work, "node", "order.js", address, s.ManagerEmail, s.ManagerPassword); got != "Confirmed 2469135.78\n" {
-				t.Errorf("an order at %s: %q", what, got)
-			}
-		}
+		order(t, "node", "order.js")
+	})
+	golang := filepath.Join(work, "golang")
+	if err := os.CopyFS(golang, os.DirFS("golang")); err != nil {
+		t.Fatal(err)
+	}
+	t.Run("oapi-codegen", func(t *testing.T) {
+		run(t, golang, filepath.Join(generators, "oapi-codegen"), "-generate", "types,client", "-package", "main", "-o", "oapicodegen/client.go", document)
+		run(t, golang, "go", "build", "-o", "../oapicodegen", "./oapicodegen")
+		order(t, filepath.Join(work, "oapicodegen"))
+	})
+	t.Run("ogen", func(t *testing.T) {
+		run(t, golang, filepath.Join(generators, "ogen"), "--target", "ogen", "--package", "main", "--config", "ogen.yaml", document)
+		run(t, golang, "go", "build", "-o", "../ogen", "./ogen")
+		order(t, filepath.Join(work, "ogen"))
 	})
 }

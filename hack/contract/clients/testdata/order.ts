@@ -1,5 +1,6 @@
-// Places an order with the types that openapi-typescript generates, and prints its status and total.
-import type { paths } from "./schema.js";
+// Places an order with the types that openapi-typescript generates, and prints its status, its total and the
+// price in its timeline.
+import type { components, paths } from "./schema.js";
 
 declare const process: { argv: string[] };
 
@@ -29,9 +30,15 @@ async function logIn(email: string, password: string): Promise<Record<string, st
 }
 
 const manager = await logIn(managerEmail, managerPassword);
-const product = await post("/products", { name: "Desk", price: "1234567.89", initialQuantity: 5 }, 201, manager);
+const product = await post("/products", { name: "Desk", price: 1234567.89, initialQuantity: 5 }, 201, manager);
 const email = `ada${product.id}@example.com`, password = "correct horse battery";
 await post("/auth/register/user", { username: "Ada", email, password }, 201);
 const client = await logIn(email, password);
 const sale = await post("/sales", { items: [{ productId: product.id, quantity: 2 }] }, 201, { Prefer: "wait=30", ...client });
-console.log(sale.status, sale.totalAmount);
+const timeline = await fetch(`${base}/sales/${sale.id}/events`, { headers: client });
+const { items } = await timeline.json() as components["schemas"]["EntryBodyPage"];
+for (const entry of items) {
+  if (entry.type === "SaleItemsReservedResponse") {
+    console.log(sale.status, sale.totalAmount, entry.data.itemsReserved[0]?.price);
+  }
+}
