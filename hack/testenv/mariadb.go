@@ -25,6 +25,7 @@ type MySQLServer struct {
 
 	dir     string
 	keep    bool // Stop leaves dir as it is.
+	spawn   func() (*process, error)
 	process *process
 }
 
@@ -96,14 +97,27 @@ func (s *MySQLServer) start(ctx context.Context, flags []string) error {
 	if len(flags) == 0 {
 		flags = []string{"--innodb-flush-log-at-trx-commit=0", "--skip-innodb-doublewrite"}
 	}
-	if s.process, err = spawn(filepath.Join(s.dir, "log"), env, mariadbd, append(args, flags...)...); err != nil {
-		return err
+	s.spawn = func() (*process, error) {
+		return spawn(filepath.Join(s.dir, "log"), env, mariadbd, append(args, flags...)...)
 	}
-	s.PID = s.process.cmd.Process.Pid
 	s.Address = "127.0.0.1:" + strconv.Itoa(port)
 	config := mysql.NewConfig()
 	config.User, config.Passwd, config.Net, config.Addr = "root", password, "tcp", s.Address
 	s.DSN = config.FormatDSN()
+	return s.Restart(ctx)
+}
+
+// Kill kills the server to simulate a crash.
+func (s *MySQLServer) Kill() { s.process.kill() }
+
+// Restart starts the server again that has ended, at the same address and with its data, and
+// waits until it is ready. PID changes.
+func (s *MySQLServer) Restart(ctx context.Context) error {
+	var err error
+	if s.process, err = s.spawn(); err != nil {
+		return err
+	}
+	s.PID = s.process.cmd.Process.Pid
 	return s.process.waitUntil(ctx, func(ctx context.Context) error { return pingMySQL(ctx, s.DSN) })
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 
@@ -46,6 +47,8 @@ type RabbitMQServer struct {
 
 	dir          string
 	keep         bool // Stop leaves dir as it is.
+	env          []string
+	server       string // path of the program
 	epmd, broker *process
 }
 
@@ -87,8 +90,8 @@ func startRabbitMQ(ctx context.Context, s *RabbitMQServer) (*RabbitMQServer, err
 
 func (s *RabbitMQServer) start(ctx context.Context) error {
 	// Not the wrapper on PATH, which changes the user if it runs as root.
-	server, err := find("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server")
-	if err != nil {
+	var err error
+	if s.server, err = find("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmq-server", "rabbitmq-server"); err != nil {
 		return err
 	}
 	epmd, err := find("erlang-base", "epmd")
@@ -101,17 +104,26 @@ func (s *RabbitMQServer) start(ctx context.Context) error {
 			return err
 		}
 	}
-	env, err := s.configure(ports)
-	if err != nil {
+	if s.env, err = s.configure(ports); err != nil {
 		return err
 	}
 	// Start epmd explicitly, because one that Erlang starts never ends.
-	if s.epmd, err = spawn(filepath.Join(s.dir, "epmd.log"), env, epmd, "-address", "127.0.0.1",
+	if s.epmd, err = spawn(filepath.Join(s.dir, "epmd.log"), s.env, epmd, "-address", "127.0.0.1",
 		"-port", strconv.Itoa(ports[3])); err != nil {
 		return err
 	}
 	s.MapperPID = s.epmd.cmd.Process.Pid
-	if s.broker, err = spawn(filepath.Join(s.dir, "log"), env, server); err != nil {
+	return s.Restart(ctx)
+}
+
+// Kill kills the broker to simulate a crash.
+func (s *RabbitMQServer) Kill() { s.broker.kill() }
+
+// Restart starts the broker again that has ended, at the same addresses and with its data, and
+// waits until it is ready. PID changes.
+func (s *RabbitMQServer) Restart(ctx context.Context) error {
+	var err error
+	if s.broker, err = spawn(filepath.Join(s.dir, "log"), s.env, s.server); err != nil {
 		return err
 	}
 	s.PID = s.broker.cmd.Process.Pid
@@ -123,6 +135,20 @@ func (s *RabbitMQServer) start(ctx context.Context) error {
 		_, err = client.Overview()
 		return err
 	})
+}
+
+// Control runs a command of rabbitmqctl, such as set_vm_memory_high_watermark.
+func (s *RabbitMQServer) Control(ctx context.Context, command ...string) error {
+	ctl, err := find("rabbitmq-server", "/usr/lib/rabbitmq/bin/rabbitmqctl", "rabbitmqctl")
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, ctl, append([]string{"--node", nodeName}, command...)...)
+	cmd.Env = s.env
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("rabbitmqctl %s: %w\n%s", command[0], err, out)
+	}
+	return nil
 }
 
 // nodeName is a part of the names of the data files. Each broker has a port mapper of its own,

@@ -45,3 +45,84 @@ func TestVirtualHostsAreSeparate(t *testing.T) {
 		}
 	}
 }
+
+// TestKilledMySQLRestartsWithItsData also checks that the address and the password stay the same.
+func TestKilledMySQLRestartsWithItsData(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("needs a server; not part of a -short run")
+	}
+	s, err := testenv.StartMySQL(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	db, err := sql.Open("mysql", s.DSN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = db.Close() })
+	if _, err := db.Exec("CREATE DATABASE durable"); err != nil {
+		t.Fatal(err)
+	}
+	first := s.PID
+	s.Kill()
+	if err := db.Ping(); err == nil {
+		t.Error("the killed server responds")
+	}
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Exec("USE durable"); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+	if s.PID == first {
+		t.Error("the process ID did not change")
+	}
+}
+
+func TestKilledRabbitMQRestartsWithItsData(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("needs a server; not part of a -short run")
+	}
+	s, err := testenv.StartRabbitMQ(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Stop)
+	declare := func(passive bool) error {
+		conn, err := amqp.Dial(s.Info.URL())
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		ch, err := conn.Channel()
+		if err != nil {
+			return err
+		}
+		queue := ch.QueueDeclare
+		if passive {
+			queue = ch.QueueDeclarePassive
+		}
+		_, err = queue("durable", true, false, false, false, amqp.Table{"x-queue-type": "quorum"})
+		return err
+	}
+	if err := declare(false); err != nil {
+		t.Fatal(err)
+	}
+	s.Kill()
+	if err := declare(true); err == nil {
+		t.Error("the killed broker responds")
+	}
+	if err := s.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, "the queue exists after a restart", func() bool { return declare(true) == nil })
+	if err := s.Control(t.Context(), "status", "--silent"); err != nil {
+		t.Error(err)
+	}
+	if err := s.Control(t.Context(), "no_such_command"); err == nil {
+		t.Error("an unknown command of rabbitmqctl succeeded")
+	}
+}

@@ -108,7 +108,7 @@ func (s shop) awaitStock(t *testing.T, want client.Stock) {
 	for _, q := range event.Queues {
 		for _, name := range []string{q.Name, q.DeadLetterQueue()} {
 			for ctx.Err() == nil {
-				if queue, err := management.GetQueue("shop.demo", name); err == nil && queue.Messages == 0 {
+				if queue, err := management.GetQueue(local.VHost, name); err == nil && queue.Messages == 0 {
 					break
 				}
 			}
@@ -356,7 +356,7 @@ func (s shop) deadLetter(t *testing.T, not int64) client.DeadLetter {
 func publish(t *testing.T, management *rabbithole.Client, body string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost,
-		management.Endpoint+"/api/exchanges/shop.demo/"+event.Exchange+"/publish",
+		management.Endpoint+"/api/exchanges/"+local.VHost+"/"+event.Exchange+"/publish",
 		bytes.NewReader([]byte(`{"properties":{},"routing_key":"`+event.SaleCreatedType+`","payload_encoding":"string","payload":`+
 			fmt.Sprintf("%q", body)+`}`)))
 	if err != nil {

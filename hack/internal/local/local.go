@@ -37,6 +37,8 @@ type Options struct {
 	Direct bool
 	// Env is added to the environment of every service.
 	Env []string
+	// BuildFlags are added to `go build`, such as -overlay.
+	BuildFlags []string
 	// Progress prints the steps of Start; the default is none.
 	Progress *progress.Printer
 }
@@ -69,9 +71,9 @@ type System struct {
 	recorded  []proc.ID
 }
 
-// vhost is the name that the operator gives the virtual host of the stack demo in
+// VHost is the name that the operator gives the virtual host of the stack demo in
 // the namespace shop.
-const vhost = "shop.demo"
+const VHost = "shop.demo"
 
 // Start builds the services, starts the servers and services, and returns when all
 // services are ready. After an error nothing is left running.
@@ -174,7 +176,7 @@ func (s *System) startServices(ctx context.Context, detail func(string)) error {
 	}
 	for _, name := range Services {
 		detail("waiting for " + name)
-		if err := s.waitUntilReady(ctx, name); err != nil {
+		if err := s.WaitUntilReady(ctx, name); err != nil {
 			return err
 		}
 	}

@@ -70,7 +70,7 @@ func (s *System) buildTo(ctx context.Context, folder string, files []string, det
 		return err
 	}
 	return gobuild.Build{Go: "go", Dir: filepath.Join(s.options.Root, "services"), Env: []string{"CGO_ENABLED=0"},
-		Flags: []string{"-ldflags", from.LinkerFlags()}, Output: filepath.Join(s.Dir, folder) + "/", Packages: packages(services)}.Run(ctx, detail)
+		Flags: append([]string{"-ldflags", from.LinkerFlags()}, s.options.BuildFlags...), Output: filepath.Join(s.Dir, folder) + "/", Packages: packages(services)}.Run(ctx, detail)
 }
 
 // migrate migrates the schemas with the account of the owner.
@@ -167,6 +167,19 @@ func (s *System) Configure(name string, env ...string) (remove func()) {
 	}
 }
 
+// Setting returns a variable of the environment of a service or replica, without those of
+// Configure and Options.Env. It is empty for one that is not set.
+func (s *System) Setting(name, variable string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.settings[name] {
+		if value, ok := strings.CutPrefix(v, variable+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
 // removeRunning removes a service from the running ones and returns its process,
 // or nil if it does not run.
 func (s *System) removeRunning(name string) *process {
@@ -213,9 +226,9 @@ func (s *System) PID(name string) int {
 	return s.running[name].cmd.Process.Pid
 }
 
-// waitUntilReady waits until the readiness probe of a service succeeds, at most
-// readyTimeout.
-func (s *System) waitUntilReady(ctx context.Context, name string) error {
+// WaitUntilReady waits until the readiness probe of a service or replica succeeds, at most
+// a minute.
+func (s *System) WaitUntilReady(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	s.mu.Lock()
@@ -241,7 +254,7 @@ func (s *System) Restart(ctx context.Context, name string) error {
 	if err := s.StartService(name); err != nil {
 		return err
 	}
-	return s.waitUntilReady(ctx, name)
+	return s.WaitUntilReady(ctx, name)
 }
 
 func (s *System) tail(name string) string {

@@ -109,40 +109,66 @@ func (s *System) dsn(service, account string) string { return s.dsns[service+"_"
 // createTopology creates the virtual host, its objects and its users, and returns
 // the users' AMQP URLs by service.
 func (s *System) createTopology() (map[string]string, error) {
-	client, err := s.RabbitMQ.Info.Management()
+	t, err := s.newTopology()
 	if err != nil {
 		return nil, err
 	}
-	var failed error
-	do := func(res *http.Response, err error) {
-		if err == nil {
-			err = res.Body.Close()
-		}
-		if err != nil && failed == nil {
-			failed = fmt.Errorf("create the topology: %w", err)
-		}
-	}
-	do(client.PutVhost(vhost, rabbithole.VhostSettings{}))
-	do(client.UpdatePermissionsIn(vhost, s.RabbitMQ.Info.Username, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}))
+	t.do(t.client.PutVhost(VHost, rabbithole.VhostSettings{}))
+	t.do(t.client.UpdatePermissionsIn(VHost, s.RabbitMQ.Info.Username, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"}))
 	for name, kind := range event.Exchanges {
-		do(client.DeclareExchange(vhost, name, rabbithole.ExchangeSettings{Type: kind, Durable: true}))
+		t.do(t.client.DeclareExchange(VHost, name, rabbithole.ExchangeSettings{Type: kind, Durable: true}))
 	}
-	for _, q := range event.Queues {
-		do(client.DeclareQueue(vhost, q.Name, rabbithole.QueueSettings{Durable: true, Arguments: q.Arguments()}))
-		do(client.DeclareQueue(vhost, q.DeadLetterQueue(), rabbithole.QueueSettings{Durable: true, Arguments: q.DeadLetterArguments()}))
-		for _, b := range q.Bindings() {
-			do(client.DeclareBinding(vhost, rabbithole.BindingInfo{Source: b.Exchange, Destination: b.Queue, DestinationType: "queue", RoutingKey: b.Key}))
-		}
-	}
+	t.declareQueues()
 	urls := map[string]string{}
 	for service, p := range event.Permissions {
-		user, password := vhost+"."+service, s.secret()
-		do(client.PutUser(user, rabbithole.UserSettings{Password: password}))
-		do(client.UpdatePermissionsIn(vhost, user, rabbithole.Permissions{Configure: p.Configure, Write: p.Write, Read: p.Read}))
-		do(client.UpdateTopicPermissionsIn(vhost, user, rabbithole.TopicPermissions{Exchange: event.Exchange, Write: p.TopicWrite, Read: p.TopicRead}))
-		urls[service] = (&url.URL{Scheme: "amqp", User: url.UserPassword(user, password), Host: s.BrokerLink.Address, Path: "/" + vhost}).String()
+		user, password := VHost+"."+service, s.secret()
+		t.do(t.client.PutUser(user, rabbithole.UserSettings{Password: password}))
+		t.do(t.client.UpdatePermissionsIn(VHost, user, rabbithole.Permissions{Configure: p.Configure, Write: p.Write, Read: p.Read}))
+		t.do(t.client.UpdateTopicPermissionsIn(VHost, user, rabbithole.TopicPermissions{Exchange: event.Exchange, Write: p.TopicWrite, Read: p.TopicRead}))
+		urls[service] = (&url.URL{Scheme: "amqp", User: url.UserPassword(user, password), Host: s.BrokerLink.Address, Path: "/" + VHost}).String()
 	}
-	return urls, failed
+	return urls, t.failed
+}
+
+// DeclareQueues declares the queues of the services that do not exist, with their bindings, as
+// the operator does.
+func (s *System) DeclareQueues() error {
+	t, err := s.newTopology()
+	if err != nil {
+		return err
+	}
+	t.declareQueues()
+	return t.failed
+}
+
+// topology declares objects of the broker. failed is its first error.
+type topology struct {
+	client *rabbithole.Client
+	failed error
+}
+
+func (s *System) newTopology() (*topology, error) {
+	client, err := s.RabbitMQ.Info.Management()
+	return &topology{client: client}, err
+}
+
+func (t *topology) do(res *http.Response, err error) {
+	if err == nil {
+		err = res.Body.Close()
+	}
+	if err != nil && t.failed == nil {
+		t.failed = fmt.Errorf("create the topology: %w", err)
+	}
+}
+
+func (t *topology) declareQueues() {
+	for _, q := range event.Queues {
+		t.do(t.client.DeclareQueue(VHost, q.Name, rabbithole.QueueSettings{Durable: true, Arguments: q.Arguments()}))
+		t.do(t.client.DeclareQueue(VHost, q.DeadLetterQueue(), rabbithole.QueueSettings{Durable: true, Arguments: q.DeadLetterArguments()}))
+		for _, b := range q.Bindings() {
+			t.do(t.client.DeclareBinding(VHost, rabbithole.BindingInfo{Source: b.Exchange, Destination: b.Queue, DestinationType: "queue", RoutingKey: b.Key}))
+		}
+	}
 }
 
 // keyFiles are the paths of the files with the keys of tokens.

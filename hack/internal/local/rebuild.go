@@ -23,7 +23,7 @@ func (s *System) Rebuild(ctx context.Context, files []string, services ...string
 		if err != nil {
 			return nil, err
 		}
-		if same && s.isRunning(name) {
+		if same && s.IsRunning(name) {
 			continue
 		}
 		if err := os.Rename(built, current); err != nil {
@@ -51,8 +51,8 @@ func (s *System) replace(ctx context.Context, name string) error {
 	return s.Restart(ctx, name)
 }
 
-// isRunning reports whether a service was started and has not ended.
-func (s *System) isRunning(name string) bool {
+// IsRunning reports whether a service or replica was started and has not ended.
+func (s *System) IsRunning(name string) bool {
 	s.mu.Lock()
 	p := s.running[name]
 	s.mu.Unlock()

@@ -6,27 +6,10 @@ import (
 	"regexp"
 	"testing"
 
-	amqp "github.com/rabbitmq/amqp091-go"
-
 	"ecommerce-stack.dev/hack/internal/client"
 	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/event"
 )
-
-// declareQueues declares the queues of services with their bindings.
-func declareQueues(t *testing.T, ch *amqp.Channel) {
-	t.Helper()
-	for _, q := range event.Queues {
-		if _, err := ch.QueueDeclare(q.Name, true, false, false, false, q.Arguments()); err != nil {
-			t.Fatal(err)
-		}
-		for _, b := range q.Bindings() {
-			if err := ch.QueueBind(b.Queue, b.Key, b.Exchange, false, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-}
 
 // metrics returns the metrics of a service.
 func (s shop) metrics(t *testing.T, service string) string {
@@ -83,7 +66,9 @@ func TestSalesInLostQueuesAreDecided(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	declareQueues(t, channel)
+	if err := s.DeclareQueues(); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.Restart(t.Context(), "stock"); err != nil {
 		t.Fatal(err)
 	}
