@@ -131,10 +131,10 @@ verify: ## Fail if generated files or go.mod are out of date, committed or not; 
 
 ##@ Test
 
-SUITES := lint unit integration external race fuzz operator verify e2e
+SUITES := lint unit integration chaos external race fuzz operator verify e2e
 
 .PHONY: test
-test: ## Run the whole test suite: lint, unit, integration, external, race, fuzz, operator, verify, e2e
+test: ## Run the whole test suite: lint, unit, integration, chaos, external, race, fuzz, operator, verify, e2e
 	@rm -rf $(TESTS) && mkdir -p $(TESTS)
 	@$(WITH_GO) failed=""; for suite in $(SUITES); do \
 	  echo; echo "=== $$suite"; began=$$SECONDS; \
@@ -155,7 +155,15 @@ unit: $(TOOL_DIR)/gotestsum ## Run the tests that need no server
 .PHONY: integration
 integration: $(TOOL_DIR)/gotestsum deps-integration ## Run the tests that need MariaDB and RabbitMQ, on servers of their own
 	@$(WITH_GO) $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,integration,./services/...)
-	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract ./hack/dev/... ./hack/ci/...)
+	@$(WITH_GO) $(call gotest,faults,./hack/testenv/... ./hack/internal/local/... ./hack/contract ./hack/dev/... ./hack/ci/... ./hack/chaos/...)
+
+# The rounds of SEED, or five minutes of those from 1 on.
+CHAOS_FLAGS = $(if $(SEED),--seed $(SEED) --rounds 1,--seed 1 --duration 5m) --logs $(CURDIR)/_out/chaos --results $(TESTS)/chaos.json
+
+.PHONY: chaos
+chaos: deps-chaos ## Run the store under load and faults for five minutes, and check its promises (SEED=42: one round, CHAOS="--duration 1h")
+	@mkdir -p $(TESTS)
+	@$(WITH_GO) $(GO) build -o $(TOOL_DIR)/chaos ./hack/chaos && exec $(TOOL_DIR)/chaos $(CHAOS_FLAGS) $(CHAOS)
 
 .PHONY: external
 external: $(TOOL_DIR)/gotestsum deps-external ## Run the tests that need a browser, npm, promtool, or the proxies of the benchmarks

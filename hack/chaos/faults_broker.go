@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+
+	"ecommerce-stack.dev/hack/internal/local"
+	"ecommerce-stack.dev/services/event"
+)
+
+// brokerKinds are faults of the broker.
+func brokerKinds() []kind {
+	target := []string{brokerName}
+	return []kind{
+		{"kill", target, 0, 2 * time.Second, killBroker},
+		{"pause", target, time.Second, 12 * time.Second, pauseBroker},
+		{"memory alarm of", target, 2 * time.Second, 8 * time.Second, memoryAlarm},
+		{"delete queues of", target, 0, 3 * time.Second, deleteQueues},
+		{"purge queues of", target, 2 * time.Second, 5 * time.Second, purgeQueues},
+		{"close connections of", target, 2 * time.Second, 5 * time.Second, closeConnections},
+	}
+}
+
+func killBroker(_ context.Context, r *round, _ fault) (func(context.Context) error, error) {
+	r.store.RabbitMQ.Kill()
+	return r.store.RabbitMQ.Restart, nil
+}
+
+func pauseBroker(_ context.Context, r *round, _ fault) (func(context.Context) error, error) {
+	return pause(r.store.RabbitMQ.PID)
+}
+
+// memoryAlarm makes the broker block the connections that publish.
+func memoryAlarm(ctx context.Context, r *round, _ fault) (func(context.Context) error, error) {
+	set := func(ctx context.Context, watermark string) error {
+		return r.store.RabbitMQ.Control(ctx, "set_vm_memory_high_watermark", watermark)
+	}
+	return func(ctx context.Context) error { return set(ctx, "0.4") }, set(ctx, "0.000001")
+}
+
+// discard closes the body of a response.
+func discard(res *http.Response, err error) error {
+	if err != nil {
+		return err
+	}
+	return res.Body.Close()
+}
+
+// deleteQueues deletes a queue with its messages, and declares it again at the end.
+func deleteQueues(_ context.Context, r *round, f fault) (func(context.Context) error, error) {
+	management, err := r.management()
+	if err != nil {
+		return nil, err
+	}
+	r.loseMessages()
+	queue := event.Queues[f.Seed%uint64(len(event.Queues))]
+	if err := discard(management.DeleteQueue(local.VHost, queue.Name)); err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { return r.store.DeclareQueues() }, nil
+}
+
+// purgeQueues deletes the messages of all queues of events, again and again.
+func purgeQueues(ctx context.Context, r *round, f fault) (func(context.Context) error, error) {
+	management, err := r.management()
+	if err != nil {
+		return nil, err
+	}
+	end := repeatedly(ctx, f, 100*time.Millisecond, func(context.Context, *rand.Rand) {
+		for _, q := range event.Queues {
+			_ = discard(management.PurgeQueue(local.VHost, q.Name))
+		}
+	})
+	return func(ctx context.Context) error { defer r.loseMessages(); return end(ctx) }, nil
+}
+
+// closeConnections closes connections at the broker, as an administrator can.
+func closeConnections(ctx context.Context, r *round, f fault) (func(context.Context) error, error) {
+	management, err := r.management()
+	if err != nil {
+		return nil, err
+	}
+	return repeatedly(ctx, f, 800*time.Millisecond, func(_ context.Context, random *rand.Rand) {
+		connections, err := management.ListConnections()
+		if err != nil {
+			return
+		}
+		for _, c := range connections {
+			if random.IntN(2) == 0 {
+				_ = discard(management.CloseConnection(c.Name))
+			}
+		}
+	}), nil
+}
+
+// management returns a client of the management API that does not wait for a broker that is
+// stopped.
+func (r *round) management() (*rabbithole.Client, error) {
+	c, err := r.store.RabbitMQ.Info.Management()
+	if err != nil {
+		return nil, err
+	}
+	c.SetTimeout(5 * time.Second)
+	return c, nil
+}

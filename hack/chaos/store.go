@@ -1,0 +1,162 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"ecommerce-stack.dev/hack/internal/local"
+	"ecommerce-stack.dev/hack/internal/progress"
+)
+
+// store is a running store with two replicas of each service. Every process connects to the
+// servers and to other services through edges, which faults change.
+type store struct {
+	*local.System
+	replicas []string
+	edges    map[string]*edge // by names such as "sales-2→mysql"
+	env      map[string][]string
+	rounds   int
+	checked  atomic.Int64 // sales
+
+	mu     sync.Mutex
+	poison map[string]bool // ids of poison messages, and whether they must become dead letters
+}
+
+// Settings of the services: short times, so that a round includes the expiry of holds and the
+// repetition of commands, and no limits of rates.
+var settings = []string{"RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0", "BCRYPT_COST=4", "HOLD_TTL=3s", "RECONCILE_AFTER=1s", "AUDIT_INTERVAL=5s"}
+
+// databaseFlags make the database durable against a kill of its process, as in production.
+var databaseFlags = []string{"--innodb-flush-log-at-trx-commit=1"}
+
+// names of the servers in targets of faults and edges.
+const (
+	mysqlServer = "mysql"
+	brokerName  = "rabbitmq"
+)
+
+// startStore starts a store from the sources at root. buildFlags are added to the build.
+func startStore(ctx context.Context, root string, buildFlags []string, p *progress.Printer) (*store, error) {
+	system, err := local.Start(ctx, local.Options{Root: root, Direct: true, MySQLFlags: databaseFlags, Env: settings, BuildFlags: buildFlags, Progress: p})
+	if err != nil {
+		return nil, err
+	}
+	s := &store{System: system, edges: map[string]*edge{}, env: map[string][]string{}, poison: map[string]bool{}}
+	start := func(func(string)) error { return s.startReplicas(ctx) }
+	if p == nil {
+		err = start(nil)
+	} else {
+		err = p.Run("Start two replicas of each service", start)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+// startReplicas starts a second replica of each service, and restarts the first one with its
+// edges. The gateways are last, because their edges lead to the others.
+func (s *store) startReplicas(ctx context.Context) error {
+	for _, service := range local.Services {
+		for _, name := range []string{service, service + "-2"} {
+			if err := s.connect(name); err != nil {
+				return err
+			}
+			if name != service {
+				if _, err := s.Replica(ctx, service); err != nil {
+					return err
+				}
+			} else {
+				if err := s.StopService(name); err != nil {
+					return err
+				}
+				if err := s.Restart(ctx, name); err != nil {
+					return err
+				}
+			}
+			s.replicas = append(s.replicas, name)
+		}
+	}
+	return nil
+}
+
+// connect creates the edges of a process and configures it to use them.
+func (s *store) connect(name string) error {
+	service, replica := serviceOf(name), strings.TrimPrefix(name, serviceOf(name))
+	upstream := map[string]string{mysqlServer: s.MySQLLink.Address, brokerName: s.BrokerLink.Address}
+	variables := map[string]string{mysqlServer: "MYSQL_DSN", brokerName: "AMQP_URL"}
+	if service == "gateway" {
+		for _, to := range []string{"auth", "sales", "stock"} {
+			address, err := url.Parse(s.ServiceURL(to + replica))
+			if err != nil {
+				return err
+			}
+			upstream[to], variables[to] = address.Host, strings.ToUpper(to)+"_URL"
+		}
+	}
+	for to, variable := range variables {
+		value := s.Setting(service, variable)
+		if value == "" {
+			continue // auth has no broker, and gateways have no database.
+		}
+		e, err := newEdge(name+"→"+to, upstream[to])
+		if err != nil {
+			return err
+		}
+		s.edges[e.name] = e
+		current := upstream[to]
+		if service == "gateway" && to != brokerName {
+			value = "http://" + current
+		}
+		s.env[name] = append(s.env[name], variable+"="+strings.Replace(value, current, e.address(), 1))
+	}
+	s.env[name] = append(s.env[name], "CHAOS_FAILPOINT="+s.failpointFile(name))
+	s.configure(name)
+	return nil
+}
+
+// configure sets the environment of the next start of a process, with additional variables.
+func (s *store) configure(name string, more ...string) {
+	s.Configure(name, append(append([]string(nil), s.env[name]...), more...)...)
+}
+
+// Stop stops the store and its edges.
+func (s *store) Stop() error {
+	err := s.System.Stop()
+	for _, e := range s.edges {
+		e.proxy.Stop()
+	}
+	return err
+}
+
+// saveLogs copies the logs of the services to a folder.
+func (s *store) saveLogs(folder string) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range s.replicas {
+		content, err := os.ReadFile(s.LogFile(name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(folder, name+".log"), content, 0o600)
+		}
+		errs = append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("save the logs: %w", err)
+	}
+	return nil
+}
+
+// serviceOf returns the service of a process's name.
+func serviceOf(name string) string {
+	service, _, _ := strings.Cut(name, "-")
+	return service
+}
