@@ -5,6 +5,7 @@ package e2e
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"os"
@@ -134,9 +135,10 @@ func enforcePolicies(t *testing.T) {
 
 // network is the pods between which connections are tried.
 type network struct {
-	image string            // with bash
-	pods  map[string]podRef // sources by name
-	check string            // a script that prints the destinations that it reaches
+	image     string            // with bash
+	pods      map[string]podRef // sources by name
+	container string            // an ephemeral container of each pod, which has bash
+	check     string            // a script that prints the destinations that it reaches
 }
 
 type podRef struct{ namespace, name string }
@@ -146,7 +148,7 @@ func (n *network) names() []string { return slices.Sorted(maps.Keys(n.pods)) }
 // newNetwork finds the pods of the store and creates the impostors.
 func newNetwork(t *testing.T) *network {
 	t.Helper()
-	n := &network{pods: map[string]podRef{}}
+	n := &network{pods: map[string]podRef{}, container: "flows-" + strings.ToLower(rand.Text()[:5])}
 	n.image = mustKubectl(t, "-n", namespace, "get", "pod", stack+"-mysql-0", "-o", "jsonpath={.spec.containers[0].image}")
 	n.createImpostors(t)
 	addresses := map[string]string{}
@@ -164,6 +166,10 @@ func newNetwork(t *testing.T) *network {
 	}
 	addresses["kubernetes"] = mustKubectl(t, "get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}")
 	n.check = script(addresses)
+	for _, pod := range n.pods {
+		mustKubectl(t, "-n", pod.namespace, "debug", "pod/"+pod.name, "--container="+n.container, "--image="+n.image, "--image-pull-policy=IfNotPresent",
+			"--profile=restricted", "--attach=false", "--", "sleep", "1800")
+	}
 	return n
 }
 
@@ -268,10 +274,9 @@ func (n *network) connections(t *testing.T) (map[string][]string, error) {
 
 // try runs the script in the network of a pod, and returns the destinations that it reached.
 func (n *network) try(ctx context.Context, pod podRef) (string, error) {
-	cmd := exec.CommandContext(ctx, "kubectl", "-n", pod.namespace, "debug", "pod/"+pod.name, "--image="+n.image, "--image-pull-policy=IfNotPresent",
-		"--profile=restricted", "--stdin", "--quiet", "--", "bash", "-s")
+	cmd := exec.CommandContext(ctx, "kubectl", "-n", pod.namespace, "exec", "pod/"+pod.name, "--container="+n.container, "--", "bash", "-c", n.check)
 	var errors strings.Builder
-	cmd.Stdin, cmd.Stderr = strings.NewReader(n.check), &errors
+	cmd.Stderr = &errors
 	out, err := cmd.Output()
 	if err != nil {
 		return "", fmt.Errorf("%w: %s", err, errors.String())
