@@ -191,6 +191,15 @@ var auth = dashboardSpec{
 				description: "Callers that wait for a slot to hash a password, by pod.",
 				queries:     []query{{`sum by (pod) (auth_password_hash_waiting{STACK})`, "{{pod}}"}}},
 		}},
+		{"Revocations", []panel{
+			{title: "How old is the list of revoked tokens?", unit: seconds, warning: 10, critical: 60,
+				runbook:     "revocations-unread",
+				description: "Time since a service last read which access tokens are revoked, by service: the oldest of its pods.",
+				queries:     []query{{`time() - min by (service) (ecommerce_revocations_last_success_timestamp_seconds{STACK})`, "{{service}}"}}},
+			{title: "Of how many users are tokens revoked?", unit: count,
+				description: "Users of whom access tokens are revoked that may not have expired.",
+				queries:     []query{{`max(ecommerce_revocations{STACK})`, "users"}}},
+		}},
 		pool("auth"), saturation("auth"),
 	},
 }

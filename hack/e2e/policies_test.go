@@ -45,7 +45,7 @@ var flows = map[string][]string{
 	"gateway:5001":   unrestricted,
 	"gateway:9090":   unrestricted,
 	"auth:5004":      {"gateway"},
-	"auth:9090":      unrestricted,
+	"auth:9090":      append([]string{"sales", "stock"}, unrestricted...),
 	"sales:5002":     {"gateway"},
 	"sales:9090":     unrestricted,
 	"stock:5003":     {"gateway"},

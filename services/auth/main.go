@@ -39,6 +39,10 @@ const (
 // cleanupInterval is the time between deletions of expired tokens and counts.
 const cleanupInterval = 10 * time.Minute
 
+// clockTolerance is added to the lifetime of tokens, which replicas sign and verify by their own
+// clocks.
+const clockTolerance = time.Minute
+
 type settings struct {
 	Server          lifecycle.Config
 	Tokens          authn.Config
@@ -127,11 +131,15 @@ func serve(ctx context.Context) error {
 		return err
 	}
 	checks.Add("database", func(ctx context.Context) error { return database.Ping(ctx, db) })
+	revocations := func(ctx context.Context) ([]authn.Revocation, error) {
+		return mysql.NewStore(db).Revocations(ctx, c.Signing.TTL+clockTolerance)
+	}
 	accounts := &account.Service{Store: mysql.NewStore(db), Signer: signer, Hasher: hasher,
 		RefreshTTL: c.RefreshTTL, RefreshGrace: c.RefreshGrace, Log: log, Now: database.Now}
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5004",
-		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier, SigningKey: signer.ActiveKey})
+		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier, Revocations: revocations, SigningKey: signer.ActiveKey})
+	srv.Internal(authn.RevocationsPattern, authn.RevocationsHandler(revocations, log))
 	api := httpapi.API{Accounts: accounts, PublicKeys: verifier.PublicKeys}
 	api.Register(srv.API())
 

@@ -49,12 +49,14 @@ const (
 )
 
 type settings struct {
-	Server   lifecycle.Config
-	Tokens   authn.Config
-	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
-	AMQP     config.Secret `env:"AMQP_URL,required,notEmpty"`
-	Currency string        `env:"CURRENCY" envDefault:"USD"`
-	HoldTTL  time.Duration `env:"HOLD_TTL" envDefault:"15m"`
+	Server lifecycle.Config
+	Tokens authn.Config
+	MySQL  config.Secret `env:"MYSQL_DSN,required,notEmpty"`
+	AMQP   config.Secret `env:"AMQP_URL,required,notEmpty"`
+	// Revocations is the URL of authn.RevocationsPattern at auth.
+	Revocations string        `env:"REVOCATIONS_URL,required,notEmpty"`
+	Currency    string        `env:"CURRENCY" envDefault:"USD"`
+	HoldTTL     time.Duration `env:"HOLD_TTL" envDefault:"15m"`
 	// ReconcileAfter is how long sales waits for a response of stock before it repeats a command.
 	ReconcileAfter time.Duration `env:"RECONCILE_AFTER" envDefault:"1m"`
 }
@@ -122,7 +124,7 @@ func serve(ctx context.Context) error {
 	collector := broker.DeadLetterCollector{URL: c.AMQP.Reveal(), Name: name + " dead letters", Store: store.StoreDeadLetter,
 		IsTransient: func(err error) bool { return database.IsTransient(err) || database.IsConflict(err) }, Log: log}
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5002",
-		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
+		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier, Revocations: authn.FetchRevocations(c.Revocations)})
 	api := httpapi.API{Store: store, DeadLetters: store, Redrive: publisher.Redrive, Watcher: watcher, Currency: c.Currency, HoldTTL: c.HoldTTL,
 		Draining: srv.Draining(), Now: database.Now, Log: log}
 	api.Register(srv.API())

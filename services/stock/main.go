@@ -46,11 +46,13 @@ const (
 )
 
 type settings struct {
-	Server   lifecycle.Config
-	Tokens   authn.Config
-	MySQL    config.Secret `env:"MYSQL_DSN,required,notEmpty"`
-	AMQP     config.Secret `env:"AMQP_URL,required,notEmpty"`
-	Currency string        `env:"CURRENCY" envDefault:"USD"`
+	Server lifecycle.Config
+	Tokens authn.Config
+	MySQL  config.Secret `env:"MYSQL_DSN,required,notEmpty"`
+	AMQP   config.Secret `env:"AMQP_URL,required,notEmpty"`
+	// Revocations is the URL of authn.RevocationsPattern at auth.
+	Revocations string `env:"REVOCATIONS_URL,required,notEmpty"`
+	Currency    string `env:"CURRENCY" envDefault:"USD"`
 	// AuditInterval is the time between two audits in the background.
 	AuditInterval time.Duration `env:"AUDIT_INTERVAL" envDefault:"5m"`
 }
@@ -104,7 +106,7 @@ func serve(ctx context.Context) error {
 	}, messaging.Handler{Store: store, Log: log}, log, metrics)
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5003",
-		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier})
+		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier, Revocations: authn.FetchRevocations(c.Revocations)})
 	api := httpapi.API{Catalog: store, Inventory: store, Currency: c.Currency}
 	api.Register(srv.API())
 

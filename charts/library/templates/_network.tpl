@@ -44,7 +44,8 @@ podSelector:
 {{/*
 NetworkPolicy of a service: requests from the gateway (to the gateway: from
 anywhere), metrics, name lookups, and what networkPolicy.egress lists. The
-gateway also reaches the services of its release.
+gateway also reaches the services of its release, and sales and stock
+the revocations of auth.
 */}}
 {{- define "ecommerce.networkpolicy" -}}
 {{- if .Values.networkPolicy.enabled -}}
@@ -74,6 +75,12 @@ spec:
       ports:
         - {port: {{ $port }}, protocol: TCP}
     {{- end }}
+    {{- end }}
+    {{- if has .Chart.Name (list "sales" "stock") }}
+    - to:
+        - {{- include "ecommerce.peer" (list . "auth") | nindent 10 }}
+      ports:
+        - {port: 9090, protocol: TCP}
     {{- end }}
     {{- if .Values.tracing.endpoint }}
     # A URL does not name the pods of the collector, so the port is open to any address.

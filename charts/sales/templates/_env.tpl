@@ -1,4 +1,6 @@
 {{- define "service.env" -}}
+- name: REVOCATIONS_URL
+  value: {{ .Values.revocationsURL | default (printf "http://%s:9090/revocations" (include "ecommerce.componentName" (list . "auth"))) }}
 - name: CURRENCY
   value: {{ .Values.currency }}
 - name: HOLD_TTL

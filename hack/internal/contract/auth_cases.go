@@ -191,8 +191,13 @@ func (w *testContext) newLastUser() *session {
 func (w *testContext) disabledUser() *session {
 	w.t.Helper()
 	s := w.newLastUser()
-	w.must("PATCH /auth/users/{id}", http.StatusOK, call{as: w.manager, args: []any{s.id}, body: map[string]any{"disabled": true}})
+	w.setDisabled(s, true)
 	return s
+}
+
+func (w *testContext) setDisabled(s *session, disabled bool) {
+	w.t.Helper()
+	w.must("PATCH /auth/users/{id}", http.StatusOK, call{as: w.manager, args: []any{s.id}, body: map[string]any{"disabled": disabled}})
 }
 
 // newManager registers a manager and logs in.
@@ -207,7 +212,7 @@ func (w *testContext) newManager() *session {
 func (w *testContext) disabledManager() *session {
 	w.t.Helper()
 	s := w.newManager()
-	w.must("PATCH /auth/users/{id}", http.StatusOK, call{as: w.manager, args: []any{s.id}, body: map[string]any{"disabled": true}})
+	w.setDisabled(s, true)
 	return s
 }
 

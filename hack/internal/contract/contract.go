@@ -61,6 +61,8 @@ type suite struct {
 	coverage *Coverage
 	// manager, ann and bob are users. A case that changes an account creates its own.
 	manager, ann, bob *session
+	// revoked are the revoked tokens of Matrix by the role of their users.
+	revoked map[string][]attempt
 }
 
 // Run tests the contract of a target and returns the coverage of its document.

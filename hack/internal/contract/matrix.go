@@ -29,6 +29,7 @@ func Matrix(t *testing.T, target Target) {
 	if target.Services != nil {
 		baseURLs["service"] = func(op *Operation) string { return target.Services[op.Service()] }
 	}
+	s.revoked = s.revokeTokens(t)
 	attempts := 0
 	for _, name := range s.document.Names() {
 		op := s.document.Operations[name]
@@ -110,7 +111,52 @@ func (s *suite) attempts(w *testContext, op *Operation) []attempt {
 		}
 		all = append(all, a, attempt{"signed token with role " + role, "Bearer " + w.signedSession(as.id, role).access, a.status, a.code})
 	}
+	if op.Public() {
+		return all
+	}
+	for _, r := range s.revoked[right[0]] {
+		if !op.isWrite() {
+			r.status, r.code = 0, ""
+		}
+		all = append(all, r)
+	}
 	return all
+}
+
+// isWrite reports whether the operation may change something.
+func (o *Operation) isWrite() bool { return !strings.HasPrefix(o.Name, http.MethodGet+" ") }
+
+// revokeTokens revokes tokens in each way, and returns by role what writes with them must return. It
+// waits until every service refuses them.
+func (s *suite) revokeTokens(t *testing.T) map[string][]attempt {
+	t.Helper()
+	w := s.newContext(t)
+	revoked := map[string][]attempt{}
+	for role, create := range map[string]func() *session{"Client": w.newLastUser, "Manager": w.newManager} {
+		disabled, enabled := create(), create()
+		w.setDisabled(disabled, true)
+		w.setDisabled(enabled, true)
+		w.setDisabled(enabled, false)
+		revoked[role] = []attempt{
+			{"the token of a disabled account", "Bearer " + disabled.access, http.StatusForbidden, "account_disabled"},
+			{"a token of before the account was disabled and enabled", "Bearer " + enabled.access, http.StatusUnauthorized, "invalid_token"},
+		}
+	}
+	waited := map[string]bool{}
+	for _, name := range s.document.Names() {
+		op := s.document.Operations[name]
+		if op.Public() || !op.isWrite() || len(op.Roles) != 1 || waited[op.Service()+op.Roles[0]] {
+			continue
+		}
+		waited[op.Service()+op.Roles[0]] = true
+		for _, r := range revoked[op.Roles[0]] {
+			method, path := resolvePath(op.Name, placeholders(op, unknownID))
+			w.waitUntil(op.Service()+" refuses "+r.name, func() bool {
+				return w.fetch(s.URL, method, path, call{raw: "{}", header: []string{"Authorization", r.header}}).status == r.status
+			})
+		}
+	}
+	return revoked
 }
 
 // permittedStatus returns the status of an operation for a permitted caller, an object

@@ -123,12 +123,11 @@ func (s *System) StartService(name string) error {
 		return err
 	}
 	cmd := exec.Command(filepath.Join(s.Dir, binaries, serviceOf(name)))
-	metrics, err := freeAddress()
+	metrics, err := s.metricsAddress(name)
 	if err != nil {
-		return fmt.Errorf("find a free port: %w", err)
+		return err
 	}
 	s.mu.Lock()
-	s.metrics[name] = metrics
 	cmd.Env, cmd.Stdout, cmd.Stderr = slices.Concat(s.settings[name], []string{"METRICS_ADDR=" + metrics}, s.options.Env, s.added[name]), log, log
 	s.mu.Unlock()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
@@ -152,6 +151,21 @@ func (s *System) StartService(name string) error {
 	s.running[name] = p
 	s.mu.Unlock()
 	return s.record(cmd.Process.Pid)
+}
+
+// metricsAddress returns the metrics address of a service or replica, which it keeps, because that
+// of auth is a setting of others.
+func (s *System) metricsAddress(name string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.metrics[name] == "" {
+		address, err := freeAddress()
+		if err != nil {
+			return "", fmt.Errorf("find a free port: %w", err)
+		}
+		s.metrics[name] = address
+	}
+	return s.metrics[name], nil
 }
 
 // Configure adds variables to the environment of a service or replica, from its next start

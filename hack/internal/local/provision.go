@@ -233,6 +233,13 @@ func (s *System) configure(urls map[string]string, keys keyFiles) error {
 	}
 	s.settings["auth"] = append(s.settings["auth"], "JWT_SIGNING_FILE="+keys.signing, "JWT_ACTIVE_FILE="+keys.active,
 		"MANAGER_EMAIL="+s.ManagerEmail, "MANAGER_PASSWORD="+s.ManagerPassword)
+	metrics, err := s.metricsAddress("auth")
+	if err != nil {
+		return err
+	}
+	for _, name := range []string{"sales", "stock"} {
+		s.settings[name] = append(s.settings[name], "REVOCATIONS_URL=http://"+metrics+"/revocations")
+	}
 	s.settings["gateway"] = append(s.settings["gateway"], "AUTH_URL=http://"+s.address("auth"),
 		"SALES_URL=http://"+s.address("sales"), "STOCK_URL=http://"+s.address("stock"))
 	return nil

@@ -110,6 +110,7 @@ func TestInvalidSpecIsRejectedWithResolution(t *testing.T) {
 		{`{gateway: {trustedProxies: [10.0.0.0/8, 10.0.0.0/8]}}`, "Duplicate value"},
 		{`{gateway: {trustedProxies: [` + manyCIDRs(65) + `]}}`, "must have at most 64 items"},
 		{`{gateway: {env: [{name: TRUSTED_PROXIES, value: 10.0.0.0/8}]}}`, "env sets a variable that the operator manages"},
+		{`{stock: {env: [{name: REVOCATIONS_URL, value: "http://x"}]}}`, "env sets a variable that the operator manages"},
 		{`{gateway: {env: [{name: TLS_KEY_FILE, value: /x}]}}`, "env sets a variable that the operator manages"},
 		{`{gateway: {tls: {}}}`, "tls.secretName: Required value"},
 		{`{gateway: {tls: {secretName: ""}}}`, "spec.gateway.tls.secretName must be the name of a Secret"},

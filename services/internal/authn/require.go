@@ -37,13 +37,15 @@ const Scheme = "bearer"
 const rolesMetadata = "authn.roles"
 
 // Require restricts an operation to callers with one of the roles, or, without roles, to
-// callers with a valid token, and adds that to its document.
+// callers with a valid token, and adds that to its document. A write is refused for a revoked token.
 func Require(op huma.Operation, roles ...Role) huma.Operation {
 	op = mark(op, roles)
 	op.Security = []map[string][]string{{Scheme: {}}}
 	op.Errors = append(slices.Clone(op.Errors), http.StatusUnauthorized)
-	if len(roles) > 0 {
+	if len(roles) > 0 || isWrite(op.Method) {
 		op.Errors = append(op.Errors, http.StatusForbidden)
+	}
+	if len(roles) > 0 {
 		names := make([]string, len(roles))
 		for i, r := range roles {
 			names[i] = string(r)
@@ -82,6 +84,9 @@ func RolesOf(op *huma.Operation) []Role {
 	return roles
 }
 
+// RefusesRevoked reports whether an operation is refused for a revoked token.
+func RefusesRevoked(op *huma.Operation) bool { return len(op.Security) > 0 && isWrite(op.Method) }
+
 // Declared reports whether an operation was passed to Require or Public.
 func Declared(op *huma.Operation) bool {
 	_, ok := op.Metadata[rolesMetadata].([]Role)
@@ -98,6 +103,9 @@ func Middleware(api huma.API, v *Verifier) func(huma.Context, func(huma.Context)
 			return
 		}
 		caller, err := v.authenticate(time.Now(), ctx.Header("Authorization"))
+		if err == nil && isWrite(ctx.Method()) {
+			err = v.checkRevoked(caller)
+		}
 		if err == nil && (!declared || !allowed(roles, caller.Role)) {
 			err = Forbidden(roles)
 		}

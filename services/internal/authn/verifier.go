@@ -39,6 +39,8 @@ type Principal struct {
 	UserID int64
 	Email  string
 	Role   Role
+	// Generation is that of the account when the token was issued.
+	Generation int64
 }
 
 // Config of a Verifier.
@@ -53,6 +55,8 @@ type Claims struct {
 	jwt.RegisteredClaims
 	Email string `json:"email"`
 	Role  Role   `json:"role"`
+	// Generation counts the changes of the account that revoke its tokens; see Revocation.
+	Generation int64 `json:"gen,omitempty"`
 }
 
 // Errors of Verify.
@@ -79,6 +83,8 @@ type Verifier struct {
 	parser *jwt.Parser
 	keys   atomic.Pointer[keys]
 	known  *otter.Cache[string, known]
+	// revoked has the revocations by user; it is nil before the first read.
+	revoked atomic.Pointer[map[int64]Revocation]
 }
 
 // known is the content of a verified token, and the keys that verified it.
@@ -183,7 +189,7 @@ func principal(c Claims) (Principal, error) {
 	case !c.Role.Valid():
 		return Principal{}, fmt.Errorf("%w: unknown role", ErrToken)
 	}
-	return Principal{UserID: id, Email: c.Email, Role: c.Role}, nil
+	return Principal{UserID: id, Email: c.Email, Role: c.Role, Generation: c.Generation}, nil
 }
 
 // Watch reloads the keys file when it changes, until ctx ends. If it cannot be read, the

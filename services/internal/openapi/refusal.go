@@ -55,6 +55,9 @@ func (e examples) general(op *huma.Operation) []*problem.Problem {
 	if len(op.Security) > 0 {
 		all = append(all, problem.From(authn.ErrNoToken), problem.From(authn.ErrTokenExpired))
 	}
+	if authn.RefusesRevoked(op) {
+		all = append(all, problem.From(authn.ErrAccountDisabled))
+	}
 	if roles := authn.RolesOf(op); len(roles) > 0 {
 		all = append(all, problem.From(authn.Forbidden(roles)))
 	}

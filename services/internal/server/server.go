@@ -32,6 +32,8 @@ type Options struct {
 	Health      *health.Checks
 	// Verifier verifies access tokens.
 	Verifier *authn.Verifier
+	// Revocations returns the revocations of access tokens; nil if none are refused, as in tests.
+	Revocations authn.Revocations
 	// SigningKey returns the id of the key that signs tokens; nil in a service that signs none.
 	SigningKey func() string
 	// MaxBody bounds the body of a request in bytes; 1 MiB if zero.
@@ -61,6 +63,7 @@ type Server struct {
 	router   *chi.Mux
 	requests *telemetry.Requests
 	api      huma.API
+	revoked  *authn.RevocationReader
 }
 
 // New returns a Server that does not listen yet.
@@ -87,6 +90,10 @@ func New(o Options) *Server {
 	s.api = newAPI(s)
 	s.Get("/openapi.json", openapi.Handler(s.api))
 	s.Internal(authn.KeysPattern, o.Verifier.KeysHandler(o.SigningKey))
+	if o.Revocations != nil {
+		s.revoked = authn.NewRevocationReader(o.Verifier, o.Revocations, o.Log, o.Metrics)
+		s.Background("revocations", s.revoked.Run)
+	}
 	return s
 }
 
@@ -119,8 +126,15 @@ func PrintDocument(name, title string, register func(huma.API)) func(context.Con
 	}
 }
 
-// Run listens and serves until ctx ends, then drains; see lifecycle.Process.Run.
+// Run reads the revocations, listens and serves until ctx ends, then drains; see
+// lifecycle.Process.Run.
 func (s *Server) Run(ctx context.Context) error {
+	if s.revoked != nil {
+		select {
+		case <-s.revoked.Started():
+		case <-ctx.Done():
+		}
+	}
 	return s.Process.Run(ctx, &http.Server{
 		Handler: s.router, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,

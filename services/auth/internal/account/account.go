@@ -27,6 +27,8 @@ type User struct {
 	Disabled     bool
 	CreatedAt    time.Time
 	PasswordHash []byte
+	// Generation is that of the access tokens that are valid; see authn.Revocation.
+	Generation int64
 }
 
 // Limits of a username, in characters, and of an email address, in bytes (RFC 5321, section
@@ -41,7 +43,7 @@ var (
 	ErrEmailTaken          = failure.Conflict("email_taken", "An account with this email already exists. Log in, or use another email.")
 	ErrInvalidCredentials  = failure.Unauthenticated("invalid_credentials", "The email or the password is wrong. Check both.")
 	ErrInvalidRefreshToken = failure.Unauthenticated("invalid_refresh_token", "The refresh token is not valid. Log in again.")
-	ErrAccountDisabled     = failure.Forbidden("account_disabled", "The account is disabled. Ask a manager to enable it.")
+	ErrAccountDisabled     = authn.ErrAccountDisabled
 	ErrUserNotFound        = failure.NotFound("user_not_found", "User not found.")
 	ErrOwnAccount          = failure.Conflict("own_account", "You cannot disable your own account. Ask another manager.")
 	ErrLastManager         = failure.Conflict("last_manager", "You are the last enabled manager. Register or enable another one first.")

@@ -39,10 +39,13 @@ type Store interface {
 	// List returns up to limit users whose id is above after, in the order of their ids.
 	List(ctx context.Context, after int64, limit int) ([]User, error)
 	// SetDisabled changes and returns a user for a manager, whose row it locks, too. Disabling also
-	// revokes the refresh tokens of the user. It returns the errors of User.MayManage for the
+	// revokes the tokens of the user. It returns the errors of User.MayManage for the
 	// manager, ErrUserNotFound, and, if managers disable themselves, ErrLastManager or ErrOwnAccount.
 	// Because the manager stays enabled, one manager always is.
 	SetDisabled(ctx context.Context, managerID, id int64, disabled bool) (User, error)
+	// Revocations returns the revocations of access tokens within ttl, the newest first, and at most
+	// authn.MaxRevocations.
+	Revocations(ctx context.Context, ttl time.Duration) ([]authn.Revocation, error)
 	// SetPassword replaces the hash of a password and revokes the refresh tokens of the user. It
 	// returns ErrAccountDisabled, ErrInvalidCredentials if the hash is not previous, and
 	// ErrUserNotFound.
@@ -385,8 +388,7 @@ func (s *Service) ChangePassword(ctx context.Context, userID int64, current, nex
 }
 
 // SetDisabled disables or enables an account for a manager. A disabled user cannot log in or
-// refresh; with an existing access token, which is valid until it expires, accounts cannot be
-// changed. It returns the errors of Store.SetDisabled.
+// refresh, and an existing access token is valid only for reads until it expires. It returns the errors of Store.SetDisabled.
 func (s *Service) SetDisabled(ctx context.Context, managerID, userID int64, disabled bool) (User, error) {
 	u, err := s.Store.SetDisabled(ctx, managerID, userID, disabled)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -580,4 +581,62 @@ func histogramCount(t *testing.T, reg *prometheus.Registry, name string) uint64 
 	}
 	t.Fatalf("no metric %s", name)
 	return 0
+}
+
+func TestDisablingRevokesAccessTokens(t *testing.T) {
+	t.Parallel()
+	a := start(t)
+	id := a.register("ada@example.com")
+	generation := func(access string) int64 {
+		t.Helper()
+		p, err := a.keys.Verifier(t).Verify(access)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.Generation
+	}
+	expect := func(when string, ttl time.Duration, want ...authn.Revocation) {
+		t.Helper()
+		got, err := a.accounts.Store.Revocations(t.Context(), ttl)
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, %v, want %v", when, got, err, want)
+		}
+	}
+	before := a.login("ada@example.com", validPassword)
+	refreshed := sessionOf(a.expect(a.refresh(before.refresh), 200, ""))
+	if first, second := generation(before.access), generation(refreshed.access); first != 0 || second != 0 {
+		t.Errorf("generations %d and %d of a new account, want 0", first, second)
+	}
+	expect("before", time.Minute)
+	path := fmt.Sprintf("/auth/users/%d", id)
+	for range 2 { // The second time changes nothing.
+		a.expect(a.do("PATCH", path, a.manager, `{"disabled":true}`), 200, "")
+		expect("disabled", time.Minute, authn.Revocation{UserID: id, Generation: 1, Disabled: true})
+	}
+	a.expect(a.do("PATCH", path, a.manager, `{"disabled":false}`), 200, "")
+	expect("enabled", time.Minute, authn.Revocation{UserID: id, Generation: 1})
+	after := a.login("ada@example.com", validPassword)
+	if got := generation(after.access); got != 1 {
+		t.Errorf("generation %d of a token that was issued after the account was disabled, want 1", got)
+	}
+	if got := generation(sessionOf(a.expect(a.refresh(after.refresh), 200, "")).access); got != 1 {
+		t.Errorf("generation %d of a token after a refresh, want 1", got)
+	}
+
+	// Only revocations within the lifetime of tokens are in the list, and of them the newest.
+	if err := a.db.Exec("UPDATE users SET tokens_revoked_at = NOW(6) - INTERVAL 10 MINUTE WHERE id = ?", id).Error; err != nil {
+		t.Fatal(err)
+	}
+	expect("after the lifetime of tokens", 9*time.Minute)
+	expect("within the lifetime of tokens", 11*time.Minute, authn.Revocation{UserID: id, Generation: 1})
+	err := a.db.Exec(`INSERT INTO users (username, email, password_hash, role, created_at, token_generation, tokens_revoked_at)
+		WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1000)
+		SELECT 'x', CONCAT(a.n, '-', b.n, '@example.org'), 'x', 'Client', NOW(6), 1, NOW(6) FROM numbers a JOIN numbers b ON b.n <= 10`).Error
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest, err := a.accounts.Store.Revocations(t.Context(), time.Hour)
+	if err != nil || len(newest) != authn.MaxRevocations || slices.ContainsFunc(newest, func(r authn.Revocation) bool { return r.UserID == id }) {
+		t.Errorf("%d revocations, %v, want the newest %d", len(newest), err, authn.MaxRevocations)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"ecommerce-stack.dev/services/internal/database/databasetest"
 	"ecommerce-stack.dev/services/internal/page"
@@ -32,6 +33,7 @@ func TestStatementsDoNotScanGrowingTables(t *testing.T) {
 	a.useSessions()
 	a.administer()
 	recorder.Run(t, "rehash", func() error { return a.accounts.Store.Rehash(t.Context(), 1, []byte("x"), []byte("y")) })
+	recorder.Run(t, "revocations", func() error { _, err := a.accounts.Store.Revocations(t.Context(), time.Minute); return err })
 	recorder.Run(t, "delete expired", func() error { return a.accounts.Store.DeleteExpired(t.Context(), a.clock.Now()) })
 	recorder.Check(t, []string{"get-keys"})
 }

@@ -77,7 +77,7 @@ func (a *API) get(ctx context.Context, in *userRequest) (*userResponse, error) {
 type userChangeRequest struct {
 	ID   int64 `path:"id" minimum:"1" doc:"Id of the user" example:"7"`
 	Body struct {
-		Disabled bool `json:"disabled" doc:"A disabled user cannot log in or refresh" example:"true"`
+		Disabled bool `json:"disabled" doc:"A disabled user cannot log in or refresh, and existing access tokens are valid only for reads" example:"true"`
 	}
 }
 

@@ -46,6 +46,7 @@ type userRow struct {
 	Role         string
 	Disabled     bool
 	CreatedAt    time.Time
+	Generation   int64 `gorm:"column:token_generation" json:"-"`
 }
 
 func (userRow) TableName() string { return "users" }
@@ -53,7 +54,7 @@ func (userRow) TableName() string { return "users" }
 func (r userRow) user() account.User {
 	return account.User{
 		ID: r.ID, Username: r.Username, Email: r.Email, Role: authn.Role(r.Role), Disabled: r.Disabled,
-		CreatedAt: r.CreatedAt, PasswordHash: r.PasswordHash,
+		CreatedAt: r.CreatedAt, PasswordHash: r.PasswordHash, Generation: r.Generation,
 	}
 }
 
@@ -163,13 +164,42 @@ func (s *Store) SetDisabled(ctx context.Context, managerID, id int64, disabled b
 		if disabled && id == managerID {
 			return refuseOwnAccount(tx, id)
 		}
+		if u.Disabled == disabled {
+			return nil
+		}
 		u.Disabled = disabled
 		if err := tx.Model(&userRow{ID: id}).Update("disabled", disabled).Error; err != nil || !disabled {
+			return err
+		}
+		if err := revokeAccessTokens(tx, id); err != nil {
 			return err
 		}
 		return revokeTokens(tx, id)
 	})
 	return u, err
+}
+
+// revokeAccessTokens begins a new generation of the access tokens of a user.
+func revokeAccessTokens(tx *gorm.DB, id int64) error {
+	return tx.Model(&userRow{ID: id}).Updates(map[string]any{
+		"token_generation": gorm.Expr("token_generation + 1"), "tokens_revoked_at": gorm.Expr("NOW(6)"),
+	}).Error
+}
+
+// Revocations implements account.Store.
+func (s *Store) Revocations(ctx context.Context, ttl time.Duration) ([]authn.Revocation, error) {
+	var rows []userRow
+	err := s.db.WithContext(ctx).Select("id", "token_generation", "disabled").
+		Where("tokens_revoked_at > NOW(6) - INTERVAL ? MICROSECOND", ttl.Microseconds()).
+		Order("tokens_revoked_at DESC").Limit(authn.MaxRevocations).Find(&rows).Error
+	if err != nil {
+		return nil, database.Classify(fmt.Errorf("read the revocations: %w", err))
+	}
+	revocations := make([]authn.Revocation, len(rows))
+	for i, r := range rows {
+		revocations[i] = authn.Revocation{UserID: r.ID, Generation: r.Generation, Disabled: r.Disabled}
+	}
+	return revocations, nil
 }
 
 // lockManager locks the row of a user and returns the errors of account.User.MayManage.

@@ -26,7 +26,7 @@ type Config struct {
 	// one that signs.
 	SigningFile string `env:"JWT_SIGNING_FILE,required,notEmpty"`
 	ActiveFile  string `env:"JWT_ACTIVE_FILE,required,notEmpty"`
-	// TTL is the lifetime of an access token, also if its user is disabled meanwhile.
+	// TTL is the lifetime of an access token, also of a revoked one, which remains valid for reads.
 	TTL time.Duration `env:"ACCESS_TOKEN_TTL" envDefault:"15m"`
 }
 
@@ -104,7 +104,7 @@ func (s *Signer) ActiveKey() string { return s.keys.Load().active.ID }
 func (s *Signer) Sign(u account.User, now time.Time) (string, time.Duration, error) {
 	key := s.keys.Load().active
 	token := jwt.NewWithClaims(jwt.GetSigningMethod(key.Alg), authn.Claims{
-		Email: u.Email, Role: u.Role,
+		Email: u.Email, Role: u.Role, Generation: u.Generation,
 		RegisteredClaims: jwt.RegisteredClaims{
 			Issuer: s.issuer, Audience: jwt.ClaimStrings{s.audience}, Subject: authn.Subject(u.ID), ID: uuid.NewString(),
 			IssuedAt: jwt.NewNumericDate(now), NotBefore: jwt.NewNumericDate(now), ExpiresAt: jwt.NewNumericDate(now.Add(s.config.TTL)),
