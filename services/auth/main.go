@@ -54,6 +54,8 @@ type settings struct {
 	HashConcurrency int           `env:"HASH_CONCURRENCY"`
 	ManagerEmail    string        `env:"MANAGER_EMAIL"`
 	ManagerPassword config.Secret `env:"MANAGER_PASSWORD"`
+	// ManagerRestore requests that the account of ManagerEmail is restored, once for each value.
+	ManagerRestore string `env:"MANAGER_RESTORE"`
 }
 
 // Check implements config.Checker.
@@ -61,11 +63,13 @@ func (s settings) Check() error {
 	var errs []error
 	for violation, found := range map[string]bool{
 		fmt.Sprintf("BCRYPT_COST is not from %d to %d", password.MinCost, password.MaxCost): s.BcryptCost < password.MinCost || s.BcryptCost > password.MaxCost,
-		"HASH_CONCURRENCY is negative":                          s.HashConcurrency < 0,
-		"ACCESS_TOKEN_TTL is not positive":                      s.Signing.TTL <= 0,
-		"REFRESH_GRACE is not from 0s to 1m":                    s.RefreshGrace < 0 || s.RefreshGrace > time.Minute,
-		"REFRESH_TOKEN_TTL is not positive":                     s.RefreshTTL <= 0,
-		"only one of MANAGER_EMAIL and MANAGER_PASSWORD is set": (s.ManagerEmail == "") != (s.ManagerPassword == ""),
+		"HASH_CONCURRENCY is negative":                              s.HashConcurrency < 0,
+		"ACCESS_TOKEN_TTL is not positive":                          s.Signing.TTL <= 0,
+		"REFRESH_GRACE is not from 0s to 1m":                        s.RefreshGrace < 0 || s.RefreshGrace > time.Minute,
+		"REFRESH_TOKEN_TTL is not positive":                         s.RefreshTTL <= 0,
+		fmt.Sprintf("MANAGER_RESTORE exceeds %d bytes", maxRequest): len(s.ManagerRestore) > maxRequest,
+		"MANAGER_RESTORE is set without MANAGER_EMAIL":              s.ManagerRestore != "" && s.ManagerEmail == "",
+		"only one of MANAGER_EMAIL and MANAGER_PASSWORD is set":     (s.ManagerEmail == "") != (s.ManagerPassword == ""),
 	} {
 		if found {
 			errs = append(errs, errors.New(violation))
@@ -144,8 +148,15 @@ func serve(ctx context.Context) error {
 	api.Register(srv.API())
 
 	if c.ManagerEmail != "" {
+		restoration := restoration{request: c.ManagerRestore}
+		srv.Internal(restorationPattern, &restoration)
 		ensure := func(ctx context.Context) error {
-			return accounts.EnsureManager(ctx, c.ManagerEmail, c.ManagerPassword.Reveal())
+			if c.ManagerRestore == "" {
+				return accounts.EnsureManager(ctx, c.ManagerEmail, c.ManagerPassword.Reveal())
+			}
+			err := accounts.RestoreManager(ctx, c.ManagerEmail, c.ManagerPassword.Reveal(), c.ManagerRestore)
+			restoration.done.Store(err == nil)
+			return err
 		}
 		if err := ensureManager(ctx, srv, log, ensure); err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/services/internal/authn/authntest"
+	"ecommerce-stack.dev/services/internal/config"
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/health"
 	"ecommerce-stack.dev/services/internal/lifecycle"
@@ -43,6 +44,24 @@ func TestStopWhileDatabaseIsUnavailableIsClean(t *testing.T) {
 	}()
 	if err := serve(ctx); err != nil {
 		t.Errorf("got %v, want a clean end", err)
+	}
+}
+
+func TestInvalidRestorationsAreNamed(t *testing.T) {
+	t.Parallel()
+	for what, environment := range map[string]map[string]string{
+		"MANAGER_RESTORE exceeds 64 bytes":             {"MANAGER_EMAIL": "e", "MANAGER_PASSWORD": "p", "MANAGER_RESTORE": strings.Repeat("r", 65)},
+		"MANAGER_RESTORE is set without MANAGER_EMAIL": {"MANAGER_RESTORE": "r"},
+		"": {"MANAGER_EMAIL": "e", "MANAGER_PASSWORD": "p", "MANAGER_RESTORE": strings.Repeat("r", 64)},
+	} {
+		for name, value := range map[string]string{"MYSQL_DSN": "u:p@tcp(db)/s", "JWT_ISSUER": "i", "JWT_AUDIENCE": "a", "JWT_KEYS_FILE": "f",
+			"JWT_SIGNING_FILE": "f", "JWT_ACTIVE_FILE": "f"} {
+			environment[name] = value
+		}
+		_, err := config.LoadFrom[settings](environment)
+		if what == "" && err != nil || what != "" && (err == nil || !strings.Contains(err.Error(), what)) {
+			t.Errorf("got %v, want %q", err, what)
+		}
 	}
 }
 

@@ -16,6 +16,10 @@
   value: {{ .Values.jwt.refreshTokenTTL }}
 {{ include "ecommerce.secretEnv" (dict "name" "MANAGER_EMAIL" "secret" (include "auth.managerSecret" .) "key" "email") }}
 {{ include "ecommerce.secretEnv" (dict "name" "MANAGER_PASSWORD" "secret" (include "auth.managerSecret" .) "key" "password") }}
+{{- with .Values.manager.restore }}
+- name: MANAGER_RESTORE
+  value: {{ . | quote }}
+{{- end }}
 {{- end -}}
 
 {{- define "service.mounts" -}}

@@ -2,6 +2,7 @@ package local_test
 
 import (
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -176,4 +177,45 @@ func TestWritesGoOnWithoutAuth(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectRefused(t, disabled, http.StatusForbidden)
+}
+
+func TestRestartRestoresManagerOncePerRequest(t *testing.T) {
+	t.Parallel()
+	s := startShop(t, 10)
+	other, _, _ := s.newManager(t)
+	first, admin := s.id(t, s.manager), shop{System: s.System, Client: s.Client, manager: other, product: s.product}
+	admin.setDisabled(t, first, true)
+	if _, err := s.Login(t.Context(), s.ManagerEmail, s.ManagerPassword); err == nil {
+		t.Fatal("the account is not disabled")
+	}
+	restart := func() {
+		t.Helper()
+		if err := s.StopService("auth"); err != nil {
+			t.Error(err)
+		}
+		if err := s.Restart(t.Context(), "auth"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.Configure("auth", "MANAGER_RESTORE=saturday")
+	restart()
+	var report struct{ Restored string }
+	response, err := http.Get(s.MetricsURL("auth") + "/manager-restoration")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if err := json.NewDecoder(response.Body).Decode(&report); err != nil || report.Restored != "saturday" {
+		t.Errorf("auth reports %+v, %v, want the request saturday", report, err)
+	}
+	if s.manager, err = s.Login(t.Context(), s.ManagerEmail, s.ManagerPassword); err != nil {
+		t.Fatal(err)
+	}
+	expectAllowed(t, s.writes(s.manager))
+
+	admin.setDisabled(t, first, true)
+	restart()
+	if _, err := s.Login(t.Context(), s.ManagerEmail, s.ManagerPassword); err == nil {
+		t.Error("a restart has restored the account again")
+	}
 }

@@ -183,3 +183,8 @@ const (
 	// RotateKeysAnnotation requests a new JWT key.
 	RotateKeysAnnotation = "ecommerce-stack.dev/rotate-keys"
 )
+
+// RestoreManagerAnnotation requests that the account of the first manager is restored: it is created
+// or enabled, gets the role Manager and the password in the manager's Secret, and its sessions end.
+// Each new value, such as the time, requests that once.
+const RestoreManagerAnnotation = "ecommerce-stack.dev/restore-manager"

@@ -85,6 +85,10 @@ type ECommerceStackStatus struct {
 	// credentials describes the accounts at MySQL and RabbitMQ.
 	// +optional
 	Credentials *CredentialsStatus `json:"credentials,omitempty"`
+	// manager describes the account of the first manager. It is missing before the first
+	// restoration.
+	// +optional
+	Manager *ManagerStatus `json:"manager,omitempty"`
 	// inventory lists the objects that the operator applied from its charts.
 	// +listType=atomic
 	// +optional
@@ -133,6 +137,17 @@ type CredentialsStatus struct {
 	// spec.credentials.rotationInterval.
 	// +optional
 	NextRotation *metav1.Time `json:"nextRotation,omitempty"`
+}
+
+// ManagerStatus describes the account of the first manager.
+type ManagerStatus struct {
+	// restoreRequest is the ID of the last request that was fulfilled, a hash of the value of
+	// the annotation ecommerce-stack.dev/restore-manager.
+	// +required
+	RestoreRequest string `json:"restoreRequest"`
+	// lastRestoration is when the operator learned that the account was restored.
+	// +optional
+	LastRestoration *metav1.Time `json:"lastRestoration,omitempty"`
 }
 
 // ObjectReference identifies an object in the stack's namespace.

@@ -224,7 +224,7 @@ func (r *reconciliation) findPod(ctx context.Context, of []string, matches func(
 			if pod.Spec.NodeName == "" {
 				continue
 			}
-			if report, ok := readKeyReport(ctx, transport, pod.Status.PodIP); !ok || matches(report) {
+			if report, ok := readReport[keyReport](ctx, transport, pod.Status.PodIP, "/jwt-keys"); !ok || matches(report) {
 				return pod.Name, nil
 			}
 		}
@@ -232,12 +232,12 @@ func (r *reconciliation) findPod(ctx context.Context, of []string, matches func(
 	return "", nil
 }
 
-// readKeyReport reports whether the pod at an address has a report. Why it has none does not
+// readReport reports whether the pod at an address has a report at a path. Why it has none does not
 // matter: the pod may be starting, stopping, or of a version that does not report.
-func readKeyReport(ctx context.Context, transport http.RoundTripper, address string) (report keyReport, ok bool) {
+func readReport[T any](ctx context.Context, transport http.RoundTripper, address, path string) (report T, ok bool) {
 	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, metricsPort)+"/jwt-keys", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(address, metricsPort)+path, nil)
 	if err != nil {
 		return report, false
 	}

@@ -34,10 +34,17 @@ func (r *reconciliation) reconcileKeys(ctx context.Context) (phaseResult, error)
 	if err := r.recordRetained(ctx, keys.secret); err != nil {
 		return phaseResult{}, err
 	}
+	restoration, err := r.restoreManager(ctx)
+	if err != nil {
+		return phaseResult{}, err
+	}
 	r.stack.Status.JWT = keys.status(r.keySchedule())
 	message := fmt.Sprintf("%s key %s signs access tokens; the manager's credentials are in Secret %s", keys.algorithm(), keys.active, managerSecretName(r.stack))
 	if keys.progress != "" {
 		message += "; rotation: " + keys.progress
+	}
+	if restoration != "" {
+		message += "; restoration of the manager: " + restoration
 	}
 	if r.stack.Spec.JWT.Algorithm == jwtkey.HS256 {
 		message += "; every service holds this key: in production, set spec.jwt.algorithm to EdDSA"

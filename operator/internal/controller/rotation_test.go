@@ -28,8 +28,9 @@ import (
 type testPod struct {
 	object *corev1.Pod
 
-	mu     sync.Mutex
-	report keyReport
+	mu       sync.Mutex
+	report   keyReport
+	restored string // the request of a restoration
 }
 
 // podAddresses are those of the pods of all tests.
@@ -57,11 +58,14 @@ func (f *fixture) startPod(t *testing.T, service string) *testPod {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		pod.mu.Lock()
 		defer pod.mu.Unlock()
-		if r.URL.Path != "/jwt-keys" {
+		switch r.URL.Path {
+		case "/jwt-keys":
+			_ = json.NewEncoder(w).Encode(pod.report)
+		case "/manager-restoration":
+			_ = json.NewEncoder(w).Encode(restorationReport{pod.restored})
+		default:
 			http.NotFound(w, r)
-			return
 		}
-		_ = json.NewEncoder(w).Encode(pod.report)
 	}))
 	t.Cleanup(server.Close)
 	podAddresses.Lock()

@@ -44,7 +44,7 @@ func ownValues(stack *v1alpha1.ECommerceStack, options Options, service, checksu
 		v["jwt"] = values{
 			"accessTokenTTL": spec.JWT.AccessTokenTTL.Duration.String(), "refreshTokenTTL": spec.JWT.RefreshTokenTTL.Duration.String(),
 		}
-		v["manager"] = values{"secretName": managerSecretName(stack)}
+		v["manager"] = values{"secretName": managerSecretName(stack), "restore": restorationRequest(stack)}
 		v["networkPolicy"] = networkPolicy(stack, charts.MySQL)
 		return v
 	case charts.Sales:

@@ -46,6 +46,12 @@ type Store interface {
 	// Revocations returns the revocations of access tokens within ttl, the newest first, and at most
 	// authn.MaxRevocations.
 	Revocations(ctx context.Context, ttl time.Duration) ([]authn.Revocation, error)
+	// IsRestored reports whether RestoreManager has fulfilled a request.
+	IsRestored(ctx context.Context, request string) (bool, error)
+	// RestoreManager enables a user as a Manager with the hash of a password, revokes the tokens, and
+	// records the request. It changes nothing and returns false if the request is recorded. It returns
+	// ErrUserNotFound.
+	RestoreManager(ctx context.Context, id int64, hash []byte, request string) (restored bool, err error)
 	// SetPassword replaces the hash of a password and revokes the refresh tokens of the user. It
 	// returns ErrAccountDisabled, ErrInvalidCredentials if the hash is not previous, and
 	// ErrUserNotFound.

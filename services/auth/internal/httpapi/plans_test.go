@@ -19,6 +19,7 @@ var inserts = []string{
 		SELECT UNHEX(SHA2(n, 256)), UNHEX(MD5(n DIV 3)), 2 + n DIV 5, NOW(6) + INTERVAL IF(n % 100 = 0, -1, 720) HOUR, n % 3 > 0 FROM numbers`,
 	`INSERT INTO login_attempts (email_hash, failures, last_failure_at, blocked_until)
 		SELECT UNHEX(SHA2(n, 256)), 3, NOW(6) - INTERVAL IF(n % 100 = 0, 2, 0) HOUR, NOW(6) FROM numbers`,
+	`INSERT INTO manager_restorations (request, user_id, restored_at) SELECT n, 1, NOW(6) FROM numbers`,
 	`INSERT INTO requests (caller_id, key_hash, body_hash, response, created_at)
 		SELECT n % 10, UNHEX(SHA2(n, 256)), UNHEX(SHA2(n, 256)), '{}', NOW(6) - INTERVAL IF(n % 100 = 0, 25, 0) HOUR FROM numbers`,
 }
@@ -34,6 +35,9 @@ func TestStatementsDoNotScanGrowingTables(t *testing.T) {
 	a.administer()
 	recorder.Run(t, "rehash", func() error { return a.accounts.Store.Rehash(t.Context(), 1, []byte("x"), []byte("y")) })
 	recorder.Run(t, "revocations", func() error { _, err := a.accounts.Store.Revocations(t.Context(), time.Minute); return err })
+	recorder.Run(t, "restore the manager", func() error {
+		return a.accounts.RestoreManager(t.Context(), managerEmail, validPassword, "request")
+	})
 	recorder.Run(t, "delete expired", func() error { return a.accounts.Store.DeleteExpired(t.Context(), a.clock.Now()) })
 	recorder.Check(t, []string{"get-keys"})
 }
