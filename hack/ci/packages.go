@@ -26,6 +26,7 @@ var (
 var groups = map[string][]debian.Package{
 	"dev":             servers,
 	"integration":     slices.Concat(servers, []debian.Package{python}),
+	"system":          slices.Concat(servers, []debian.Package{python}),
 	"chaos":           servers,
 	"fuzz":            servers,
 	"race":            slices.Concat(servers, []debian.Package{python}, compiler),
