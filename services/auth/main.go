@@ -168,7 +168,14 @@ func serve(ctx context.Context) error {
 	srv.Background("emails", func(ctx context.Context) { normalizeEmails(ctx, accounts, log, duplicates) })
 	srv.Background("keys", func(ctx context.Context) { verifier.Watch(ctx, log) })
 	srv.Background("signing key", func(ctx context.Context) { signer.Watch(ctx, log) })
-	srv.Every(cleanupInterval, "delete expired", func(ctx context.Context) error { return accounts.Store.DeleteExpired(ctx, database.Now()) })
+	clock := database.Clock(db)
+	srv.Every(cleanupInterval, "delete expired", func(ctx context.Context) error {
+		now, err := clock(ctx)
+		if err != nil {
+			return err
+		}
+		return accounts.Store.DeleteExpired(ctx, now)
+	})
 	srv.OnStop("database", func(context.Context) error { return database.Close(db) })
 	srv.OnStop("tracing", stopTracing)
 	return srv.Run(ctx)

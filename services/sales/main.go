@@ -126,7 +126,7 @@ func serve(ctx context.Context) error {
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5002",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier, Revocations: authn.FetchRevocations(c.Revocations)})
 	api := httpapi.API{Store: store, DeadLetters: store, Redrive: publisher.Redrive, Watcher: watcher, Currency: c.Currency, HoldTTL: c.HoldTTL,
-		Draining: srv.Draining(), Now: database.Now, Log: log}
+		Draining: srv.Draining(), Now: database.Clock(db), Log: log}
 	api.Register(srv.API())
 
 	// They stop in this order, so that the outbox publishes the events that the others commit.

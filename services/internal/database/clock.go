@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"gorm.io/gorm"
 )
 
 // SystemClock is the clock of the process. Tests replace it.
@@ -32,6 +34,20 @@ func Now() time.Time {
 		now = c.database.Add(now.Sub(c.process))
 	}
 	return now.UTC().Truncate(time.Microsecond)
+}
+
+// Clock returns a function with the result of Now, for times that are needed before the first
+// statement of a request or a task. It connects to the database if the process has not done so yet, as
+// the time of the process may be wrong. Its error is that of Classify.
+func Clock(db *gorm.DB) func(context.Context) (time.Time, error) {
+	return func(ctx context.Context) (time.Time, error) {
+		if current.Load() == nil {
+			if err := Ping(ctx, db); err != nil {
+				return time.Time{}, Classify(fmt.Errorf("read the clock of the database: %w", err))
+			}
+		}
+		return Now(), nil
+	}
 }
 
 // readClock sets the clock from a new connection. Connections are opened again at least every

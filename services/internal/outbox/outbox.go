@@ -319,7 +319,10 @@ func (o *Outbox) every(ctx context.Context, interval time.Duration, what string,
 // that cannot be published. It returns an error when the database or the broker fails. It must
 // not be called concurrently.
 func (o *Outbox) Relay(ctx context.Context) error {
-	began := database.Now()
+	began, err := database.Clock(o.db)(ctx)
+	if err != nil {
+		return err
+	}
 	if time.Since(o.searched) > searchInterval {
 		o.lowWater, o.searched = beforeAllClaims, time.Now()
 	}

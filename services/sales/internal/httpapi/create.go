@@ -59,7 +59,11 @@ func (a *API) create(ctx context.Context, in *createSale) (*createdSale, error) 
 	for i, l := range in.Body.Items {
 		lines[i] = sale.Item{ProductID: l.ProductID, Quantity: l.Quantity}
 	}
-	fresh, err := sale.New(callerID(ctx), lines, in.Body.Hold, a.Currency, a.Now(), a.HoldTTL)
+	now, err := a.Now(ctx)
+	if err != nil {
+		return nil, err
+	}
+	fresh, err := sale.New(callerID(ctx), lines, in.Body.Hold, a.Currency, now, a.HoldTTL)
 	if err != nil {
 		return nil, err
 	}

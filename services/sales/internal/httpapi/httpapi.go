@@ -31,7 +31,8 @@ type API struct {
 	HoldTTL time.Duration
 	// Draining is closed when the server stops. It ends streams and waits.
 	Draining <-chan struct{}
-	Now      func() time.Time
+	// Now returns the time of a new sale.
+	Now func(context.Context) (time.Time, error)
 	// Log receives the actions of managers.
 	Log *slog.Logger
 }

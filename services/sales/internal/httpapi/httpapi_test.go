@@ -93,7 +93,7 @@ func openWithoutWatcher(t testing.TB, dsn string) testService {
 	var sent redriveRecorder
 	var log strings.Builder
 	api := httpapi.API{Store: store, DeadLetters: store, Redrive: sent.send, Watcher: watcher, Currency: "USD", HoldTTL: 15 * time.Minute,
-		Draining: srv.Draining(), Now: database.Now, Log: slog.New(slog.NewTextHandler(&log, nil))}
+		Draining: srv.Draining(), Now: database.Clock(db), Log: slog.New(slog.NewTextHandler(&log, nil))}
 	api.Register(srv.API())
 	return testService{servertest.New(t, srv.Handler()), srv.Handler(), db, store, messaging.Handler{Store: store},
 		keys.Bearer(t, annID, authn.Client), keys.Bearer(t, 6, authn.Client), keys.Bearer(t, 1, authn.Manager), &sent, &log, metrics, watcher}

@@ -251,7 +251,7 @@ func TestThousandIdleStreamsRunFourStatementsPerSecond(t *testing.T) {
 		verifier, ann := keys.Verifier(t), keys.Bearer(t, annID, authn.Client)
 		watcher, store := sale.NewWatcher(quiet), &pendingSales{}
 		srv := server.New(server.Options{Name: "sales", Log: quiet, Metrics: telemetry.NewRegistry("sales"), Health: health.New(), Verifier: verifier})
-		api := httpapi.API{Store: store, Watcher: watcher, Draining: srv.Draining(), Now: database.Now, Log: quiet}
+		api := httpapi.API{Store: store, Watcher: watcher, Draining: srv.Draining(), Log: quiet}
 		api.Register(srv.API())
 		ctx, disconnect := context.WithCancel(t.Context())
 		go watcher.Run(ctx, store)
