@@ -117,8 +117,8 @@ build: ## Compile every module
 	@$(WITH_GO) for m in $(MODULES); do (cd $$m && $(GO) build ./...); done
 
 .PHONY: generate
-generate: ## Regenerate deep copies, the CRD, chart schemas, RBAC and golden renders
-	@$(WITH_GO) $(GO) generate ./operator/api/... ./charts/...
+generate: ## Regenerate deep copies, the CRD, chart schemas, the list of events, RBAC and golden renders
+	@$(WITH_GO) $(GO) generate ./operator/api/... ./charts/... ./services/...
 	@$(WITH_GO) export KUBEBUILDER_ASSETS="$${KUBEBUILDER_ASSETS:-$$($(CLUSTER) assets)}"; cd operator && $(GO) test -count=1 ./internal/chart -update
 
 .PHONY: tidy

@@ -1,6 +1,9 @@
 package event
 
-import "strings"
+import (
+	"regexp"
+	"strings"
+)
 
 // Names of the broker's objects. Each stack has its own virtual host, so the names are
 // the same for all stacks.
@@ -132,6 +135,29 @@ var Permissions = map[string]Permission{
 		Configure: `^gateway\.`, Write: `^gateway\.`, Read: `^(gateway\..*|ecommerce\.events)$`,
 		TopicWrite: matchNone, TopicRead: matchExactly(ProductChangedType),
 	},
+}
+
+// ConsumerPrefix begins the names of the queues of consumers outside of the store, and in the name of
+// their broker accounts it follows the virtual host: the account shop.demo.consumer.reports has the
+// queues consumer.reports.*.
+const ConsumerPrefix = "consumer."
+
+// consumerName is the form of the name of a consumer: it is used in regular expressions.
+var consumerName = regexp.MustCompile(`^[a-z0-9-]+$`)
+
+// ConsumerPermission returns the permissions of the account of a consumer outside of the store: it declares
+// queues of its own, binds them to Exchange, and publishes nothing. Its administrator chooses the keys
+// that it may bind. ok is false unless the name has only small letters, digits and hyphens.
+func ConsumerPermission(name string) (p Permission, ok bool) {
+	if !consumerName.MatchString(name) {
+		return Permission{}, false
+	}
+	queues := strings.ReplaceAll(ConsumerPrefix+name+".", ".", `\.`)
+	return Permission{
+		Configure: "^" + queues, Write: "^" + queues,
+		Read:       "^(" + queues + ".*|" + strings.ReplaceAll(Exchange, ".", `\.`) + ")$",
+		TopicWrite: matchNone,
+	}, true
 }
 
 func matchExactly(names ...string) string {

@@ -26,6 +26,7 @@ import (
 	"ecommerce-stack.dev/services/gateway/internal/invalidation"
 	"ecommerce-stack.dev/services/gateway/internal/proxy"
 	"ecommerce-stack.dev/services/gateway/internal/route"
+	"ecommerce-stack.dev/services/internal/asyncapi"
 	"ecommerce-stack.dev/services/internal/authn"
 	"ecommerce-stack.dev/services/internal/clientaddr"
 	"ecommerce-stack.dev/services/internal/command"
@@ -35,6 +36,7 @@ import (
 	"ecommerce-stack.dev/services/internal/lifecycle"
 	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/reload"
+	"ecommerce-stack.dev/services/internal/static"
 	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/internal/tracing"
 )
@@ -175,6 +177,11 @@ func serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	events, err := asyncapi.Document()
+	if err != nil {
+		return err
+	}
+	g.Page("/asyncapi.json", static.New(asyncapi.ContentType, events).Serve)
 	g.Page("/openapi.json", docs.New([]docs.Source{auth, stock, sales}, g.Forwarded).Serve)
 	g.Page("/", docs.Redirect)
 	g.Page(docs.PagePath, page)

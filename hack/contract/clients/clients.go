@@ -20,9 +20,15 @@ import (
 // Packages returns the folder of the npm packages of testdata with their node_modules. They are
 // installed in the cache, once for each version of their lock file.
 func Packages(ctx context.Context) (string, error) {
-	return cached("npm", "testdata", []string{"package-lock.json"}, func(dir, source string) error {
-		if err := os.CopyFS(dir, os.DirFS(source)); err != nil {
-			return err
+	return cached("npm", "testdata", []string{"package.json", "package-lock.json"}, func(dir, source string) error {
+		for _, name := range []string{"package.json", "package-lock.json"} {
+			content, err := os.ReadFile(filepath.Join(source, name))
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+				return err
+			}
 		}
 		return progress.New(os.Stderr).Run("Install the npm packages of the tests of clients", func(detail func(string)) error {
 			out := progress.Lines(detail)

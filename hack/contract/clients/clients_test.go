@@ -147,7 +147,22 @@ func TestDocumentSatisfiesLintersAndGenerators(t *testing.T) {
 	}
 	program := func(name string) string { return filepath.Join(dir, "node_modules", ".bin", name) }
 	t.Run("redocly", func(t *testing.T) { run(t, dir, program("redocly"), "lint", "--extends=recommended", document) })
-	t.Run("spectral", func(t *testing.T) { run(t, dir, program("spectral"), "lint", "--ruleset=spectral.yaml", document) })
+	lint := func(t *testing.T, ruleset, document string) {
+		t.Helper()
+		ruleset, err := filepath.Abs(filepath.Join("testdata", ruleset))
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(t, dir, program("spectral"), "lint", "--fail-severity=warn", "--ruleset="+ruleset, document)
+	}
+	t.Run("spectral", func(t *testing.T) { lint(t, "spectral.yaml", document) })
+	t.Run("asyncapi", func(t *testing.T) {
+		events := filepath.Join(work, "asyncapi.json")
+		if err := os.WriteFile(events, fetch(t.Context(), t, s.URL+"/asyncapi.json"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		lint(t, "asyncapi.yaml", events)
+	})
 	t.Run("openapi-typescript", func(t *testing.T) {
 		for _, name := range []string{"order.ts", "package.json"} {
 			content, err := os.ReadFile(filepath.Join("testdata", name))

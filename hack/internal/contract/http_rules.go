@@ -2,6 +2,7 @@ package contract
 
 import (
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -27,6 +28,7 @@ func httpRules() []rule {
 		{"http/CORS headers for the allowed origin", []requirement{webOrigin}, corsHeaders},
 		{"http/health", nil, healthEndpoints},
 		{"http/documents", nil, documentation},
+		{"http/documents have validators", nil, documentValidators},
 	}
 }
 
@@ -220,3 +222,42 @@ func documentation(w *testContext) {
 		}
 	}
 }
+
+// documentValidators checks the documents and the page that the gateway serves itself: their media types,
+// entity tags, conditional requests and methods.
+func documentValidators(w *testContext) {
+	for path, contentType := range map[string]string{
+		"/openapi.json": "application/openapi+json", "/asyncapi.json": "application/vnd.aai.asyncapi+json;version=3.0.0",
+		"/docs": "text/html", "/docs/swagger-ui.css": "text/css",
+	} {
+		get := w.fetch(w.URL, http.MethodGet, path, call{})
+		tag := get.header.Get("ETag")
+		if get.status != http.StatusOK || !strings.HasPrefix(get.header.Get("Content-Type"), contentType) || len(get.body) < 1000 {
+			w.t.Errorf("GET %s: %d with %d bytes of %s, want %s", path, get.status, len(get.body), get.header.Get("Content-Type"), contentType)
+		}
+		if !tagForm.MatchString(tag) {
+			w.t.Errorf("GET %s: ETag %s is not quoted (RFC 9110, section 8.8.3)", path, tag)
+		}
+		if vary := get.header.Values("Vary"); len(vary) != 1 || !strings.HasPrefix(vary[0], "Accept-Encoding") {
+			w.t.Errorf("GET %s: Vary %q, want one line", path, vary)
+		}
+		if head := w.fetch(w.URL, http.MethodHead, path, call{}); head.status != http.StatusOK || len(head.body) > 0 || !tagForm.MatchString(head.header.Get("ETag")) {
+			w.t.Errorf("HEAD %s: %d with %d bytes and ETag %s", path, head.status, len(head.body), head.header.Get("ETag"))
+		}
+		for condition, want := range map[string]int{tag: 304, `"other", ` + tag: 304, "*": 304, `"other"`: 200} {
+			a := w.fetch(w.URL, http.MethodGet, path, call{header: []string{"If-None-Match", condition}})
+			if a.status != want || want == 304 && (len(a.body) > 0 || !tagForm.MatchString(a.header.Get("ETag"))) {
+				w.t.Errorf("GET %s with If-None-Match %s: %d with %d bytes and ETag %s, want %d", path, condition, a.status, len(a.body), a.header.Get("ETag"), want)
+			}
+		}
+		for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+			a := w.fetch(w.URL, method, path, call{})
+			if a.status != http.StatusMethodNotAllowed || a.header.Get("Allow") != "GET, HEAD, OPTIONS" {
+				w.t.Errorf("%s %s: %d with Allow %q, want 405", method, path, a.status, a.header.Get("Allow"))
+			}
+		}
+	}
+}
+
+// tagForm is the form of an entity tag.
+var tagForm = regexp.MustCompile(`^(W/)?"[^"]+"$`)

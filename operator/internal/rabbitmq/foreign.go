@@ -4,13 +4,17 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+
+	"ecommerce-stack.dev/services/event"
 )
 
 // removeForeignAccess clears the permissions that users of others have in the virtual host.
 // The users remain, with their permissions in other virtual hosts. The administrator keeps
-// its permissions.
+// its permissions, and so do consumers outside of the store that have no more than
+// event.ConsumerPermission.
 func (a *Admin) removeForeignAccess(vhost VHost) ([]string, error) {
 	permissions, err := a.client.ListPermissions()
 	if err != nil {
@@ -26,7 +30,7 @@ func (a *Admin) removeForeignAccess(vhost VHost) ([]string, error) {
 	}
 	var changes []string
 	for _, p := range permissions {
-		if !isForeign(p.Vhost, p.User) {
+		if !isForeign(p.Vhost, p.User) || isConsumer(vhost.Name, p) {
 			continue
 		}
 		if err := closeBody(a.client.ClearPermissionsIn(vhost.Name, p.User)); err != nil {
@@ -34,9 +38,13 @@ func (a *Admin) removeForeignAccess(vhost VHost) ([]string, error) {
 		}
 		changes = append(changes, "clear the permissions of user "+p.User)
 	}
+	keeps := map[string]bool{}
+	for _, p := range permissions {
+		keeps[p.User] = keeps[p.User] || isConsumer(vhost.Name, p)
+	}
 	cleared := map[string]bool{}
 	for _, p := range topics {
-		if !isForeign(p.Vhost, p.User) || cleared[p.User] {
+		if !isForeign(p.Vhost, p.User) || keeps[p.User] || cleared[p.User] {
 			continue
 		}
 		cleared[p.User] = true // A user may have permissions for several exchanges.
@@ -46,6 +54,16 @@ func (a *Admin) removeForeignAccess(vhost VHost) ([]string, error) {
 		changes = append(changes, "clear the topic permissions of user "+p.User)
 	}
 	return changes, nil
+}
+
+// isConsumer reports whether permissions are those of a consumer outside of the store.
+func isConsumer(vhost string, p rabbithole.PermissionInfo) bool {
+	name, ok := strings.CutPrefix(p.User, vhost+"."+event.ConsumerPrefix)
+	if !ok || p.Vhost != vhost {
+		return false
+	}
+	want, ok := event.ConsumerPermission(name)
+	return ok && p.Configure == want.Configure && p.Write == want.Write && p.Read == want.Read
 }
 
 // deletePolicies deletes the policies of the virtual host, which can expire, drop or reroute

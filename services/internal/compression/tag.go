@@ -27,6 +27,21 @@ func Plain(tags string) string {
 	return strings.ReplaceAll(tags, gzipSuffix, `"`)
 }
 
+// Matches reports whether If-None-Match has an entity tag or "*" (weak comparison, RFC 9110, section
+// 8.8.3.2). The tag is that of the representation without compression, and matches for both.
+func Matches(ifNoneMatch, tag string) bool {
+	if tag == "" || ifNoneMatch == "" {
+		return false
+	}
+	for candidate := range strings.SplitSeq(Plain(ifNoneMatch), ",") {
+		candidate = strings.TrimSpace(candidate)
+		if candidate == "*" || strings.TrimPrefix(candidate, "W/") == strings.TrimPrefix(tag, "W/") {
+			return true
+		}
+	}
+	return false
+}
+
 // tagNotModified sets the entity tag of a 304 to that of the stored response of the client (RFC 9110,
 // section 15.4.5).
 func tagNotModified(h *fasthttp.ResponseHeader, ifNoneMatch string) {

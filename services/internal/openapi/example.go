@@ -15,6 +15,10 @@ const exampleTime = "2026-11-22T10:15:30Z"
 // examples makes examples of values from the example tags of their fields.
 type examples struct{ registry huma.Registry }
 
+// Example returns an example of the values of a schema, made from those of its fields, or nil if it has
+// none.
+func Example(registry huma.Registry, s *huma.Schema) any { return examples{registry}.of(s) }
+
 // of returns an example of the values of a schema, or nil if it has none.
 func (e examples) of(s *huma.Schema) any {
 	switch {

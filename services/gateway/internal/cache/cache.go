@@ -11,7 +11,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -306,25 +305,11 @@ func (res Result) Write(r *fasthttp.Response, ifNoneMatch string, gzip bool) {
 	if e.Status == http.StatusOK {
 		r.Header.SetCanonical(cacheControl, revalidate)
 		r.Header.SetCanonical(age, strconv.AppendInt(buf[:0], int64(res.age/time.Second), 10))
-		if matches(ifNoneMatch, e.Fields[0]) {
+		if compression.Matches(ifNoneMatch, e.Fields[0]) {
 			r.Header.Del(fasthttp.HeaderContentType)
 			r.SetStatusCode(http.StatusNotModified)
 			return
 		}
 	}
 	e.body.Set(r, gzip)
-}
-
-// matches reports whether If-None-Match has an entity tag or "*" (weak comparison, RFC 9110, section 8.8.3.2).
-func matches(ifNoneMatch, etag string) bool {
-	if etag == "" || ifNoneMatch == "" {
-		return false
-	}
-	for tag := range strings.SplitSeq(compression.Plain(ifNoneMatch), ",") {
-		tag = strings.TrimSpace(tag)
-		if tag == "*" || strings.TrimPrefix(tag, "W/") == strings.TrimPrefix(etag, "W/") {
-			return true
-		}
-	}
-	return false
 }

@@ -11,9 +11,9 @@ import (
 	"github.com/valyala/fasthttp"
 	"golang.org/x/sync/singleflight"
 
-	"ecommerce-stack.dev/services/internal/compression"
 	"ecommerce-stack.dev/services/internal/failure"
 	"ecommerce-stack.dev/services/internal/openapi"
+	"ecommerce-stack.dev/services/internal/static"
 )
 
 const (
@@ -43,8 +43,8 @@ type Documents struct {
 }
 
 type merged struct {
-	body *compression.Body
-	at   time.Time
+	*static.Document
+	at time.Time
 }
 
 // New returns the documents of the given services.
@@ -64,10 +64,7 @@ func (d *Documents) Serve(ctx *fasthttp.RequestCtx) error {
 			doc = d.current.Load()
 		}
 	}
-	ctx.Response.Header.SetContentType("application/openapi+json")
-	ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "no-cache")
-	doc.body.Set(&ctx.Response, compression.Accepted(&ctx.Request.Header))
-	return nil
+	return doc.Serve(ctx)
 }
 
 // refresh fetches and merges the documents.
@@ -85,7 +82,7 @@ func (d *Documents) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.current.Store(&merged{compression.NewBody(body), time.Now()})
+	d.current.Store(&merged{static.New(openapi.ContentType, body), time.Now()})
 	return nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"github.com/swaggest/swgui/v5emb"
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
+
+	"ecommerce-stack.dev/services/internal/static"
 )
 
 // PagePath is where the page for people is, PageAssets what it loads.
@@ -32,10 +34,15 @@ func Page() (func(*fasthttp.RequestCtx) error, error) {
 	}
 	policy := "default-src 'none'; script-src 'self'" + hashes + "; style-src 'self' 'unsafe-inline'; " +
 		"img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	document := static.New("text/html; charset=utf-8", page.Response.Body())
 	return func(ctx *fasthttp.RequestCtx) error {
-		serve(ctx)
-		ctx.Response.Header.Set(fasthttp.HeaderContentSecurityPolicy, policy)
-		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "public, max-age=3600")
+		h := &ctx.Response.Header
+		h.Set(fasthttp.HeaderContentSecurityPolicy, policy)
+		if string(ctx.Path()) == PagePath {
+			return document.Serve(ctx)
+		}
+		static.Serve(ctx, serve)
+		h.Set(fasthttp.HeaderCacheControl, "public, max-age=3600")
 		return nil
 	}, nil
 }

@@ -18,7 +18,7 @@ import (
 // Names and values as the HTTP library has them.
 var (
 	requestID, traceParent = []byte(telemetry.RequestIDHeader), []byte(telemetry.TraceParentHeader)
-	vary, acceptEncoding   = []byte(fasthttp.HeaderVary), []byte(fasthttp.HeaderAcceptEncoding)
+	vary                   = []byte(fasthttp.HeaderVary)
 	hardening              = func() (fields [len(server.Hardening)]struct{ name, value []byte }) {
 		for i, f := range server.Hardening {
 			fields[i].name, fields[i].value = []byte(f.Name), []byte(f.Value)
@@ -47,8 +47,18 @@ func (g *Gateway) setHeaders(r *Request) {
 	if r.decision.Limit > 0 {
 		r.decision.Set(h)
 	}
+	var differs []byte
 	if !isPersonal(r.path) {
-		h.AddBytesKV(vary, acceptEncoding)
+		differs = append(buf[:0], fasthttp.HeaderAcceptEncoding...)
+	}
+	if len(g.Origins) > 0 {
+		if len(differs) > 0 {
+			differs = append(differs, ", "...)
+		}
+		differs = append(differs, fasthttp.HeaderOrigin...)
+	}
+	if len(differs) > 0 {
+		h.SetCanonical(vary, differs)
 	}
 	g.Origins.allow(r)
 }
@@ -122,9 +132,7 @@ func (o Origins) allow(r *Request) {
 	if len(o) == 0 {
 		return
 	}
-	h := &r.Response.Header
-	h.Add(fasthttp.HeaderVary, fasthttp.HeaderOrigin)
-	origin := r.origin
+	h, origin := &r.Response.Header, r.origin
 	if origin == "" || !slices.Contains(o, origin) && !slices.Contains(o, "*") {
 		return
 	}
