@@ -198,8 +198,26 @@ func TestServicesConsumeOnlyTheirQueues(t *testing.T) {
 		t.Errorf("readers of each queue (-want +got):\n%s", diff)
 	}
 	for _, q := range event.Queues {
-		if limit, _ := q.DeadLetterArguments()["x-delivery-limit"].(int64); limit < 1e6 {
+		policies := q.Policies()
+		if limit, _ := policies[1].Definition["delivery-limit"].(int64); limit < 1e6 {
 			t.Errorf("%s drops a message after %d deliveries", q.DeadLetterQueue(), limit)
+		}
+		for i, queue := range []struct {
+			name      string
+			arguments map[string]any
+		}{{q.Name, q.Arguments()}, {q.DeadLetterQueue(), q.DeadLetterArguments()}} {
+			for _, other := range event.Queues {
+				for _, name := range []string{other.Name, other.DeadLetterQueue(), other.Name + "x"} {
+					if matches := regexp.MustCompile(policies[i].Pattern).MatchString(name); matches != (name == queue.name) {
+						t.Errorf("the policy %s matches %s: %t", policies[i].Name, name, matches)
+					}
+				}
+			}
+			for key := range policies[i].Definition {
+				if _, fixed := queue.arguments["x-"+key]; fixed {
+					t.Errorf("%s: %s is an argument, which takes precedence over the policy", queue.name, key)
+				}
+			}
 		}
 	}
 	if slices.ContainsFunc(event.Queues, func(q event.Queue) bool { return q.Arguments()["x-queue-type"] != "quorum" }) {

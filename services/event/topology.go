@@ -46,17 +46,38 @@ type Queue struct {
 // DeadLetterQueue returns the name of the queue for messages that were rejected from q.
 func (q Queue) DeadLetterQueue() string { return q.Name + DeadLetterSuffix }
 
-// Arguments returns the arguments with which the queue is declared. Quorum queues
-// support at-least-once dead-lettering only together with overflow reject-publish.
+// Arguments returns the arguments with which the queue is declared. They cannot be changed
+// without deleting the queue, so all that may change is in its policy. The type can only be an
+// argument. Where rejected messages go is an argument, too, because they would be dropped while a
+// policy is missing.
 func (q Queue) Arguments() map[string]any {
 	return map[string]any{
 		"x-queue-type":              "quorum",
-		"x-delivery-limit":          int64(DeliveryLimit),
 		"x-dead-letter-exchange":    DeadLetterExchange,
 		"x-dead-letter-routing-key": q.Name,
-		"x-dead-letter-strategy":    "at-least-once",
-		"x-overflow":                "reject-publish",
 	}
+}
+
+// DeadLetterArguments returns the arguments with which the dead-letter queue of q is
+// declared.
+func (q Queue) DeadLetterArguments() map[string]any {
+	return map[string]any{"x-queue-type": "quorum"}
+}
+
+// FormerArguments returns the arguments with which earlier releases declared the queue. A queue
+// with them remains: they take precedence over the policy, except that the lower delivery limit
+// applies.
+func (q Queue) FormerArguments() map[string]any {
+	arguments := q.Arguments()
+	arguments["x-delivery-limit"] = int64(100)
+	arguments["x-dead-letter-strategy"] = "at-least-once"
+	arguments["x-overflow"] = "reject-publish"
+	return arguments
+}
+
+// FormerDeadLetterArguments returns the FormerArguments of the dead-letter queue of q.
+func (q Queue) FormerDeadLetterArguments() map[string]any {
+	return map[string]any{"x-queue-type": "quorum", "x-delivery-limit": int64(1_000_000_000)}
 }
 
 // deadLetterDeliveryLimit is the delivery limit of a dead-letter queue. Without a limit,
@@ -65,10 +86,32 @@ func (q Queue) Arguments() map[string]any {
 // would be lost.
 const deadLetterDeliveryLimit = 1_000_000_000
 
-// DeadLetterArguments returns the arguments with which the dead-letter queue of q is
-// declared.
-func (q Queue) DeadLetterArguments() map[string]any {
-	return map[string]any{"x-queue-type": "quorum", "x-delivery-limit": int64(deadLetterDeliveryLimit)}
+// Policy holds the settings of a queue that can be changed while it has messages
+// (https://www.rabbitmq.com/docs/policies).
+type Policy struct {
+	// Name is that of the policy and of the queue, and Pattern matches only that.
+	Name, Pattern string
+	Definition    map[string]any
+}
+
+// Policies returns the policies of the queue and of its dead-letter queue. Quorum queues support
+// at-least-once dead-lettering only together with overflow reject-publish.
+func (q Queue) Policies() []Policy {
+	return []Policy{
+		{q.Name, matchExactly(q.Name), map[string]any{
+			"delivery-limit": int64(DeliveryLimit), "dead-letter-strategy": "at-least-once", "overflow": "reject-publish",
+		}},
+		{q.DeadLetterQueue(), matchExactly(q.DeadLetterQueue()), map[string]any{"delivery-limit": int64(deadLetterDeliveryLimit)}},
+	}
+}
+
+// Arguments adds the settings to the arguments of a queue, for brokers that are used without
+// policies, as by tests.
+func (p Policy) Arguments(arguments map[string]any) map[string]any {
+	for key, value := range p.Definition {
+		arguments["x-"+key] = value
+	}
+	return arguments
 }
 
 // Queues are the durable queues of a stack.

@@ -163,6 +163,9 @@ func (t *topology) do(res *http.Response, err error) {
 
 func (t *topology) declareQueues() {
 	for _, q := range event.Queues {
+		for _, p := range q.Policies() {
+			t.do(t.client.PutPolicy(VHost, p.Name, rabbithole.Policy{Pattern: p.Pattern, ApplyTo: "queues", Definition: p.Definition}))
+		}
 		t.do(t.client.DeclareQueue(VHost, q.Name, rabbithole.QueueSettings{Durable: true, Arguments: q.Arguments()}))
 		t.do(t.client.DeclareQueue(VHost, q.DeadLetterQueue(), rabbithole.QueueSettings{Durable: true, Arguments: q.DeadLetterArguments()}))
 		for _, b := range q.Bindings() {

@@ -1,7 +1,6 @@
 package rabbitmq
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -64,23 +63,4 @@ func isConsumer(vhost string, p rabbithole.PermissionInfo) bool {
 	}
 	want, ok := event.ConsumerPermission(name)
 	return ok && p.Configure == want.Configure && p.Write == want.Write && p.Read == want.Read
-}
-
-// deletePolicies deletes the policies of the virtual host, which can expire, drop or reroute
-// messages. Operator policies are limits that the owner of the broker sets, and remain
-// (https://www.rabbitmq.com/docs/policies#operator-policies).
-func (a *Admin) deletePolicies(vhost VHost) ([]string, error) {
-	policies, err := a.client.ListPoliciesIn(vhost.Name)
-	if err != nil {
-		return nil, fmt.Errorf("list policies: %w", err)
-	}
-	slices.SortFunc(policies, func(x, y rabbithole.Policy) int { return cmp.Compare(x.Name, y.Name) })
-	var changes []string
-	for _, policy := range policies {
-		if err := closeBody(a.client.DeletePolicy(vhost.Name, policy.Name)); err != nil {
-			return changes, fmt.Errorf("delete policy %s: %w", policy.Name, err)
-		}
-		changes = append(changes, "delete policy "+policy.Name)
-	}
-	return changes, nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
+	"github.com/rabbitmq/amqp091-go"
 
 	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/operator/internal/ownership"
@@ -123,6 +124,14 @@ func TestEnsureCorrectsAndReportsDrift(t *testing.T) {
 		{"a policy expires messages", "delete policy expire", func() error {
 			return closeBody(f.root.PutPolicy(f.vhost.Name, "expire", rabbithole.Policy{
 				Pattern: ".*", ApplyTo: "queues", Definition: rabbithole.PolicyDefinition{"message-ttl": 1},
+			}))
+		}},
+		{"a policy was deleted", "set policy " + event.StockQueue, func() error {
+			return closeBody(f.root.DeletePolicy(f.vhost.Name, event.StockQueue))
+		}},
+		{"a policy matches other queues", "set policy " + event.SalesQueue + ".dead", func() error {
+			return closeBody(f.root.PutPolicy(f.vhost.Name, event.SalesQueue+".dead", rabbithole.Policy{
+				Pattern: ".*", ApplyTo: "queues", Definition: rabbithole.PolicyDefinition{"delivery-limit": 1_000_000_000},
 			}))
 		}},
 		{"a user of others got permissions", "clear the permissions of user " + stranger, func() error {
@@ -242,6 +251,86 @@ func TestQueueWithOtherPropertiesIsAMismatch(t *testing.T) {
 	if !errors.As(err, &mismatch) {
 		t.Fatalf("error %v, want a mismatch", err)
 	}
+}
+
+// TestQueueOfFormerReleaseKeepsItsMessages upgrades a stack whose queues have all settings as
+// arguments.
+func TestQueueOfFormerReleaseKeepsItsMessages(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ensure(t, ownership.Never)
+	for _, q := range event.Queues {
+		for name, arguments := range map[string]map[string]any{q.Name: q.FormerArguments(), q.DeadLetterQueue(): q.FormerDeadLetterArguments()} {
+			if err := errors.Join(closeBody(f.root.DeleteQueue(f.vhost.Name, name)), closeBody(f.root.DeletePolicy(f.vhost.Name, name)),
+				closeBody(f.root.DeclareQueue(f.vhost.Name, name, rabbithole.QueueSettings{Durable: true, Arguments: arguments}))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	f.ensure(t, ownership.Never) // binds the queues
+	ch := f.rootChannel(t)
+	if err := ch.PublishWithContext(t.Context(), event.Exchange, event.SaleCreatedType, true, false,
+		amqp091.Publishing{DeliveryMode: amqp091.Persistent, Body: []byte("order")}); err != nil {
+		t.Fatal(err)
+	}
+	if changes := f.ensure(t, ownership.Never); len(changes) > 0 {
+		t.Errorf("changes %q, want none", changes)
+	}
+	var message amqp091.Delivery
+	testenv.Eventually(t, "the message is in the queue", func() bool {
+		var found bool
+		var err error
+		if message, found, err = ch.Get(event.StockQueue, false); err != nil {
+			t.Fatal(err)
+		}
+		return found
+	})
+	if string(message.Body) != "order" {
+		t.Errorf("got the message %q", message.Body)
+	}
+}
+
+// TestPolicyChangesQueueWithMessages changes a setting of a queue that has a message.
+func TestPolicyChangesQueueWithMessages(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.ensure(t, ownership.Never)
+	ch := f.rootChannel(t)
+	policy := event.Queues[0].Policies()[0]
+	former := rabbithole.Policy{Pattern: policy.Pattern, ApplyTo: "queues", Definition: rabbithole.PolicyDefinition{"delivery-limit": 1, "overflow": "reject-publish"}}
+	if err := closeBody(f.root.PutPolicy(f.vhost.Name, policy.Name, former)); err != nil {
+		t.Fatal(err)
+	}
+	if changes := f.ensure(t, ownership.Never); !slices.Equal(changes, []string{"set policy " + policy.Name}) {
+		t.Errorf("changes %q, want the policy to be set", changes)
+	}
+	if err := ch.PublishWithContext(t.Context(), event.Exchange, event.SaleCreatedType, true, false, amqp091.Publishing{Body: []byte("order")}); err != nil {
+		t.Fatal(err)
+	}
+	// The message is delivered more often than the previous limit allows.
+	for range 5 {
+		testenv.Eventually(t, "the message is delivered", func() bool {
+			message, found, err := ch.Get(event.StockQueue, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return found && message.Nack(false, true) == nil
+		})
+	}
+	testenv.Eventually(t, "the queue has the policy", func() bool {
+		queue, err := f.root.GetQueue(f.vhost.Name, event.StockQueue)
+		return err == nil && queue.Policy == policy.Name
+	})
+}
+
+// rootChannel returns a channel of the broker's administrator in the virtual host.
+func (f *fixture) rootChannel(t *testing.T) *amqp091.Channel {
+	t.Helper()
+	info := testenv.Broker(t)
+	if err := closeBody(f.root.UpdatePermissionsIn(f.vhost.Name, info.Username, rabbithole.Permissions{Configure: ".*", Write: ".*", Read: ".*"})); err != nil {
+		t.Fatal(err)
+	}
+	return f.channel(t, rabbitmq.User{Name: info.Username, Password: info.Password}, f.vhost.Name)
 }
 
 func TestReleaseAndDeleteRequireOwnership(t *testing.T) {

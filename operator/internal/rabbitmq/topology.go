@@ -60,12 +60,12 @@ func (a *Admin) ensureQueues(vhost VHost) ([]string, error) {
 	var changes []string
 	for _, q := range event.Queues {
 		for _, desired := range []struct {
-			name      string
-			arguments map[string]any
-		}{{q.DeadLetterQueue(), q.DeadLetterArguments()}, {q.Name, q.Arguments()}} {
+			name              string
+			arguments, former map[string]any
+		}{{q.DeadLetterQueue(), q.DeadLetterArguments(), q.FormerDeadLetterArguments()}, {q.Name, q.Arguments(), q.FormerArguments()}} {
 			arguments, exists := observed[desired.name]
 			if exists {
-				if !equalArguments(arguments, desired.arguments) {
+				if !equalArguments(arguments, desired.arguments) && !equalArguments(arguments, desired.former) {
 					return changes, &MismatchError{VHost: vhost.Name, What: "queue " + desired.name,
 						Observed: fmt.Sprint(arguments), Desired: fmt.Sprint(desired.arguments)}
 				}

@@ -52,7 +52,7 @@ func (a *Admin) Ensure(vhost VHost, owner ownership.Owner, adopt ownership.Adopt
 func (a *Admin) ensureUsersAndTopology(vhost VHost) ([]string, error) {
 	var changes []string
 	for _, step := range []func(VHost) ([]string, error){
-		a.ensureUsers, a.deleteUnusedUsers, a.removeForeignAccess, a.deletePolicies, a.ensureExchanges, a.ensureQueues, a.ensureBindings,
+		a.ensureUsers, a.deleteUnusedUsers, a.removeForeignAccess, a.ensurePolicies, a.ensureExchanges, a.ensureQueues, a.ensureBindings,
 	} {
 		stepChanges, err := step(vhost)
 		changes = append(changes, stepChanges...)

@@ -130,7 +130,10 @@ func Declare(url string) error {
 }
 
 func declareQueue(ch *amqp.Channel, q event.Queue) error {
-	for name, arguments := range map[string]amqp.Table{q.Name: q.Arguments(), q.DeadLetterQueue(): q.DeadLetterArguments()} {
+	policies := q.Policies()
+	for name, arguments := range map[string]amqp.Table{
+		q.Name: policies[0].Arguments(q.Arguments()), q.DeadLetterQueue(): policies[1].Arguments(q.DeadLetterArguments()),
+	} {
 		if _, err := ch.QueueDeclare(name, true, false, false, false, arguments); err != nil {
 			return fmt.Errorf("declare queue %s: %w", name, err)
 		}

@@ -31,7 +31,7 @@ func Declare(url string) error {
 		return fmt.Errorf("declare the exchange: %w", err)
 	}
 	for _, q := range append([]event.Queue{{Name: roundTrips, Events: []string{roundTrips}}}, event.Queues...) {
-		if _, err := ch.QueueDeclare(q.Name, true, false, false, false, q.Arguments()); err != nil {
+		if _, err := ch.QueueDeclare(q.Name, true, false, false, false, q.Policies()[0].Arguments(q.Arguments())); err != nil {
 			return fmt.Errorf("declare %s: %w", q.Name, err)
 		}
 		for _, name := range q.Events {
