@@ -35,8 +35,7 @@ var failpoints = []edit{
 	{"services/internal/broker/publisher.go", "\t\tacked, err := c.WaitContext(ctx)\n", "\t\thit(\"before confirmation\")\n\t\tacked, err := c.WaitContext(ctx)\n\t\thit(\"after confirmation\")\n"},
 	{"services/internal/broker/deferral.go", "\tif err := delivery.Ack(multiple); err != nil {\n\t\treturn fmt.Errorf(\"acknowledge: %w\", err)\n\t}\n",
 		"\thit(\"before acknowledgment\")\n\tif err := delivery.Ack(multiple); err != nil {\n\t\treturn fmt.Errorf(\"acknowledge: %w\", err)\n\t}\n\thit(\"after acknowledgment\")\n"},
-	{"services/internal/outbox/outbox.go", "\tif err := tx.Exec(\"DELETE FROM outbox WHERE event_id IN ?\", ids).Error; err != nil {\n",
-		"\thit(\"before deletion\")\n\tdefer hit(\"after deletion\")\n\tif err := tx.Exec(\"DELETE FROM outbox WHERE event_id IN ?\", ids).Error; err != nil {\n"},
+	{"services/internal/outbox/outbox.go", "\terr := tx.Exec(\"DELETE FROM outbox USING ", "\thit(\"before deletion\")\n\tdefer hit(\"after deletion\")\n\terr := tx.Exec(\"DELETE FROM outbox USING "},
 }
 
 // points are the names of the failpoints.
@@ -67,7 +66,7 @@ const disarmTime = 200 * time.Millisecond
 func (r *round) arm(f fault, point string) (func(context.Context) error, error) {
 	random := rand.New(rand.NewPCG(f.Seed, 5))
 	action := "kill"
-	if random.IntN(3) == 0 {
+	if random.IntN(2) == 0 {
 		action = between(random, time.Second, 12*time.Second).String()
 	}
 	file := r.store.failpointFile(f.Target)

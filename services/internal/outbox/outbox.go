@@ -17,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -214,11 +215,15 @@ func deleteMessages(tx *gorm.DB, messages []broker.Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
-	ids := make([]database.Binary, len(messages))
+	ids := make([]any, len(messages))
 	for i, m := range messages {
-		ids[i] = m.ID[:]
+		ids[i] = database.Binary(m.ID[:])
 	}
-	if err := tx.Exec("DELETE FROM outbox WHERE event_id IN ?", ids).Error; err != nil {
+	// The server reads the whole table for a list of many ids, and waits for the rows that others have
+	// locked. It finds each row of a join by its key.
+	err := tx.Exec("DELETE FROM outbox USING (SELECT ? AS id"+strings.Repeat(" UNION ALL SELECT ?", len(ids)-1)+
+		") AS published STRAIGHT_JOIN outbox ON outbox.event_id = published.id", ids...).Error
+	if err != nil {
 		return fmt.Errorf("delete %d published events from the outbox: %w", len(ids), err)
 	}
 	return nil

@@ -311,6 +311,30 @@ func TestRelaySkipsRowsOfAnotherReplica(t *testing.T) {
 	}
 }
 
+// TestLockedRowsDoNotBlockOthers has so many events that the server would read the whole table to find
+// them by their ids, and wait for the rows that another replica has locked.
+func TestLockedRowsDoNotBlockOthers(t *testing.T) {
+	t.Parallel()
+	const events, locked = 200, 2
+	o, b, db := newOutbox(t)
+	ids := make([]int64, events)
+	for i := range ids {
+		ids[i] = int64(i + 1)
+	}
+	publish(t, o, ids...)
+	other := db.Begin()
+	t.Cleanup(func() { other.Rollback() })
+	if err := other.Exec("SELECT event_id FROM outbox ORDER BY event_id LIMIT ? FOR UPDATE", locked).Error; err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Relay(t.Context()); err != nil {
+		t.Errorf("relay: %v", err)
+	}
+	if n := count(t, db, "outbox"); n != locked || len(b.published) != events-locked {
+		t.Errorf("%d events are published and %d rows are left, want %d and %d", len(b.published), n, events-locked, locked)
+	}
+}
+
 func TestDispatcherPublishesInBatches(t *testing.T) {
 	t.Parallel()
 	o, b, _ := newOutbox(t)
