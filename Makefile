@@ -171,6 +171,10 @@ chaos: deps-chaos ## Run the store under load and faults for five minutes, and c
 	@mkdir -p $(TESTS)
 	@$(WITH_GO) $(GO) build -o $(TOOL_DIR)/chaos ./hack/chaos && exec $(TOOL_DIR)/chaos $(CHAOS_FLAGS) $(CHAOS)
 
+.PHONY: chaos-mutants
+chaos-mutants: deps-chaos ## Put defects into the sources of `make chaos`, one after the other, and check that each is found (about 20 minutes)
+	@$(WITH_GO) $(GO) build -o $(TOOL_DIR)/chaos ./hack/chaos && exec $(TOOL_DIR)/chaos --mutants
+
 .PHONY: external
 external: $(TOOL_DIR)/gotestsum deps-external ## Run the tests that need a browser, npm, promtool, or the proxies of the benchmarks
 	@$(WITH_GO) $(GO) run ./hack/ci clients

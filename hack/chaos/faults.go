@@ -21,7 +21,7 @@ type kind struct {
 
 // kinds returns the kinds of faults of a store with these processes and edges.
 func kinds(processes, edges []string) []kind {
-	return slices.Concat(processKinds(processes), failpointKinds(processes), databaseKinds(), brokerKinds(), networkKinds(edges), messageKinds())
+	return slices.Concat(processKinds(processes), failpointKinds(processes), databaseKinds(), brokerKinds(), networkKinds(edges), messageKinds(), scenarioKinds())
 }
 
 // window is the time in which a fault was active.
@@ -44,7 +44,7 @@ type faults struct {
 func (a *faults) run(ctx, loading context.Context, r *round, kinds []kind, plan []fault) {
 	a.busy = map[string]*sync.Mutex{}
 	for _, f := range plan {
-		for _, name := range f.resources(r.store.replicas) {
+		for _, name := range f.resources() {
 			a.busy[name] = new(sync.Mutex)
 		}
 	}
@@ -75,7 +75,7 @@ func (a *faults) inject(ctx, loading context.Context, r *round, k kind, f fault)
 		return
 	}
 	// The end of an earlier fault may take longer than planned.
-	for _, name := range slices.Sorted(slices.Values(f.resources(r.store.replicas))) {
+	for _, name := range slices.Sorted(slices.Values(f.resources())) {
 		a.busy[name].Lock()
 		defer a.busy[name].Unlock()
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/http"
 	"time"
@@ -21,6 +22,7 @@ func brokerKinds() []kind {
 		{"memory alarm of", target, 2 * time.Second, 8 * time.Second, memoryAlarm},
 		{"delete queues of", target, 0, 3 * time.Second, deleteQueues},
 		{"purge queues of", target, 2 * time.Second, 5 * time.Second, purgeQueues},
+		{"lose the queue of", []string{stockConsumers, salesConsumers}, time.Second, 3 * time.Second, loseQueue},
 		{"close connections of", target, 2 * time.Second, 5 * time.Second, closeConnections},
 	}
 }
@@ -62,6 +64,30 @@ func deleteQueues(_ context.Context, r *round, f fault) (func(context.Context) e
 		return nil, err
 	}
 	return func(context.Context) error { return r.store.DeclareQueues() }, nil
+}
+
+// loseQueue kills all consumers of a queue, and deletes its messages before they start again. While they
+// run, they have almost all messages, and a purge finds none.
+func loseQueue(_ context.Context, r *round, f fault) (func(context.Context) error, error) {
+	management, err := r.management()
+	if err != nil {
+		return nil, err
+	}
+	queue, processes := event.StockQueue, []string{"stock", "stock-2"}
+	if f.Target == salesConsumers {
+		queue, processes = event.SalesQueue, []string{"sales", "sales-2"}
+	}
+	for _, name := range processes {
+		r.store.Kill(name)
+	}
+	return func(context.Context) error {
+		r.loseMessages()
+		errs := []error{discard(management.PurgeQueue(local.VHost, queue))}
+		for _, name := range processes {
+			errs = append(errs, r.store.StartService(name))
+		}
+		return errors.Join(errs...)
+	}, nil
 }
 
 // purgeQueues deletes the messages of all queues of events, again and again.

@@ -41,7 +41,7 @@ func networkKinds(edges []string) []kind {
 			return []toxic{{"timeout", "downstream", none}}
 		})},
 		{"half-open", edges, 2 * short, 2 * long, toxics(func(*rand.Rand) []toxic { return both("timeout", none) })},
-		{"refused", edges, short, long, func(_ context.Context, r *round, f fault) (func(context.Context) error, error) {
+		{"refused", edges, short, 2 * long, func(_ context.Context, r *round, f fault) (func(context.Context) error, error) {
 			e := r.store.edges[f.Target]
 			e.proxy.Stop()
 			return func(context.Context) error { return e.proxy.Start() }, nil

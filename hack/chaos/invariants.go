@@ -78,8 +78,7 @@ func (r *round) check(ctx context.Context, res *result) error {
 	res.Recovery = recovery(r.load.began, res.Faults, s)
 	res.Notes, res.Hits = r.notes, r.hits.Load()
 	if len(res.Violations) > 0 {
-		i := max(0, slices.IndexFunc(res.Violations, func(v violation) bool { return v.Sale != 0 || v.Product != 0 }))
-		res.Account = r.account(c, res.Violations[i])
+		res.Account = r.account(c, res.main())
 	}
 	return nil
 }

@@ -273,7 +273,7 @@ func (w *worker) order(hold bool) {
 	twin.Wait()
 	if twinID != 0 {
 		o.saw(twinID)
-		o.Outcome = done
+		o.Outcome, o.Returned = done, w.now()
 	}
 	if o.Outcome != done {
 		return

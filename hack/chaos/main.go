@@ -3,6 +3,7 @@
 //
 //	go run ./hack/chaos --duration 5m
 //	go run ./hack/chaos --seed 42 --rounds 1
+//	go run ./hack/chaos --mutants
 //
 // A round has a seed, from which its requests and its faults follow. After the faults of a round
 // it waits until the store is quiet, and compares what the clients were told with the databases;
@@ -37,6 +38,8 @@ type options struct {
 	Length   time.Duration `help:"Length of the load of a round." default:"40s"`
 	Only     []string      `help:"Kinds of faults, separated by commas; by default all. --plan lists them."`
 	Plan     bool          `help:"Print the faults of the first round, and end."`
+	Mutants  bool          `help:"Put defects into the sources, one after the other, and check that each is found."`
+	Mutant   []string      `help:"With --mutants only the defects whose names contain one of these texts."`
 	Logs     string        `help:"Folder for the logs of the services if a round fails." type:"path"`
 	Results  string        `help:"File for the results in the form of go test -json." type:"path"`
 }
@@ -82,9 +85,12 @@ func run(ctx context.Context, o options) error {
 		processes, edges := names()
 		kinds, err := selectKinds(kinds(processes, edges), o.Only)
 		if err == nil {
-			out.Printf("%s", describe(newPlan(o.Seed, o.Length, kinds, processes)))
+			out.Printf("%s", describe(newPlan(o.Seed, o.Length, kinds)))
 		}
 		return err
+	}
+	if o.Mutants {
+		return runMutants(ctx, root, selectMutants(o.Mutant), out)
 	}
 	results, err := runRounds(ctx, root, o, nil, out)
 	if len(results) > 0 {
@@ -131,7 +137,7 @@ func runRounds(ctx context.Context, root string, o options, edits []edit, out *p
 	}
 	for n := 0; (o.Rounds == 0 && out.Elapsed() < o.Duration || n < o.Rounds) && ctx.Err() == nil; n++ {
 		r := &round{store: s, db: db, seed: o.Seed + uint64(n)}
-		plan := newPlan(r.seed, o.Length, all, s.replicas)
+		plan := newPlan(r.seed, o.Length, all)
 		var res *result
 		err := out.Run(fmt.Sprintf("Round with seed %d", r.seed), func(detail func(string)) (err error) {
 			res, err = r.run(ctx, o.Length, all, plan, detail)

@@ -31,15 +31,29 @@ func (f fault) end() time.Duration { return f.At + f.For }
 
 // resources are what a fault needs for itself. Faults of one resource do not overlap, because
 // the end of one would end the other.
-func (f fault) resources(processes []string) []string {
-	if f.Target == allProcesses {
+func (f fault) resources() []string {
+	processes, edges := names()
+	switch f.Target {
+	case allProcesses:
 		return processes
+	case stockConsumers:
+		return []string{"stock", "stock-2", brokerName}
+	case salesConsumers:
+		return []string{"sales", "sales-2", brokerName}
+	case everything:
+		return slices.Concat(processes, edges, []string{mysqlServer, brokerName})
 	}
 	return []string{f.Target}
 }
 
-// allProcesses is the target of a fault that changes every process.
-const allProcesses = "all processes"
+// Targets of faults that change several processes, and of those during which no other fault may be
+// active.
+const (
+	allProcesses   = "all processes"
+	stockConsumers = "consumers of stock"
+	salesConsumers = "consumers of sales"
+	everything     = "the store"
+)
 
 // Limits of a plan.
 const (
@@ -54,7 +68,7 @@ const (
 // newPlan returns the faults of a round in the order of their start. The same seed, length and
 // kinds give the same plan. Two sequences of faults run side by side, so that faults occur
 // alone and mixed. Each sequence goes through all kinds before one is repeated.
-func newPlan(seed uint64, length time.Duration, kinds []kind, processes []string) []fault {
+func newPlan(seed uint64, length time.Duration, kinds []kind) []fault {
 	random := rand.New(rand.NewPCG(seed, 7))
 	var plan []fault
 	var deck []kind
@@ -71,7 +85,7 @@ func newPlan(seed uint64, length time.Duration, kinds []kind, processes []string
 			k := deck[0]
 			deck = deck[1:]
 			f := fault{Kind: k.name, Target: k.targets[random.IntN(len(k.targets))], At: at, For: between(random, k.min, k.max), Seed: random.Uint64()}
-			if f.end() > length-calmBefore || overlaps(plan, f, processes) {
+			if f.end() > length-calmBefore || overlaps(plan, f) {
 				deck = append(deck, k)
 				rejected++
 				continue
@@ -89,10 +103,10 @@ func newPlan(seed uint64, length time.Duration, kinds []kind, processes []string
 }
 
 // overlaps reports whether a fault needs a resource of another one at the same time.
-func overlaps(plan []fault, f fault, processes []string) bool {
+func overlaps(plan []fault, f fault) bool {
 	return slices.ContainsFunc(plan, func(other fault) bool {
 		return f.At < other.end()+minGap && other.At < f.end()+minGap &&
-			slices.ContainsFunc(f.resources(processes), func(r string) bool { return slices.Contains(other.resources(processes), r) })
+			slices.ContainsFunc(f.resources(), func(r string) bool { return slices.Contains(other.resources(), r) })
 	})
 }
 

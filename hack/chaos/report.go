@@ -16,6 +16,11 @@ import (
 // maxShown is the number of violations that are printed.
 const maxShown = 10
 
+// main returns the first violation that concerns a sale or a product, or else the first one.
+func (res *result) main() violation {
+	return res.Violations[max(0, slices.IndexFunc(res.Violations, func(v violation) bool { return v.Sale != 0 || v.Product != 0 }))]
+}
+
 // account returns the shortest account of a violation: what its customer did and was told, the
 // sale with its timeline, the ledger, and the faults of that time.
 func (r *round) account(c *checker, v violation) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -22,9 +23,14 @@ type round struct {
 	load   *load
 	faults faults
 	hits   atomic.Int64 // failpoints that have killed a process
+	// quiet is the time beyond the length of the load in which everything must be decided.
+	quiet time.Duration
+	// unrepaired reports whether commands are not repeated.
+	unrepaired bool
 
 	mu       sync.Mutex
 	recorded []amqp.Delivery
+	found    []violation // by scenarios
 	notes    []string
 }
 
@@ -71,8 +77,8 @@ func (r *round) loseMessages() {
 
 // Limits of a round.
 const (
-	// quietExtra is the time beyond the length of the load in which everything must be decided.
-	// A command is repeated at intervals that grow with the age of its sale.
+	// quietExtra is round.quiet by default. A command is repeated at intervals that grow with the
+	// age of its sale.
 	quietExtra = time.Minute
 	// acceptWithin is the time after the last fault in which every endpoint accepts orders.
 	acceptWithin = 30 * time.Second
@@ -100,7 +106,7 @@ func (r *round) run(ctx context.Context, length time.Duration, kinds []kind, pla
 	if len(r.faults.failed) > 0 {
 		return nil, fmt.Errorf("inject the faults of seed %d: %w", r.seed, r.faults.failed[0])
 	}
-	found := r.checkProcesses(ctx)
+	found := slices.Concat(r.found, r.checkProcesses(ctx))
 	if err := r.publishLate(ctx); err != nil {
 		return nil, fmt.Errorf("publish recorded events again: %w", err)
 	}
@@ -109,7 +115,7 @@ func (r *round) run(ctx context.Context, length time.Duration, kinds []kind, pla
 		return nil, fmt.Errorf("publish poison messages: %w", err)
 	}
 	began := time.Now()
-	unsettled, err := r.waitUntilQuiet(ctx, length+quietExtra)
+	unsettled, err := r.waitUntilQuiet(ctx, length+cmp.Or(r.quiet, quietExtra))
 	if err != nil {
 		return nil, err
 	}

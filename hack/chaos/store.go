@@ -2,17 +2,20 @@ package main
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"ecommerce-stack.dev/hack/internal/local"
 	"ecommerce-stack.dev/hack/internal/progress"
+	"ecommerce-stack.dev/services/event"
 )
 
 // store is a running store with two replicas of each service. Every process connects to the
@@ -20,8 +23,9 @@ import (
 type store struct {
 	*local.System
 	replicas []string
-	edges    map[string]*edge // by names such as "sales-2→mysql"
-	env      map[string][]string
+	edges    map[string]*edge    // by names such as "sales-2→mysql"
+	env      map[string][]string // of each process
+	extra    []string            // of all processes of sales and stock
 	rounds   int
 	checked  atomic.Int64 // sales
 
@@ -124,7 +128,7 @@ func (s *store) connect(name string) error {
 
 // configure sets the environment of the next start of a process, with additional variables.
 func (s *store) configure(name string, more ...string) {
-	s.Configure(name, append(append([]string(nil), s.env[name]...), more...)...)
+	s.Configure(name, slices.Concat(s.env[name], s.extra, more)...)
 }
 
 // Stop stops the store and its edges.
@@ -159,4 +163,51 @@ func (s *store) saveLogs(folder string) error {
 func serviceOf(name string) string {
 	service, _, _ := strings.Cut(name, "-")
 	return service
+}
+
+// reset builds sales and stock with an overlay, deletes the sales, products and messages of
+// earlier rounds, and restarts the processes with additional variables.
+func (s *store) reset(ctx context.Context, db *sql.DB, overlay string, env []string) error {
+	replicas := prefixed(s.replicas, "sales", "stock")
+	for _, name := range replicas {
+		s.Kill(name)
+	}
+	if err := s.Build(ctx, []string{overlay}, "sales", "stock"); err != nil {
+		return err
+	}
+	for schema, tables := range map[string][]string{
+		salesSchema: {"sales", "timeline", "requests", "outbox", "dead_letters"},
+		stockSchema: {"stocks", "movements", "reservations", "requests", "outbox", "audit_checkpoints"},
+	} {
+		for _, table := range tables {
+			if _, err := db.ExecContext(ctx, "DELETE FROM "+schema+"."+table); err != nil {
+				return fmt.Errorf("delete the rows of earlier rounds: %w", err)
+			}
+		}
+	}
+	management, err := s.RabbitMQ.Info.Management()
+	if err != nil {
+		return err
+	}
+	for _, q := range event.Queues {
+		for _, name := range []string{q.Name, q.DeadLetterQueue()} {
+			if err := discard(management.PurgeQueue(local.VHost, name)); err != nil {
+				return fmt.Errorf("purge %s: %w", name, err)
+			}
+		}
+	}
+	clear(s.poison)
+	s.extra = env
+	for _, name := range replicas {
+		s.configure(name)
+		if err := s.StartService(name); err != nil {
+			return err
+		}
+	}
+	for _, name := range replicas {
+		if err := s.WaitUntilReady(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }

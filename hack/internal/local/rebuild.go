@@ -40,6 +40,17 @@ func (s *System) Rebuild(ctx context.Context, files []string, services ...string
 	return restarted, errors.Join(errs...)
 }
 
+// Build builds services with flags of `go build`, such as -overlay, instead of Options.BuildFlags.
+// Their processes are restarted by the caller.
+func (s *System) Build(ctx context.Context, flags []string, services ...string) error {
+	files, err := Sources(s.options.Root, services...)
+	if err != nil {
+		return err
+	}
+	s.options.BuildFlags = flags
+	return s.buildTo(ctx, binaries, files, func(string) {}, services...)
+}
+
 // replace stops a service, migrates its schema and starts it.
 func (s *System) replace(ctx context.Context, name string) error {
 	_ = s.StopService(name) // Its error is that of the program that is replaced.
