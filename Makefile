@@ -178,7 +178,7 @@ chaos-mutants: deps-chaos ## Put defects into the sources of `make chaos`, one a
 .PHONY: external
 external: $(TOOL_DIR)/gotestsum deps-external ## Run the tests that need a browser, npm, promtool, or the proxies of the benchmarks
 	@$(WITH_GO) $(GO) run ./hack/ci clients
-	@$(WITH_GO) $(call gotest,external,./hack/contract/browser/... ./hack/contract/clients/... ./hack/bench/... ./hack/dashboards/...)
+	@$(WITH_GO) $(call gotest,external,-timeout=20m ./hack/contract/browser/... ./hack/contract/clients/... ./hack/bench/... ./hack/dashboards/...)
 
 .PHONY: fuzz
 fuzz: deps-fuzz ## Run every fuzz target, with real servers (FUZZ_SCALE=10 for ten times the inputs)

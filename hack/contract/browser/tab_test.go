@@ -20,8 +20,8 @@ import (
 
 // browserTimeout is the time limit of a browser, stepTimeout of one step in it.
 const (
-	browserTimeout = 4 * time.Minute
-	stepTimeout    = 30 * time.Second
+	browserTimeout = 10 * time.Minute
+	stepTimeout    = 2 * time.Minute
 )
 
 // tab is a tab of a separate browser, which ends with the test. It records the requests,

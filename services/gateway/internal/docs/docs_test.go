@@ -112,6 +112,11 @@ func TestPageLoadsOnlyItsOwnAssets(t *testing.T) {
 			get(target)
 		}
 	}
+	for _, want := range []string{`<meta name="viewport" content="width=device-width, initial-scale=1">`, "prefers-color-scheme: dark"} {
+		if !strings.Contains(html, want) {
+			t.Errorf("the page has no %s", want)
+		}
+	}
 	csp := string(res.Header.Peek("Content-Security-Policy"))
 	if !strings.Contains(csp, "default-src 'none'") || !strings.Contains(csp, "'sha256-") || strings.Contains(csp, "http") {
 		t.Errorf("Content-Security-Policy: %s", csp)

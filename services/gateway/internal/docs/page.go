@@ -2,11 +2,14 @@ package docs
 
 import (
 	"crypto/sha256"
+	_ "embed" // for style and behavior
 	"encoding/base64"
 	"errors"
+	"html/template"
 	"regexp"
 	"strings"
 
+	"github.com/swaggest/swgui"
 	"github.com/swaggest/swgui/v5emb"
 	"github.com/valyala/fasthttp"
 	"github.com/valyala/fasthttp/fasthttpadaptor"
@@ -20,10 +23,21 @@ const (
 	PageAssets = PagePath + "/*"
 )
 
+//go:embed page.css
+var style template.HTML
+
+//go:embed page.js
+var behavior template.HTML
+
+var head = `<meta name="viewport" content="width=device-width, initial-scale=1"><style>` + style + "</style>"
+
 // Page shows the document at /openapi.json to people and lets them try it. All that
 // it loads is in this program: it works without the internet.
 func Page() (func(*fasthttp.RequestCtx) error, error) {
-	serve := fasthttpadaptor.NewFastHTTPHandler(v5emb.New("E-commerce stack", "/openapi.json", PagePath))
+	serve := fasthttpadaptor.NewFastHTTPHandler(v5emb.NewHandlerWithConfig(swgui.Config{
+		Title: "E-commerce stack", SwaggerJSON: "/openapi.json", BasePath: PagePath, AppendHead: head, AppendHTML: "<script>" + behavior + "</script>",
+		SettingsUI: map[string]string{"filter": "true", "plugins": "[SwaggerUIBundle.plugins.DownloadUrl, search, plainPaths]"},
+	}))
 	var page fasthttp.RequestCtx
 	page.Init(&fasthttp.Request{}, nil, nil)
 	page.Request.SetRequestURI(PagePath)
