@@ -300,6 +300,30 @@ type DeadLetter struct {
 	Body   string `json:"body"`
 }
 
+// Redrive selects dead letters to send to their queues again; see POST /admin/dead-letters/redrive.
+type Redrive struct {
+	Queue      string     `json:"queue,omitempty"`
+	EventType  string     `json:"eventType,omitempty"`
+	Reason     string     `json:"reason,omitempty"`
+	DiedBefore *time.Time `json:"diedBefore,omitempty"`
+	Limit      int        `json:"limit,omitempty"`
+	DryRun     bool       `json:"dryRun,omitempty"`
+}
+
+// Redriven is the result of RedriveDeadLetters.
+type Redriven struct {
+	IDs     []int64 `json:"ids"`
+	Skipped int     `json:"skipped"`
+	More    bool    `json:"more"`
+}
+
+// RedriveDeadLetters redrives dead letters. It requires a manager.
+func (c *Client) RedriveDeadLetters(ctx context.Context, as User, r Redrive) (Redriven, error) {
+	var result Redriven
+	err := c.Do(ctx, as, http.MethodPost, "/admin/dead-letters/redrive", r, &result)
+	return result, err
+}
+
 // DeadLetters returns the newest dead letters. It requires a manager.
 func (c *Client) DeadLetters(ctx context.Context, as User) ([]DeadLetter, error) {
 	var page struct{ Items []DeadLetter }

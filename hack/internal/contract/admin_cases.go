@@ -36,6 +36,19 @@ func adminCases() []testCase {
 			expect(409, "longer than is stored", func(w *testContext) call {
 				return call{as: w.manager, args: []any{w.newDeadLetter(strings.Repeat("x", 64<<10))}}
 			}, hasCode("dead_letter_incomplete")).requiring(faultInjection)),
+		operation("POST /admin/dead-letters/redrive",
+			expect(200, "", func(w *testContext) call {
+				w.newDeadLetter("")
+				return call{as: w.manager, body: map[string]any{"queue": "stock.sale-events", "limit": 1, "dryRun": true}}
+			}, hasField("dryRun", "true"), hasFields("ids", "skipped", "more")).requiring(faultInjection),
+			expect(200, "nothing matches", func(w *testContext) call {
+				return call{as: w.manager, body: map[string]any{"eventType": unique()}}
+			}, hasField("ids", "[]"), hasField("more", "false")),
+			expect(422, "limit 0", func(w *testContext) call { return call{as: w.manager, body: map[string]any{"limit": 0}} }, hasErrorsAt("body.limit")),
+			expect(422, "limit 501", func(w *testContext) call { return call{as: w.manager, body: map[string]any{"limit": 501}} }, hasErrorsAt("body.limit")),
+			expect(422, "diedBefore", func(w *testContext) call { return call{as: w.manager, body: map[string]any{"diedBefore": "yesterday"}} }, hasErrorsAt("body.diedBefore")),
+			expect(422, "unknown field", func(w *testContext) call { return call{as: w.manager, body: map[string]any{"type": "SaleCreated"}} }, hasErrorsAt("body.type")),
+		),
 		operation(remove, expect(204, "", deadLetter).requiring(faultInjection), expect(404, "", unknown, hasCode("dead_letter_not_found")),
 			expect(404, "again", func(w *testContext) call {
 				c := deadLetter(w)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -35,6 +36,11 @@ func (a *API) registerAdmin(api huma.API) {
 			"new one is stored if the message is rejected again. The action is logged with the manager's id.", http.StatusNotFound, http.StatusConflict)
 	redrive.DefaultStatus = http.StatusNoContent
 	huma.Register(api, redrive, a.redrive)
+	redriveAll := managerOperation(http.MethodPost, "/admin/dead-letters/redrive", "redrive-dead-letters", "Send dead letters to their queues again",
+		"Redrives the dead letters that match all fields of the body, the oldest first, each as if alone. With `dryRun` it changes nothing "+
+			"and returns those that would be redriven. Repeat the request while `more` is true. If the broker is unavailable, it stops with 503; those that "+
+			"were redriven before are deleted, so that the request can be repeated. Dead letters of which only a part is stored are skipped.")
+	huma.Register(api, redriveAll, a.redriveAll)
 	remove := managerOperation(http.MethodDelete, "/admin/dead-letters/{id}", "delete-dead-letter", "Delete a dead letter",
 		"The message and its effect are lost. The action is logged with the manager's id.", http.StatusNotFound)
 	remove.DefaultStatus = http.StatusNoContent
@@ -119,13 +125,59 @@ type DeadLetterPath struct {
 }
 
 func (a *API) redrive(ctx context.Context, in *DeadLetterPath) (*struct{}, error) {
-	err := a.DeadLetters.Redrive(ctx, in.ID, func(ctx context.Context, l event.DeadLetter) error {
+	return nil, a.redriveOne(ctx, in.ID)
+}
+
+func (a *API) redriveOne(ctx context.Context, id int64) error {
+	err := a.DeadLetters.Redrive(ctx, id, func(ctx context.Context, l event.DeadLetter) error {
 		if err := a.Redrive(ctx, l); err != nil {
 			return failure.Unavailable(redriveRetryAfter, err)
 		}
 		return nil
 	})
-	return nil, a.logAction(ctx, "dead letter redriven", in.ID, err)
+	return a.logAction(ctx, "dead letter redriven", id, err)
+}
+
+type redriveRequest struct {
+	Body struct {
+		Queue      string    `json:"queue,omitempty" maxLength:"255" doc:"Only messages that were rejected from this queue" example:"stock.sale-events"`
+		EventType  string    `json:"eventType,omitempty" maxLength:"255" doc:"Only messages of this type of event" example:"SaleCreated"`
+		Reason     string    `json:"reason,omitempty" maxLength:"255" doc:"Only messages that were rejected for this reason: rejected or delivery_limit" example:"rejected"`
+		DiedBefore time.Time `json:"diedBefore,omitempty" doc:"Only messages that were rejected before this time" example:"2026-11-22T10:00:00Z"`
+		DiedAfter  time.Time `json:"diedAfter,omitempty" doc:"Only messages that were rejected after this time" example:"2026-11-21T10:00:00Z"`
+		Limit      int       `json:"limit,omitempty" minimum:"1" maximum:"500" default:"100" doc:"Maximum number of messages to redrive" example:"100"`
+		DryRun     bool      `json:"dryRun,omitempty" doc:"Whether to return the messages that match without redriving them" example:"true"`
+	}
+}
+
+type redriveResult struct {
+	IDs     []int64 `json:"ids" doc:"Ids of the dead letters that were redriven, or would be" example:"[3]"`
+	DryRun  bool    `json:"dryRun" doc:"Whether nothing was redriven" example:"false"`
+	Skipped int     `json:"skipped" doc:"Number of dead letters that match, but of which only a part is stored" example:"0"`
+	More    bool    `json:"more" doc:"Whether more dead letters match" example:"false"`
+}
+
+func (a *API) redriveAll(ctx context.Context, in *redriveRequest) (*response[redriveResult], error) {
+	b := in.Body
+	ids, skipped, err := a.DeadLetters.Find(ctx, deadletter.Filter{Queue: b.Queue, Type: b.EventType, Reason: b.Reason,
+		DiedBefore: b.DiedBefore, DiedAfter: b.DiedAfter}, b.Limit+1)
+	if err != nil {
+		return nil, err
+	}
+	result := redriveResult{IDs: []int64{}, DryRun: b.DryRun, Skipped: skipped, More: len(ids) > b.Limit}
+	for _, id := range ids[:min(len(ids), b.Limit)] {
+		if !b.DryRun {
+			err := a.redriveOne(ctx, id)
+			if errors.Is(err, deadletter.ErrNotFound) {
+				continue // Another request has redriven or deleted it.
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		result.IDs = append(result.IDs, id)
+	}
+	return &response[redriveResult]{result}, nil
 }
 
 func (a *API) deleteDeadLetter(ctx context.Context, in *DeadLetterPath) (*struct{}, error) {

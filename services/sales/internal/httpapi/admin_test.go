@@ -3,8 +3,10 @@ package httpapi_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -198,4 +200,83 @@ func TestLongDeadLetterIsStoredInPart(t *testing.T) {
 		t.Error("a message of the maximum size was not redriven")
 	}
 	s.expectStatus(t, 204, "DELETE", fmt.Sprintf("/admin/dead-letters/%v", listed[1]["id"]), s.manager, "")
+}
+
+func TestDeadLettersAreRedrivenByFilter(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	noon := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	letter := func(body string, change func(*event.DeadLetter)) event.DeadLetter {
+		l := newDeadLetter(body)
+		l.DiedAt = noon
+		change(&l)
+		return l
+	}
+	s.storeDeadLetters(t,
+		letter("other type", func(l *event.DeadLetter) { l.Type = event.SaleCanceledType }),
+		letter("other queue", func(l *event.DeadLetter) { l.Queue = event.SalesQueue }),
+		letter("other reason", func(l *event.DeadLetter) { l.Reason = "delivery_limit" }),
+		letter("older", func(l *event.DeadLetter) { l.DiedAt = noon.Add(-time.Hour) }),
+		letter("newer", func(l *event.DeadLetter) { l.DiedAt = noon.Add(time.Hour) }),
+		letter(strings.Repeat("x", deadletter.MaxBodyStored+1), func(*event.DeadLetter) {}),
+		letter("1", func(*event.DeadLetter) {}), letter("2", func(*event.DeadLetter) {}), letter("3", func(*event.DeadLetter) {}),
+	)
+	const filter = `"queue":"stock.sale-events","eventType":"SaleCreated","reason":"rejected","diedAfter":"2026-11-23T11:59:00Z","diedBefore":"2026-11-23T12:01:00Z"`
+	redrive := func(body string) redriveResult {
+		t.Helper()
+		a := s.Call(t, "POST", "/admin/dead-letters/redrive", s.manager, body)
+		var result redriveResult
+		if err := json.Unmarshal(a.Body, &result); err != nil || a.Status != 200 {
+			t.Fatalf("%s: %d %s", body, a.Status, a.Body)
+		}
+		return result
+	}
+	expect := func(what string, got redriveResult, number int, dryRun, more bool, sent ...string) {
+		t.Helper()
+		var bodies []string
+		for _, l := range s.redriven.sent {
+			bodies = append(bodies, string(l.Body))
+		}
+		if len(got.IDs) != number || got.DryRun != dryRun || got.Skipped != 1 || got.More != more || !slices.Equal(bodies, sent) {
+			t.Errorf("%s: %+v, and %q were sent, want %d ids and %q", what, got, bodies, number, sent)
+		}
+	}
+	expect("dry run", redrive(`{`+filter+`,"limit":2,"dryRun":true}`), 2, true, true)
+	if n := len(s.listDeadLetters(t)); n != 9 {
+		t.Errorf("%d dead letters after a dry run, want 9", n)
+	}
+	expect("limit", redrive(`{`+filter+`,"limit":2}`), 2, false, true, "1", "2")
+	expect("rest", redrive(`{`+filter+`}`), 1, false, false, "1", "2", "3")
+	if n := len(s.listDeadLetters(t)); n != 6 {
+		t.Errorf("%d dead letters, want the 6 that do not match or are incomplete", n)
+	}
+	// Each condition excludes one of them.
+	for condition, want := range map[string]int{
+		`"eventType":"SaleCanceled"`: 1, `"queue":"sales.stock-events"`: 1, `"reason":"delivery_limit"`: 1,
+		`"diedBefore":"2026-11-23T12:00:00Z"`: 1, `"diedAfter":"2026-11-23T12:00:00Z"`: 1, `"reason":"rejected"`: 4, `"reason":"other"`: 0,
+	} {
+		if got := redrive(`{` + condition + `,"dryRun":true}`); len(got.IDs) != want {
+			t.Errorf("%s matches %d dead letters, want %d", condition, len(got.IDs), want)
+		}
+	}
+	s.redriven.err = errors.New("the broker is unavailable")
+	if a := s.Call(t, "POST", "/admin/dead-letters/redrive", s.manager, `{}`); a.Status != 503 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("without a broker: %d %s, want 503 with Retry-After", a.Status, a.Body)
+	}
+	if n := len(s.listDeadLetters(t)); n != 6 {
+		t.Errorf("%d dead letters without a broker, want 6", n)
+	}
+	for body, field := range map[string]string{`{"limit":0}`: "body.limit", `{"limit":501}`: "body.limit", `{"diedBefore":"yesterday"}`: "body.diedBefore", `{"type":"x"}`: "body.type"} {
+		if a := s.Call(t, "POST", "/admin/dead-letters/redrive", s.manager, body); a.Status != 422 || !strings.Contains(string(a.Body), field) {
+			t.Errorf("%s: %d %s, want 422 for %s", body, a.Status, a.Body, field)
+		}
+	}
+}
+
+// redriveResult is a response of POST /admin/dead-letters/redrive.
+type redriveResult struct {
+	IDs     []int64
+	DryRun  bool
+	Skipped int
+	More    bool
 }

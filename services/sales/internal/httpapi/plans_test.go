@@ -127,6 +127,7 @@ func (s testService) callDeadLetterOperations(t *testing.T) {
 	s.expectStatus(t, 200, "GET", "/admin/dead-letters", s.manager, "")
 	s.expectStatus(t, 200, "GET", "/admin/dead-letters?"+middleCursor(t, "dead-letters"), s.manager, "")
 	s.expectStatus(t, 204, "POST", "/admin/dead-letters/8/redrive", s.manager, "")
+	s.expectStatus(t, 200, "POST", "/admin/dead-letters/redrive", s.manager, `{"limit":5}`)
 	s.expectStatus(t, 204, "DELETE", "/admin/dead-letters/9", s.manager, "")
 }
 

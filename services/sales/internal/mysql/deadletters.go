@@ -85,6 +85,45 @@ func (s *Store) DeadLetters(ctx context.Context, before int64, limit int) ([]dea
 	return deadLetters, nil
 }
 
+// Find implements deadletter.Store.
+func (s *Store) Find(ctx context.Context, f deadletter.Filter, limit int) (ids []int64, incomplete int, err error) {
+	q := s.db.WithContext(ctx).Table("dead_letters").Select("id, COALESCE(body_size, OCTET_LENGTH(body)) AS size, OCTET_LENGTH(body) AS stored_size")
+	for condition, text := range map[string]string{"queue = ?": f.Queue, "reason = ?": f.Reason} {
+		if text != "" {
+			q = q.Where(condition, text)
+		}
+	}
+	if f.Type != "" {
+		q = q.Where("type = ?", database.Binary(f.Type))
+	}
+	if !f.DiedBefore.IsZero() {
+		q = q.Where("died_at < ?", f.DiedBefore.UTC())
+	}
+	if !f.DiedAfter.IsZero() {
+		q = q.Where("died_at > ?", f.DiedAfter.UTC())
+	}
+	// Incomplete ones are few, and must not fill the limit for ever.
+	for after := int64(0); ; {
+		var rows []deadLetterRow
+		if err := q.Session(&gorm.Session{}).Where("id > ?", after).Order("id").Limit(limit).Find(&rows).Error; err != nil {
+			return nil, 0, database.Classify(fmt.Errorf("find dead letters: %w", err))
+		}
+		for _, r := range rows {
+			after = r.ID
+			if r.StoredSize < r.Size {
+				incomplete++
+				continue
+			}
+			if ids = append(ids, r.ID); len(ids) == limit {
+				return ids, incomplete, nil
+			}
+		}
+		if len(rows) < limit {
+			return ids, incomplete, nil
+		}
+	}
+}
+
 // CountDeadLetters returns the number of stored dead letters.
 func (s *Store) CountDeadLetters(ctx context.Context) (int64, error) {
 	var n int64
