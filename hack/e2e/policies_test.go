@@ -49,7 +49,7 @@ var flows = map[string][]string{
 	"sales:5002":     {"gateway"},
 	"sales:9090":     unrestricted,
 	"stock:5003":     {"gateway"},
-	"stock:9090":     unrestricted,
+	"stock:9090":     append([]string{"sales"}, unrestricted...),
 	"mysql:3306":     {"auth", "sales", "stock", "operator"},
 	"rabbitmq:5672":  {"gateway", "sales", "stock"},
 	"rabbitmq:15672": {"operator"},

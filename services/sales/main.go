@@ -21,6 +21,7 @@ import (
 	"ecommerce-stack.dev/services/internal/lifecycle"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/internal/reservations"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/internal/tracing"
@@ -44,6 +45,8 @@ const (
 	minReconcileAfter, maxReconcileAfter = time.Second, time.Hour
 	// purgeInterval is the time between two deletions of rows whose retention has passed.
 	purgeInterval = time.Hour
+	// compareInterval is the time between two ranges of sales that are compared with stock.
+	compareInterval = 10 * time.Second
 	// measureInterval is the time between two updates of the metrics of rows.
 	measureInterval = 10 * time.Second
 )
@@ -53,6 +56,8 @@ type settings struct {
 	Tokens authn.Config
 	MySQL  config.Secret `env:"MYSQL_DSN,required,notEmpty"`
 	AMQP   config.Secret `env:"AMQP_URL,required,notEmpty"`
+	// Reservations is the URL of reservations.Pattern at stock.
+	Reservations string `env:"RESERVATIONS_URL,required,notEmpty"`
 	// Revocations is the URL of authn.RevocationsPattern at auth.
 	Revocations string        `env:"REVOCATIONS_URL,required,notEmpty"`
 	Currency    string        `env:"CURRENCY" envDefault:"USD"`
@@ -152,6 +157,8 @@ func serve(ctx context.Context) error {
 			log.WarnContext(ctx, "commands published again, stock has not responded", "events", repeated)
 		}
 	})
+	compared := newComparison(store, reservations.Fetch(c.Reservations), log, metrics)
+	srv.Every(compareInterval, "comparison with stock", compared.run)
 	srv.Every(measureInterval, "measurement", func(ctx context.Context) error { return measured.update(ctx, store) })
 	srv.Every(purgeInterval, "purge", store.Purge)
 	srv.Every(measureInterval, "outbox size", events.Measure)

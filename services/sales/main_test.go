@@ -11,7 +11,8 @@ func TestInvalidSettingsAreNamed(t *testing.T) {
 	t.Parallel()
 	valid := func() map[string]string {
 		return map[string]string{"MYSQL_DSN": "u:p@tcp(db)/s", "AMQP_URL": "amqp://u:p@mq/v", "REVOCATIONS_URL": "http://auth:9090/revocations",
-			"JWT_ISSUER": "i", "JWT_AUDIENCE": "a", "JWT_KEYS_FILE": "f"}
+			"RESERVATIONS_URL": "http://stock:9090/reservations",
+			"JWT_ISSUER":       "i", "JWT_AUDIENCE": "a", "JWT_KEYS_FILE": "f"}
 	}
 	if _, err := config.LoadFrom[settings](valid()); err != nil {
 		t.Fatalf("valid settings are rejected: %v", err)

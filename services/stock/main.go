@@ -22,6 +22,7 @@ import (
 	"ecommerce-stack.dev/services/internal/lifecycle"
 	"ecommerce-stack.dev/services/internal/money"
 	"ecommerce-stack.dev/services/internal/outbox"
+	"ecommerce-stack.dev/services/internal/reservations"
 	"ecommerce-stack.dev/services/internal/server"
 	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/internal/tracing"
@@ -107,6 +108,7 @@ func serve(ctx context.Context) error {
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5003",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier, Revocations: authn.FetchRevocations(c.Revocations)})
+	srv.Internal(reservations.Pattern, reservations.Handler(store.Reservations, log))
 	api := httpapi.API{Catalog: store, Inventory: store, Currency: c.Currency}
 	api.Register(srv.API())
 

@@ -45,7 +45,7 @@ podSelector:
 NetworkPolicy of a service: requests from the gateway (to the gateway: from
 anywhere), metrics, name lookups, and what networkPolicy.egress lists. The
 gateway also reaches the services of its release, and sales and stock
-the revocations of auth.
+the revocations of auth, sales the reservations of stock.
 */}}
 {{- define "ecommerce.networkpolicy" -}}
 {{- if .Values.networkPolicy.enabled -}}
@@ -79,6 +79,9 @@ spec:
     {{- if has .Chart.Name (list "sales" "stock") }}
     - to:
         - {{- include "ecommerce.peer" (list . "auth") | nindent 10 }}
+        {{- if eq .Chart.Name "sales" }}
+        - {{- include "ecommerce.peer" (list . "stock") | nindent 10 }}
+        {{- end }}
       ports:
         - {port: 9090, protocol: TCP}
     {{- end }}

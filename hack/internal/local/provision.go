@@ -243,6 +243,10 @@ func (s *System) configure(urls map[string]string, keys keyFiles) error {
 	for _, name := range []string{"sales", "stock"} {
 		s.settings[name] = append(s.settings[name], "REVOCATIONS_URL=http://"+metrics+"/revocations")
 	}
+	if metrics, err = s.metricsAddress("stock"); err != nil {
+		return err
+	}
+	s.settings["sales"] = append(s.settings["sales"], "RESERVATIONS_URL=http://"+metrics+"/reservations")
 	s.settings["gateway"] = append(s.settings["gateway"], "AUTH_URL=http://"+s.address("auth"),
 		"SALES_URL=http://"+s.address("sales"), "STOCK_URL=http://"+s.address("stock"))
 	return nil

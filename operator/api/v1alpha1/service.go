@@ -79,7 +79,7 @@ type ServiceSpec struct {
 	// operator sets are rejected. Default: empty. At most 32. It can be changed at any
 	// time; the pods are replaced.
 	// +kubebuilder:validation:MaxItems=32
-	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['HTTP_ADDR','METRICS_ADDR','MYSQL_DSN','AMQP_URL','JWT_ISSUER','JWT_AUDIENCE','JWT_KEYS_FILE','JWT_SIGNING_FILE','JWT_ACTIVE_FILE','ACCESS_TOKEN_TTL','REFRESH_TOKEN_TTL','MANAGER_EMAIL','MANAGER_PASSWORD','MANAGER_RESTORE','CURRENCY','HOLD_TTL','REVOCATIONS_URL','AUTH_URL','SALES_URL','STOCK_URL','RATE_LIMIT_RPS','RATE_LIMIT_BURST','LOGIN_RATE_PER_MINUTE','CACHE_TTL','CORS_ORIGINS','TRUSTED_PROXIES','TLS_CERT_FILE','TLS_KEY_FILE','SHUTDOWN_DELAY','SHUTDOWN_TIMEOUT']))",message="env sets a variable that the operator manages: remove it and set the corresponding field of the spec"
+	// +kubebuilder:validation:XValidation:rule="self.all(e, !(e.name in ['HTTP_ADDR','METRICS_ADDR','MYSQL_DSN','AMQP_URL','JWT_ISSUER','JWT_AUDIENCE','JWT_KEYS_FILE','JWT_SIGNING_FILE','JWT_ACTIVE_FILE','ACCESS_TOKEN_TTL','REFRESH_TOKEN_TTL','MANAGER_EMAIL','MANAGER_PASSWORD','MANAGER_RESTORE','CURRENCY','HOLD_TTL','REVOCATIONS_URL','RESERVATIONS_URL','AUTH_URL','SALES_URL','STOCK_URL','RATE_LIMIT_RPS','RATE_LIMIT_BURST','LOGIN_RATE_PER_MINUTE','CACHE_TTL','CORS_ORIGINS','TRUSTED_PROXIES','TLS_CERT_FILE','TLS_KEY_FILE','SHUTDOWN_DELAY','SHUTDOWN_TIMEOUT']))",message="env sets a variable that the operator manages: remove it and set the corresponding field of the spec"
 	// +listType=map
 	// +listMapKey=name
 	// +optional

@@ -179,7 +179,14 @@ func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Rec
 		"purge":               func() error { return s.store.Purge(ctx) },
 		"relay the outbox":    func() error { return events.Relay(ctx) },
 		"store a dead letter": func() error { return s.store.StoreDeadLetter(ctx, newDeadLetter("x")) },
-		"count dead letters":  func() error { _, err := s.store.CountDeadLetters(ctx); return err },
+		"compare with stock": func() error {
+			if _, err := s.store.LastSale(ctx); err != nil {
+				return err
+			}
+			_, err := s.store.SalesInRange(ctx, 1, 1000)
+			return err
+		},
+		"count dead letters": func() error { _, err := s.store.CountDeadLetters(ctx); return err },
 	} {
 		recorder.Run(t, task, do)
 	}

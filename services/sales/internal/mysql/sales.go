@@ -136,3 +136,21 @@ func (s *Store) Expire(ctx context.Context) (int, error) {
 	}
 	return expired, nil
 }
+
+// SalesInRange returns the sales with ids from first to last, in the order of their ids.
+func (s *Store) SalesInRange(ctx context.Context, first, last int64) ([]sale.Sale, error) {
+	var rows []row
+	if err := s.db.WithContext(ctx).Where("id BETWEEN ? AND ?", first, last).Order("id").Find(&rows).Error; err != nil {
+		return nil, database.Classify(fmt.Errorf("read sales: %w", err))
+	}
+	return toSales(rows)
+}
+
+// LastSale returns the highest id of a sale, 0 without one.
+func (s *Store) LastSale(ctx context.Context) (int64, error) {
+	var id int64
+	if err := s.db.WithContext(ctx).Raw("SELECT COALESCE(MAX(id), 0) FROM sales").Scan(&id).Error; err != nil {
+		return 0, database.Classify(fmt.Errorf("find the last sale: %w", err))
+	}
+	return id, nil
+}

@@ -172,6 +172,7 @@ func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Rec
 			return handler.Handle(ctx, slices.Concat(placed, []event.Envelope{newEnvelope(t, event.SaleCreated{SaleID: second + 1, CustomerID: 5, Items: items})}))
 		}},
 		{"purge", func() error { return s.store.Purge(ctx) }},
+		{"comparison with sales", func() error { _, err := s.store.Reservations(ctx, 1, 1000); return err }},
 		{"advance the checkpoint", func() error { _, err := s.store.AdvanceCheckpoint(ctx); return err }},
 		{"verify checkpoints", func() error { _, _, err := s.store.NewCheckpointVerifier().Verify(ctx); return err }},
 		{"relay the outbox", func() error { return events.Relay(ctx) }},

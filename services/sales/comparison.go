@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ecommerce-stack.dev/services/event"
+	"ecommerce-stack.dev/services/internal/reservations"
+	"ecommerce-stack.dev/services/sales/internal/sale"
+)
+
+// comparison compares the sales, a range of ids at a time, with the reservations of stock, and
+// starts again after the last one. It only compares sales that await no response of stock: their
+// status and that of their reservation are final, so that both services can be read one after the
+// other. A held sale is not compared until it is decided.
+type comparison struct {
+	sales interface {
+		// SalesInRange returns the sales with ids from first to last.
+		SalesInRange(ctx context.Context, first, last int64) ([]sale.Sale, error)
+		// LastSale returns the highest id of a sale, 0 without one.
+		LastSale(ctx context.Context) (int64, error)
+	}
+	reservations reservations.List
+	log          *slog.Logger
+
+	next        int64            // the first id of the next range
+	differences map[int64]string // what was found last about each sale
+	found, last prometheus.Gauge
+}
+
+func newComparison(store interface {
+	SalesInRange(ctx context.Context, first, last int64) ([]sale.Sale, error)
+	LastSale(ctx context.Context) (int64, error)
+}, list reservations.List, log *slog.Logger, reg prometheus.Registerer) *comparison {
+	c := &comparison{sales: store, reservations: list, log: log, next: 1, differences: map[int64]string{},
+		found: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_sales_stock_differences",
+			Help: "Sales whose reservation in stock contradicts them, of all sales that were compared."}),
+		last: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_sales_stock_comparison_last_success_timestamp_seconds",
+			Help: "Time at which sales were last compared with the reservations of stock; 0 before the first time."}),
+	}
+	reg.MustRegister(c.found, c.last)
+	return c
+}
+
+// run compares one range.
+func (c *comparison) run(ctx context.Context) error {
+	first, last := c.next, c.next+reservations.MaxRange-1
+	highest, err := c.sales.LastSale(ctx)
+	if err != nil {
+		return err
+	}
+	sales, err := c.sales.SalesInRange(ctx, first, last)
+	if err != nil {
+		return err
+	}
+	reserved, err := c.reservations(ctx, first, last)
+	if err != nil {
+		return err
+	}
+	differences := compare(sales, reserved)
+	// A sale may have been committed after its range was read.
+	again, err := c.sales.SalesInRange(ctx, first, last)
+	if err != nil {
+		return err
+	}
+	known := map[int64]bool{}
+	for _, s := range again {
+		known[s.ID] = true
+	}
+	for id := range c.differences {
+		if id >= first && id <= last {
+			delete(c.differences, id)
+		}
+	}
+	for id, difference := range differences {
+		if difference == unknownSale && known[id] {
+			continue
+		}
+		c.differences[id] = difference
+		c.log.ErrorContext(ctx, "a sale and its reservation in stock contradict each other", "saleId", id, "difference", difference)
+	}
+	c.found.Set(float64(len(c.differences)))
+	c.last.SetToCurrentTime()
+	if c.next = last + 1; c.next > highest {
+		c.next = 1
+	}
+	return nil
+}
+
+// unknownSale is the difference of a reservation without a sale.
+const unknownSale = "stock holds or has removed goods for a sale that does not exist"
+
+// compare returns the differences between sales and the reservations of the same range, by sale.
+func compare(sales []sale.Sale, reserved []reservations.Reservation) map[int64]string {
+	of := map[int64]reservations.Reservation{}
+	for _, r := range reserved {
+		of[r.SaleID] = r
+	}
+	differences := map[int64]string{}
+	for _, s := range sales {
+		r, found := of[s.ID]
+		delete(of, s.ID)
+		if s.AwaitsStock {
+			continue
+		}
+		holds := r.Status == reservations.Reserved || r.Status == reservations.Removed
+		switch s.Status {
+		case sale.Confirmed:
+			switch {
+			case !found:
+				differences[s.ID] = "the sale is Confirmed, but stock has no reservation"
+			case r.Status != reservations.Removed:
+				differences[s.ID] = fmt.Sprintf("the sale is Confirmed, but the reservation is %s", r.Status)
+			case r.Lines != digest(s):
+				differences[s.ID] = "the sale is Confirmed, but stock has removed other items"
+			}
+		case sale.Canceled, sale.Unauthorized:
+			if holds {
+				differences[s.ID] = fmt.Sprintf("the sale is %s, but the reservation is %s", s.Status, r.Status)
+			}
+		case sale.Pending:
+			if !found {
+				differences[s.ID] = "the sale is held, but stock has no reservation"
+			}
+		}
+	}
+	for id, r := range of {
+		if r.Status == reservations.Reserved || r.Status == reservations.Removed {
+			differences[id] = unknownSale
+		}
+	}
+	return differences
+}
+
+func digest(s sale.Sale) string {
+	items := make([]event.Item, len(s.Items))
+	for i, it := range s.Items {
+		items[i] = event.Item{ProductID: it.ProductID, Quantity: it.Quantity}
+	}
+	return reservations.Digest(items)
+}
