@@ -62,13 +62,10 @@ func (s *store) failpointFile(name string) string {
 // disarmTime is longer than a process needs to read its file.
 const disarmTime = 200 * time.Millisecond
 
-// arm kills a process when it reaches a point, or delays it there.
+// arm kills a process when it reaches a point or a moment later, or delays it there.
 func (r *round) arm(f fault, point string) (func(context.Context) error, error) {
 	random := rand.New(rand.NewPCG(f.Seed, 5))
-	action := "kill"
-	if random.IntN(2) == 0 {
-		action = between(random, time.Second, 12*time.Second).String()
-	}
+	action := []string{"kill", "late-kill", between(random, time.Second, 12*time.Second).String()}[random.IntN(3)]
 	file := r.store.failpointFile(f.Target)
 	if err := os.WriteFile(file, fmt.Appendf(nil, "%d %s %s", 1+random.IntN(8), action, point), 0o600); err != nil {
 		return nil, err

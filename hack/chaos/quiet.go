@@ -14,12 +14,12 @@ import (
 func (r *round) waitUntilQuiet(ctx context.Context, limit time.Duration) ([]violation, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	quiet := 0
+	quiet, read := 0, false
 	var rest []violation
 	for {
 		now, err := r.unsettled(ctx)
 		if err == nil {
-			rest = now
+			rest, read = now, true
 			if quiet++; len(now) > 0 {
 				quiet = 0
 			}
@@ -29,7 +29,7 @@ func (r *round) waitUntilQuiet(ctx context.Context, limit time.Duration) ([]viol
 			return nil, nil
 		}
 		if !sleep(ctx, pollInterval) {
-			if len(rest) == 0 {
+			if !read {
 				return nil, fmt.Errorf("wait until the store is quiet: %w", ctx.Err())
 			}
 			return rest, nil
