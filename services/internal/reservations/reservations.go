@@ -13,6 +13,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"time"
@@ -85,14 +86,15 @@ func Handler(list List, log *slog.Logger) http.Handler {
 }
 
 // Fetch returns a List that reads from the URL of a Handler.
-func Fetch(url string) List {
+func Fetch(address string) List {
 	return func(ctx context.Context, first, last int64) ([]Reservation, error) {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("%s?first=%d&last=%d", url, first, last), http.NoBody)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
 		if err != nil {
 			return nil, fmt.Errorf("read reservations: %w", err)
 		}
+		req.URL.RawQuery = url.Values{"first": {strconv.FormatInt(first, 10)}, "last": {strconv.FormatInt(last, 10)}}.Encode()
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
 			return nil, fmt.Errorf("read reservations: %w", err)

@@ -29,13 +29,12 @@ var style template.HTML
 //go:embed page.js
 var behavior template.HTML
 
-var head = `<meta name="viewport" content="width=device-width, initial-scale=1"><style>` + style + "</style>"
-
 // Page shows the document at /openapi.json to people and lets them try it. All that
 // it loads is in this program: it works without the internet.
 func Page() (func(*fasthttp.RequestCtx) error, error) {
 	serve := fasthttpadaptor.NewFastHTTPHandler(v5emb.NewHandlerWithConfig(swgui.Config{
-		Title: "E-commerce stack", SwaggerJSON: "/openapi.json", BasePath: PagePath, AppendHead: head, AppendHTML: "<script>" + behavior + "</script>",
+		Title: "E-commerce stack", SwaggerJSON: "/openapi.json", BasePath: PagePath, AppendHTML: "<script>" + behavior + "</script>",
+		AppendHead: `<meta name="viewport" content="width=device-width, initial-scale=1"><style>` + style + "</style>",
 		SettingsUI: map[string]string{"filter": "true", "plugins": "[SwaggerUIBundle.plugins.DownloadUrl, search, plainPaths]"},
 	}))
 	var page fasthttp.RequestCtx
@@ -50,13 +49,12 @@ func Page() (func(*fasthttp.RequestCtx) error, error) {
 		"img-src 'self' data:; font-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	document := static.New("text/html; charset=utf-8", page.Response.Body())
 	return func(ctx *fasthttp.RequestCtx) error {
-		h := &ctx.Response.Header
-		h.Set(fasthttp.HeaderContentSecurityPolicy, policy)
+		ctx.Response.Header.Set(fasthttp.HeaderContentSecurityPolicy, policy)
 		if string(ctx.Path()) == PagePath {
 			return document.Serve(ctx)
 		}
 		static.Serve(ctx, serve)
-		h.Set(fasthttp.HeaderCacheControl, "public, max-age=3600")
+		ctx.Response.Header.Set(fasthttp.HeaderCacheControl, "public, max-age=3600")
 		return nil
 	}, nil
 }
