@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -126,5 +128,73 @@ func TestMergedDocumentHasNoFindings(t *testing.T) {
 	}
 	if n := strings.Count(string(document), `"operationId"`); n < 30 {
 		t.Errorf("the document has %d operations", n)
+	}
+	t.Run("clients", func(t *testing.T) { checkForClients(t, document) })
+}
+
+// checkForClients checks what client teams and generators rely on, beyond the rules of Lint.
+func checkForClients(t *testing.T, document []byte) {
+	t.Helper()
+	var root object
+	if err := json.Unmarshal(document, &root); err != nil {
+		t.Fatal(err)
+	}
+	d := spec{root}
+	if strings.Contains(string(document), "patternDescription") {
+		t.Error("the document has patternDescription, which no specification defines")
+	}
+	parameters := map[string]object{}
+	for _, v := range list(d.target("#/paths/~1products/get")["parameters"]) {
+		p := d.resolve(v.(object))
+		parameters[text(p["name"])] = child(p, "schema")
+	}
+	property := func(schema, name string) object {
+		return child(child(d.target("#/components/schemas/"+schema), "properties"), name)
+	}
+	const inputPrice = `^\d{1,7}(\.\d{1,2})?$`
+	for what, c := range map[string]struct{ got, want any }{
+		"the pattern of minPrice":        {parameters["minPrice"]["pattern"], inputPrice},
+		"the pattern of maxPrice":        {parameters["maxPrice"]["pattern"], inputPrice},
+		"the type of inStock":            {parameters["inStock"]["type"], "boolean"},
+		"the values of inStock":          {parameters["inStock"]["enum"], nil},
+		"the names of sort":              {parameters["sort"]["x-enum-varnames"], []any{"Id", "Name", "Price", "PriceDescending", "CreatedAtDescending"}},
+		"the names of roles":             {property("User", "role")["x-enum-varnames"], []any{"ClientRole", "ManagerRole"}},
+		"the price in a response":        {property("Product", "price")["pattern"], `^-?\d+\.\d{2}$`},
+		"the price in a request":         {list(property("ProductBody", "price")["oneOf"])[0].(object)["pattern"], inputPrice},
+		"the format of a price":          {list(property("ProductBody", "price")["oneOf"])[1].(object)["format"], "double"},
+		"the reasons of a sale":          {property("SaleBody", "reason")["enum"], []any{"insufficient_stock", "unknown_product", "customer", "expired"}},
+		"the discriminator of an entry":  {child(d.target("#/components/schemas/EntryBody"), "discriminator")["propertyName"], "type"},
+		"additional fields of a request": {d.target("#/components/schemas/ProductBody")["additionalProperties"], false},
+		"additional fields of a product": {d.target("#/components/schemas/Product")["additionalProperties"], nil},
+		"additional fields of a page":    {d.target("#/components/schemas/ProductPage")["additionalProperties"], nil},
+		"the license":                    {d.target("#/info/license")["identifier"], "MIT"},
+	} {
+		if !reflect.DeepEqual(c.got, c.want) {
+			t.Errorf("%s: %v, want %v", what, c.got, c.want)
+		}
+	}
+	if contact := d.target("#/info/contact"); text(contact["name"]) == "" || text(contact["url"]) == "" {
+		t.Errorf("the contact is %v", contact)
+	}
+	shared := 0
+	for _, op := range d.operations() {
+		responses := child(op.object, "responses")
+		if text(child(responses, "default")["$ref"]) != "#/components/responses/Problem" {
+			t.Errorf("%s: the default response is %v", op, responses["default"])
+		}
+		for status := range responses {
+			if text(child(responses, status)["$ref"]) != "" {
+				shared++
+			}
+		}
+	}
+	if n := len(d.operations()); shared < 4*n {
+		t.Errorf("%d responses of %d operations are shared", shared, n)
+	}
+	stream := text(d.target("#/paths/~1sales~1{id}~1stream/get")["description"])
+	for _, word := range []string{"`EventSource`", "await fetch(", "Authorization: `Bearer"} {
+		if !strings.Contains(stream, word) {
+			t.Errorf("the description of the stream does not mention %s", word)
+		}
 	}
 }
