@@ -73,6 +73,33 @@ func (b *tab) execute(tag, id string) (status, body string) {
 	return b.text(response + " .response-col_status"), b.text(response + " .response-col_description .highlight-code code")
 }
 
+// stream places an order in the page and returns its stream, read as the documentation of the operation says.
+func (b *tab) stream(managerToken string) string {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, stepTimeout)
+	defer cancel()
+	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](`(async (manager) => {
+		const post = async (path, body, token) => (await fetch(path, { method: "POST", body: JSON.stringify(body),
+			headers: { "Content-Type": "application/json", ...(token && { Authorization: "Bearer " + token }) } })).json();
+		const product = await post("/products", { name: "Desk", price: "19.99", initialQuantity: 5 }, manager);
+		const account = { email: "browser" + product.id + "@example.com", password: "correct horse battery" };
+		await post("/auth/register/user", { username: "Ada", ...account });
+		const token = (await post("/auth/login", account)).accessToken;
+		const { id } = await post("/sales", { items: [{ productId: product.id, quantity: 2 }] }, token);
+		let text = "";
+		const response = await fetch("/sales/" + id + "/stream", { headers: { Authorization: "Bearer " + token } });
+		const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+		for (let part = await reader.read(); !part.done; part = await reader.read()) {
+			text += part.value;
+		}
+		return text;
+	})("`+managerToken+`")`, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("read a stream: %v", err)
+	}
+	return text
+}
+
 func TestDocumentationPageSendsRequests(t *testing.T) {
 	s := startSystem(t)
 	b := openTab(t)
@@ -110,6 +137,10 @@ func TestDocumentationPageSendsRequests(t *testing.T) {
 	}
 	if !b.hasRequested("/auth/me") {
 		t.Error("no request was recorded")
+	}
+	if stream := b.stream(session.AccessToken); !strings.Contains(stream, "event: SaleCreated\n") || !strings.HasSuffix(stream, "\n\n") ||
+		!strings.Contains(stream, "event: SaleConfirmed\n") {
+		t.Errorf("the stream of a sale in the browser is %q", stream)
 	}
 	for _, problem := range b.problems(gateway.Host) {
 		t.Errorf("message of the browser: %s", problem)
