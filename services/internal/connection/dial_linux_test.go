@@ -3,8 +3,8 @@ package connection
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
+	"os"
 	"syscall"
 	"testing"
 	"time"
@@ -20,28 +20,32 @@ func fullListener(t *testing.T) (addr string, acceptAll func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = unix.Close(fd) })
+	file := os.NewFile(uintptr(fd), "listener")
+	defer file.Close()
 	if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := unix.Listen(fd, 0); err != nil {
 		t.Fatal(err)
 	}
-	name, err := unix.Getsockname(fd)
+	// A descriptor that another goroutine accepts from can be closed only by package net: its number
+	// may be that of another test's listener next.
+	listener, err := net.FileListener(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr = fmt.Sprintf("127.0.0.1:%d", name.(*unix.SockaddrInet4).Port)
+	t.Cleanup(func() { _ = listener.Close() })
+	addr = listener.Addr().String()
 	for {
 		conn, err := net.DialTimeout("tcp", addr, 100*time.Millisecond)
 		if err != nil {
 			return addr, func() {
 				for { // until the listener is closed
-					accepted, _, err := unix.Accept(fd)
+					accepted, err := listener.Accept()
 					if err != nil {
 						return
 					}
-					_ = unix.Close(accepted)
+					_ = accepted.Close()
 				}
 			}
 		}
