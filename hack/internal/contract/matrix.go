@@ -67,7 +67,7 @@ func (s *suite) attempt(w *testContext, op *Operation, base string, a attempt, a
 		want = permittedStatus(op)
 	}
 	if op.RequestBody != nil && op.RequestBody.Required {
-		c.raw = "{}"
+		c.raw = "[]" // Every body is an object.
 	}
 	method, filled := resolvePath(op.Name, args)
 	got := w.fetch(base, method, filled, c)
@@ -160,7 +160,7 @@ func (s *suite) revokeTokens(t *testing.T) map[string][]attempt {
 }
 
 // permittedStatus returns the status of an operation for a permitted caller, an object
-// that does not exist, and an empty body.
+// that does not exist, and a body that is a list.
 func permittedStatus(op *Operation) int {
 	switch {
 	case op.RequestBody != nil && op.RequestBody.Required:
