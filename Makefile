@@ -161,7 +161,7 @@ integration: $(TOOL_DIR)/gotestsum deps-integration ## Run the tests of services
 # The attacks on the gateway limit its memory, of which the race detector needs too much.
 .PHONY: system
 system: $(TOOL_DIR)/gotestsum deps-system ## Run the tests that start the whole store as processes, with faults, and attacks on the gateway
-	@$(WITH_GO) $(call gotest,system,./hack/testenv/... ./hack/internal/local/... ./hack/contract ./hack/dev/... ./hack/ci/... ./hack/chaos/... ./services/gateway)
+	@$(WITH_GO) $(call gotest,system,-timeout=20m ./hack/testenv/... ./hack/internal/local/... ./hack/contract ./hack/dev/... ./hack/ci/... ./hack/chaos/... ./services/gateway)
 
 # The rounds of SEED, or five minutes of those from 1 on.
 CHAOS_FLAGS = $(if $(SEED),--seed $(SEED) --rounds 1,--seed 1 --duration 5m) --logs $(CURDIR)/_out/chaos --results $(TESTS)/chaos.json
