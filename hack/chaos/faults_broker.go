@@ -52,7 +52,12 @@ func discard(res *http.Response, err error) error {
 	return res.Body.Close()
 }
 
-// deleteQueues deletes a queue with its messages, and declares it again at the end.
+// maxDeclareAttempts limits the attempts to declare a queue to about 10 s.
+const maxDeclareAttempts = 50
+
+// deleteQueues deletes a queue with its messages, and declares it again at the end. The broker
+// responds with an error while it restarts the process that publishes dead letters, which ended
+// with the queue; so the declaration is repeated, as the operator does.
 func deleteQueues(_ context.Context, r *round, f fault) (func(context.Context) error, error) {
 	management, err := r.management()
 	if err != nil {
@@ -63,7 +68,13 @@ func deleteQueues(_ context.Context, r *round, f fault) (func(context.Context) e
 	if err := discard(management.DeleteQueue(local.VHost, queue.Name)); err != nil {
 		return nil, err
 	}
-	return func(context.Context) error { return r.store.DeclareQueues() }, nil
+	return func(ctx context.Context) error {
+		err := r.store.DeclareQueues()
+		for attempt := 1; err != nil && attempt < maxDeclareAttempts && sleep(ctx, pollInterval); attempt++ {
+			err = r.store.DeclareQueues()
+		}
+		return err
+	}, nil
 }
 
 // loseQueue kills all consumers of a queue, and deletes its messages before they start again. While they
