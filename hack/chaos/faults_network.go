@@ -26,7 +26,7 @@ func networkKinds(edges []string) []kind {
 		{"low bandwidth", edges, short, long, toxics(func(random *rand.Rand) []toxic {
 			return both("bandwidth", map[string]any{"rate": 2 + random.IntN(30)})
 		})},
-		// Connections end with RST while a message is on its way.
+		// Connections end with RST in the middle of a message.
 		{"reset", edges, short, long, toxics(func(random *rand.Rand) []toxic {
 			return []toxic{{"reset_peer", []string{"upstream", "downstream"}[random.IntN(2)], map[string]any{"timeout": random.IntN(300)}}}
 		})},

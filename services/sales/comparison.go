@@ -17,12 +17,7 @@ import (
 // status and that of their reservation are final, so that both services can be read one after the
 // other. A held sale is not compared until it is decided.
 type comparison struct {
-	sales interface {
-		// SalesInRange returns the sales with ids from first to last.
-		SalesInRange(ctx context.Context, first, last int64) ([]sale.Sale, error)
-		// LastSale returns the highest id of a sale, 0 without one.
-		LastSale(ctx context.Context) (int64, error)
-	}
+	sales        salesReader
 	reservations reservations.List
 	log          *slog.Logger
 
@@ -31,10 +26,15 @@ type comparison struct {
 	found, last prometheus.Gauge
 }
 
-func newComparison(store interface {
+// salesReader reads sales for the comparison.
+type salesReader interface {
+	// SalesInRange returns the sales with ids from first to last.
 	SalesInRange(ctx context.Context, first, last int64) ([]sale.Sale, error)
+	// LastSale returns the highest id of a sale, 0 without one.
 	LastSale(ctx context.Context) (int64, error)
-}, list reservations.List, log *slog.Logger, reg prometheus.Registerer) *comparison {
+}
+
+func newComparison(store salesReader, list reservations.List, log *slog.Logger, reg prometheus.Registerer) *comparison {
 	c := &comparison{sales: store, reservations: list, log: log, next: 1, differences: map[int64]string{},
 		found: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_sales_stock_differences",
 			Help: "Sales whose reservation in stock contradicts them, of all sales that were compared."}),

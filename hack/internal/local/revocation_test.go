@@ -127,7 +127,7 @@ func TestWritesOfDisabledAccountAreRefusedByEveryService(t *testing.T) {
 	s.setDisabled(t, s.id(t, s.customer), true)
 	expectRefused(t, s.orders(s.customer), http.StatusForbidden)
 
-	// A replica that starts knows of it with its first request, also while the broker is away.
+	// A replica refuses them from its first request on, also while the broker is stopped.
 	s.BrokerLink.Disconnect()
 	for _, name := range []string{"stock", "sales"} {
 		s.Kill(name)
