@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -21,8 +23,9 @@ type comparison struct {
 	reservations reservations.List
 	log          *slog.Logger
 
-	next        int64            // the first id of the next range
-	differences map[int64]string // what was found last about each sale
+	next        int64         // the first id of the next range
+	differences map[int64]int // how many were last found in a range, by its first id; without the ranges that have none
+	total       int           // the sum of differences
 	found, last prometheus.Gauge
 }
 
@@ -35,7 +38,7 @@ type salesReader interface {
 }
 
 func newComparison(store salesReader, list reservations.List, log *slog.Logger, reg prometheus.Registerer) *comparison {
-	c := &comparison{sales: store, reservations: list, log: log, next: 1, differences: map[int64]string{},
+	c := &comparison{sales: store, reservations: list, log: log, next: 1, differences: map[int64]int{},
 		found: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_sales_stock_differences",
 			Help: "Sales whose reservation in stock contradicts them, of all sales that were compared."}),
 		last: prometheus.NewGauge(prometheus.GaugeOpts{Name: "ecommerce_sales_stock_comparison_last_success_timestamp_seconds",
@@ -70,25 +73,29 @@ func (c *comparison) run(ctx context.Context) error {
 	for _, s := range again {
 		known[s.ID] = true
 	}
-	for id := range c.differences {
-		if id >= first && id <= last {
-			delete(c.differences, id)
+	maps.DeleteFunc(differences, func(id int64, difference string) bool { return difference == unknownSale && known[id] })
+	for i, id := range slices.Sorted(maps.Keys(differences)) {
+		if i == maxLogged {
+			c.log.ErrorContext(ctx, "further sales and their reservations in stock contradict each other", "count", len(differences)-maxLogged)
+			break
 		}
+		c.log.ErrorContext(ctx, "a sale and its reservation in stock contradict each other", "saleId", id, "difference", differences[id])
 	}
-	for id, difference := range differences {
-		if difference == unknownSale && known[id] {
-			continue
-		}
-		c.differences[id] = difference
-		c.log.ErrorContext(ctx, "a sale and its reservation in stock contradict each other", "saleId", id, "difference", difference)
+	c.total += len(differences) - c.differences[first]
+	if c.differences[first] = len(differences); len(differences) == 0 {
+		delete(c.differences, first)
 	}
-	c.found.Set(float64(len(c.differences)))
+	c.found.Set(float64(c.total))
 	c.last.SetToCurrentTime()
 	if c.next = last + 1; c.next > highest {
 		c.next = 1
 	}
 	return nil
 }
+
+// maxLogged is the maximum number of differences of one range that are logged. A database that was
+// restored from a backup may differ in every sale.
+const maxLogged = 20
 
 // unknownSale is the difference of a reservation without a sale.
 const unknownSale = "stock holds or has removed goods for a sale that does not exist"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -153,4 +154,21 @@ func TestComparisonReadsAllRangesAndStartsAgain(t *testing.T) {
 		store.sales = append(store.sales, sale.Sale{ID: 2600, Status: sale.Pending, Items: items})
 	}
 	run("a new sale", 1)
+}
+
+func TestManyDifferencesAreLoggedInPart(t *testing.T) {
+	t.Parallel()
+	store := &fakeSales{}
+	for id := int64(1); id <= 100; id++ {
+		store.sales = append(store.sales, sale.Sale{ID: id, Status: sale.Confirmed, Items: items})
+	}
+	none := func(context.Context, int64, int64) ([]reservations.Reservation, error) { return nil, nil }
+	var log bytes.Buffer
+	c := newComparison(store, none, slog.New(slog.NewTextHandler(&log, nil)), prometheus.NewRegistry())
+	if err := c.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(log.String(), "\n"); lines != maxLogged+1 || !strings.Contains(log.String(), "count=80") {
+		t.Errorf("100 differences are %d lines, want %d and one with the count of the others:\n%s", lines, maxLogged, log.String())
+	}
 }
