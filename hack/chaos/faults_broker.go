@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	rabbithole "github.com/michaelklishin/rabbit-hole/v3"
@@ -52,8 +53,8 @@ func discard(res *http.Response, err error) error {
 	return res.Body.Close()
 }
 
-// maxDeclareAttempts limits the attempts to declare a queue to about 10 s.
-const maxDeclareAttempts = 50
+// maxBrokerAttempts limits the attempts of an operation of the broker to about 10 s.
+const maxBrokerAttempts = 50
 
 // deleteQueues deletes a queue with its messages, and declares it again at the end. The broker
 // responds with an error while it restarts the process that publishes dead letters, which ended
@@ -70,11 +71,36 @@ func deleteQueues(_ context.Context, r *round, f fault) (func(context.Context) e
 	}
 	return func(ctx context.Context) error {
 		err := r.store.DeclareQueues()
-		for attempt := 1; err != nil && attempt < maxDeclareAttempts && sleep(ctx, pollInterval); attempt++ {
+		for attempt := 1; err != nil && attempt < maxBrokerAttempts && sleep(ctx, pollInterval); attempt++ {
 			err = r.store.DeclareQueues()
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		return r.restartStrandedBroker(ctx, management)
 	}, nil
+}
+
+// strandedWithin is the time after its declaration in which a queue ends that the broker cannot run.
+const strandedWithin = 3 * time.Second
+
+// restartStrandedBroker restarts the broker if a queue ends that was just declared. The process
+// that supervises the publication of dead letters may end for good when a queue is deleted; then
+// no queue with dead letters can run until the broker is started again
+// (https://github.com/rabbitmq/rabbitmq-server/issues/16652).
+func (r *round) restartStrandedBroker(ctx context.Context, management *rabbithole.Client) error {
+	for began := time.Now(); time.Since(began) < strandedWithin && sleep(ctx, pollInterval); {
+		queues, err := management.ListQueuesIn(local.VHost)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(queues, func(q rabbithole.QueueInfo) bool { return q.Type == "quorum" && len(q.Online) == 0 }) {
+			r.note(errors.New("a queue without processes: the broker was restarted"))
+			r.store.RabbitMQ.Kill()
+			return r.store.RabbitMQ.Restart(ctx)
+		}
+	}
+	return ctx.Err()
 }
 
 // loseQueue kills all consumers of a queue, and deletes its messages before they start again. While they

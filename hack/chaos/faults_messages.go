@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -35,24 +36,38 @@ const (
 	maxRecorded = 300
 )
 
-// channel opens a connection to the broker as its administrator.
-func (r *round) channel() (*amqp.Connection, *amqp.Channel, error) {
+// onChannel calls do with a channel of the broker's administrator, and again with another
+// connection if the broker has closed it, for about 10 s. RabbitMQ 3.10 closes a connection that
+// publishes to a quorum queue while the process restarts that publishes the queue's dead letters
+// (541, INTERNAL_ERROR), as it does after the queue was deleted.
+func (r *round) onChannel(ctx context.Context, do func(*amqp.Channel) error) error {
+	for attempt := 1; ; attempt++ {
+		err := r.tryChannel(do)
+		var closed *amqp.Error
+		if !errors.As(err, &closed) || attempt == maxBrokerAttempts || !sleep(ctx, pollInterval) {
+			return err
+		}
+	}
+}
+
+// tryChannel calls do with a channel of a new connection.
+func (r *round) tryChannel(do func(*amqp.Channel) error) error {
 	info := r.store.RabbitMQ.Info
 	address := url.URL{Scheme: "amqp", User: url.UserPassword(info.Username, info.Password),
 		Host: net.JoinHostPort(info.Host, strconv.Itoa(info.Port)), Path: "/" + local.VHost}
 	conn, err := amqp.DialConfig(address.String(), amqp.Config{Properties: amqp.Table{"connection_name": "chaos"}, Dial: amqp.DefaultDial(10 * time.Second)})
 	if err != nil {
-		return nil, nil, err
+		return err
 	}
+	defer conn.Close()
 	ch, err := conn.Channel()
-	if err == nil {
-		err = ch.Confirm(false)
-	}
 	if err != nil {
-		_ = conn.Close()
-		return nil, nil, err
+		return err
 	}
-	return conn, ch, nil
+	if err := ch.Confirm(false); err != nil {
+		return err
+	}
+	return do(ch)
 }
 
 // listen returns copies of all events of sales, until the connection is closed.
@@ -121,46 +136,30 @@ const receiveInterval = 300 * time.Millisecond
 
 // receive passes copies of events to handle.
 func receive(ctx context.Context, r *round, handle func(*amqp.Channel, []amqp.Delivery) error) (func(context.Context) error, error) {
-	conn, ch, err := r.channel()
-	if err != nil {
-		return nil, err
-	}
-	deliveries, err := listen(ch)
-	if err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
 	ended := make(chan error, 1)
 	stop, cancel := context.WithCancel(ctx)
 	go func() {
-		for sleep(stop, receiveInterval) {
-			var batch []amqp.Delivery
-			for len(deliveries) > 0 || len(batch) == 0 {
-				select {
-				case d, ok := <-deliveries:
-					if !ok {
-						ended <- amqp.ErrClosed
-						return
+		ended <- r.onChannel(stop, func(ch *amqp.Channel) error {
+			deliveries, err := listen(ch)
+			for err == nil && sleep(stop, receiveInterval) {
+				var batch []amqp.Delivery
+				for len(deliveries) > 0 || len(batch) == 0 {
+					select {
+					case d, ok := <-deliveries:
+						if !ok {
+							return amqp.ErrClosed
+						}
+						batch = append(batch, d)
+					case <-stop.Done():
+						return nil
 					}
-					batch = append(batch, d)
-				case <-stop.Done():
-					ended <- nil
-					return
 				}
+				err = handle(ch, batch)
 			}
-			if err := handle(ch, batch); err != nil {
-				ended <- err
-				return
-			}
-		}
-		ended <- nil
+			return err
+		})
 	}()
-	return func(context.Context) error {
-		cancel()
-		err := <-ended
-		_ = conn.Close()
-		return err
-	}, nil
+	return func(context.Context) error { cancel(); return <-ended }, nil
 }
 
 // oversized is above the limit of events, and of a statement of the database.
@@ -184,36 +183,38 @@ func envelope(version, kind string, sale uint64) string {
 
 // poison publishes poison messages, and expects their dead letters.
 func (r *round) poison(ctx context.Context, seed uint64) error {
-	conn, ch, err := r.channel()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
 	sale := impossibleSale + seed%1_000_000
-	for i, m := range []struct{ queue, kind, body string }{
+	messages := []struct{ queue, kind, body string }{
 		{event.StockQueue, event.SaleCreatedType, `{"specversion":"1.0"`},
 		{event.SalesQueue, event.StockReleasedType, "\xff\xfe"},
 		{event.StockQueue, event.SaleCreatedType, envelope("99", event.SaleCreatedType, sale)},
 		{event.SalesQueue, event.StockCanceledType, strings.Repeat("x", oversized)},
 		{event.StockQueue, event.SaleConfirmedType, envelope(event.DataVersion, event.SaleConfirmedType, sale)},
 		{event.SalesQueue, event.SaleItemsReservedResponseType, envelope(event.DataVersion, event.SaleItemsReservedResponseType, sale)},
-	} {
-		id := fmt.Sprintf("poison-%d-%d", seed, i)
-		confirm, err := ch.PublishWithDeferredConfirmWithContext(ctx, event.RedriveExchange, m.queue, true, false, amqp.Publishing{
-			ContentType: event.ContentType, DeliveryMode: amqp.Persistent, MessageId: id, Type: m.kind, Body: []byte(m.body)})
-		if err != nil {
-			return err
-		}
-		r.poisoned(id, false)
-		waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
-		acknowledged, err := confirm.WaitContext(waiting)
-		cancel()
-		if err != nil {
-			return fmt.Errorf("publish %s: %w", id, err)
-		}
-		if acknowledged {
-			r.poisoned(id, true)
-		}
 	}
-	return nil
+	next := 0
+	return r.onChannel(ctx, func(ch *amqp.Channel) error {
+		for ; next < len(messages); next++ {
+			m := messages[next]
+			id := fmt.Sprintf("poison-%d-%d", seed, next)
+			confirm, err := ch.PublishWithDeferredConfirmWithContext(ctx, event.RedriveExchange, m.queue, true, false, amqp.Publishing{
+				ContentType: event.ContentType, DeliveryMode: amqp.Persistent, MessageId: id, Type: m.kind, Body: []byte(m.body)})
+			if err != nil {
+				return err
+			}
+			r.poisoned(id, false)
+			waiting, cancel := context.WithTimeout(ctx, 10*time.Second)
+			acknowledged, err := confirm.WaitContext(waiting)
+			cancel()
+			switch {
+			case err != nil:
+				return fmt.Errorf("publish %s: %w", id, err)
+			case acknowledged:
+				r.poisoned(id, true)
+			case ch.IsClosed():
+				return amqp.ErrClosed
+			}
+		}
+		return nil
+	})
 }

@@ -179,17 +179,14 @@ func (r *round) publishLate(ctx context.Context) error {
 	if len(r.recorded) == 0 {
 		return nil
 	}
-	conn, ch, err := r.channel()
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	for _, d := range slices.Backward(r.recorded) {
-		if err := republish(ctx, ch, d); err != nil {
-			return err
+	return r.onChannel(ctx, func(ch *amqp.Channel) error {
+		for _, d := range slices.Backward(r.recorded) {
+			if err := republish(ctx, ch, d); err != nil {
+				return err
+			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 // placeOrders places an order at each endpoint, and returns those that do not accept it.

@@ -42,6 +42,21 @@ func (r *round) undecided(ctx context.Context, from, to time.Duration, condition
 	return n, err
 }
 
+// calmWithin limits the time in which the store decides what earlier faults have delayed.
+const calmWithin = 30 * time.Second
+
+// awaitCalm waits until the store decides sales within 2 s. A scenario measures the delay that its
+// own fault causes, and the store may still have sales to decide that an earlier fault has delayed.
+func (r *round) awaitCalm(ctx context.Context) error {
+	for began := time.Now(); time.Since(began) < calmWithin && sleep(ctx, pollInterval); {
+		n, err := r.undecided(ctx, 0, r.load.now()-2*time.Second, "TRUE")
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
 // violate records a violation that a scenario has found.
 func (r *round) violate(format string, args ...any) {
 	r.mu.Lock()
@@ -51,6 +66,9 @@ func (r *round) violate(format string, args ...any) {
 
 // holdEvents locks the oldest events of sales while the relay has to publish others.
 func holdEvents(ctx context.Context, r *round, _ fault) (func(context.Context) error, error) {
+	if err := r.awaitCalm(ctx); err != nil {
+		return nil, err
+	}
 	for _, name := range []string{"sales→" + brokerName, "sales-2→" + brokerName} {
 		r.store.edges[name].proxy.Stop()
 		defer func() {
@@ -87,6 +105,9 @@ func holdEvents(ctx context.Context, r *round, _ fault) (func(context.Context) e
 
 // holdProduct locks the stock of a product. The sales of others must be decided.
 func holdProduct(ctx context.Context, r *round, _ fault) (func(context.Context) error, error) {
+	if err := r.awaitCalm(ctx); err != nil {
+		return nil, err
+	}
 	began := r.load.now()
 	product := r.load.products[0].ID
 	tx, err := r.db.BeginTx(ctx, &sql.TxOptions{Isolation: sql.LevelReadCommitted})
@@ -111,6 +132,9 @@ func holdProduct(ctx context.Context, r *round, _ fault) (func(context.Context) 
 // session has rows locked, and sends nothing more. The broker notices, and delivers its messages to the
 // other replica, which must decide the sales.
 func vanish(ctx context.Context, r *round, _ fault) (func(context.Context) error, error) {
+	if err := r.awaitCalm(ctx); err != nil {
+		return nil, err
+	}
 	began, file := r.load.now(), r.store.failpointFile("stock")
 	if err := os.WriteFile(file, []byte("1 5m before commit"), 0o600); err != nil {
 		return nil, err
