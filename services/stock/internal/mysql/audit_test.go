@@ -1,6 +1,7 @@
 package mysql_test
 
 import (
+	"fmt"
 	"log/slog"
 	"testing"
 	"time"
@@ -21,23 +22,42 @@ const products, movements = 1000, 60_000
 // half of them of the first. Their ids go up to 1,200,000.
 func openLedger(t *testing.T) (*mysql.Store, *gorm.DB) {
 	t.Helper()
+	s, db := openStore(t)
+	receive(t, db, 20, movements)
+	return s, db
+}
+
+func openStore(t testing.TB) (*mysql.Store, *gorm.DB) {
+	t.Helper()
 	db := databasetest.Open(t, testenv.Schema(t), mysql.Migrations())
-	exec(t, db, "INSERT INTO movements (id, product_id, kind, quantity, at) SELECT 20 * seq, IF(seq % 2 = 0, 1, seq % 1000 + 1), 'received', 1, "+
-		"NOW(6) - INTERVAL 2 MINUTE FROM seq_1_to_60000")
-	exec(t, db, "INSERT INTO stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at) "+
-		"SELECT seq, 0, 0, 0, 0, NOW(6) FROM seq_1_to_1000")
-	exec(t, db, "UPDATE stocks JOIN (SELECT product_id, SUM(quantity) AS n FROM movements GROUP BY product_id) AS m USING (product_id) SET available = n")
 	return mysql.New(db, outbox.New("stock", db, broker.NewPublisher("", "test"), slog.New(slog.DiscardHandler), prometheus.NewRegistry())), db
 }
 
-func exec(t *testing.T, db *gorm.DB, statement string) {
+// receive adds n movements, whose ids are multiples of step, and the stocks of the products.
+func receive(t testing.TB, db *gorm.DB, step, n int) {
+	t.Helper()
+	const numbers = "WITH RECURSIVE d (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM d WHERE n < 9) "
+	const part = 100_000 // of one statement
+	for from := 0; from < n; from += part {
+		exec(t, db, fmt.Sprintf("INSERT INTO movements (id, product_id, kind, quantity, at) "+numbers+
+			"SELECT %d * (i + 1), IF(i %% 2 = 0, 1, i %% %d + 1), 'received', 1, NOW(6) - INTERVAL 2 MINUTE FROM "+
+			"(SELECT %d + a.n + 10 * b.n + 100 * c.n + 1000 * e.n + 10000 * f.n AS i FROM d a, d b, d c, d e, d f) AS numbers "+
+			"WHERE i < %d ORDER BY i", step, products, from, n))
+	}
+	exec(t, db, "INSERT INTO stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at) "+numbers+
+		"SELECT a.n + 10 * b.n + 100 * c.n + 1, 0, 0, 0, 0, NOW(6) FROM d a, d b, d c")
+	exec(t, db, fmt.Sprintf("UPDATE stocks SET available = %d DIV %d WHERE product_id %% 2 = 0", n, products))
+	exec(t, db, fmt.Sprintf("UPDATE stocks SET available = %d DIV 2 WHERE product_id = 1", n))
+}
+
+func exec(t testing.TB, db *gorm.DB, statement string) {
 	t.Helper()
 	if err := db.Exec(statement).Error; err != nil {
 		t.Fatal(err)
 	}
 }
 
-func advance(t *testing.T, s *mysql.Store) (calls int) {
+func advance(t testing.TB, s *mysql.Store) (calls int) {
 	t.Helper()
 	for more := true; more; calls++ {
 		var err error
@@ -62,7 +82,6 @@ func verify(t *testing.T, v *mysql.CheckpointVerifier) int {
 	}
 }
 
-// TestAuditReadsWhatIsNew needs the sequences of MariaDB for its rows.
 func TestAuditReadsWhatIsNew(t *testing.T) {
 	t.Parallel()
 	s, db := openLedger(t)
@@ -148,5 +167,19 @@ func TestReplicasAdvanceTheCheckpointOnce(t *testing.T) {
 	}
 	if report, err := s.Audit(t.Context()); err != nil || len(report.Violations) != 0 || report.Movements != movements {
 		t.Errorf("%d movements, violations %v, %v", report.Movements, report.Violations, err)
+	}
+}
+
+// BenchmarkAudit audits 1,000 products with 10^7 movements in their checkpoints, and 1,000 after them.
+func BenchmarkAudit(b *testing.B) {
+	s, db := openStore(b)
+	receive(b, db, 1, 10_000_000)
+	b.Logf("%d transactions advanced the checkpoints", advance(b, s))
+	exec(b, db, "INSERT INTO movements (product_id, kind, quantity, at) SELECT product_id, 'received', 1, NOW(6) FROM stocks")
+	exec(b, db, "UPDATE stocks SET available = available + 1")
+	for b.Loop() {
+		if report, err := s.Audit(b.Context()); err != nil || report.Movements != 10_001_000 || len(report.Violations) > 0 {
+			b.Fatalf("%d movements, violations %v, %v", report.Movements, report.Violations, err)
+		}
 	}
 }
