@@ -30,10 +30,16 @@ type shop struct {
 
 func startShop(t *testing.T, stock int64, env ...string) shop {
 	t.Helper()
+	return startShopOf(t, "../../..", stock, env...)
+}
+
+// startShopOf starts the services of a source tree.
+func startShopOf(t *testing.T, root string, stock int64, env ...string) shop {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs servers; not part of a -short run")
 	}
-	s, err := local.Start(t.Context(), local.Options{Root: "../../..", Env: append(env, "RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0", "BCRYPT_COST=4")})
+	s, err := local.Start(t.Context(), local.Options{Root: root, Env: append(env, "RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0", "BCRYPT_COST=4")})
 	if err != nil {
 		t.Fatal(err)
 	}

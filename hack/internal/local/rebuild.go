@@ -51,6 +51,29 @@ func (s *System) Build(ctx context.Context, flags []string, services ...string) 
 	return s.buildTo(ctx, binaries, files, func(string) {}, services...)
 }
 
+// Upgrade replaces the programs of all services by those of another source tree, and migrates the
+// schemas with them. Processes that run go on with the earlier programs until they are restarted.
+func (s *System) Upgrade(ctx context.Context, root string) error {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return fmt.Errorf("find the source tree: %w", err)
+	}
+	files, err := Sources(root, Services...)
+	if err != nil {
+		return err
+	}
+	s.options.Root = root
+	if err := s.buildTo(ctx, newBinaries, files, func(string) {}, Services...); err != nil {
+		return err
+	}
+	for _, name := range Services {
+		if err := os.Rename(filepath.Join(s.Dir, newBinaries, name), filepath.Join(s.Dir, binaries, name)); err != nil {
+			return err
+		}
+	}
+	return s.migrate(ctx, nil)
+}
+
 // replace stops a service, migrates its schema and starts it.
 func (s *System) replace(ctx context.Context, name string) error {
 	_ = s.StopService(name) // Its error is that of the program that is replaced.
