@@ -54,7 +54,7 @@ func (s *Store) StoreDeadLetter(ctx context.Context, l event.DeadLetter) error {
 	fingerprint := sha256.Sum256(whole)
 	err = s.db.WithContext(ctx).Exec("INSERT INTO dead_letters (fingerprint, queue, reason, message_id, type, correlation, "+
 		"trace_parent, content_type, body, body_size, headers, died_at, stored_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "+
-		"ON DUPLICATE KEY UPDATE id = id",
+		"ON DUPLICATE KEY UPDATE stored_at = stored_at",
 		database.Binary(fingerprint[:]), l.Queue, l.Reason, binary(l.MessageID), binary(l.Type), binary(l.Correlation),
 		binary(l.TraceParent), binary(l.ContentType), database.Binary(l.Body[:min(len(l.Body), deadletter.MaxBodyStored)]),
 		len(l.Body), database.JSON(l.Headers), l.DiedAt.UTC(), database.Now()).Error

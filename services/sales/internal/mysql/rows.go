@@ -96,9 +96,10 @@ func updateSales(tx *gorm.DB, sales []sale.Sale, repeatAfter time.Duration) erro
 }
 
 // insertEntries adds entries to the timeline. It skips an entry whose type the sale already
-// has: its event was redelivered. Each event of a sale occurs once.
+// has: its event was redelivered, perhaps in the same batch. Each event of a sale occurs once.
 func insertEntries(tx *gorm.DB, entries []sale.Entry) error {
 	return database.InsertRows(tx, "timeline (sale_id, type, data, at)", entries, func(values []any, e sale.Entry) ([]any, error) {
 		return append(values, e.SaleID, e.Type, database.JSON(e.Data), e.At), nil
-	}, "ON DUPLICATE KEY UPDATE id = id")
+		// Not id = id: MySQL refuses an id that the same statement has generated (error 1869).
+	}, "ON DUPLICATE KEY UPDATE at = at")
 }
