@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"ecommerce-stack.dev/charts"
@@ -57,8 +56,13 @@ func (r *reconciliation) reconcileBroker(ctx context.Context) (phaseResult, erro
 			return phaseResult{}, err
 		}
 		if len(problems) > 0 {
-			return phaseResult{waiting: true, reason: reasonQueuesDegraded,
-				message: fmt.Sprintf("Virtual host %s: %s", vhost.Name, strings.Join(problems, "; "))}, nil
+			embedded := r.stack.Spec.RabbitMQ.Embedded != nil
+			if embedded && state.rolledOut {
+				if err := r.restartStrandedBroker(ctx, problems); err != nil {
+					return phaseResult{}, err
+				}
+			}
+			return phaseResult{waiting: true, reason: reasonQueuesDegraded, message: describeQueueProblems(vhost.Name, problems, !embedded)}, nil
 		}
 		r.observations.record(r.stack.UID, "broker", desiredHash, r.resyncDelay())
 	}
@@ -144,7 +148,7 @@ func (r *reconciliation) ensureUsers(ctx context.Context, endpoint amqpEndpoint)
 // each Secret whose user exists, and continues rotations. It returns what is wrong with the
 // members of queues, which it cannot correct. An embedded broker belongs to the stack, so
 // everything on it is adopted.
-func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Server, endpoint amqpEndpoint, vhost rabbitmq.VHost, users [][]accountState) (problems []string, err error) {
+func (r *reconciliation) healRabbitMQ(ctx context.Context, server rabbitmq.Server, endpoint amqpEndpoint, vhost rabbitmq.VHost, users [][]accountState) (problems []rabbitmq.QueueProblem, err error) {
 	started := time.Now()
 	defer func() { observeCall("rabbitmq", started, err) }()
 	admin, err := rabbitmq.Connect(server)

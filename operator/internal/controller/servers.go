@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -116,10 +117,16 @@ func (r *reconciliation) deleteStuckPods(ctx context.Context, component string) 
 }
 
 func isReady(pod *corev1.Pod) bool {
+	_, ready := readySince(pod)
+	return ready
+}
+
+// readySince returns when a pod became ready, and reports whether it is.
+func readySince(pod *corev1.Pod) (since time.Time, ready bool) {
 	for _, condition := range pod.Status.Conditions {
 		if condition.Type == corev1.PodReady {
-			return condition.Status == corev1.ConditionTrue
+			return condition.LastTransitionTime.Time, condition.Status == corev1.ConditionTrue
 		}
 	}
-	return false
+	return time.Time{}, false
 }

@@ -35,6 +35,8 @@ func (r *reconciliation) setPhaseCondition(condition string, result phaseResult,
 		if result.reason == "" && len(result.failures) > 0 {
 			reason = result.failures[0].reason
 		}
+		before := meta.FindStatusCondition(r.stack.Status.Conditions, condition)
+		isNew := before == nil || before.Reason != reason
 		r.setCondition(condition, metav1.ConditionFalse, reason, result.message)
 		for _, f := range result.failures {
 			r.reportCause(condition, f.key(), f.reason, f.component+": "+f.message)
@@ -43,6 +45,9 @@ func (r *reconciliation) setPhaseCondition(condition string, result phaseResult,
 			}
 		}
 		if result.reason == reasonQueuesDegraded {
+			if isNew { // podToRestart needs the time since when queues are degraded.
+				meta.FindStatusCondition(r.stack.Status.Conditions, condition).LastTransitionTime = metav1.Now()
+			}
 			r.reportCause(condition, reasonQueuesDegraded, reasonQueuesDegraded, result.message)
 		}
 	default:

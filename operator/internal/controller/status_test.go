@@ -547,6 +547,7 @@ func TestQueueWithoutMajorityIsReported(t *testing.T) {
 		queue["members"], queue["online"] = []string{"rabbit@a", "rabbit@b", "rabbit@c"}, []string{"rabbit@a"}
 	})
 	f.waitForCause(t, v1alpha1.ConditionBrokerReady, reasonQueuesDegraded, "has no majority, 1 of 3 members are online", metav1.ConditionFalse)
+	f.waitForCause(t, v1alpha1.ConditionBrokerReady, reasonQueuesDegraded, strandedQueueHelp, metav1.ConditionFalse)
 	f.waitForEvent(t, reasonQueuesDegraded, "has no majority")
 	f.rewrites.Delete(path)
 	f.waitFor(t, v1alpha1.ConditionReady, metav1.ConditionTrue)

@@ -20,13 +20,13 @@ func TestQueuesThatLostMembersAreReported(t *testing.T) {
 		{Name: "grows", Type: "quorum", Members: nodes[:2], Online: nodes[:2]},
 		{Name: "classic", Type: "classic", Members: nodes},
 	}, 3)
-	want := []string{
-		"queue grows has 2 of 3 members, the broker adds the others",
-		"queue half has no majority, 1 of 2 members are online",
-		"queue lost has no majority, 0 of 1 members are online",
-		"queue majority has 2 of 3 members online",
-		"queue minority has no majority, 1 of 3 members are online",
-		"queue single has 1 of 3 members, the broker adds the others",
+	want := []QueueProblem{
+		{Message: "queue grows has 2 of 3 members, the broker adds the others"},
+		{Message: "queue half has no majority, 1 of 2 members are online", Offline: nodes[1:2]},
+		{Message: "queue lost has no majority, 0 of 1 members are online", Offline: nodes[:1]},
+		{Message: "queue majority has 2 of 3 members online"},
+		{Message: "queue minority has no majority, 1 of 3 members are online", Offline: nodes[1:]},
+		{Message: "queue single has 1 of 3 members, the broker adds the others"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("problems (-want +got):\n%s", diff)

@@ -147,34 +147,3 @@ func (a *Admin) createMissingBindings(vhost string, desired, observed map[event.
 	slices.Sort(changes)
 	return changes, nil
 }
-
-// QueueProblems returns descriptions of the quorum queues in a virtual host that have lost
-// members or have fewer than desired: a queue without a majority of its members accepts and
-// delivers no messages, and one with an offline or missing member is a step closer to that
-// (https://www.rabbitmq.com/docs/quorum-queues#availability).
-func (a *Admin) QueueProblems(vhost string, desired int) ([]string, error) {
-	found, err := a.client.ListQueuesIn(vhost)
-	if err != nil {
-		return nil, fmt.Errorf("list queues: %w", err)
-	}
-	return queueProblems(found, desired), nil
-}
-
-func queueProblems(queues []rabbithole.QueueInfo, desired int) []string {
-	var problems []string
-	for _, q := range queues {
-		members, online := len(q.Members), len(q.Online)
-		switch {
-		case q.Type != "quorum":
-		case online >= members && members < desired:
-			problems = append(problems, fmt.Sprintf("queue %s has %d of %d members, the broker adds the others", q.Name, members, desired))
-		case online >= members:
-		case online <= members/2:
-			problems = append(problems, fmt.Sprintf("queue %s has no majority, %d of %d members are online", q.Name, online, members))
-		default:
-			problems = append(problems, fmt.Sprintf("queue %s has %d of %d members online", q.Name, online, members))
-		}
-	}
-	slices.Sort(problems)
-	return problems
-}
