@@ -214,7 +214,7 @@ dashboards-test: $(TOOL_DIR)/gotestsum deps-dashboards-test observe-images ## Te
 .PHONY: nightly
 nightly: $(TOOL_DIR)/gotestsum deps-nightly up ## Run the tests that take too long for `make test`: upgrade and rotation under load, NetworkPolicies, traces in Jaeger, pictures of the dashboards
 	@$(WITH_GO) $(GO) run ./hack/observe images
-	@$(ON_CLUSTER) $(call gotest,nightly,-tags nightly -timeout=75m -run 'TestRotationFailsNoRequest|TestDeletedAdministratorsAreReplaced|TestOnlyListedFlowsConnect|TestSecretsAppearNowhere|TestWrongImageOfDatabaseIsUndoneByReverting|TestStatefulSetIsRecreatedAroundItsPods|TestVolumeGrowsThroughTheStack|TestOrderIsOneTrace|TestDashboardsAreDrawn' ./hack/e2e/...)
+	@$(ON_CLUSTER) $(call gotest,nightly,-tags nightly -timeout=90m -run 'TestRotationFailsNoRequest|TestOrdersSurviveTheLossOfABrokerNode|TestDeletedAdministratorsAreReplaced|TestOnlyListedFlowsConnect|TestSecretsAppearNowhere|TestWrongImageOfDatabaseIsUndoneByReverting|TestStatefulSetIsRecreatedAroundItsPods|TestVolumeGrowsThroughTheStack|TestOrderIsOneTrace|TestDashboardsAreDrawn' ./hack/e2e/...)
 	@$(WITH_GO) $(call gotest,nightly-upgrade,-tags nightly -timeout=15m -run TestUpgradeUnderLoad ./hack/internal/local/...)
 	@$(WITH_GO) $(call gotest,nightly-pictures,-tags nightly -timeout=15m -run TestDashboardsAreDrawn ./hack/dashboards/...)
 

@@ -62,8 +62,14 @@ type shop struct {
 
 func newShop(t *testing.T) shop {
 	t.Helper()
-	email, password := managerCredentials(t)
-	s := shop{Client: &client.Client{URL: gatewayURL}}
+	return newShopIn(t, namespace, gatewayURL)
+}
+
+// newShopIn returns a shop of the stack in a namespace, whose gateway has the URL.
+func newShopIn(t *testing.T, in, url string) shop {
+	t.Helper()
+	email, password := managerCredentials(t, in)
+	s := shop{Client: &client.Client{URL: url}}
 	var err error
 	if s.manager, err = s.Login(t.Context(), email, password); err != nil {
 		t.Fatal(err)
@@ -83,12 +89,12 @@ func needsCluster(t *testing.T) {
 	}
 }
 
-// managerCredentials returns the credentials in the stack's Secret of the manager.
-func managerCredentials(t *testing.T) (email, password string) {
+// managerCredentials returns the credentials of the manager of the stack in a namespace.
+func managerCredentials(t *testing.T, in string) (email, password string) {
 	t.Helper()
 	needsCluster(t)
 	var secret struct{ Data map[string]string }
-	if err := json.Unmarshal([]byte(mustKubectl(t, "-n", namespace, "get", "secret", stack+"-manager", "-o", "json")), &secret); err != nil {
+	if err := json.Unmarshal([]byte(mustKubectl(t, "-n", in, "get", "secret", stack+"-manager", "-o", "json")), &secret); err != nil {
 		t.Fatal(err)
 	}
 	read := func(key string) string {
