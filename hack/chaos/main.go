@@ -3,6 +3,7 @@
 //
 //	go run ./hack/chaos --duration 5m
 //	go run ./hack/chaos --seed 42 --rounds 1
+//	go run ./hack/chaos --database mysql
 //	go run ./hack/chaos --mutants
 //
 // A round has a seed, from which its requests and its faults follow. After the faults of a round
@@ -17,6 +18,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -29,6 +31,7 @@ import (
 
 	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/internal/workspace"
+	"ecommerce-stack.dev/hack/testenv"
 )
 
 type options struct {
@@ -37,6 +40,7 @@ type options struct {
 	Rounds   int           `help:"Number of rounds; by default as many as start within the duration."`
 	Length   time.Duration `help:"Length of the load of a round." default:"40s"`
 	Only     []string      `help:"Kinds of faults, separated by commas; by default all. --plan lists them."`
+	Database string        `help:"mariadb, the installed one, or mysql, that of the image of a bare cluster." enum:"mariadb,mysql" default:"mariadb"`
 	Plan     bool          `help:"Print the faults of the first round, and end."`
 	Mutants  bool          `help:"Put defects into the sources, one after the other, and check that each is found."`
 	Mutant   []string      `help:"With --mutants only the defects whose names contain one of these texts."`
@@ -89,6 +93,9 @@ func run(ctx context.Context, o options) error {
 		}
 		return err
 	}
+	if err := selectDatabase(ctx, root, o.Database); err != nil {
+		return err
+	}
 	if o.Mutants {
 		return runMutants(ctx, root, selectMutants(o.Mutant), out)
 	}
@@ -127,6 +134,11 @@ func runRounds(ctx context.Context, root string, o options, edits []edit, out *p
 		return nil, err
 	}
 	defer db.Close()
+	var version string
+	if err := db.QueryRowContext(ctx, "SELECT VERSION()").Scan(&version); err != nil {
+		return nil, fmt.Errorf("read the version of the database: %w", err)
+	}
+	out.Printf("The database is %s.", version)
 	processes, edges := names()
 	if got := slices.Sorted(maps.Keys(s.edges)); !slices.Equal(got, edges) || !slices.Equal(s.replicas, processes) {
 		return nil, fmt.Errorf("the store has the processes %v and the edges %v, and plans have %v and %v", s.replicas, got, processes, edges)
@@ -157,6 +169,27 @@ func runRounds(ctx context.Context, root string, o options, edits []edit, out *p
 		}
 	}
 	return results, ctx.Err()
+}
+
+// selectDatabase makes testenv start a database.
+func selectDatabase(ctx context.Context, root, name string) error {
+	if name != "mysql" {
+		return os.Unsetenv(testenv.ProgramVariable)
+	}
+	if os.Getenv(testenv.ProgramVariable) != "" {
+		return nil
+	}
+	goTool, err := workspace.Go(root)
+	if err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, goTool, "run", "./hack/cluster", "mysqld")
+	cmd.Dir, cmd.Stderr = root, os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return fmt.Errorf("find the server of --database mysql: %w", err)
+	}
+	return os.Setenv(testenv.ProgramVariable, strings.TrimSpace(string(out)))
 }
 
 // openDatabase opens a pool of the administrator.

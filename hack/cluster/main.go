@@ -23,6 +23,7 @@ import (
 	"ecommerce-stack.dev/hack/cluster/internal/kind"
 	"ecommerce-stack.dev/hack/cluster/internal/node"
 	"ecommerce-stack.dev/hack/cluster/internal/release"
+	"ecommerce-stack.dev/hack/cluster/internal/rootfs"
 	"ecommerce-stack.dev/hack/internal/progress"
 	"ecommerce-stack.dev/hack/internal/workspace"
 )
@@ -39,6 +40,7 @@ type commands struct {
 	Kubeconfig kubeconfigCommand `cmd:"" help:"Print the path of the kubeconfig."`
 	Assets     assetsCommand     `cmd:"" help:"Build what is missing and print the folder with kube-apiserver, etcd, kubectl and helm."`
 	Clients    clientsCommand    `cmd:"" help:"Print the folder with kubectl and helm; build them if they are missing."`
+	Mysqld     mysqldCommand     `cmd:"" help:"Print the path of the MySQL server that the image of a bare cluster is made of, for private servers of tests."`
 	Describe   describeCommand   `cmd:"" help:"Print kubeconfig, address of the gateway, folder of kubectl and helm, and the images of MySQL and RabbitMQ if they are not the default ones, as JSON."`
 	Load       loadCommand       `cmd:"" help:"Load image archives into the cluster."`
 	Enforce    enforceCommand    `cmd:"" help:"Enforce NetworkPolicies until interrupted. A bare cluster otherwise enforces none."`
@@ -226,6 +228,21 @@ func (e *environment) clients(useKind bool) (string, error) {
 		return release.EnsureClients(e.progress, root, cache)
 	}
 	return release.Ensure(e.progress, root, cache)
+}
+
+type mysqldCommand struct{}
+
+func (mysqldCommand) Run(*environment) error {
+	cache, err := workspace.Cache()
+	if err != nil {
+		return err
+	}
+	program, err := rootfs.ExtractMySQL(cache)
+	if err != nil {
+		return err
+	}
+	fmt.Println(program)
+	return nil
 }
 
 type urlCommand struct{}

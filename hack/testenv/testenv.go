@@ -1,6 +1,6 @@
 // Package testenv starts servers for tests, `make dev` and the benchmarks: a private
 // MariaDB and a private RabbitMQ from the installed packages, in temporary
-// directories on free loopback ports.
+// directories on free loopback ports. MYSQLD selects MySQL instead of MariaDB.
 //
 // A test process starts each server once, when a test needs it, and every test has
 // a separate schema or virtual host, so that tests can run in parallel. The servers

@@ -2,6 +2,9 @@ package testenv_test
 
 import (
 	"database/sql"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -124,5 +127,43 @@ func TestKilledRabbitMQRestartsWithItsData(t *testing.T) {
 	}
 	if err := s.Control(t.Context(), "no_such_command"); err == nil {
 		t.Error("an unknown command of rabbitmqctl succeeded")
+	}
+}
+
+// TestMYSQLDSelectsTheServer uses scripts instead of servers, which print their arguments and end.
+func TestMYSQLDSelectsTheServer(t *testing.T) { //nolint:paralleltest // It sets a variable of the environment.
+	for name, c := range map[string]struct {
+		version string
+		want    []string // in the error
+	}{
+		"MySQL":   {"mysqld  Ver 9.7.4", []string{"started with", "--mysqlx=OFF", "--skip-log-bin", "--port="}},
+		"MariaDB": {"mysqld  Ver 11.8.2-MariaDB", []string{testenv.ProgramVariable, "is MariaDB", "hack/cluster mysqld"}},
+	} {
+		program := filepath.Join(t.TempDir(), "mysqld")
+		script := `#!/bin/sh
+case "$*" in
+*--version*) echo "` + c.version + `" ;;
+*--initialize-insecure*) for a; do case $a in --datadir=*) mkdir "${a#--datadir=}" ;; esac; done ;;
+*) echo "started with $*" >&2; exit 1 ;;
+esac
+`
+		if err := os.WriteFile(program, []byte(script), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv(testenv.ProgramVariable, program)
+		s, err := testenv.StartMySQL(t.Context())
+		if err == nil {
+			s.Stop()
+			t.Fatalf("%s: no error", name)
+		}
+		for _, want := range c.want {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: error %v, want %q in it", name, err, want)
+			}
+		}
+	}
+	t.Setenv(testenv.ProgramVariable, filepath.Join(t.TempDir(), "missing"))
+	if _, err := testenv.StartMySQL(t.Context()); err == nil || !strings.Contains(err.Error(), testenv.ProgramVariable) {
+		t.Errorf("a missing program: error %v, want the name of the variable", err)
 	}
 }

@@ -1,5 +1,5 @@
 // Package local runs the whole system without Kubernetes, as processes on this
-// machine: a private MariaDB and RabbitMQ, and the four services with the accounts,
+// machine: a private MariaDB (or MySQL, see testenv) and RabbitMQ, and the four services with the accounts,
 // permissions, keys and topology that the operator would configure. `make dev`, the
 // fault tests and the benchmarks use it.
 //
@@ -95,7 +95,7 @@ func Start(ctx context.Context, o Options) (*System, error) {
 		do   func(ctx context.Context, detail func(string)) error
 	}{
 		{"Build the services", s.build},
-		{"Start MariaDB and RabbitMQ", s.startServers},
+		{"Start the database and RabbitMQ", s.startServers},
 		{"Create schemas, accounts and topology", s.provision},
 		{"Migrate the schemas", s.migrate},
 		{"Start the services", s.startServices},

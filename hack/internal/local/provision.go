@@ -81,7 +81,8 @@ func (s *System) createAccounts(ctx context.Context) (map[string]string, error) 
 			// The names and the password need no quoting: they contain letters, digits
 			// and underscores only.
 			statements = append(statements,
-				fmt.Sprintf("CREATE OR REPLACE USER '%s'@'%%' IDENTIFIED BY '%s'", config.User, config.Passwd),
+				fmt.Sprintf("DROP USER IF EXISTS '%s'@'%%'", config.User),
+				fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY '%s'", config.User, config.Passwd),
 				fmt.Sprintf("GRANT %s ON %s.* TO '%s'@'%%'", privilege, schema, config.User))
 			dsns[service+"_"+account] = config.FormatDSN()
 		}

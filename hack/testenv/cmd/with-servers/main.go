@@ -1,6 +1,7 @@
 // Command with-servers runs a command with a private MariaDB and RabbitMQ, whose
 // addresses it passes as MYSQL_DSN, AMQP_URL and AMQP_MANAGEMENT_URL, and exits with
-// the command's exit code. It does not start a server whose variables are set.
+// the command's exit code. It does not start a server whose variables are set. With MYSQLD, the
+// path of its program, it starts MySQL instead of MariaDB.
 package main
 
 import (
