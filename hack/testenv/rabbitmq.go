@@ -203,6 +203,7 @@ collect_statistics_interval = 1000
 		"RABBITMQ_CONF_ENV_FILE=" + in("none"), "RABBITMQ_DIST_PORT=" + strconv.Itoa(ports[2]),
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none",
 		"ERL_EPMD_PORT=" + strconv.Itoa(ports[3]), "ERL_EPMD_ADDRESS=127.0.0.1",
+		"ERL_CRASH_DUMP=" + in("erl_crash.dump"), // not in the working directory
 		// Makes the script exec the server, so that Pdeathsig reaches the server.
 		"RUNNING_UNDER_SYSTEMD=true",
 	}, nil
