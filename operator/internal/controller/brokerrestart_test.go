@@ -161,6 +161,11 @@ func TestBrokerWithAStrandedQueueIsRestarted(t *testing.T) {
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "rabbitmq", Image: "localhost/rabbitmq:none"}}},
 	}
 	f.create(t, pod)
+	t.Cleanup(func() { // The deletion of the stack waits until no pod is left.
+		if err := client.IgnoreNotFound(api.Delete(context.Background(), pod)); err != nil {
+			t.Error(err)
+		}
+	})
 	pod.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.NewTime(time.Now().Add(-time.Hour))}}
 	if err := api.Status().Update(t.Context(), pod); err != nil {
 		t.Fatal(err)
