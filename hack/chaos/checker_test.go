@@ -97,6 +97,7 @@ func TestCheckerFindsViolations(t *testing.T) {
 		"a sale without a stored response":        {func(c *checker) { c.sales[43] = &saleRow{ID: 43} }, 7, "no order with a stored response"},
 		"a movement that was acknowledged, only":  {func(c *checker) { c.move(received, 1, 0, second, done, client.Stock{}) }, 7, "no stored response"},
 		"an unexpected status":                    {func(c *checker) { c.history.statuses[500] = 2 }, 0, "2 responses have the status 500"},
+		"a status 503 without Retry-After":        {func(c *checker) { c.history.statuses[noRetryAfterKey] = 2 }, 0, "2 responses with the status 503 have no Retry-After"},
 		"a read of quantities that never existed": {func(c *checker) { c.move(read, 0, 0, second, done, client.Stock{Available: 9}) }, 1, "not linearizable"},
 		"a read before its time": {func(c *checker) {
 			c.move(read, 0, 0, second/2, done, client.Stock{Available: 8, Removed: 2})

@@ -23,6 +23,7 @@ func databaseKinds() []kind {
 		{"read-only", target, time.Second, 5 * time.Second, readOnly},
 		{"kill connections of", target, 2 * time.Second, 5 * time.Second, killConnections},
 		{"exhaust connections of", target, 2 * time.Second, 5 * time.Second, exhaustConnections},
+		{"fill the disk of", target, 2 * time.Second, 5 * time.Second, fillDisk},
 		{"lock rows of", target, 3 * time.Second, 8 * time.Second, lockRows},
 		{"deadlock with", target, 2 * time.Second, 5 * time.Second, deadlocks},
 	}

@@ -126,5 +126,9 @@ func (h *history) progress() (placed, acknowledged int) {
 	return len(h.orders), h.statuses[acceptedKey]
 }
 
-// acceptedKey is the key of the number of acknowledged orders in history.statuses.
-const acceptedKey = -1
+// Keys of other numbers in history.statuses: acknowledged orders, and responses with the status 503 that do
+// not say when to retry.
+const (
+	acceptedKey     = -1
+	noRetryAfterKey = -2
+)

@@ -329,7 +329,9 @@ func (c *checker) checkResponses() {
 	expected := []int{acceptedKey, 0, http.StatusOK, http.StatusConflict, http.StatusTooManyRequests, http.StatusBadGateway,
 		http.StatusServiceUnavailable, http.StatusGatewayTimeout}
 	for status, n := range c.history.statuses {
-		if !slices.Contains(expected, status) {
+		if status == noRetryAfterKey {
+			c.add(0, 0, 0, "%d responses with the status 503 have no Retry-After", n)
+		} else if !slices.Contains(expected, status) {
 			c.add(0, 0, 0, "%d responses have the status %d", n, status)
 		}
 	}

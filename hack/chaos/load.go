@@ -163,6 +163,9 @@ func (w *worker) sendOnce(endpoint *client.Client, send func(context.Context, *c
 	err := send(ctx, endpoint)
 	status, _ := statusOf(err)
 	w.count(status)
+	if p, ok := errors.AsType[*client.Problem](err); ok && p.Status == http.StatusServiceUnavailable && p.RetryAfter == "" {
+		w.count(noRetryAfterKey)
+	}
 	return err
 }
 

@@ -7,11 +7,14 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 
 	"ecommerce-stack.dev/hack/internal/local"
 	"ecommerce-stack.dev/hack/internal/progress"
@@ -48,7 +51,10 @@ const (
 
 // startStore starts a store from the sources at root. buildFlags are added to the build.
 func startStore(ctx context.Context, root string, buildFlags []string, p *progress.Printer) (*store, error) {
-	system, err := local.Start(ctx, local.Options{Root: root, Direct: true, MySQLFlags: databaseFlags, Env: settings, BuildFlags: buildFlags, Progress: p})
+	// A server inherits it, so that a write beyond the limit of limitFileSize fails and does not end the
+	// server.
+	signal.Ignore(unix.SIGXFSZ)
+	system, err := local.Start(ctx, local.Options{Root: root, Direct: true, MySQLFlags: append(spaceFlags, databaseFlags...), Env: settings, BuildFlags: buildFlags, Progress: p})
 	if err != nil {
 		return nil, err
 	}

@@ -109,6 +109,16 @@ func (s *MySQLServer) start(ctx context.Context, flags []string) error {
 // Kill kills the server to simulate a crash.
 func (s *MySQLServer) Kill() { s.process.kill() }
 
+// HasEnded reports whether the server has ended, also by itself.
+func (s *MySQLServer) HasEnded() bool {
+	select {
+	case <-s.process.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // Restart starts the server again that has ended, at the same address and with its data, and
 // waits until it is ready. PID changes.
 func (s *MySQLServer) Restart(ctx context.Context) error {
