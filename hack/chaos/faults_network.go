@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -19,7 +21,17 @@ func networkKinds(edges []string) []kind {
 		return []toxic{{name, "upstream", attributes}, {name, "downstream", attributes}}
 	}
 	none := map[string]any{"timeout": 0}
+	toDatabase := slices.DeleteFunc(slices.Clone(edges), func(name string) bool { return !strings.HasSuffix(name, "→"+mysqlServer) })
+	commit := func(when moment) func(context.Context, *round, fault) (func(context.Context) error, error) {
+		return func(_ context.Context, r *round, f fault) (func(context.Context) error, error) {
+			random := rand.New(rand.NewPCG(f.Seed, 4))
+			end := r.store.commits[f.Target].interrupt(when, func() bool { return random.IntN(3) == 0 })
+			return func(context.Context) error { end(); return nil }, nil
+		}
+	}
 	return []kind{
+		{"cut before a commit", toDatabase, 2 * short, long, commit(beforeCommit)},
+		{"cut after a commit", toDatabase, 2 * short, long, commit(afterCommit)},
 		{"latency", edges, short, long, toxics(func(random *rand.Rand) []toxic {
 			return both("latency", map[string]any{"latency": 20 + random.IntN(400), "jitter": random.IntN(200)})
 		})},

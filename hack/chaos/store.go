@@ -27,6 +27,7 @@ type store struct {
 	*local.System
 	replicas []string
 	edges    map[string]*edge    // by names such as "sales-2→mysql"
+	commits  map[string]*commits // of the edges to the database
 	env      map[string][]string // of each process
 	extra    []string            // of all processes of sales and stock
 	rounds   int
@@ -58,7 +59,7 @@ func startStore(ctx context.Context, root string, buildFlags []string, p *progre
 	if err != nil {
 		return nil, err
 	}
-	s := &store{System: system, edges: map[string]*edge{}, env: map[string][]string{}, poison: map[string]bool{}}
+	s := &store{System: system, edges: map[string]*edge{}, commits: map[string]*commits{}, env: map[string][]string{}, poison: map[string]bool{}}
 	start := func(func(string)) error { return s.startReplicas(ctx) }
 	if p == nil {
 		err = start(nil)
@@ -116,12 +117,20 @@ func (s *store) connect(name string) error {
 		if value == "" {
 			continue // auth has no broker, and gateways have no database.
 		}
-		e, err := newEdge(name+"→"+to, upstream[to])
+		current, target := upstream[to], upstream[to]
+		if to == mysqlServer {
+			c, err := newCommits(target)
+			if err != nil {
+				return err
+			}
+			s.commits[name+"→"+to] = c
+			target = c.address()
+		}
+		e, err := newEdge(name+"→"+to, target)
 		if err != nil {
 			return err
 		}
 		s.edges[e.name] = e
-		current := upstream[to]
 		if service == "gateway" && to != brokerName {
 			value = "http://" + current
 		}
@@ -142,6 +151,9 @@ func (s *store) Stop() error {
 	err := s.System.Stop()
 	for _, e := range s.edges {
 		e.proxy.Stop()
+	}
+	for _, c := range s.commits {
+		c.stop()
 	}
 	return err
 }
