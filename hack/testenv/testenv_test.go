@@ -69,9 +69,12 @@ func TestKilledMySQLRestartsWithItsData(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := s.PID
+	if s.HasEnded() {
+		t.Error("the running server has ended")
+	}
 	s.Kill()
-	if err := db.Ping(); err == nil {
-		t.Error("the killed server responds")
+	if err := db.Ping(); err == nil || !s.HasEnded() {
+		t.Errorf("the killed server responds (%v), ended: %t", err, s.HasEnded())
 	}
 	if err := s.Restart(t.Context()); err != nil {
 		t.Fatal(err)
