@@ -27,12 +27,14 @@ const (
 	tooManyConnections = 1040
 	accessDeniedDB     = 1044
 	accessDenied       = 1045
+	noPrimary          = 1047 // a node of Galera that is not in the primary component
 	unknownDatabase    = 1049
 	serverShutdown     = 1053
 	unknownColumn      = 1054
 	duplicateEntry     = 1062
 	tableFull          = 1114 // also when the disk is full
 	noSuchTable        = 1146
+	errorDuringCommit  = 1180
 	tooManyUserConns   = 1203
 	lockWaitTimeout    = 1205
 	deadlock           = 1213
@@ -43,6 +45,7 @@ const (
 	connectionKilled   = 1927 // MariaDB
 	statementTimeout   = 1969 // MariaDB
 	maxExecutionTime   = 3024
+	hookFailed         = 3100 // group replication cannot commit
 	deadlockOnCommit   = 3101
 )
 
@@ -84,8 +87,8 @@ func IsUnavailable(err error) bool {
 		return true
 	}
 	switch errorNumber(err) {
-	case diskFull, storageError, tableFull, tooManyConnections, accessDeniedDB, accessDenied, unknownDatabase, serverShutdown, unknownColumn, noSuchTable,
-		tooManyUserConns, readOnly, queryInterrupted, connectionKilled, readOnlyMode, statementTimeout,
+	case diskFull, storageError, tableFull, tooManyConnections, accessDeniedDB, accessDenied, noPrimary, unknownDatabase, serverShutdown, unknownColumn, noSuchTable,
+		errorDuringCommit, hookFailed, tooManyUserConns, readOnly, queryInterrupted, connectionKilled, readOnlyMode, statementTimeout,
 		maxExecutionTime:
 		return true
 	}
