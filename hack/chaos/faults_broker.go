@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"time"
 
@@ -77,30 +78,40 @@ func deleteQueues(_ context.Context, r *round, f fault) (func(context.Context) e
 		if err != nil {
 			return err
 		}
-		return r.restartStrandedBroker(ctx, management)
+		return r.awaitStranded(ctx)
 	}, nil
 }
 
 // strandedWithin is the time after its declaration in which a queue ends that the broker cannot run.
 const strandedWithin = 3 * time.Second
 
-// restartStrandedBroker restarts the broker if a queue ends that was just declared. The process
-// that supervises the publication of dead letters may end for good when a queue is deleted; then
-// no queue with dead letters can run until the broker is started again
-// (https://github.com/rabbitmq/rabbitmq-server/issues/16652).
-func (r *round) restartStrandedBroker(ctx context.Context, management *rabbithole.Client) error {
+// awaitStranded restarts the broker if a queue ends that was just declared.
+func (r *round) awaitStranded(ctx context.Context) error {
 	for began := time.Now(); time.Since(began) < strandedWithin && sleep(ctx, pollInterval); {
-		queues, err := management.ListQueuesIn(local.VHost)
-		if err != nil {
+		if restarted, err := r.restartStrandedBroker(ctx); err != nil || restarted {
 			return err
-		}
-		if slices.ContainsFunc(queues, func(q rabbithole.QueueInfo) bool { return q.Type == "quorum" && len(q.Online) == 0 }) {
-			r.note(errors.New("a queue without processes: the broker was restarted"))
-			r.store.RabbitMQ.Kill()
-			return r.store.RabbitMQ.Restart(ctx)
 		}
 	}
 	return ctx.Err()
+}
+
+// restartStrandedBroker restarts the broker if it has a queue without processes, as the operator
+// does. The process that supervises the publication of dead letters may end for good when a queue is
+// deleted; then no queue with dead letters can run until the broker is started again
+// (https://github.com/rabbitmq/rabbitmq-server/issues/16652).
+func (r *round) restartStrandedBroker(ctx context.Context) (restarted bool, err error) {
+	management, err := r.management()
+	if err != nil {
+		return false, err
+	}
+	// The statistics still contain a member that has ended.
+	queues, err := management.ListQueuesWithParametersIn(local.VHost, url.Values{"disable_stats": {"true"}})
+	if err != nil || !slices.ContainsFunc(queues, func(q rabbithole.QueueInfo) bool { return q.Type == "quorum" && len(q.Online) == 0 }) {
+		return false, err
+	}
+	r.note(errors.New("a queue without processes: the broker was restarted"))
+	r.store.RabbitMQ.Kill()
+	return true, r.store.RabbitMQ.Restart(ctx)
 }
 
 // loseQueue kills all consumers of a queue, and deletes its messages before they start again. While they

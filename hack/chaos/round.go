@@ -107,6 +107,9 @@ func (r *round) run(ctx context.Context, length time.Duration, kinds []kind, pla
 		return nil, fmt.Errorf("inject the faults of seed %d: %w", r.seed, r.faults.failed[0])
 	}
 	found := slices.Concat(r.found, r.checkProcesses(ctx))
+	if _, err := r.restartStrandedBroker(ctx); err != nil {
+		return nil, fmt.Errorf("list the queues: %w", err)
+	}
 	if err := r.publishLate(ctx); err != nil {
 		return nil, fmt.Errorf("publish recorded events again: %w", err)
 	}
