@@ -18,6 +18,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 	"github.com/maypok86/otter/v2"
 
+	"ecommerce-stack.dev/services/internal/bounded"
 	"ecommerce-stack.dev/services/internal/jwk"
 	"ecommerce-stack.dev/services/internal/reload"
 )
@@ -82,7 +83,7 @@ type Verifier struct {
 	file   string
 	parser *jwt.Parser
 	keys   atomic.Pointer[keys]
-	known  *otter.Cache[string, known]
+	known  bounded.Cache[string, known]
 	// revoked has the revocations by user; it is nil before the first read.
 	revoked atomic.Pointer[map[int64]Revocation]
 }
@@ -108,14 +109,10 @@ func NewVerifier(c Config) (*Verifier, error) {
 			jwt.WithIssuer(c.Issuer), jwt.WithAudience(c.Audience),
 			jwt.WithExpirationRequired(), jwt.WithLeeway(leeway), jwt.WithStrictDecoding(),
 		),
+		known: bounded.New(otter.Options[string, known]{MaximumSize: knownTokens}),
 	}
 	if _, err := v.reload(); err != nil {
 		return nil, err
-	}
-	var err error
-	v.known, err = otter.New(&otter.Options[string, known]{MaximumSize: knownTokens})
-	if err != nil {
-		return nil, fmt.Errorf("create the token cache: %w", err)
 	}
 	return v, nil
 }

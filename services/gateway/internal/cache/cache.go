@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
+	"ecommerce-stack.dev/services/internal/bounded"
 	"ecommerce-stack.dev/services/internal/compression"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
@@ -75,8 +76,8 @@ type Cache struct {
 	ttl       time.Duration
 	now       func() time.Time
 	connected atomic.Bool
-	items     *otter.Cache[string, *entry]
-	lists     *otter.Cache[string, *entry]
+	items     bounded.Cache[string, *entry]
+	lists     bounded.Cache[string, *entry]
 	results   *prometheus.CounterVec
 	hits      prometheus.Counter
 
@@ -92,9 +93,8 @@ func New(ttl time.Duration, maxBytes uint64, reg prometheus.Registerer) *Cache {
 		Weigher:          func(k string, e *entry) uint32 { return uint32(len(k) + len(e.Body)*3/2 + entryOverhead) },
 		ExpiryCalculator: otter.ExpiryWriting[string, *entry](ttl + staleFor),
 	}
-	items, lists := options, options
 	c := &Cache{
-		ttl: ttl, now: time.Now, items: otter.Must(&items), lists: otter.Must(&lists), flights: map[Key]*flight{},
+		ttl: ttl, now: time.Now, items: bounded.New(options), lists: bounded.New(options), flights: map[Key]*flight{},
 		results: telemetry.NewCounterVec("gateway_cache_results_total",
 			"Reads of what is cached: hit, miss, shared (another request's call), stale or error.",
 			"result", "hit", "miss", "shared", "stale", "error"),
@@ -114,7 +114,7 @@ func New(ttl time.Duration, maxBytes uint64, reg prometheus.Registerer) *Cache {
 	return c
 }
 
-func (c *Cache) store(k Key) *otter.Cache[string, *entry] {
+func (c *Cache) store(k Key) bounded.Cache[string, *entry] {
 	if k.List {
 		return c.lists
 	}
