@@ -26,6 +26,52 @@ func TestKilledPodsLoseNoOrders(t *testing.T) {
 	waitUntilReady(t)
 }
 
+// maxFailover is the longest time of a read while a pod is killed: the gateway gives up a
+// connection whose peer acknowledges nothing for a second, and reads from another pod.
+const maxFailover = 2 * time.Second
+
+// TestReadsDoNotWaitForAKilledPod kills both pods of sales by force, one after the other, while a customer reads their sales, which the gateway does not cache. Its Service
+// may still contain the address of the pod. No read may fail or wait for it.
+func TestReadsDoNotWaitForAKilledPod(t *testing.T) {
+	s := newShop(t)
+	setReplicas := func(replicas string) {
+		mustKubectl(t, "-n", namespace, "patch", "estack", stack, "--type=merge", "-p", `{"spec":{"sales":{"replicas":`+replicas+`}}}`)
+	}
+	awaitTwo := func() {
+		mustKubectl(t, "-n", namespace, "wait", "--for=jsonpath={.status.readyReplicas}=2", "deployment/demo-sales", "--timeout=3m")
+	}
+	setReplicas("2")
+	defer func() { setReplicas("null"); waitUntilReady(t) }()
+	awaitTwo()
+	// The gateway has a connection to one of them at least.
+	pods := strings.Fields(mustKubectl(t, "-n", namespace, "get", "pod", "-l", "app.kubernetes.io/name=sales", "-o", "jsonpath={.items[*].metadata.name}"))
+	for _, victim := range pods {
+		var slowest time.Duration
+		reads := 0
+		pace := time.NewTicker(20 * time.Millisecond) // The gateway allows 100 requests a second.
+		for began := time.Now(); time.Since(began) < maxFailover+3*time.Second; reads++ {
+			if reads == 50 {
+				mustKubectl(t, "-n", namespace, "delete", "pod", victim, "--grace-period=0", "--force", "--wait=false")
+			}
+			<-pace.C
+			sent := time.Now()
+			if err := s.Do(t.Context(), s.customer, http.MethodGet, "/sales", nil, nil); err != nil {
+				t.Fatalf("read %d, after the pod %s was killed: %v", reads, victim, err)
+			}
+			slowest = max(slowest, time.Since(sent))
+		}
+		pace.Stop()
+		t.Logf("%d reads while %s was killed, the slowest took %s", reads, victim, slowest.Round(time.Millisecond))
+		if reads <= 50 {
+			t.Fatalf("%d reads are too few: the pod was not killed", reads)
+		}
+		if slowest > maxFailover {
+			t.Errorf("a read took %s, want at most %s", slowest, maxFailover)
+		}
+		awaitTwo()
+	}
+}
+
 func TestOrdersAreAcceptedWithoutABroker(t *testing.T) {
 	s := newShop(t)
 	id := s.product(t, 10)
