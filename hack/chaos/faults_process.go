@@ -2,14 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
-
-// clockVariable is the variable by which the clock of a process is wrong; see clock.go.
-const clockVariable = "CHAOS_CLOCK_OFFSET"
 
 // processKinds are faults of the processes of services.
 func processKinds(processes []string) []kind {
@@ -22,6 +22,7 @@ func processKinds(processes []string) []kind {
 		{"pause longer than timeouts", stateful, 16 * time.Second, 20 * time.Second, pauseProcess},
 		{"replace", []string{allProcesses}, 0, 0, replace},
 		{"wrong clock", stateful, 4 * time.Second, 8 * time.Second, wrongClock},
+		{"set the clock of", stateful, time.Second, 5 * time.Second, setClock},
 	}
 }
 
@@ -71,16 +72,31 @@ func (r *round) replace(ctx context.Context, name string) error {
 // offsets are the errors of wrong clocks.
 var offsets = []time.Duration{time.Hour, -time.Hour, 24 * time.Hour, -24 * time.Hour}
 
-// wrongClock restarts a process with a wrong clock, and again with the right one.
-func wrongClock(_ context.Context, r *round, f fault) (func(context.Context) error, error) {
+// clockFile returns the file with the error of the clock of a process; see overlay/clock.go.txt.
+func (s *store) clockFile(name string) string { return filepath.Join(s.Dir, name+".clock") }
+
+// setClock sets the clock of a running process to a wrong time, and again to the right one.
+func setClock(_ context.Context, r *round, f fault) (func(context.Context) error, error) {
 	random := rand.New(rand.NewPCG(f.Seed, 2))
-	restart := func(env ...string) error {
-		r.store.configure(f.Target, env...)
+	file := r.store.clockFile(f.Target)
+	if err := os.WriteFile(file, []byte(offsets[random.IntN(len(offsets))].String()), 0o600); err != nil {
+		return nil, err
+	}
+	return func(context.Context) error { return os.Remove(file) }, nil
+}
+
+// wrongClock restarts a process with a wrong clock, and again with the right one.
+func wrongClock(ctx context.Context, r *round, f fault) (func(context.Context) error, error) {
+	restart := func() error {
 		r.store.Kill(f.Target)
 		return r.store.StartService(f.Target)
 	}
-	if err := restart(clockVariable + "=" + offsets[random.IntN(len(offsets))].String()); err != nil {
+	correct, err := setClock(ctx, r, f)
+	if err != nil {
 		return nil, err
 	}
-	return func(context.Context) error { return restart() }, nil
+	if err := restart(); err != nil {
+		return nil, errors.Join(err, correct(ctx))
+	}
+	return func(ctx context.Context) error { return errors.Join(correct(ctx), restart()) }, nil
 }

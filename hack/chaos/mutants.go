@@ -136,6 +136,8 @@ var mutants = []mutant{
 		edits: []edit{{salesRows, "\t\t\ttx.Publish(*canceled)\n\t\t\texpired++\n", "\t\t\texpired++\n"}}, unrepaired: true},
 	{name: "the clock of the replica decides (defect 6)",
 		edits: []edit{{databaseClock, "\tif c := current.Load(); c != nil {\n", "\tif c := current.Load(); false {\n"}}, only: []string{"wrong clock"}},
+	{name: "a clock that is set decides (defect 6)",
+		edits: []edit{{databaseClock, "now = c.database.Add(now.Sub(c.process))", "now = c.database.Add(now.Round(0).Sub(c.process.Round(0)))"}}, only: []string{"set the clock of"}},
 	{name: "a large dead letter is stored whole (defect 7)",
 		edits: []edit{{deadLetters, "database.Binary(l.Body[:min(len(l.Body), deadletter.MaxBodyStored)])", "database.Binary(l.Body)"}}},
 }

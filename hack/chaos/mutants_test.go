@@ -32,7 +32,7 @@ func TestMutantsApplyToTheSources(t *testing.T) {
 
 func TestMutantsAreSelectedByName(t *testing.T) {
 	t.Parallel()
-	if got := selectMutants([]string{"defect 6"}); len(got) != 1 || !strings.Contains(got[0].name, "clock") {
+	if got := selectMutants([]string{"defect 7"}); len(got) != 1 || !strings.Contains(got[0].name, "dead letter") {
 		t.Errorf("selected %v", got)
 	}
 	if got := selectMutants(nil); len(got) != len(mutants)+2 || len(got[0].edits) > 0 || len(got[1].edits) > 0 {

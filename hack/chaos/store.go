@@ -136,14 +136,14 @@ func (s *store) connect(name string) error {
 		}
 		s.env[name] = append(s.env[name], variable+"="+strings.Replace(value, current, e.address(), 1))
 	}
-	s.env[name] = append(s.env[name], "CHAOS_FAILPOINT="+s.failpointFile(name))
+	s.env[name] = append(s.env[name], "CHAOS_FAILPOINT="+s.failpointFile(name), "CHAOS_CLOCK="+s.clockFile(name))
 	s.configure(name)
 	return nil
 }
 
-// configure sets the environment of the next start of a process, with additional variables.
-func (s *store) configure(name string, more ...string) {
-	s.Configure(name, slices.Concat(s.env[name], s.extra, more)...)
+// configure sets the environment of the next start of a process.
+func (s *store) configure(name string) {
+	s.Configure(name, slices.Concat(s.env[name], s.extra)...)
 }
 
 // Stop stops the store and its edges.
