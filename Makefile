@@ -23,7 +23,7 @@ TESTS = $(CURDIR)/_out/tests
 # $(call gotest,NAME,FLAGS AND PACKAGES) runs tests and stores their results. Links take a good
 # part of the time, and are shorter without debug information. A third argument, cached, leaves out
 # packages that have passed and not changed since, unless COUNT=-count=1.
-gotest = mkdir -p $(TESTS) && $(TOOL_DIR)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary=skipped --jsonfile $(TESTS)/$(1).json -- $(if $(filter cached,$(3)),$(COUNT),-count=1) "-ldflags=-s -w" $(2)
+gotest = $(shell mkdir -p $(TESTS))$(TOOL_DIR)/gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg --hide-summary=skipped --jsonfile $(TESTS)/$(1).json -- $(if $(filter cached,$(3)),$(COUNT),-count=1) "-ldflags=-s -w" $(2)
 
 ##@ Run
 

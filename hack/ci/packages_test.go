@@ -105,6 +105,33 @@ func TestTargetsInstallWhatTheyUse(t *testing.T) {
 	}
 }
 
+// TestServersStartForTheTests expands the recipes, because with-servers would run another command that
+// stands before the tests.
+func TestServersStartForTheTests(t *testing.T) {
+	t.Parallel()
+	root, err := workspace.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, target := range []string{"integration", "race", "nightly"} {
+		cmd := exec.CommandContext(t.Context(), "make", "--dry-run", target)
+		cmd.Dir = root
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("make %s: %v\n%s", target, err, out)
+		}
+		commands := regexp.MustCompile(`cmd/with-servers (\S+)`).FindAllStringSubmatch(string(out), -1)
+		if len(commands) == 0 {
+			t.Errorf("make %s does not use with-servers", target)
+		}
+		for _, c := range commands {
+			if filepath.Base(c[1]) != "gotestsum" {
+				t.Errorf("make %s runs %s with servers, want gotestsum", target, c[1])
+			}
+		}
+	}
+}
+
 func names(packages []debian.Package) []string {
 	var all []string
 	for _, p := range packages {
