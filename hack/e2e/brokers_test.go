@@ -39,7 +39,7 @@ const (
 // The clusters of the tests have one Kubernetes node. So SIGSTOP of the Erlang machine stands
 // for the failure of its Kubernetes node: as then, its connections remain open without a
 // response. It lasts until the other nodes have ended their connections to it, net_ticktime after its
-// last message (60 s, plus or minus a quarter), which is also longer than any timeout of Raft.
+// last message (20 s, plus or minus a quarter), which is also longer than any timeout of Raft.
 // Unlike the pod on a failed node, the pod remains ready, because the kernel accepts the
 // connections of probes, so that the services connect to the stopped node again and again.
 func TestOrdersSurviveTheLossOfABrokerNode(t *testing.T) {
