@@ -525,7 +525,8 @@ func TestConcurrentRepeatsAtTwoReplicasCreateOneSalePerKey(t *testing.T) {
 	}
 }
 
-// A cluster with several writers changes the distance of ids when a writer joins or leaves.
+// A cluster with several writers changes the distance of ids when a writer joins or leaves, also during a
+// transaction, where a trigger changes it here.
 func TestSalesOfOneTransactionHaveTheirIDs(t *testing.T) {
 	t.Parallel()
 	s := open(t)
@@ -534,8 +535,12 @@ func TestSalesOfOneTransactionHaveTheirIDs(t *testing.T) {
 		t.Fatal(err)
 	}
 	pool.SetMaxOpenConns(1) // The session has the distance.
-	for _, distance := range []int{1, 7, 3} {
-		if err := s.db.Exec("SET SESSION auto_increment_increment = ?", distance).Error; err != nil {
+	for _, set := range []string{
+		"SET SESSION auto_increment_increment = 1", "SET SESSION auto_increment_increment = 7", "SET SESSION auto_increment_increment = 3",
+		"CREATE TRIGGER distance BEFORE INSERT ON sales FOR EACH ROW " +
+			"SET @n = COALESCE(@n, 0) + 1, SESSION auto_increment_increment = CAST(IF(@n = 20, 5, @@SESSION.auto_increment_increment) AS UNSIGNED)",
+	} {
+		if _, err := pool.ExecContext(t.Context(), set); err != nil {
 			t.Fatal(err)
 		}
 		var all sync.WaitGroup
@@ -548,7 +553,7 @@ func TestSalesOfOneTransactionHaveTheirIDs(t *testing.T) {
 					return
 				}
 				if _, err := s.store.Sale(t.Context(), created.ID, customer+1); err != nil {
-					t.Errorf("distance %d: sale %d is not that of customer %d: %v", distance, created.ID, customer+1, err)
+					t.Errorf("%s: sale %d is not that of customer %d: %v", set, created.ID, customer+1, err)
 				}
 			})
 		}

@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,10 +99,6 @@ func (s *Store) createSales(ctx context.Context, batch []*creation) error {
 // insertSales inserts rows and sets the ids of the sales. The ids of one statement have
 // equal distances: https://dev.mysql.com/doc/refman/8.4/en/innodb-auto-increment-handling.html
 func insertSales(ctx context.Context, tx *gorm.DB, fresh []*creation, repeatAfter time.Duration) error {
-	step, err := idStep(tx, len(fresh))
-	if err != nil {
-		return err
-	}
 	arguments := make([]any, 0, 13*len(fresh))
 	for _, c := range fresh {
 		r, err := newRow(c.fresh, repeatAfter)
@@ -119,6 +117,10 @@ func insertSales(ctx context.Context, tx *gorm.DB, fresh []*creation, repeatAfte
 	if err != nil {
 		return fmt.Errorf("read the ids of %d sales: %w", len(fresh), err)
 	}
+	step, err := idStep(ctx, tx, first, fresh)
+	if err != nil {
+		return err
+	}
 	for i, c := range fresh {
 		c.created = c.fresh
 		c.created.ID = first + int64(i)*step
@@ -126,15 +128,22 @@ func insertSales(ctx context.Context, tx *gorm.DB, fresh []*creation, repeatAfte
 	return nil
 }
 
-// idStep returns the distance between the ids of one statement. It is above 1 in a cluster
-// with several writers, which changes it when writers join or leave.
-func idStep(tx *gorm.DB, rows int) (int64, error) {
+// idStep returns the distance between the ids of sales that one statement has inserted. It is above 1 in a
+// cluster with several writers, which changes it when writers join or leave, also during a transaction. Then
+// the last sale is not where the distance says, and the error wraps database.ErrRetry.
+func idStep(ctx context.Context, tx *gorm.DB, first int64, fresh []*creation) (step int64, err error) {
+	rows := len(fresh)
 	if rows == 1 {
 		return 0, nil
 	}
-	var step int64
-	if err := tx.Raw("SELECT @@auto_increment_increment").Scan(&step).Error; err != nil {
-		return 0, fmt.Errorf("read auto_increment_increment: %w", err)
+	last := fresh[rows-1].fresh
+	err = tx.Statement.ConnPool.QueryRowContext(ctx, "SELECT @@auto_increment_increment FROM sales "+
+		"WHERE id = ? + ? * @@auto_increment_increment AND customer_id = ? AND created_at = ?", first, rows-1, last.CustomerID, last.CreatedAt).Scan(&step)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return 0, fmt.Errorf("%w: the distance of ids has changed", database.ErrRetry)
+	case err != nil:
+		return 0, fmt.Errorf("read the distance of ids: %w", err)
 	}
 	return step, nil
 }
