@@ -11,12 +11,13 @@ import (
 )
 
 // inserts fill the tables as those of a service that has run for a long time: some tokens and
-// counts have expired, and each user has several sessions.
+// counts have expired, and each user has several sessions. Ids are given where other rows have them,
+// because those of a cluster have gaps.
 var inserts = []string{
-	`INSERT INTO users (username, email, password_hash, role, created_at)
-		SELECT 'Ada', CONCAT('ada', n, '@example.org'), REPEAT('x', 60), 'Client', NOW(6) FROM numbers`,
+	`INSERT INTO users (id, username, email, password_hash, role, created_at)
+		SELECT 10 + n, 'Ada', CONCAT('ada', n, '@example.org'), REPEAT('x', 60), 'Client', NOW(6) FROM numbers`,
 	`INSERT INTO refresh_tokens (hash, family, user_id, expires_at, used)
-		SELECT UNHEX(SHA2(n, 256)), UNHEX(LEFT(SHA2(n DIV 3, 256), 32)), 2 + n DIV 5, NOW(6) + INTERVAL IF(n % 100 = 0, -1, 720) HOUR, n % 3 > 0 FROM numbers`,
+		SELECT UNHEX(SHA2(n, 256)), UNHEX(LEFT(SHA2(n DIV 3, 256), 32)), 11 + n DIV 5, NOW(6) + INTERVAL IF(n % 100 = 0, -1, 720) HOUR, n % 3 > 0 FROM numbers`,
 	`INSERT INTO login_attempts (email_hash, failures, last_failure_at, blocked_until)
 		SELECT UNHEX(SHA2(n, 256)), 3, NOW(6) - INTERVAL IF(n % 100 = 0, 2, 0) HOUR, NOW(6) FROM numbers`,
 	`INSERT INTO manager_restorations (request, user_id, restored_at) SELECT n, 1, NOW(6) FROM numbers`,

@@ -22,8 +22,8 @@ import (
 // inserts fill the tables of a service that has run for long: every fourth sale is Ann's,
 // most are confirmed, and the retention of some rows has passed.
 var inserts = []string{
-	`INSERT INTO sales (customer_id, status, hold, reserved, reason, items, currency, created_at, updated_at, expires_at, repeat_at)
-		SELECT IF(n % 4 = 0, 5, n), CASE n % 100 WHEN 1 THEN 'Pending' WHEN 2 THEN 'Canceled' WHEN 4 THEN 'Unauthorized' ELSE 'Confirmed' END,
+	`INSERT INTO sales (id, customer_id, status, hold, reserved, reason, items, currency, created_at, updated_at, expires_at, repeat_at)
+		SELECT n, IF(n % 4 = 0, 5, n), CASE n % 100 WHEN 1 THEN 'Pending' WHEN 2 THEN 'Canceled' WHEN 4 THEN 'Unauthorized' ELSE 'Confirmed' END,
 		n % 100 = 1, n % 100 = 1, '', '[{"productId":7,"quantity":2}]', 'USD', NOW(6), NOW(6),
 		IF(n % 100 = 1, NOW(6) + INTERVAL IF(n < 5000, -1, 1) HOUR, NULL), IF(n % 100 = 2, NOW(6) + INTERVAL IF(n < 5000, -1, 1) HOUR, NULL)
 		FROM numbers`,
@@ -32,8 +32,8 @@ var inserts = []string{
 	`INSERT INTO requests (customer_id, key_hash, body_hash, response, created_at)
 		SELECT IF(n % 4 = 0, 5, n), UNHEX(SHA2(n, 256)), UNHEX(SHA2(n, 256)), '{}', NOW(6) - INTERVAL IF(n % 100 = 0, 25, 1) HOUR FROM numbers`,
 	`INSERT INTO outbox (event_id, body, claimed_at) SELECT UNHEX(CONCAT('7FFF', LPAD(HEX(n), 28, '0'))), '{}', NOW(6) + INTERVAL 1 HOUR FROM numbers`,
-	`INSERT INTO dead_letters (fingerprint, queue, reason, message_id, type, correlation, trace_parent, content_type, body, died_at, stored_at)
-		SELECT UNHEX(SHA2(n, 256)), 'stock.sale-events', 'rejected', '', '', '', '', '', REPEAT('x', 300), NOW(6), NOW(6) FROM numbers`,
+	`INSERT INTO dead_letters (id, fingerprint, queue, reason, message_id, type, correlation, trace_parent, content_type, body, died_at, stored_at)
+		SELECT n, UNHEX(SHA2(n, 256)), 'stock.sale-events', 'rejected', '', '', '', '', '', REPEAT('x', 300), NOW(6), NOW(6) FROM numbers`,
 }
 
 // watched is the number of sales that one statement reads.

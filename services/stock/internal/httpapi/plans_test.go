@@ -25,8 +25,8 @@ import (
 // inserts fill the tables of a service that has run for long: every tenth product is
 // deleted, every twentieth is sold out, and a quarter of the ledger is of product 7.
 var inserts = []string{
-	`INSERT INTO products (name, description, price, version, created_at, updated_at, deleted_at)
-		SELECT CONCAT('Desk ', (n * 7919) % 20000), REPEAT('oiled ', 20), n % 500, 1, NOW(6) - INTERVAL n MINUTE, NOW(6),
+	`INSERT INTO products (id, name, description, price, version, created_at, updated_at, deleted_at)
+		SELECT n, CONCAT('Desk ', (n * 7919) % 20000), REPEAT('oiled ', 20), n % 500, 1, NOW(6) - INTERVAL n MINUTE, NOW(6),
 		IF(n % 10 = 0, NOW(6), NULL) FROM numbers`,
 	`INSERT INTO stocks (product_id, available, reserved_sales, reserved_manual, removed, updated_at)
 		SELECT n, IF(n % 20 = 1, 0, 1000), 0, 100, 0, NOW(6) FROM numbers`,
