@@ -16,6 +16,7 @@ var (
 	browser  = debian.Package{Name: "chromium", Has: []string{"chromium"}}
 	promtool = debian.Package{Name: "prometheus", Has: []string{"promtool"}}
 	proxies  = append(debian.Packages("wrk", "nginx-light", "haproxy", "varnish"), debian.Package{Name: "git", Has: []string{"git"}})
+	galera   = debian.Packages("galera-4", "mariadb-server", "mariadb-backup") // mariadb-server has the scripts for joining nodes.
 	firewall = []debian.Package{{Name: "iptables", Has: []string{"iptables"}}, {Name: "ipset", Has: []string{"ipset"}}}
 	node     = []debian.Package{{Name: "nodejs", Has: []string{"node"}}, {Name: "npm", Has: []string{"npm"}}}
 	compiler = append(debian.Packages("libc6-dev"), debian.Package{Name: "gcc", Has: []string{"gcc"}})
@@ -33,7 +34,7 @@ var groups = map[string][]debian.Package{
 	"operator":        servers,
 	"external":        slices.Concat(servers, []debian.Package{browser, promtool}, node, proxies),
 	"dashboards-test": slices.Concat(servers, []debian.Package{promtool}),
-	"nightly":         append(slices.Clone(firewall), browser),
+	"nightly":         slices.Concat(firewall, galera, []debian.Package{browser}),
 	"bench":           slices.Concat(servers, proxies),
 }
 

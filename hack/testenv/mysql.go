@@ -30,8 +30,14 @@ type MySQLServer struct {
 
 	dir     string
 	keep    bool // Stop leaves dir as it is.
-	spawn   func() (*process, error)
+	program string
+	base    []string // the arguments that every run of the program needs
+	args    []string // the other arguments of the server
+	env     []string
 	process *process
+	// next returns the arguments of the next start only, and ready reports whether the server is ready.
+	next  func(ctx context.Context) ([]string, error)
+	ready func(ctx context.Context) error
 }
 
 // StartMySQL starts a MariaDB server, or the MySQL of MYSQLD, with additional flags. Without
@@ -67,43 +73,63 @@ func (s *MySQLServer) start(ctx context.Context, flags []string) error {
 		return err
 	}
 	password := rand.Text()
-	data, initFile := filepath.Join(s.dir, "data"), filepath.Join(s.dir, "init.sql")
-	common := []string{"--no-defaults"}
-	if os.Geteuid() == 0 {
-		common = append(common, "--user=root")
+	if err := s.configure(p, password, flags); err != nil {
+		return err
 	}
+	if err := s.initialize(ctx, p); err != nil {
+		return err
+	}
+	initFile, err := s.writeInitFile(password)
+	if err != nil {
+		return err
+	}
+	s.args = append(s.args, initFile)
+	return s.Restart(ctx)
+}
+
+// configure sets the address and the arguments of the server, and makes its folders.
+func (s *MySQLServer) configure(p program, password string, flags []string) error {
 	// On start a server removes temporary tables from its temporary folder, even those
 	// of other servers.
 	tmp := filepath.Join(s.dir, "tmp")
 	if err := os.MkdirAll(tmp, 0o700); err != nil {
 		return err
 	}
-	env := append(os.Environ(), "TMPDIR="+tmp)
-	if err := p.initialize(ctx, data, common, env); err != nil {
-		return err
-	}
-	common = append(common, "--datadir="+data)
-	if err := os.WriteFile(initFile, []byte(setUpAdministrator(password)), 0o600); err != nil {
-		return err
+	s.env = append(os.Environ(), "TMPDIR="+tmp)
+	s.program, s.base = p.server, []string{"--no-defaults"}
+	if os.Geteuid() == 0 {
+		s.base = append(s.base, "--user=root")
 	}
 	port, err := FreePort()
 	if err != nil {
 		return err
 	}
-	args := slices.Concat(common, []string{"--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port), "--skip-name-resolve",
-		"--socket=sock", "--pid-file=" + filepath.Join(s.dir, "pid"), "--init-file=" + initFile,
-		"--character-set-server=utf8mb4", "--max-connections=500"}, p.flags)
+	s.Address = "127.0.0.1:" + strconv.Itoa(port)
+	s.DSN = administratorDSN(s.Address, password)
 	if len(flags) == 0 {
 		flags = []string{"--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0"}
 	}
-	s.spawn = func() (*process, error) {
-		return spawn(filepath.Join(s.dir, "log"), env, p.server, append(args, flags...)...)
-	}
-	s.Address = "127.0.0.1:" + strconv.Itoa(port)
+	s.args = slices.Concat([]string{"--datadir=" + s.data(), "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(port), "--skip-name-resolve",
+		"--socket=sock", "--pid-file=" + filepath.Join(s.dir, "pid"), "--character-set-server=utf8mb4", "--max-connections=500"}, p.flags, flags)
+	s.next = func(context.Context) ([]string, error) { return nil, nil }
+	s.ready = func(ctx context.Context) error { return pingMySQL(ctx, s.DSN) }
+	return nil
+}
+
+// data returns the path of the data directory.
+func (s *MySQLServer) data() string { return filepath.Join(s.dir, "data") }
+
+// writeInitFile writes the statements that the server executes when it starts, and returns the argument
+// with their file.
+func (s *MySQLServer) writeInitFile(password string) (argument string, err error) {
+	file := filepath.Join(s.dir, "init.sql")
+	return "--init-file=" + file, os.WriteFile(file, []byte(setUpAdministrator(password)), 0o600)
+}
+
+func administratorDSN(address, password string) string {
 	config := mysql.NewConfig()
-	config.User, config.Passwd, config.Net, config.Addr = "root", password, "tcp", s.Address
-	s.DSN = config.FormatDSN()
-	return s.Restart(ctx)
+	config.User, config.Passwd, config.Net, config.Addr = "root", password, "tcp", address
+	return config.FormatDSN()
 }
 
 // Kill kills the server to simulate a crash.
@@ -122,12 +148,15 @@ func (s *MySQLServer) HasEnded() bool {
 // Restart starts the server again that has ended, at the same address and with its data, and
 // waits until it is ready. PID changes.
 func (s *MySQLServer) Restart(ctx context.Context) error {
-	var err error
-	if s.process, err = s.spawn(); err != nil {
+	next, err := s.next(ctx)
+	if err != nil {
+		return err
+	}
+	if s.process, err = spawn(filepath.Join(s.dir, "log"), s.env, s.program, slices.Concat(s.base, s.args, next)...); err != nil {
 		return err
 	}
 	s.PID = s.process.cmd.Process.Pid
-	return s.process.waitUntil(ctx, func(ctx context.Context) error { return pingMySQL(ctx, s.DSN) })
+	return s.process.waitUntil(ctx, s.ready)
 }
 
 // setUpAdministrator returns the statements that give root a password, one per line.
@@ -153,8 +182,7 @@ type program struct {
 func findProgram(ctx context.Context) (program, error) {
 	path := os.Getenv(ProgramVariable)
 	if path == "" {
-		mariadbd, err := find("mariadb-server-core", "mariadbd", "mysqld")
-		return program{server: mariadbd, create: installMariaDB}, err
+		return findMariaDB()
 	}
 	version, err := exec.CommandContext(ctx, path, "--no-defaults", "--version").CombinedOutput()
 	if err != nil {
@@ -173,6 +201,11 @@ func findProgram(ctx context.Context) (program, error) {
 	}, nil
 }
 
+func findMariaDB() (program, error) {
+	mariadbd, err := find("mariadb-server-core", "mariadbd", "mysqld")
+	return program{server: mariadbd, create: installMariaDB}, err
+}
+
 func installMariaDB(data string) (string, []string, error) {
 	install, err := find("mariadb-client-core mariadb-server-core", "mariadb-install-db", "mysql_install_db")
 	return install, []string{"--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"}, err
@@ -180,11 +213,11 @@ func installMariaDB(data string) (string, []string, error) {
 
 // initialize creates the data directory unless it exists. One whose creation was interrupted
 // is created again.
-func (p program) initialize(ctx context.Context, data string, flags, env []string) error {
-	if _, err := os.Stat(data); err == nil {
+func (s *MySQLServer) initialize(ctx context.Context, p program) error {
+	if _, err := os.Stat(s.data()); err == nil {
 		return nil
 	}
-	incomplete := data + ".new"
+	incomplete := s.data() + ".new"
 	if err := os.RemoveAll(incomplete); err != nil {
 		return err
 	}
@@ -192,12 +225,12 @@ func (p program) initialize(ctx context.Context, data string, flags, env []strin
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, name, slices.Concat(flags, args)...)
-	cmd.Env = env
+	cmd := exec.CommandContext(ctx, name, slices.Concat(s.base, args)...)
+	cmd.Env = s.env
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("initialize the data directory: %w\n%s", err, out)
 	}
-	return os.Rename(incomplete, data)
+	return os.Rename(incomplete, s.data())
 }
 
 // Stop stops the server, and removes its directory unless OpenMySQL started it.

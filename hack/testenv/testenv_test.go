@@ -170,3 +170,10 @@ esac
 		t.Errorf("a missing program: error %v, want the name of the variable", err)
 	}
 }
+
+func TestGALERASelectsNodes(t *testing.T) { //nolint:paralleltest // It sets a variable of the environment.
+	t.Setenv(testenv.GaleraVariable, "two")
+	if _, _, err := testenv.StartDatabase(t.Context()); err == nil || !strings.Contains(err.Error(), testenv.GaleraVariable) || !strings.Contains(err.Error(), "one or all") {
+		t.Errorf("error %v, want the name of the variable and its values", err)
+	}
+}

@@ -1,7 +1,8 @@
 // Command with-servers runs a command with a private MariaDB and RabbitMQ, whose
 // addresses it passes as MYSQL_DSN, AMQP_URL and AMQP_MANAGEMENT_URL, and exits with
 // the command's exit code. It does not start a server whose variables are set. With MYSQLD, the
-// path of its program, it starts MySQL instead of MariaDB.
+// path of its program, it starts MySQL instead of MariaDB, and with GALERA=one or GALERA=all a cluster of
+// three nodes, of which one or all are used.
 package main
 
 import (
@@ -33,12 +34,12 @@ func run(command []string) (int, error) {
 	defer cancel()
 	env := os.Environ()
 	if os.Getenv(testenv.MySQLVariable) == "" {
-		mysql, err := testenv.StartMySQL(ctx)
+		dsn, stop, err := testenv.StartDatabase(ctx)
 		if err != nil {
 			return 1, err
 		}
-		defer mysql.Stop()
-		env = append(env, testenv.MySQLVariable+"="+mysql.DSN)
+		defer stop()
+		env = append(env, testenv.MySQLVariable+"="+dsn)
 	}
 	if os.Getenv(testenv.AMQPVariable) == "" {
 		rabbit, err := testenv.StartRabbitMQ(ctx)

@@ -1,0 +1,253 @@
+package testenv
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-sql-driver/mysql"
+)
+
+// galeraNodes is the smallest number of nodes of which a majority remains without any one.
+const galeraNodes = 3
+
+// galeraProvider is the library that replicates, and galeraPackages the Debian packages with it, with the
+// scripts that copy the data to a new node, and with the program that they run.
+const (
+	galeraProvider = "/usr/lib/galera/libgalera_smm.so"
+	galeraPackages = "galera-4 mariadb-server mariadb-backup"
+)
+
+// GaleraCluster is a private cluster of three nodes of MariaDB on loopback ports, which replicate with
+// Galera. Each node accepts writes.
+type GaleraCluster struct {
+	// Nodes are the nodes. Their administrators have the same password.
+	Nodes []*MySQLServer
+
+	password string
+}
+
+// StartGalera starts a cluster with additional flags of every node. Without flags the nodes do not sync to
+// disk.
+func StartGalera(ctx context.Context, flags ...string) (*GaleraCluster, error) {
+	c := &GaleraCluster{password: rand.Text()}
+	if err := c.start(ctx, flags); err != nil {
+		c.Stop()
+		return nil, fmt.Errorf("start a Galera cluster: %w", err)
+	}
+	return c, nil
+}
+
+func (c *GaleraCluster) start(ctx context.Context, flags []string) error {
+	p, err := findMariaDB()
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(galeraProvider); err != nil {
+		return fmt.Errorf("find Galera: %w: run `make deps`, or as root `apt-get install %s`", err, galeraPackages)
+	}
+	for _, script := range []string{"wsrep_sst_mariabackup", "mariabackup"} {
+		if _, err := find(galeraPackages, script); err != nil {
+			return err
+		}
+	}
+	ports := make([]string, 3*galeraNodes) // of the group, of the copies of the data and of later changes
+	for i := range ports {
+		port, err := FreePort()
+		if err != nil {
+			return err
+		}
+		ports[i] = "127.0.0.1:" + strconv.Itoa(port)
+	}
+	group, copies, changes := ports[:galeraNodes], ports[galeraNodes:2*galeraNodes], ports[2*galeraNodes:]
+	for i := range galeraNodes {
+		dir, err := newDir("galera")
+		if err != nil {
+			return err
+		}
+		s := &MySQLServer{dir: dir}
+		c.Nodes = append(c.Nodes, s)
+		if err := s.configure(p, c.password, flags); err != nil {
+			return err
+		}
+		s.args = append(s.args, "--wsrep-on=ON", "--wsrep-provider="+galeraProvider, "--wsrep-cluster-name=testenv",
+			"--wsrep-cluster-address=gcomm://"+strings.Join(group, ","), "--wsrep-node-name=node-"+strconv.Itoa(i+1), "--wsrep-node-address=127.0.0.1",
+			"--wsrep-sst-method=mariabackup", "--wsrep-sst-auth=root:"+c.password, "--wsrep-sst-receive-address="+copies[i],
+			"--wsrep-provider-options=gmcast.listen_addr=tcp://"+group[i]+";ist.recv_addr="+changes[i],
+			"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2")
+		s.next = func(ctx context.Context) ([]string, error) { return startPosition(ctx, s) }
+		s.ready = func(ctx context.Context) error { return s.checkSynced(ctx) }
+	}
+	if err := c.bootstrap(ctx, p); err != nil {
+		return err
+	}
+	return c.join(ctx, c.Nodes[1:])
+}
+
+// bootstrap starts the first node, which the others join.
+func (c *GaleraCluster) bootstrap(ctx context.Context, p program) error {
+	first := c.Nodes[0]
+	if err := first.initialize(ctx, p); err != nil {
+		return err
+	}
+	initFile, err := first.writeInitFile(c.password)
+	if err != nil {
+		return err
+	}
+	next := first.next
+	first.next = func(context.Context) ([]string, error) { return []string{"--wsrep-new-cluster", initFile}, nil }
+	defer func() { first.next = next }()
+	return first.Restart(ctx)
+}
+
+// join starts nodes at the same time.
+func (c *GaleraCluster) join(ctx context.Context, nodes []*MySQLServer) error {
+	failed := make([]error, len(nodes))
+	var starting sync.WaitGroup
+	for i, s := range nodes {
+		starting.Go(func() {
+			if failed[i] = os.MkdirAll(s.data(), 0o700); failed[i] == nil {
+				failed[i] = s.Restart(ctx)
+			}
+		})
+	}
+	starting.Wait()
+	return errors.Join(failed...)
+}
+
+// Recover starts the nodes again that have ended, at the same time: after the end of all of them none
+// accepts statements before it has met the others.
+func (c *GaleraCluster) Recover(ctx context.Context) error {
+	return c.join(ctx, slices.DeleteFunc(slices.Clone(c.Nodes), func(s *MySQLServer) bool { return !s.HasEnded() }))
+}
+
+// startPosition returns the argument with the last transaction in the data of a node, as the unit of
+// systemd determines it. With it a killed node receives only what it has missed.
+func startPosition(ctx context.Context, s *MySQLServer) ([]string, error) {
+	if _, err := os.Stat(filepath.Join(s.data(), "ibdata1")); err != nil {
+		return nil, nil //nolint:nilerr // A new node has no data.
+	}
+	cmd := exec.CommandContext(ctx, s.program, slices.Concat(s.base, s.args, []string{"--wsrep-recover", "--log-error-verbosity=3"})...)
+	cmd.Env = s.env
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, fmt.Errorf("recover the position of a node: %w\n%s", err, out)
+	}
+	_, position, found := bytes.Cut(out, []byte("Recovered position: "))
+	if !found {
+		return nil, fmt.Errorf("recover the position of a node: none in\n%s", out)
+	}
+	position, _, _ = bytes.Cut(position, []byte("\n"))
+	return []string{"--wsrep-start-position=" + string(bytes.TrimSpace(position))}, nil
+}
+
+// errNotSynced is the error of a node that does not accept statements, or has not applied the
+// transactions of the others.
+var errNotSynced = errors.New("the node is not synced")
+
+// checkSynced returns an error unless the node accepts statements and has received the transactions of the
+// others.
+func (s *MySQLServer) checkSynced(ctx context.Context) error {
+	status, err := s.galeraStatus(ctx)
+	switch {
+	case err != nil:
+		return err
+	case status["wsrep_ready"] != "ON" || status["wsrep_local_state_comment"] != "Synced":
+		return fmt.Errorf("%w: %v", errNotSynced, status)
+	}
+	return nil
+}
+
+// openQuietly returns a pool that does not log broken connections, which are expected of a node that is lost.
+func (s *MySQLServer) openQuietly() (*sql.DB, error) {
+	config, err := mysql.ParseDSN(s.DSN)
+	if err != nil {
+		return nil, err
+	}
+	config.Logger = &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, err
+	}
+	return sql.OpenDB(connector), nil
+}
+
+func (s *MySQLServer) galeraStatus(ctx context.Context) (map[string]string, error) {
+	db, err := s.openQuietly()
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	rows, err := db.QueryContext(ctx, "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state_comment', 'wsrep_cluster_size')")
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	status := map[string]string{}
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return nil, err
+		}
+		status[name] = value
+	}
+	return status, rows.Err()
+}
+
+// WaitUntilSynced waits until every node is synced and sees all others.
+func (c *GaleraCluster) WaitUntilSynced(ctx context.Context) error {
+	for _, s := range c.Nodes {
+		err := s.process.waitUntil(ctx, func(ctx context.Context) error {
+			status, err := s.galeraStatus(ctx)
+			if err == nil && status["wsrep_cluster_size"] != strconv.Itoa(len(c.Nodes)) {
+				err = fmt.Errorf("%w: %v", errNotSynced, status)
+			}
+			return errors.Join(err, s.checkSynced(ctx))
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Isolate separates a node from the others until the returned function is called. Clients can still
+// connect to it.
+func (c *GaleraCluster) Isolate(ctx context.Context, s *MySQLServer) (end func(context.Context) error, err error) {
+	if err := s.setIsolated(ctx, 1); err != nil {
+		return nil, err
+	}
+	return func(ctx context.Context) error { return s.setIsolated(ctx, 0) }, nil
+}
+
+// setIsolated sets an option that Galera has for tests of partitions.
+func (s *MySQLServer) setIsolated(ctx context.Context, value int) error {
+	db, err := s.openQuietly()
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(ctx, fmt.Sprintf("SET GLOBAL wsrep_provider_options = 'gmcast.isolate=%d'", value)); err != nil {
+		return fmt.Errorf("set gmcast.isolate to %d: %w", value, err)
+	}
+	return nil
+}
+
+// Stop stops the nodes and removes their data.
+func (c *GaleraCluster) Stop() {
+	var stopping sync.WaitGroup
+	for _, s := range c.Nodes {
+		stopping.Go(s.Stop)
+	}
+	stopping.Wait()
+}
