@@ -4,6 +4,7 @@
 //	go run ./hack/chaos --duration 5m
 //	go run ./hack/chaos --seed 42 --rounds 1
 //	go run ./hack/chaos --database mysql
+//	go run ./hack/chaos --database galera
 //	go run ./hack/chaos --mutants
 //
 // A round has a seed, from which its requests and its faults follow. After the faults of a round
@@ -40,12 +41,14 @@ type options struct {
 	Rounds   int           `help:"Number of rounds; by default as many as start within the duration."`
 	Length   time.Duration `help:"Length of the load of a round." default:"40s"`
 	Only     []string      `help:"Kinds of faults, separated by commas; by default all. --plan lists them."`
-	Database string        `help:"mariadb, the installed one, or mysql, that of the image of a bare cluster." enum:"mariadb,mysql" default:"mariadb"`
-	Plan     bool          `help:"Print the faults of the first round, and end."`
-	Mutants  bool          `help:"Put defects into the sources, one after the other, and check that each is found."`
-	Mutant   []string      `help:"With --mutants only the defects whose names contain one of these texts."`
-	Logs     string        `help:"Folder for the logs of the services if a round fails." type:"path"`
-	Results  string        `help:"File for the results in the form of go test -json." type:"path"`
+	Database string        `help:"mariadb, the installed one; mysql, that of the image of a bare cluster; galera, three nodes of MariaDB of which one is used, or galera-all, of which all are used." enum:"mariadb,mysql,galera,galera-all" default:"mariadb"`
+	// DatabaseFlags show which settings the promises need.
+	DatabaseFlags []string `help:"Flags of the server or of every node, separated by commas, which take precedence, such as --wsrep-sync-wait=0."`
+	Plan          bool     `help:"Print the faults of the first round, and end."`
+	Mutants       bool     `help:"Put defects into the sources, one after the other, and check that each is found."`
+	Mutant        []string `help:"With --mutants only the defects whose names contain one of these texts."`
+	Logs          string   `help:"Folder for the logs of the services if a round fails." type:"path"`
+	Results       string   `help:"File for the results in the form of go test -json." type:"path"`
 }
 
 // Validate is called by kong.
@@ -55,6 +58,8 @@ func (o options) Validate() error {
 		return fmt.Errorf("--duration is %s, but must be from 1s to 12h", o.Duration)
 	case o.Length < 5*time.Second || o.Length > 10*time.Minute:
 		return fmt.Errorf("--length is %s, but must be from 5s to 10m, before the tokens of the load expire", o.Length)
+	case o.Mutants && clusters[o.Database] != "":
+		return fmt.Errorf("--database is %s, but must be mariadb or mysql with --mutants", o.Database)
 	case o.Rounds < 0:
 		return fmt.Errorf("--rounds is %d, but must be above 0", o.Rounds)
 	}
@@ -87,7 +92,7 @@ func run(ctx context.Context, o options) error {
 	out := progress.New(os.Stdout)
 	if o.Plan {
 		processes, edges := names()
-		kinds, err := selectKinds(kinds(processes, edges), o.Only)
+		kinds, err := selectKinds(kindsOf(o.Database, processes, edges), o.Only)
 		if err == nil {
 			out.Printf("%s", describe(newPlan(o.Seed, o.Length, kinds)))
 		}
@@ -124,12 +129,13 @@ func runRounds(ctx context.Context, root string, o options, edits []edit, out *p
 	if err != nil {
 		return nil, err
 	}
-	s, err := startStore(ctx, root, []string{overlay}, out)
+	s, err := startStore(ctx, root, o, []string{overlay}, out)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	db, err := openDatabase(s.MySQL.DSN)
+	dsn, _ := s.Database()
+	db, err := openDatabase(dsn)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +149,7 @@ func runRounds(ctx context.Context, root string, o options, edits []edit, out *p
 	if got := slices.Sorted(maps.Keys(s.edges)); !slices.Equal(got, edges) || !slices.Equal(s.replicas, processes) {
 		return nil, fmt.Errorf("the store has the processes %v and the edges %v, and plans have %v and %v", s.replicas, got, processes, edges)
 	}
-	all, err := selectKinds(kinds(processes, edges), o.Only)
+	all, err := selectKinds(kindsOf(o.Database, processes, edges), o.Only)
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +167,7 @@ func runRounds(ctx context.Context, root string, o options, edits []edit, out *p
 		results = append(results, res)
 		res.print(os.Stdout)
 		if len(res.Violations) > 0 {
-			out.Printf("Run it again with: make chaos SEED=%d", r.seed)
+			out.Printf("Run it again with: make chaos SEED=%d CHAOS=\"--database %s\"", r.seed, o.Database)
 			if o.Logs != "" {
 				return results, s.saveLogs(filepath.Join(o.Logs, fmt.Sprint(r.seed)))
 			}

@@ -177,7 +177,7 @@ func runMutants(ctx context.Context, root string, selected []mutant, out *progre
 	if err != nil {
 		return err
 	}
-	s, err := startStore(ctx, root, []string{overlay}, out)
+	s, err := startStore(ctx, root, options{}, []string{overlay}, out)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -50,19 +51,22 @@ func TestFaultsOfOneResourceDoNotOverlap(t *testing.T) {
 func TestPlansContainEveryKindOfFault(t *testing.T) {
 	t.Parallel()
 	processes, edges := names()
-	missing := map[string]bool{}
-	for _, k := range kinds(processes, edges) {
-		for _, target := range k.targets {
-			missing[fault{Kind: k.name, Target: target}.group()] = true
+	for _, database := range []string{"mariadb", "galera", "galera-all"} {
+		all := kindsOf(database, processes, edges)
+		missing := map[string]bool{}
+		for _, k := range all {
+			for _, target := range k.targets {
+				missing[fault{Kind: k.name, Target: target}.group()] = true
+			}
 		}
-	}
-	for seed := range uint64(200) {
-		for _, f := range planOf(seed, time.Minute) {
-			delete(missing, f.group())
+		for seed := range uint64(200) {
+			for _, f := range newPlan(seed, time.Minute, all) {
+				delete(missing, f.group())
+			}
 		}
-	}
-	if len(missing) > 0 {
-		t.Errorf("no plan of 200 contains %v", missing)
+		if len(missing) > 0 {
+			t.Errorf("%s: no plan of 200 contains %v", database, missing)
+		}
 	}
 }
 
@@ -75,5 +79,33 @@ func TestSelectedKindsMustExist(t *testing.T) {
 	}
 	if _, err := selectKinds(all, []string{"earthquake"}); err == nil {
 		t.Error("an unknown kind is accepted")
+	}
+}
+
+// TestFaultsOfClustersAreOfTheirNodes also checks that no scenario locks rows at one of several nodes, which
+// has no effect at the others.
+func TestFaultsOfClustersAreOfTheirNodes(t *testing.T) {
+	t.Parallel()
+	processes, edges := names()
+	for database, c := range map[string]struct{ nodes, scenarios bool }{
+		"mariadb": {false, true}, "mysql": {false, true}, "galera": {true, true}, "galera-all": {true, false},
+	} {
+		has := map[string]bool{}
+		for _, k := range kindsOf(database, processes, edges) {
+			has[k.name] = true
+		}
+		if has["isolate a node of"] != c.nodes || has["fill the disk of"] == c.nodes || has["hold a product of"] != c.scenarios {
+			t.Errorf("%s has the faults %v, want those of nodes: %t, those that hold rows: %t", database, has, c.nodes, c.scenarios)
+		}
+	}
+}
+
+func TestMutantsNeedOneServer(t *testing.T) {
+	t.Parallel()
+	for database, valid := range map[string]bool{"mariadb": true, "mysql": true, "galera": false, "galera-all": false} {
+		err := options{Duration: time.Minute, Length: time.Minute, Mutants: true, Database: database}.Validate()
+		if valid != (err == nil) || !valid && !strings.Contains(err.Error(), "--database") {
+			t.Errorf("--mutants --database %s: %v", database, err)
+		}
 	}
 }

@@ -123,6 +123,11 @@ func (r *round) run(ctx context.Context, length time.Duration, kinds []kind, pla
 		return nil, err
 	}
 	res := &result{Seed: r.seed, Quiet: time.Since(began), Violations: append(found, unsettled...)}
+	differences, err := r.compareNodes(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("compare the nodes of the database: %w", err)
+	}
+	res.Violations = append(res.Violations, differences...)
 	if err := r.readStocks(ctx); err != nil {
 		return nil, err
 	}

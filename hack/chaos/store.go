@@ -41,8 +41,12 @@ type store struct {
 // repetition of commands, and no limits of rates.
 var settings = []string{"RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0", "BCRYPT_COST=4", "HOLD_TTL=3s", "RECONCILE_AFTER=1s", "AUDIT_INTERVAL=5s"}
 
-// databaseFlags make the database durable against a kill of its process, as in production.
-var databaseFlags = []string{"--innodb-flush-log-at-trx-commit=1"}
+// databaseFlags make the database durable against a kill of its process, as in production. clusterFlags are
+// those of a node of Galera, which then reads what others have committed.
+var (
+	databaseFlags = []string{"--innodb-flush-log-at-trx-commit=1"}
+	clusterFlags  = append(slices.Clone(databaseFlags), "--wsrep-sync-wait=7")
+)
 
 // names of the servers in targets of faults and edges.
 const (
@@ -50,12 +54,18 @@ const (
 	brokerName  = "rabbitmq"
 )
 
-// startStore starts a store from the sources at root. buildFlags are added to the build.
-func startStore(ctx context.Context, root string, buildFlags []string, p *progress.Printer) (*store, error) {
+// startStore starts a store from the sources at root, with the database of the options. buildFlags are added
+// to the build.
+func startStore(ctx context.Context, root string, database options, buildFlags []string, p *progress.Printer) (*store, error) {
 	// A server inherits it, so that a write beyond the limit of limitFileSize fails and does not end the
 	// server.
 	signal.Ignore(unix.SIGXFSZ)
-	system, err := local.Start(ctx, local.Options{Root: root, Direct: true, MySQLFlags: append(spaceFlags, databaseFlags...), Env: settings, BuildFlags: buildFlags, Progress: p})
+	o := local.Options{Root: root, Direct: true, MySQLFlags: append(spaceFlags, databaseFlags...), Env: settings, BuildFlags: buildFlags, Progress: p}
+	if o.Galera = clusters[database.Database]; o.Galera != "" {
+		o.MySQLFlags = clusterFlags
+	}
+	o.MySQLFlags = append(slices.Clone(o.MySQLFlags), database.DatabaseFlags...)
+	system, err := local.Start(ctx, o)
 	if err != nil {
 		return nil, err
 	}

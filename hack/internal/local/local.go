@@ -32,6 +32,9 @@ type Options struct {
 	GatewayAddr string
 	// MySQLFlags replace the flags of testenv, which do not sync to disk.
 	MySQLFlags []string
+	// Galera makes the services use a Galera cluster instead of one server: "one" of its nodes as long as
+	// that is available, or "all" in turn. MySQLFlags are those of every node.
+	Galera string
 	// Direct makes the services connect to the servers without links, so that
 	// measurements do not include a proxy. Disconnect and Reconnect do nothing.
 	Direct bool
@@ -51,7 +54,10 @@ type System struct {
 	ManagerEmail, ManagerPassword string
 	// MySQL and RabbitMQ are the servers, MySQLLink and BrokerLink the links that
 	// the services connect through.
-	MySQL                 *testenv.MySQLServer
+	MySQL *testenv.MySQLServer
+	// Galera and Balancer are set instead of MySQL with Options.Galera.
+	Galera                *testenv.GaleraCluster
+	Balancer              *testenv.Balancer
 	RabbitMQ              *testenv.RabbitMQServer
 	MySQLLink, BrokerLink *Link
 	// KeysFile is the path of the JWK Set that verifies tokens.
@@ -135,11 +141,7 @@ func (s *System) startServers(ctx context.Context, _ func(string)) error {
 	var mysqlErr, rabbitErr error
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if s.options.StateDir != "" {
-			s.MySQL, mysqlErr = testenv.OpenMySQL(ctx, filepath.Join(s.Dir, "mysql"))
-		} else {
-			s.MySQL, mysqlErr = testenv.StartMySQL(ctx, s.options.MySQLFlags...)
-		}
+		mysqlErr = s.startDatabase(ctx)
 	})
 	wg.Go(func() {
 		if s.options.StateDir != "" {
@@ -152,20 +154,60 @@ func (s *System) startServers(ctx context.Context, _ func(string)) error {
 	if err := errors.Join(mysqlErr, rabbitErr); err != nil {
 		return err
 	}
-	if err := s.record(s.MySQL.PID, s.RabbitMQ.PID, s.RabbitMQ.MapperPID); err != nil {
+	pids := []int{s.RabbitMQ.PID, s.RabbitMQ.MapperPID}
+	for _, server := range s.databases() {
+		pids = append(pids, server.PID)
+	}
+	if err := s.record(pids...); err != nil {
 		return err
 	}
 	var err error
+	_, database := s.Database()
 	broker := fmt.Sprintf("%s:%d", s.RabbitMQ.Info.Host, s.RabbitMQ.Info.Port)
 	if s.options.Direct {
-		s.MySQLLink, s.BrokerLink = &Link{Address: s.MySQL.Address}, &Link{Address: broker}
+		s.MySQLLink, s.BrokerLink = &Link{Address: database}, &Link{Address: broker}
 		return nil
 	}
-	if s.MySQLLink, err = newLink("mysql", s.MySQL.Address); err != nil {
+	if s.MySQLLink, err = newLink("mysql", database); err != nil {
 		return err
 	}
 	s.BrokerLink, err = newLink("rabbitmq", broker)
 	return err
+}
+
+// startDatabase starts the server or the cluster.
+func (s *System) startDatabase(ctx context.Context) (err error) {
+	switch {
+	case s.options.Galera != "":
+		if s.Galera, err = testenv.StartGalera(ctx, s.options.MySQLFlags...); err != nil {
+			return err
+		}
+		s.Balancer, err = s.Galera.Balance(s.options.Galera == "all")
+	case s.options.StateDir != "":
+		s.MySQL, err = testenv.OpenMySQL(ctx, filepath.Join(s.Dir, "mysql"))
+	default:
+		s.MySQL, err = testenv.StartMySQL(ctx, s.options.MySQLFlags...)
+	}
+	return err
+}
+
+// databases returns the servers of the database.
+func (s *System) databases() []*testenv.MySQLServer {
+	switch {
+	case s.Galera != nil:
+		return s.Galera.Nodes
+	case s.MySQL != nil:
+		return []*testenv.MySQLServer{s.MySQL}
+	}
+	return nil
+}
+
+// Database returns the DSN of the administrator of the server or the cluster, and its address.
+func (s *System) Database() (dsn, address string) {
+	if s.Balancer != nil {
+		return s.Balancer.DSN, s.Balancer.Address
+	}
+	return s.MySQL.DSN, s.MySQL.Address
 }
 
 func (s *System) startServices(ctx context.Context, detail func(string)) error {
@@ -227,8 +269,11 @@ func (s *System) Stop() error {
 	if s.RabbitMQ != nil {
 		s.RabbitMQ.Stop()
 	}
-	if s.MySQL != nil {
-		s.MySQL.Stop()
+	if s.Balancer != nil {
+		s.Balancer.Stop()
+	}
+	for _, server := range s.databases() {
+		server.Stop()
 	}
 	if s.options.StateDir == "" {
 		errs = append(errs, os.RemoveAll(s.Dir))

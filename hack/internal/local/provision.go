@@ -66,7 +66,8 @@ func (s *System) provision(ctx context.Context, _ func(string)) error {
 // createAccounts creates the schemas and their accounts and returns the accounts'
 // DSNs.
 func (s *System) createAccounts(ctx context.Context) (map[string]string, error) {
-	db, err := sql.Open("mysql", s.MySQL.DSN)
+	administrator, _ := s.Database()
+	db, err := sql.Open("mysql", administrator)
 	if err != nil {
 		return nil, err
 	}
