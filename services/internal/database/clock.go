@@ -14,8 +14,12 @@ import (
 var SystemClock = time.Now
 
 // maxClockDelay is the longest duration of a statement that sets the clock. A process that was
-// suspended during the statement knows the time less exactly.
-const maxClockDelay = time.Second
+// suspended during the statement knows the time less exactly. Of maxClockAttempts the last one sets a clock
+// that is not set, however long it takes.
+const (
+	maxClockDelay    = time.Second
+	maxClockAttempts = 3
+)
 
 // clock is a time of the database with the time at which the process has read it. The
 // difference of two times of the process does not depend on its clock being right, and is not
@@ -51,25 +55,40 @@ func Clock(db *gorm.DB) func(context.Context) (time.Time, error) {
 }
 
 // readClock sets the clock from a new connection. Connections are opened again at least every
-// maxLifetime.
+// maxLifetime. The first time is read again if that took too long: the server may have taken the time
+// before it waited, as a node of Galera does for the transactions of the others.
 func readClock(ctx context.Context, conn driver.QueryerContext) error {
-	began := SystemClock()
+	for attempt := 1; ; attempt++ {
+		began := SystemClock()
+		now, err := selectNow(ctx, conn)
+		if err != nil {
+			return fmt.Errorf("read the clock of the database: %w", err)
+		}
+		delay := SystemClock().Sub(began)
+		isFirst := current.Load() == nil
+		if delay <= maxClockDelay || isFirst && attempt == maxClockAttempts {
+			current.Store(&clock{database: now, process: began.Add(delay / 2)})
+			return nil
+		}
+		if !isFirst {
+			return nil
+		}
+	}
+}
+
+func selectNow(ctx context.Context, conn driver.QueryerContext) (time.Time, error) {
 	rows, err := conn.QueryContext(ctx, "SELECT NOW(6)", nil)
 	if err != nil {
-		return fmt.Errorf("read the clock of the database: %w", err)
+		return time.Time{}, err
 	}
 	defer rows.Close()
 	values := make([]driver.Value, 1)
 	if err := rows.Next(values); err != nil {
-		return fmt.Errorf("read the clock of the database: %w", err)
+		return time.Time{}, err
 	}
 	now, ok := values[0].(time.Time)
 	if !ok {
-		return fmt.Errorf("read the clock of the database: got %T", values[0])
+		return time.Time{}, fmt.Errorf("got %T", values[0])
 	}
-	delay := SystemClock().Sub(began)
-	if delay <= maxClockDelay || current.Load() == nil {
-		current.Store(&clock{database: now, process: began.Add(delay / 2)})
-	}
-	return nil
+	return now, nil
 }
