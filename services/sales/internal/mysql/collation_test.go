@@ -12,3 +12,8 @@ func TestTextIsComparedInTheSameWayOnEveryServer(t *testing.T) {
 	t.Parallel()
 	databasetest.CheckCollations(t, databasetest.Open(t, testenv.Schema(t), mysql.Migrations()))
 }
+
+func TestTablesAreReplicatedByClusters(t *testing.T) {
+	t.Parallel()
+	databasetest.CheckReplicable(t, databasetest.Open(t, testenv.Schema(t), mysql.Migrations()))
+}
