@@ -12,9 +12,9 @@ import (
 
 const (
 	// checkInterval is the time between two checks of a node, and checkTimeout the time after which one
-	// that does not respond is not used.
+	// that does not respond is not used, which is for a busy machine.
 	checkInterval = 200 * time.Millisecond
-	checkTimeout  = time.Second
+	checkTimeout  = 3 * time.Second
 )
 
 // Balancer accepts connections and forwards them to nodes of a cluster that are synced, as a proxy in
