@@ -24,16 +24,17 @@ func kinds(processes, edges []string) []kind {
 	return slices.Concat(processKinds(processes), failpointKinds(processes), databaseKinds(), brokerKinds(), networkKinds(edges), messageKinds(), scenarioKinds())
 }
 
-// clusters are the databases of --database that are clusters, with the nodes that the services use.
-var clusters = map[string]string{"galera": "one", "galera-all": "all"}
-
 // kindsOf returns the kinds of faults of a store with a database of --database.
 func kindsOf(database string, processes, edges []string) []kind {
-	if clusters[database] == "" {
+	if clusters[database] == nil {
 		return kinds(processes, edges)
 	}
-	all := slices.Concat(processKinds(processes), failpointKinds(processes), clusterKinds(), brokerKinds(), networkKinds(edges), messageKinds())
-	if clusters[database] == "one" {
+	nodes := clusterKinds()
+	if database != "group" {
+		nodes = append(nodes, galeraKinds()...)
+	}
+	all := slices.Concat(processKinds(processes), failpointKinds(processes), nodes, brokerKinds(), networkKinds(edges), messageKinds())
+	if database != "galera-all" {
 		// With several nodes the transactions of the others end the one that holds the locks.
 		all = append(all, scenarioKinds()...)
 	}

@@ -14,25 +14,33 @@ import (
 	"ecommerce-stack.dev/hack/testenv"
 )
 
-// clusterKinds are faults of a Galera cluster. Its nodes are one resource, because the loss of two would
+// clusterKinds are faults of a cluster. Its nodes are one resource, because the loss of two would
 // leave no majority.
 func clusterKinds() []kind {
 	target := []string{mysqlServer}
 	return []kind{
 		{"kill a node of", target, 0, 5 * time.Second, killNode},
 		{"pause a node of", target, time.Second, 12 * time.Second, pauseNode},
+		{"kill connections of", target, 2 * time.Second, 5 * time.Second, killConnections},
+		{"lock rows of", target, 3 * time.Second, 8 * time.Second, lockRows},
+	}
+}
+
+// galeraKinds are faults of a Galera cluster, which starts by itself after the end of all nodes, and has an
+// option that isolates a node.
+func galeraKinds() []kind {
+	target := []string{mysqlServer}
+	return []kind{
 		{"isolate a node of", target, time.Second, 12 * time.Second, isolateNode},
 		{"isolate all nodes of", target, time.Second, 12 * time.Second, isolateNodes},
 		{"kill all nodes of", target, 0, time.Second, killNodes},
-		{"kill connections of", target, 2 * time.Second, 5 * time.Second, killConnections},
-		{"lock rows of", target, 3 * time.Second, 8 * time.Second, lockRows},
 	}
 }
 
 // nodeOf returns the node of a fault: mostly the one that the services use.
 func (r *round) nodeOf(f fault) *testenv.MySQLServer {
 	random := rand.New(rand.NewPCG(f.Seed, 5))
-	if node := r.store.Galera.Nodes[random.IntN(len(r.store.Galera.Nodes))]; random.IntN(3) == 0 {
+	if node := r.store.Cluster.Nodes[random.IntN(len(r.store.Cluster.Nodes))]; random.IntN(3) == 0 {
 		return node
 	}
 	return r.store.Balancer.Active()
@@ -49,15 +57,15 @@ func (r *round) rejoin(ctx context.Context, node *testenv.MySQLServer) error {
 	if err := node.Restart(ctx); err != nil {
 		return err
 	}
-	return r.store.Galera.WaitUntilSynced(ctx)
+	return r.store.Cluster.WaitUntilSynced(ctx)
 }
 
 func killNodes(_ context.Context, r *round, _ fault) (func(context.Context) error, error) {
-	for _, node := range r.store.Galera.Nodes {
+	for _, node := range r.store.Cluster.Nodes {
 		node.Kill()
 	}
 	return func(ctx context.Context) error {
-		return errors.Join(r.store.Galera.Recover(ctx), r.store.Galera.WaitUntilSynced(ctx))
+		return errors.Join(r.store.Cluster.Recover(ctx), r.store.Cluster.WaitUntilSynced(ctx))
 	}, nil
 }
 
@@ -68,7 +76,7 @@ func pauseNode(_ context.Context, r *round, f fault) (func(context.Context) erro
 
 // isolateNode separates a node from the two others.
 func isolateNode(ctx context.Context, r *round, f fault) (func(context.Context) error, error) {
-	end, err := r.store.Galera.Isolate(ctx, r.nodeOf(f))
+	end, err := r.store.Cluster.Isolate(ctx, r.nodeOf(f))
 	return r.thenSynced(end), err
 }
 
@@ -82,8 +90,8 @@ func isolateNodes(ctx context.Context, r *round, _ fault) (func(context.Context)
 		}
 		return errors.Join(errs...)
 	}
-	for _, node := range r.store.Galera.Nodes[1:] {
-		one, err := r.store.Galera.Isolate(ctx, node)
+	for _, node := range r.store.Cluster.Nodes[1:] {
+		one, err := r.store.Cluster.Isolate(ctx, node)
 		if err != nil {
 			return nil, errors.Join(err, end(context.WithoutCancel(ctx)))
 		}
@@ -98,7 +106,7 @@ func (r *round) thenSynced(end func(context.Context) error) func(context.Context
 		if err := end(ctx); err != nil {
 			return err
 		}
-		return r.store.Galera.WaitUntilSynced(ctx)
+		return r.store.Cluster.WaitUntilSynced(ctx)
 	}
 }
 
@@ -108,16 +116,16 @@ const equalWithin = 10 * time.Second
 // compareNodes returns the tables of which the nodes of the cluster have different rows. Services write some
 // rows also when the store is idle, so it compares again for a while.
 func (r *round) compareNodes(ctx context.Context) ([]violation, error) {
-	if r.store.Galera == nil {
+	if r.store.Cluster == nil {
 		return nil, nil
 	}
 	for began := time.Now(); ; {
-		first, err := r.checksums(ctx, r.store.Galera.Nodes[0])
+		first, err := r.checksums(ctx, r.store.Cluster.Nodes[0])
 		if err != nil {
 			return nil, err
 		}
 		var found []violation
-		for i, node := range r.store.Galera.Nodes[1:] {
+		for i, node := range r.store.Cluster.Nodes[1:] {
 			sums, err := r.checksums(ctx, node)
 			if err != nil {
 				return nil, err

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +19,7 @@ func startGalera(t *testing.T) *round {
 	if testing.Short() {
 		t.Skip("needs servers; not part of a -short run")
 	}
-	cluster, err := testenv.StartGalera(t.Context(), clusterFlags...)
+	cluster, err := testenv.StartGalera(t.Context(), galeraFlags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +39,7 @@ func startGalera(t *testing.T) *round {
 			t.Fatal(err)
 		}
 	}
-	return &round{db: db, store: &store{System: &local.System{Galera: cluster, Balancer: balancer}}}
+	return &round{db: db, store: &store{System: &local.System{Cluster: cluster, Balancer: balancer}}}
 }
 
 // write inserts a row, and fails after three seconds, before the lost node is replaced.
@@ -54,7 +55,7 @@ func TestGaleraFaultsStopWritesOnlyWithoutAMajority(t *testing.T) {
 	t.Parallel()
 	r := startGalera(t)
 	hasMajority := map[string]bool{"kill a node of": true, "pause a node of": true, "isolate a node of": true, "isolate all nodes of": false, "kill all nodes of": false}
-	for _, k := range clusterKinds() {
+	for _, k := range slices.Concat(clusterKinds(), galeraKinds()) {
 		majority, ok := hasMajority[k.name]
 		if !ok {
 			continue
@@ -85,7 +86,7 @@ func TestGaleraFaultsStopWritesOnlyWithoutAMajority(t *testing.T) {
 func TestGaleraNodesWithDifferentRowsAreFound(t *testing.T) {
 	t.Parallel()
 	r := startGalera(t)
-	db, err := openDatabase(r.store.Galera.Nodes[2].DSN)
+	db, err := openDatabase(r.store.Cluster.Nodes[2].DSN)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ type options struct {
 	Rounds   int           `help:"Number of rounds; by default as many as start within the duration."`
 	Length   time.Duration `help:"Length of the load of a round." default:"40s"`
 	Only     []string      `help:"Kinds of faults, separated by commas; by default all. --plan lists them."`
-	Database string        `help:"mariadb, the installed one; mysql, that of the image of a bare cluster; galera, three nodes of MariaDB of which one is used, or galera-all, of which all are used." enum:"mariadb,mysql,galera,galera-all" default:"mariadb"`
+	Database string        `help:"mariadb, the installed one; mysql, that of the image of a bare cluster; galera, three nodes of MariaDB of which one is used, or galera-all, of which all are used; group, three nodes of mysql with group replication." enum:"mariadb,mysql,galera,galera-all,group" default:"mariadb"`
 	// DatabaseFlags show which settings the promises need.
 	DatabaseFlags []string `help:"Flags of the server or of every node, separated by commas, which take precedence, such as --wsrep-sync-wait=0."`
 	Plan          bool     `help:"Print the faults of the first round, and end."`
@@ -58,7 +58,7 @@ func (o options) Validate() error {
 		return fmt.Errorf("--duration is %s, but must be from 1s to 12h", o.Duration)
 	case o.Length < 5*time.Second || o.Length > 10*time.Minute:
 		return fmt.Errorf("--length is %s, but must be from 5s to 10m, before the tokens of the load expire", o.Length)
-	case o.Mutants && clusters[o.Database] != "":
+	case o.Mutants && clusters[o.Database] != nil:
 		return fmt.Errorf("--database is %s, but must be mariadb or mysql with --mutants", o.Database)
 	case o.Rounds < 0:
 		return fmt.Errorf("--rounds is %d, but must be above 0", o.Rounds)
@@ -179,7 +179,7 @@ func runRounds(ctx context.Context, root string, o options, edits []edit, out *p
 
 // selectDatabase makes testenv start a database.
 func selectDatabase(ctx context.Context, root, name string) error {
-	if name != "mysql" {
+	if name != "mysql" && name != "group" {
 		return os.Unsetenv(testenv.ProgramVariable)
 	}
 	if os.Getenv(testenv.ProgramVariable) != "" {
@@ -193,7 +193,7 @@ func selectDatabase(ctx context.Context, root, name string) error {
 	cmd.Dir, cmd.Stderr = root, os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("find the server of --database mysql: %w", err)
+		return fmt.Errorf("find the server of --database %s: %w", name, err)
 	}
 	return os.Setenv(testenv.ProgramVariable, strings.TrimSpace(string(out)))
 }

@@ -51,7 +51,7 @@ func TestFaultsOfOneResourceDoNotOverlap(t *testing.T) {
 func TestPlansContainEveryKindOfFault(t *testing.T) {
 	t.Parallel()
 	processes, edges := names()
-	for _, database := range []string{"mariadb", "galera", "galera-all"} {
+	for _, database := range []string{"mariadb", "galera", "galera-all", "group"} {
 		all := kindsOf(database, processes, edges)
 		missing := map[string]bool{}
 		for _, k := range all {
@@ -87,22 +87,23 @@ func TestSelectedKindsMustExist(t *testing.T) {
 func TestFaultsOfClustersAreOfTheirNodes(t *testing.T) {
 	t.Parallel()
 	processes, edges := names()
-	for database, c := range map[string]struct{ nodes, scenarios bool }{
-		"mariadb": {false, true}, "mysql": {false, true}, "galera": {true, true}, "galera-all": {true, false},
+	for database, c := range map[string]struct{ nodes, isolated, scenarios bool }{
+		"mariadb": {false, false, true}, "mysql": {false, false, true}, "galera": {true, true, true}, "galera-all": {true, true, false},
+		"group": {true, false, true},
 	} {
 		has := map[string]bool{}
 		for _, k := range kindsOf(database, processes, edges) {
 			has[k.name] = true
 		}
-		if has["isolate a node of"] != c.nodes || has["fill the disk of"] == c.nodes || has["hold a product of"] != c.scenarios {
-			t.Errorf("%s has the faults %v, want those of nodes: %t, those that hold rows: %t", database, has, c.nodes, c.scenarios)
+		if has["kill a node of"] != c.nodes || has["isolate a node of"] != c.isolated || has["fill the disk of"] == c.nodes || has["hold a product of"] != c.scenarios {
+			t.Errorf("%s has the faults %v, want those of nodes: %t, of isolated nodes: %t, those that hold rows: %t", database, has, c.nodes, c.isolated, c.scenarios)
 		}
 	}
 }
 
 func TestMutantsNeedOneServer(t *testing.T) {
 	t.Parallel()
-	for database, valid := range map[string]bool{"mariadb": true, "mysql": true, "galera": false, "galera-all": false} {
+	for database, valid := range map[string]bool{"mariadb": true, "mysql": true, "galera": false, "galera-all": false, "group": false} {
 		err := options{Duration: time.Minute, Length: time.Minute, Mutants: true, Database: database}.Validate()
 		if valid != (err == nil) || !valid && !strings.Contains(err.Error(), "--database") {
 			t.Errorf("--mutants --database %s: %v", database, err)

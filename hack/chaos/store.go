@@ -41,12 +41,16 @@ type store struct {
 // repetition of commands, and no limits of rates.
 var settings = []string{"RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0", "BCRYPT_COST=4", "HOLD_TTL=3s", "RECONCILE_AFTER=1s", "AUDIT_INTERVAL=5s"}
 
-// databaseFlags make the database durable against a kill of its process, as in production. clusterFlags are
-// those of a node of Galera, which then reads what others have committed.
+// databaseFlags make the database durable against a kill of its process, as in production. galeraFlags and
+// groupFlags are those of a node of a cluster, which then reads what others have committed.
 var (
 	databaseFlags = []string{"--innodb-flush-log-at-trx-commit=1"}
-	clusterFlags  = append(slices.Clone(databaseFlags), "--wsrep-sync-wait=7")
+	galeraFlags   = append(slices.Clone(databaseFlags), "--wsrep-sync-wait=7")
+	groupFlags    = append(slices.Clone(databaseFlags), "--sync-binlog=1", "--group-replication-consistency=BEFORE_ON_PRIMARY_FAILOVER")
 )
+
+// clusters are the databases of --database that are clusters, with the flags of their nodes.
+var clusters = map[string][]string{"galera": galeraFlags, "galera-all": galeraFlags, "group": groupFlags}
 
 // names of the servers in targets of faults and edges.
 const (
@@ -61,8 +65,8 @@ func startStore(ctx context.Context, root string, database options, buildFlags [
 	// server.
 	signal.Ignore(unix.SIGXFSZ)
 	o := local.Options{Root: root, Direct: true, MySQLFlags: append(spaceFlags, databaseFlags...), Env: settings, BuildFlags: buildFlags, Progress: p}
-	if o.Galera = clusters[database.Database]; o.Galera != "" {
-		o.MySQLFlags = clusterFlags
+	if flags, ok := clusters[database.Database]; ok {
+		o.Cluster, o.MySQLFlags = database.Database, flags
 	}
 	o.MySQLFlags = append(slices.Clone(o.MySQLFlags), database.DatabaseFlags...)
 	system, err := local.Start(ctx, o)

@@ -17,7 +17,7 @@ const (
 	checkTimeout  = 3 * time.Second
 )
 
-// Balancer accepts connections and forwards them to nodes of a cluster that are synced, as a proxy in
+// Balancer accepts connections and forwards them to nodes of a cluster that accept writes, as a proxy in
 // front of it does. It closes the connections to a node that is not.
 type Balancer struct {
 	// DSN is the data source name of the administrator, and Address the host and port.
@@ -37,13 +37,13 @@ type Balancer struct {
 // balancedNode is a node with its connections.
 type balancedNode struct {
 	*MySQLServer
-	synced      bool
+	accepts     bool
 	connections map[net.Conn]bool
 }
 
 // Balance returns a balancer in front of the cluster. With spread it uses the nodes in turn, else one node
 // until that is lost, and then another one.
-func (c *GaleraCluster) Balance(spread bool) (*Balancer, error) {
+func (c *Cluster) Balance(spread bool) (*Balancer, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for connections to the cluster: %w", err)
@@ -51,9 +51,10 @@ func (c *GaleraCluster) Balance(spread bool) (*Balancer, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	b := &Balancer{Address: l.Addr().String(), DSN: administratorDSN(l.Addr().String(), c.password), spread: spread, listener: l, stop: stop}
 	for _, s := range c.Nodes {
-		n := &balancedNode{MySQLServer: s, synced: s.checkSynced(ctx) == nil, connections: map[net.Conn]bool{}}
+		status, err := c.status(ctx, s)
+		n := &balancedNode{MySQLServer: s, accepts: err == nil && status.accepts, connections: map[net.Conn]bool{}}
 		b.nodes = append(b.nodes, n)
-		b.running.Go(func() { b.check(ctx, n) })
+		b.running.Go(func() { b.check(ctx, c, n) })
 	}
 	b.running.Go(b.accept)
 	return b, nil
@@ -67,7 +68,7 @@ func (b *Balancer) Active() *MySQLServer {
 }
 
 // check updates the state of a node until ctx is done.
-func (b *Balancer) check(ctx context.Context, n *balancedNode) {
+func (b *Balancer) check(ctx context.Context, c *Cluster, n *balancedNode) {
 	tick := time.NewTicker(checkInterval)
 	defer tick.Stop()
 	for {
@@ -77,11 +78,11 @@ func (b *Balancer) check(ctx context.Context, n *balancedNode) {
 		case <-tick.C:
 		}
 		checking, cancel := context.WithTimeout(ctx, checkTimeout)
-		err := n.checkSynced(checking)
+		status, err := c.status(checking, n.MySQLServer)
 		cancel()
 		b.mu.Lock()
-		n.synced = err == nil
-		if !n.synced {
+		n.accepts = err == nil && status.accepts
+		if !n.accepts {
 			n.disconnect()
 		}
 		b.mu.Unlock()
@@ -131,7 +132,7 @@ func (b *Balancer) forward(client net.Conn) {
 	requests.Wait()
 }
 
-// choose returns the node for a client, nil if none is synced.
+// choose returns the node for a client, nil if none accepts writes.
 func (b *Balancer) choose(client net.Conn) *balancedNode {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -140,7 +141,7 @@ func (b *Balancer) choose(client net.Conn) *balancedNode {
 		next++
 	}
 	for i := range b.nodes {
-		if n := b.nodes[(next+i)%len(b.nodes)]; n.synced && !b.closed {
+		if n := b.nodes[(next+i)%len(b.nodes)]; n.accepts && !b.closed {
 			b.last = slices.Index(b.nodes, n)
 			n.connections[client] = true
 			return n

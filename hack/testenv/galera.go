@@ -28,19 +28,27 @@ const (
 	galeraPackages = "galera-4 mariadb-server mariadb-backup"
 )
 
-// GaleraCluster is a private cluster of three nodes of MariaDB on loopback ports, which replicate with
-// Galera. Each node accepts writes.
-type GaleraCluster struct {
+// Cluster is a private cluster of three nodes on loopback ports: of MariaDB with Galera, each of which accepts
+// writes, or of MySQL with group replication, of which the primary member does.
+type Cluster struct {
 	// Nodes are the nodes. Their administrators have the same password.
 	Nodes []*MySQLServer
 
 	password string
+	status   func(context.Context, *MySQLServer) (nodeStatus, error)
+}
+
+// nodeStatus is the state of a node as it sees itself.
+type nodeStatus struct {
+	synced  bool // The node has received the transactions of the others.
+	accepts bool // The node accepts writes.
+	size    int  // the number of nodes that it is connected with
 }
 
 // StartGalera starts a cluster with additional flags of every node. Without flags the nodes do not sync to
 // disk.
-func StartGalera(ctx context.Context, flags ...string) (*GaleraCluster, error) {
-	c := &GaleraCluster{password: rand.Text()}
+func StartGalera(ctx context.Context, flags ...string) (*Cluster, error) {
+	c := &Cluster{password: rand.Text(), status: galeraStatus}
 	if err := c.start(ctx, flags); err != nil {
 		c.Stop()
 		return nil, fmt.Errorf("start a Galera cluster: %w", err)
@@ -48,7 +56,7 @@ func StartGalera(ctx context.Context, flags ...string) (*GaleraCluster, error) {
 	return c, nil
 }
 
-func (c *GaleraCluster) start(ctx context.Context, flags []string) error {
+func (c *Cluster) start(ctx context.Context, flags []string) error {
 	p, err := findMariaDB()
 	if err != nil {
 		return err
@@ -86,7 +94,7 @@ func (c *GaleraCluster) start(ctx context.Context, flags []string) error {
 			"--wsrep-provider-options=gmcast.listen_addr=tcp://"+group[i]+";ist.recv_addr="+changes[i],
 			"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2")
 		s.next = func(ctx context.Context) ([]string, error) { return startPosition(ctx, s) }
-		s.ready = func(ctx context.Context) error { return s.checkSynced(ctx) }
+		s.ready = func(ctx context.Context) error { return c.checkSynced(ctx, s) }
 	}
 	if err := c.bootstrap(ctx, p); err != nil {
 		return err
@@ -95,7 +103,7 @@ func (c *GaleraCluster) start(ctx context.Context, flags []string) error {
 }
 
 // bootstrap starts the first node, which the others join.
-func (c *GaleraCluster) bootstrap(ctx context.Context, p program) error {
+func (c *Cluster) bootstrap(ctx context.Context, p program) error {
 	first := c.Nodes[0]
 	if err := first.initialize(ctx, p); err != nil {
 		return err
@@ -111,7 +119,7 @@ func (c *GaleraCluster) bootstrap(ctx context.Context, p program) error {
 }
 
 // join starts nodes at the same time.
-func (c *GaleraCluster) join(ctx context.Context, nodes []*MySQLServer) error {
+func (c *Cluster) join(ctx context.Context, nodes []*MySQLServer) error {
 	failed := make([]error, len(nodes))
 	var starting sync.WaitGroup
 	for i, s := range nodes {
@@ -127,7 +135,7 @@ func (c *GaleraCluster) join(ctx context.Context, nodes []*MySQLServer) error {
 
 // Recover starts the nodes again that have ended, at the same time: after the end of all of them none
 // accepts statements before it has met the others.
-func (c *GaleraCluster) Recover(ctx context.Context) error {
+func (c *Cluster) Recover(ctx context.Context) error {
 	return c.join(ctx, slices.DeleteFunc(slices.Clone(c.Nodes), func(s *MySQLServer) bool { return !s.HasEnded() }))
 }
 
@@ -155,17 +163,13 @@ func startPosition(ctx context.Context, s *MySQLServer) ([]string, error) {
 // transactions of the others.
 var errNotSynced = errors.New("the node is not synced")
 
-// checkSynced returns an error unless the node accepts statements and has received the transactions of the
-// others.
-func (s *MySQLServer) checkSynced(ctx context.Context) error {
-	status, err := s.galeraStatus(ctx)
-	switch {
-	case err != nil:
-		return err
-	case status["wsrep_ready"] != "ON" || status["wsrep_local_state_comment"] != "Synced":
-		return fmt.Errorf("%w: %v", errNotSynced, status)
+// checkSynced returns an error unless the node has received the transactions of the others.
+func (c *Cluster) checkSynced(ctx context.Context, s *MySQLServer) error {
+	status, err := c.status(ctx, s)
+	if err == nil && !status.synced {
+		err = errNotSynced
 	}
-	return nil
+	return err
 }
 
 // openQuietly returns a pool that does not log broken connections, which are expected of a node that is lost.
@@ -182,37 +186,49 @@ func (s *MySQLServer) openQuietly() (*sql.DB, error) {
 	return sql.OpenDB(connector), nil
 }
 
-func (s *MySQLServer) galeraStatus(ctx context.Context) (map[string]string, error) {
+// galeraStatus returns the status of a node of Galera.
+func galeraStatus(ctx context.Context, s *MySQLServer) (nodeStatus, error) {
+	values, err := s.readPairs(ctx, "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state_comment', 'wsrep_cluster_size')")
+	if err != nil {
+		return nodeStatus{}, err
+	}
+	synced := values["wsrep_ready"] == "ON" && values["wsrep_local_state_comment"] == "Synced"
+	size, err := strconv.Atoi(values["wsrep_cluster_size"])
+	return nodeStatus{synced: synced, accepts: synced, size: size}, err
+}
+
+// readPairs returns the rows of a statement with two columns.
+func (s *MySQLServer) readPairs(ctx context.Context, statement string) (map[string]string, error) {
 	db, err := s.openQuietly()
 	if err != nil {
 		return nil, err
 	}
 	defer db.Close()
-	rows, err := db.QueryContext(ctx, "SHOW GLOBAL STATUS WHERE Variable_name IN ('wsrep_ready', 'wsrep_local_state_comment', 'wsrep_cluster_size')")
+	rows, err := db.QueryContext(ctx, statement)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	status := map[string]string{}
+	pairs := map[string]string{}
 	for rows.Next() {
 		var name, value string
 		if err := rows.Scan(&name, &value); err != nil {
 			return nil, err
 		}
-		status[name] = value
+		pairs[name] = value
 	}
-	return status, rows.Err()
+	return pairs, rows.Err()
 }
 
 // WaitUntilSynced waits until every node is synced and sees all others.
-func (c *GaleraCluster) WaitUntilSynced(ctx context.Context) error {
+func (c *Cluster) WaitUntilSynced(ctx context.Context) error {
 	for _, s := range c.Nodes {
 		err := s.process.waitUntil(ctx, func(ctx context.Context) error {
-			status, err := s.galeraStatus(ctx)
-			if err == nil && status["wsrep_cluster_size"] != strconv.Itoa(len(c.Nodes)) {
-				err = fmt.Errorf("%w: %v", errNotSynced, status)
+			status, err := c.status(ctx, s)
+			if err == nil && (!status.synced || status.size != len(c.Nodes)) {
+				err = fmt.Errorf("%w: %+v", errNotSynced, status)
 			}
-			return errors.Join(err, s.checkSynced(ctx))
+			return err
 		})
 		if err != nil {
 			return err
@@ -221,9 +237,9 @@ func (c *GaleraCluster) WaitUntilSynced(ctx context.Context) error {
 	return nil
 }
 
-// Isolate separates a node from the others until the returned function is called. Clients can still
+// Isolate separates a node of Galera from the others until the returned function is called. Clients can still
 // connect to it.
-func (c *GaleraCluster) Isolate(ctx context.Context, s *MySQLServer) (end func(context.Context) error, err error) {
+func (c *Cluster) Isolate(ctx context.Context, s *MySQLServer) (end func(context.Context) error, err error) {
 	if err := s.setIsolated(ctx, 1); err != nil {
 		return nil, err
 	}
@@ -244,7 +260,7 @@ func (s *MySQLServer) setIsolated(ctx context.Context, value int) error {
 }
 
 // Stop stops the nodes and removes their data.
-func (c *GaleraCluster) Stop() {
+func (c *Cluster) Stop() {
 	var stopping sync.WaitGroup
 	for _, s := range c.Nodes {
 		stopping.Go(s.Stop)

@@ -13,7 +13,7 @@ import (
 )
 
 // startCluster starts a cluster and returns a pool for each node.
-func startCluster(t *testing.T) (*testenv.GaleraCluster, []*sql.DB) {
+func startCluster(t *testing.T) (*testenv.Cluster, []*sql.DB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs servers; not part of a -short run")
@@ -64,7 +64,7 @@ func count(t *testing.T, db *sql.DB) (rows int) {
 }
 
 // wantRows checks the rows of every node once all are synced.
-func wantRows(t *testing.T, c *testenv.GaleraCluster, dbs []*sql.DB, want int, when string) {
+func wantRows(t *testing.T, c *testenv.Cluster, dbs []*sql.DB, want int, when string) {
 	t.Helper()
 	if err := c.WaitUntilSynced(t.Context()); err != nil {
 		t.Fatalf("%s: %v", when, err)
@@ -154,7 +154,7 @@ func TestBalancerUsesSyncedNodes(t *testing.T) {
 	}
 }
 
-func balance(t *testing.T, c *testenv.GaleraCluster, spread bool) *testenv.Balancer {
+func balance(t *testing.T, c *testenv.Cluster, spread bool) *testenv.Balancer {
 	t.Helper()
 	b, err := c.Balance(spread)
 	if err != nil {

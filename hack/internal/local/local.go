@@ -32,9 +32,10 @@ type Options struct {
 	GatewayAddr string
 	// MySQLFlags replace the flags of testenv, which do not sync to disk.
 	MySQLFlags []string
-	// Galera makes the services use a Galera cluster instead of one server: "one" of its nodes as long as
-	// that is available, or "all" in turn. MySQLFlags are those of every node.
-	Galera string
+	// Cluster makes the services use a cluster instead of one server: "galera" uses one of its nodes as long
+	// as that is available, "galera-all" all in turn, and "group" the primary member of a group of MySQL.
+	// MySQLFlags are those of every node.
+	Cluster string
 	// Direct makes the services connect to the servers without links, so that
 	// measurements do not include a proxy. Disconnect and Reconnect do nothing.
 	Direct bool
@@ -55,8 +56,8 @@ type System struct {
 	// MySQL and RabbitMQ are the servers, MySQLLink and BrokerLink the links that
 	// the services connect through.
 	MySQL *testenv.MySQLServer
-	// Galera and Balancer are set instead of MySQL with Options.Galera.
-	Galera                *testenv.GaleraCluster
+	// Cluster and Balancer are set instead of MySQL with Options.Cluster.
+	Cluster               *testenv.Cluster
 	Balancer              *testenv.Balancer
 	RabbitMQ              *testenv.RabbitMQServer
 	MySQLLink, BrokerLink *Link
@@ -178,11 +179,15 @@ func (s *System) startServers(ctx context.Context, _ func(string)) error {
 // startDatabase starts the server or the cluster.
 func (s *System) startDatabase(ctx context.Context) (err error) {
 	switch {
-	case s.options.Galera != "":
-		if s.Galera, err = testenv.StartGalera(ctx, s.options.MySQLFlags...); err != nil {
+	case s.options.Cluster != "":
+		start := testenv.StartGalera
+		if s.options.Cluster == "group" {
+			start = testenv.StartGroup
+		}
+		if s.Cluster, err = start(ctx, s.options.MySQLFlags...); err != nil {
 			return err
 		}
-		s.Balancer, err = s.Galera.Balance(s.options.Galera == "all")
+		s.Balancer, err = s.Cluster.Balance(s.options.Cluster == "galera-all")
 	case s.options.StateDir != "":
 		s.MySQL, err = testenv.OpenMySQL(ctx, filepath.Join(s.Dir, "mysql"))
 	default:
@@ -194,8 +199,8 @@ func (s *System) startDatabase(ctx context.Context) (err error) {
 // databases returns the servers of the database.
 func (s *System) databases() []*testenv.MySQLServer {
 	switch {
-	case s.Galera != nil:
-		return s.Galera.Nodes
+	case s.Cluster != nil:
+		return s.Cluster.Nodes
 	case s.MySQL != nil:
 		return []*testenv.MySQLServer{s.MySQL}
 	}
