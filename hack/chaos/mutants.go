@@ -73,8 +73,12 @@ var mutants = []mutant{
 		edits: []edit{{stockRows, "\"WHERE product_id IN ? ORDER BY product_id \"+database.ForUpdate(tx), products).Scan(&stocks)",
 			"\"WHERE product_id IN ? ORDER BY product_id \", products).Scan(&stocks)"}}},
 	{name: "reservations are read without a lock",
-		edits: []edit{{stockRows, "\"WHERE sale_id IN ? ORDER BY sale_id \"+database.ForUpdate(tx), sales)", "\"WHERE sale_id IN ? ORDER BY sale_id \", sales)"}},
-		only:  []string{"duplicate and reorder messages of"}},
+		edits: []edit{
+			{stockRows, "\"WHERE sale_id IN ? ORDER BY sale_id \"+database.ForUpdate(tx), sales)", "\"WHERE sale_id IN ? ORDER BY sale_id \", sales)"},
+			// Another transaction must commit between this and the lock of the stocks, which does not wait.
+			{stockRows, "\treservations, err := lockReservations(tx, sales)\n", "\treservations, err := lockReservations(tx, sales)\n\ttime.Sleep(500 * time.Millisecond)\n"},
+		},
+		only: []string{"duplicate and reorder messages of"}},
 	{name: "quantities are written without movements",
 		edits: []edit{{stockRows, "\treturn writeMovements(tx, c.Movements)\n", "\treturn nil\n"}}},
 	{name: "movements are written without quantities",

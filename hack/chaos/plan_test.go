@@ -59,13 +59,13 @@ func TestPlansContainEveryKindOfFault(t *testing.T) {
 				missing[fault{Kind: k.name, Target: target}.group()] = true
 			}
 		}
-		for seed := range uint64(200) {
+		for seed := range uint64(400) {
 			for _, f := range newPlan(seed, time.Minute, all) {
 				delete(missing, f.group())
 			}
 		}
 		if len(missing) > 0 {
-			t.Errorf("%s: no plan of 200 contains %v", database, missing)
+			t.Errorf("%s: no plan of 400 contains %v", database, missing)
 		}
 	}
 }
