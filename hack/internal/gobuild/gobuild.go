@@ -36,8 +36,8 @@ const countAfter = 2 * time.Second
 // refreshEvery is how often the downloaded bytes are measured.
 const refreshEvery = 500 * time.Millisecond
 
-// Run builds the packages and calls detail with the progress. The error has the end of the
-// compiler's output. The build ends when ctx ends.
+// Run builds the packages and calls detail with the progress, unless it is nil: to find out how much
+// is left takes time. The error has the end of the compiler's output. The build ends when ctx ends.
 func (b Build) Run(ctx context.Context, detail func(string)) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -49,7 +49,9 @@ func (b Build) Run(ctx context.Context, detail func(string)) error {
 		return fmt.Errorf("%s build: %w", b.Go, err)
 	}
 	var watch sync.WaitGroup
-	watch.Go(func() { r.watch(ctx, b) })
+	if detail != nil {
+		watch.Go(func() { r.watch(ctx, b) })
+	}
 	err := cmd.Wait()
 	cancel()
 	watch.Wait()
@@ -105,6 +107,7 @@ func (r *run) line(text string) {
 // show calls detail. The caller holds mu.
 func (r *run) show() {
 	switch {
+	case r.detail == nil:
 	case r.download:
 		r.detail(fmt.Sprintf("%d modules downloaded, %.1f MB", len(r.zips), float64(r.bytes())/1e6))
 	case r.total > 0:

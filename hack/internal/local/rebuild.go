@@ -14,7 +14,7 @@ import (
 // is another than before. It returns their names. After an error of the compiler everything
 // runs as before.
 func (s *System) Rebuild(ctx context.Context, files []string, services ...string) (restarted []string, err error) {
-	if err := s.buildTo(ctx, newBinaries, files, func(string) {}, services...); err != nil {
+	if err := s.buildTo(ctx, newBinaries, files, nil, services...); err != nil {
 		return nil, err
 	}
 	for _, name := range services {
@@ -48,7 +48,7 @@ func (s *System) Build(ctx context.Context, flags []string, services ...string) 
 		return err
 	}
 	s.options.BuildFlags = flags
-	return s.buildTo(ctx, binaries, files, func(string) {}, services...)
+	return s.buildTo(ctx, binaries, files, nil, services...)
 }
 
 // Upgrade replaces the programs of all services by those of another source tree, and migrates the
@@ -63,7 +63,7 @@ func (s *System) Upgrade(ctx context.Context, root string) error {
 		return err
 	}
 	s.options.Root = root
-	if err := s.buildTo(ctx, newBinaries, files, func(string) {}, Services...); err != nil {
+	if err := s.buildTo(ctx, newBinaries, files, nil, Services...); err != nil {
 		return err
 	}
 	for _, name := range Services {
