@@ -53,6 +53,17 @@ func TestPackagesAreCountedWhileTheyAreBuilt(t *testing.T) {
 	}
 }
 
+func TestBuildWithoutProgress(t *testing.T) {
+	t.Parallel()
+	b := program(t, 1)
+	if err := b.Run(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(b.Output); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestErrorHasTheOutputOfTheCompiler(t *testing.T) {
 	t.Parallel()
 	b := program(t, 1)
