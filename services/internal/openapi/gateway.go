@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"ecommerce-stack.dev/services/internal/failure"
-	"ecommerce-stack.dev/services/internal/limit"
 	"ecommerce-stack.dev/services/internal/problem"
 	"ecommerce-stack.dev/services/internal/telemetry"
 )
@@ -64,9 +63,9 @@ func gatewayHeaders() object {
 func addGateway(op object, path string, r *Forwarded) {
 	responses := member(op, "responses")
 	path = examplePath(op, path)
-	refuse(responses, path, limit.TooMany(time.Second))
+	refuse(responses, path, problem.TooMany(time.Second))
 	if r.Stream || prefersWait(op) {
-		refuse(responses, path, limit.TooManyConcurrent())
+		refuse(responses, path, problem.TooManyConcurrent())
 	}
 	refuse(responses, path, problem.From(failure.Unavailable(time.Second, nil)))
 	for status, v := range responses {

@@ -86,6 +86,19 @@ func InvalidUTF8() *Problem {
 // InvalidToken is the code of a 401 for a request that has a token.
 const InvalidToken = "invalid_token"
 
+// TooMany returns the problem of a request above the rate limit.
+func TooMany(retryAfter time.Duration) *Problem {
+	return From(failure.TooMany("rate_limited", retryAfter, "Too many requests. Wait for the seconds in Retry-After before the next one."))
+}
+
+// retryConcurrent is the Retry-After of a client with too many long-running requests.
+const retryConcurrent = 5 * time.Second
+
+// TooManyConcurrent returns the problem of a long-running request above the limit of concurrent ones.
+func TooManyConcurrent() *Problem {
+	return From(failure.TooMany("too_many_streams", retryConcurrent, "Too many streams and waits at once. End one before starting the next."))
+}
+
 // challenge returns the WWW-Authenticate of a 401 (RFC 6750, section 3). It has an error only
 // if the request has a token.
 func challenge(code string) string {

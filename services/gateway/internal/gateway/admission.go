@@ -107,7 +107,7 @@ func (g *Gateway) limitRate(r *Request) error {
 	r.decision = limiter.AllowAt(r.began, r.caller)
 	if !r.decision.Allowed {
 		g.limited.WithLabelValues(class).Inc()
-		return limit.TooMany(r.decision.RetryAfter)
+		return problem.TooMany(r.decision.RetryAfter)
 	}
 	return nil
 }
@@ -123,12 +123,12 @@ func (g *Gateway) limitConcurrency(r *Request) error {
 	caller, subscriber := r.caller, r.subscriber
 	if !g.concurrentByCaller.Acquire(caller) {
 		g.limited.WithLabelValues(classConcurrent).Inc()
-		return limit.TooManyConcurrent()
+		return problem.TooManyConcurrent()
 	}
 	if !g.concurrentByAddress.Acquire(subscriber) {
 		g.concurrentByCaller.Release(caller)
 		g.limited.WithLabelValues(classConcurrentAddress).Inc()
-		return limit.TooManyConcurrent()
+		return problem.TooManyConcurrent()
 	}
 	r.streaming = &streaming{release: func() {
 		g.concurrentByCaller.Release(caller)
