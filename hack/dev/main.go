@@ -77,9 +77,9 @@ func (resetCommand) Run(all *commands, out io.Writer) error {
 	return err
 }
 
-// buildFlags compile the services without optimizations: a build after a change takes a fifth less
-// time, and a debugger shows all variables.
-var buildFlags = []string{"-gcflags=ecommerce-stack.dev/services/...=-N -l"}
+// buildFlags compile the services without optimizations and the information for a debugger, which the linker
+// would drop: a build after a change takes a fifth less time.
+var buildFlags = []string{"-gcflags=ecommerce-stack.dev/services/...=-N -l -dwarf=false"}
 
 // Run implements the command run.
 func (c runCommand) Run(ctx context.Context, all *commands, out io.Writer) error {
@@ -104,7 +104,7 @@ func (c runCommand) Run(ctx context.Context, all *commands, out io.Writer) error
 		return err
 	}
 	defer w.Close()
-	s, err := local.Start(ctx, local.Options{Root: root, StateDir: folder.dir, Direct: true, Progress: progress.New(os.Stderr), BuildFlags: buildFlags,
+	s, err := local.Start(ctx, local.Options{Root: root, StateDir: folder.dir, Direct: true, Progress: progress.New(os.Stderr), BuildFlags: buildFlags, Combine: true,
 		GatewayAddr: net.JoinHostPort("127.0.0.1", strconv.Itoa(c.Port))})
 	if ctx.Err() != nil && s == nil {
 		fmt.Fprintln(out, "Stopped before the store was ready. The next start continues with the same data.")

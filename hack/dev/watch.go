@@ -47,20 +47,15 @@ func (w *watcher) Close() error { return w.events.Close() }
 
 // Refresh reads the lists of files of services again, and watches new folders.
 func (w *watcher) Refresh(services []string) error {
-	lists, errs := make([][]string, len(services)), make([]error, len(services))
-	var wg sync.WaitGroup
-	for i, service := range services {
-		wg.Go(func() { lists[i], errs[i] = local.Sources(w.root, service) })
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
+	lists, err := local.SourcesByService(w.root, services...)
+	if err != nil {
 		return err
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for i, service := range services {
-		w.files[service] = lists[i]
-		for _, file := range lists[i] {
+	for _, service := range services {
+		w.files[service] = lists[service]
+		for _, file := range lists[service] {
 			// A folder that is watched already is not watched twice.
 			if err := w.events.Add(filepath.Dir(file)); err != nil {
 				return fmt.Errorf("watch %s: %w (a limit is raised with `sysctl fs.inotify.max_user_watches=524288`)", filepath.Dir(file), err)

@@ -43,6 +43,9 @@ type Options struct {
 	Env []string
 	// BuildFlags are added to `go build`, such as -overlay.
 	BuildFlags []string
+	// Combine builds services that are built together as one program, which takes less time. BuildFlags must then
+	// have no -overlay.
+	Combine bool
 	// Progress prints the steps of Start; the default is none.
 	Progress *progress.Printer
 }

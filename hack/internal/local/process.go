@@ -55,6 +55,19 @@ func Sources(root string, services ...string) ([]string, error) {
 	return revision.Sources("go", filepath.Join(root, "services"), packages(services)...)
 }
 
+// SourcesByService is Sources with the files of each service.
+func SourcesByService(root string, services ...string) (map[string][]string, error) {
+	lists, err := revision.SourcesByPackage("go", filepath.Join(root, "services"), packages(services)...)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string][]string{}
+	for _, name := range services {
+		files[name] = lists["./"+name]
+	}
+	return files, nil
+}
+
 func packages(services []string) []string {
 	packages := make([]string, 0, len(services))
 	for _, name := range services {
@@ -69,8 +82,26 @@ func (s *System) buildTo(ctx context.Context, folder string, files []string, det
 	if err != nil {
 		return err
 	}
-	return gobuild.Build{Go: "go", Dir: filepath.Join(s.options.Root, "services"), Env: []string{"CGO_ENABLED=0"},
-		Flags: append([]string{"-ldflags", from.LinkerFlags()}, s.options.BuildFlags...), Output: filepath.Join(s.Dir, folder) + "/", Packages: packages(services)}.Run(ctx, detail)
+	b := gobuild.Build{Go: "go", Dir: filepath.Join(s.options.Root, "services"), Env: []string{"CGO_ENABLED=0"},
+		Flags: append([]string{"-ldflags", from.LinkerFlags()}, s.options.BuildFlags...), Output: filepath.Join(s.Dir, folder) + "/", Packages: packages(services)}
+	if !s.options.Combine || len(services) == 1 {
+		return b.Run(ctx, detail)
+	}
+	overlay, err := writeCombined(s.options.Root, filepath.Join(s.Dir, combined))
+	if err != nil {
+		return fmt.Errorf("combine the services: %w", err)
+	}
+	b.Flags, b.Packages = append(b.Flags, overlay), packages([]string{combined})
+	if err := b.Run(ctx, detail); err != nil {
+		return err
+	}
+	for _, name := range services {
+		program := filepath.Join(s.Dir, folder, name)
+		if err := errors.Join(os.RemoveAll(program), os.Link(filepath.Join(s.Dir, folder, combined), program)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // migrate migrates the schemas with the account of the owner.
