@@ -14,6 +14,7 @@ import (
 
 // Sizes of the load. It is closed: a worker sends its next request after the response to the
 // last one and a pause, so that a slow store gets fewer requests and the history stays small.
+// options.Scale multiplies the numbers of workers and the quantities.
 const (
 	customers      = 16
 	managers       = 2
@@ -33,15 +34,16 @@ type load struct {
 		sales, stock []*client.Client // gateways, and the services themselves
 	}
 	manager   client.User
+	managers  int // that use its account
 	customers []client.User
 	products  []client.Product
 	stop      context.Context // ends the load; operations that have begun are finished
 }
 
 // newLoad creates the accounts and products of a round.
-func newLoad(ctx context.Context, s *store, seed uint64) (*load, error) {
-	l := &load{history: newHistory()}
-	transport := &http.Transport{MaxIdleConnsPerHost: customers + managers, IdleConnTimeout: 10 * time.Second}
+func newLoad(ctx context.Context, s *store, seed uint64, scale int) (*load, error) {
+	l := &load{history: newHistory(), managers: managers * scale}
+	transport := &http.Transport{MaxIdleConnsPerHost: (customers + managers) * scale, IdleConnTimeout: 10 * time.Second}
 	for _, name := range s.replicas {
 		c := &client.Client{URL: s.ServiceURL(name), HTTP: &http.Client{Timeout: requestTimeout, Transport: transport}}
 		switch serviceOf(name) {
@@ -60,7 +62,7 @@ func newLoad(ctx context.Context, s *store, seed uint64) (*load, error) {
 		return nil, fmt.Errorf("log in as the manager: %w", err)
 	}
 	s.rounds++
-	for i := range customers {
+	for i := range customers * scale {
 		name := fmt.Sprintf("c%d-%d-%d", seed, s.rounds, i)
 		user, err := gateway.Register(ctx, name, name+"@example.com", "a long password of "+name)
 		if err != nil {
@@ -69,9 +71,9 @@ func newLoad(ctx context.Context, s *store, seed uint64) (*load, error) {
 		l.customers = append(l.customers, user)
 	}
 	for i := range hotProducts + coldProducts {
-		quantity := int64(coldQuantity)
+		quantity := int64(coldQuantity * scale)
 		if i < hotProducts {
-			quantity = hotQuantity
+			quantity = int64(hotQuantity * scale)
 		}
 		p := client.Product{Name: fmt.Sprintf("Product %d of round %d", i, seed), Price: fmt.Sprintf("%d.25", i+1), Quantity: quantity}
 		created, err := gateway.AddProduct(ctx, l.manager, p)
@@ -88,11 +90,11 @@ func newLoad(ctx context.Context, s *store, seed uint64) (*load, error) {
 func (l *load) run(ctx context.Context, seed uint64) {
 	l.stop = ctx
 	var workers sync.WaitGroup
-	for i := range customers {
-		w := &worker{load: l, random: rand.New(rand.NewPCG(seed, uint64(i))), customer: l.customers[i], name: fmt.Sprintf("%d-%d", seed, i)}
+	for i, customer := range l.customers {
+		w := &worker{load: l, random: rand.New(rand.NewPCG(seed, uint64(i))), customer: customer, name: fmt.Sprintf("%d-%d", seed, i)}
 		workers.Go(func() { w.repeat(w.shop) })
 	}
-	for i := range managers {
+	for i := range l.managers {
 		w := &worker{load: l, random: rand.New(rand.NewPCG(seed, uint64(1000+i))), name: fmt.Sprintf("%d-m%d", seed, i)}
 		workers.Go(func() { w.repeat(w.manage) })
 	}

@@ -40,6 +40,7 @@ type options struct {
 	Duration time.Duration `help:"Time after which no further round starts." default:"5m"`
 	Rounds   int           `help:"Number of rounds; by default as many as start within the duration."`
 	Length   time.Duration `help:"Length of the load of a round." default:"40s"`
+	Scale    int           `help:"Load as a multiple of 16 customers, 2 managers and the stock of the products." default:"1"`
 	Only     []string      `help:"Kinds of faults, separated by commas; by default all. --plan lists them."`
 	Database string        `help:"mariadb, the installed one; mysql, that of the image of a bare cluster; galera, three nodes of MariaDB of which one is used, or galera-all, of which all are used; group, three nodes of mysql with group replication." enum:"mariadb,mysql,galera,galera-all,group" default:"mariadb"`
 	// DatabaseFlags show which settings the promises need.
@@ -58,6 +59,10 @@ func (o options) Validate() error {
 		return fmt.Errorf("--duration is %s, but must be from 1s to 12h", o.Duration)
 	case o.Length < 5*time.Second || o.Length > 10*time.Minute:
 		return fmt.Errorf("--length is %s, but must be from 5s to 10m, before the tokens of the load expire", o.Length)
+	case o.Scale < 1 || o.Scale > 32:
+		return fmt.Errorf("--scale is %d, but must be from 1 to 32", o.Scale)
+	case o.Mutants && o.Scale > 1:
+		return fmt.Errorf("--scale is %d, but must be 1 with --mutants", o.Scale)
 	case o.Mutants && clusters[o.Database] != nil:
 		return fmt.Errorf("--database is %s, but must be mariadb or mysql with --mutants", o.Database)
 	case o.Rounds < 0:
@@ -154,7 +159,7 @@ func runRounds(ctx context.Context, root string, o options, edits []edit, out *p
 		return nil, err
 	}
 	for n := 0; (o.Rounds == 0 && out.Elapsed() < o.Duration || n < o.Rounds) && ctx.Err() == nil; n++ {
-		r := &round{store: s, db: db, seed: o.Seed + uint64(n)}
+		r := &round{store: s, db: db, seed: o.Seed + uint64(n), scale: o.Scale}
 		plan := newPlan(r.seed, o.Length, all)
 		var res *result
 		err := out.Run(fmt.Sprintf("Round with seed %d", r.seed), func(detail func(string)) (err error) {

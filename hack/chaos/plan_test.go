@@ -101,12 +101,29 @@ func TestFaultsOfClustersAreOfTheirNodes(t *testing.T) {
 	}
 }
 
-func TestMutantsNeedOneServer(t *testing.T) {
+func TestOptionsOutOfRangeAreNamed(t *testing.T) {
 	t.Parallel()
-	for database, valid := range map[string]bool{"mariadb": true, "mysql": true, "galera": false, "galera-all": false, "group": false} {
-		err := options{Duration: time.Minute, Length: time.Minute, Mutants: true, Database: database}.Validate()
-		if valid != (err == nil) || !valid && !strings.Contains(err.Error(), "--database") {
-			t.Errorf("--mutants --database %s: %v", database, err)
+	for name, c := range map[string]struct {
+		change func(*options)
+		option string // empty if it is valid
+	}{
+		"defaults":             {func(*options) {}, ""},
+		"duration":             {func(o *options) { o.Duration = 13 * time.Hour }, "--duration"},
+		"length":               {func(o *options) { o.Length = time.Second }, "--length"},
+		"rounds":               {func(o *options) { o.Rounds = -1 }, "--rounds"},
+		"no load":              {func(o *options) { o.Scale = 0 }, "--scale"},
+		"largest load":         {func(o *options) { o.Scale = 32 }, ""},
+		"too much load":        {func(o *options) { o.Scale = 33 }, "--scale"},
+		"mutants":              {func(o *options) { o.Mutants = true }, ""},
+		"mutants with load":    {func(o *options) { o.Mutants, o.Scale = true, 2 }, "--scale"},
+		"mutants with MySQL":   {func(o *options) { o.Mutants, o.Database = true, "mysql" }, ""},
+		"mutants with Galera":  {func(o *options) { o.Mutants, o.Database = true, "galera" }, "--database"},
+		"mutants with a group": {func(o *options) { o.Mutants, o.Database = true, "group" }, "--database"},
+	} {
+		o := options{Duration: time.Minute, Length: time.Minute, Scale: 1, Database: "mariadb"}
+		c.change(&o)
+		if err := o.Validate(); (err == nil) != (c.option == "") || err != nil && !strings.Contains(err.Error(), c.option) {
+			t.Errorf("%s: %v, want an error about %q", name, err, c.option)
 		}
 	}
 }

@@ -23,6 +23,7 @@ type round struct {
 	load   *load
 	faults faults
 	hits   atomic.Int64 // failpoints that have killed a process
+	scale  int          // of the load; 0 is 1
 	// quiet is the time beyond the length of the load in which everything must be decided.
 	quiet time.Duration
 	// unrepaired reports whether commands are not repeated.
@@ -89,7 +90,7 @@ const (
 // and checks it. detail gets a line about the progress now and then.
 func (r *round) run(ctx context.Context, length time.Duration, kinds []kind, plan []fault, detail func(string)) (*result, error) {
 	var err error
-	if r.load, err = newLoad(ctx, r.store, r.seed); err != nil {
+	if r.load, err = newLoad(ctx, r.store, r.seed, max(1, r.scale)); err != nil {
 		return nil, fmt.Errorf("prepare the load: %w", err)
 	}
 	stop := r.show(detail)
