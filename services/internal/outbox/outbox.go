@@ -42,6 +42,8 @@ const (
 	// relayInterval is the time between two runs of the relay.
 	relayInterval  = time.Second
 	relayBatchSize = 256
+	// behindAfter is the number of events for IsBehind.
+	behindAfter = 1000
 	// lateCommit is the time after the insertion of a row in which its transaction ends. The
 	// relay starts so much before the rows that it has read, and searchInterval is the time
 	// after which it reads all rows again, for those that others had locked.
@@ -155,6 +157,16 @@ func (t *Tx) Publish(data event.Data) {
 // transaction commits. In a batch it is that of the event or request which caused data.
 func (t *Tx) PublishWithTrace(traceParent string, data event.Data) {
 	t.pending = append(t.pending, pendingEvent{data, traceParent})
+}
+
+// IsBehind reports whether more than 1,000 events wait in the table, which they do only in an outage or with too
+// much load. Copies of what waits would then delay everything further.
+func (t *Tx) IsBehind() (bool, error) {
+	var rows []int
+	if err := t.Raw("SELECT 1 FROM outbox LIMIT 1 OFFSET ?", behindAfter).Scan(&rows).Error; err != nil {
+		return false, fmt.Errorf("count the events that wait: %w", err)
+	}
+	return len(rows) > 0, nil
 }
 
 // Transact runs fn in a transaction, writes the published events to the outbox, commits,

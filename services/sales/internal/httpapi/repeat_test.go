@@ -45,6 +45,36 @@ func (s testService) await(t *testing.T, id int64) {
 	}
 }
 
+// An outage of the broker leaves the commands in the outbox, where copies of them would delay all others.
+func TestCommandsAreNotRepeatedWhileTheOutboxIsBehind(t *testing.T) {
+	t.Parallel()
+	s := open(t)
+	id := s.place(t, order)
+	s.await(t, id)
+	if err := s.db.Exec("DELETE FROM outbox").Error; err != nil {
+		t.Fatal(err)
+	}
+	const most = 1000 // of which all may be on their way
+	fill := func(rows int) {
+		t.Helper()
+		err := s.db.Exec("INSERT INTO outbox (event_id, body) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "+
+			"SELECT UNHEX(REPLACE(UUID(), '-', '')), '{}' FROM n a, n b LIMIT ?", rows).Error
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	fill(most + 1)
+	if repeated, err := s.store.Repeat(t.Context()); err != nil || len(repeated) > 0 {
+		t.Errorf("with %d events that wait: repeated %v, %v", most+1, repeated, err)
+	}
+	if err := s.db.Exec("DELETE FROM outbox LIMIT 1").Error; err != nil {
+		t.Fatal(err)
+	}
+	if repeated, err := s.store.Repeat(t.Context()); err != nil || repeated[event.SaleCreatedType] != 1 {
+		t.Errorf("with %d events that wait: repeated %v, %v; want the command of the sale", most, repeated, err)
+	}
+}
+
 func TestCommandWithoutResponseIsPublishedAgain(t *testing.T) {
 	t.Parallel()
 	s := open(t)

@@ -18,13 +18,17 @@ const (
 
 // Repeat publishes the last command of up to 100 sales again, to which stock has not responded
 // in time because the broker lost the command or the response. It returns the numbers of events
-// by type. It skips rows that another transaction has locked.
+// by type. It skips rows that another transaction has locked, and repeats none while the outbox is
+// behind, because the commands then wait there.
 func (s *Store) Repeat(ctx context.Context) (map[string]int, error) {
 	var repeated map[string]int
 	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
 		repeated = map[string]int{}
 		changes, err := lock(tx.DB, "repeat_at <= NOW(6) ORDER BY repeat_at LIMIT ? FOR UPDATE SKIP LOCKED", repeatBatch)
 		if err != nil || len(changes.sales) == 0 {
+			return err
+		}
+		if behind, err := tx.IsBehind(); err != nil || behind {
 			return err
 		}
 		ids := make([]int64, 0, len(changes.sales))

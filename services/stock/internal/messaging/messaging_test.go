@@ -274,3 +274,54 @@ func TestRepeatedEventsAreAnsweredFromRows(t *testing.T) {
 	}
 	w.audit(t)
 }
+
+// An outage of the broker leaves responses in the outbox, where copies of them would delay all others.
+func TestRepeatedEventsAreNotAnsweredWhileTheOutboxIsBehind(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	id := w.product(t, 5)
+	handle := func(data event.Data) (responses int) {
+		t.Helper()
+		var before, after int
+		for _, count := range []*int{&before, &after} {
+			if count == &after {
+				if err := w.handler.Handle(t.Context(), []event.Envelope{envelope(t, data)}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := w.db.Raw("SELECT COUNT(*) FROM outbox").Scan(count).Error; err != nil {
+				t.Fatal(err)
+			}
+		}
+		return after - before
+	}
+	if err := w.db.Exec("DELETE FROM outbox").Error; err != nil {
+		t.Fatal(err)
+	}
+	first := event.SaleCreated{SaleID: 1, CustomerID: 5, Items: []event.Item{{ProductID: id, Quantity: 1}}}
+	if n := handle(first); n != 1 {
+		t.Fatalf("%d responses, want 1", n)
+	}
+	const most = 1000 // of which all may be on their way
+	err := w.db.Exec("INSERT INTO outbox (event_id, body) WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100) "+
+		"SELECT UNHEX(REPLACE(UUID(), '-', '')), '{}' FROM n a, n b LIMIT ?", most).Error
+	if err != nil {
+		t.Fatal(err)
+	}
+	first.Repeated = true
+	if n := handle(first); n != 0 {
+		t.Errorf("%d responses to a repeated event with more than %d events that wait, want none", n, most)
+	}
+	second := first
+	second.SaleID = 2 // whose first event was lost
+	if n := handle(second); n != 1 {
+		t.Errorf("%d responses to an event that has an effect, want 1", n)
+	}
+	if err := w.db.Exec("DELETE FROM outbox WHERE body = '{}'").Error; err != nil {
+		t.Fatal(err)
+	}
+	if n := handle(first); n != 1 {
+		t.Errorf("%d responses to a repeated event, want 1", n)
+	}
+	w.audit(t)
+}

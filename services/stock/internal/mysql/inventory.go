@@ -20,7 +20,8 @@ import (
 )
 
 // Apply implements messaging.Store. An event that was applied before changes nothing: the
-// reservation of its sale has left the status in which it had an effect.
+// reservation of its sale has left the status in which it had an effect. While the outbox is behind, where the
+// first response may wait, the next repetition gets one.
 func (s *Store) Apply(ctx context.Context, batch []inventory.Command) ([]event.Data, error) {
 	published := make([]event.Data, len(batch))
 	sales := make([]int64, len(batch))
@@ -32,11 +33,19 @@ func (s *Store) Apply(ctx context.Context, batch []inventory.Command) ([]event.D
 		}
 	}
 	err := s.outbox.Transact(ctx, func(tx *outbox.Tx) error {
+		behind := false
+		if slices.ContainsFunc(batch, func(c inventory.Command) bool { return c.Repeated }) {
+			var err error
+			if behind, err = tx.IsBehind(); err != nil {
+				return err
+			}
+		}
 		work, err := beginUnitOfWork(tx.DB, sales, products)
 		if err != nil {
 			return err
 		}
 		for i, c := range batch {
+			c.Repeated = c.Repeated && !behind
 			if published[i], err = work.Apply(c); err != nil {
 				return fmt.Errorf("%w: %w", broker.ErrPoison, err)
 			}
