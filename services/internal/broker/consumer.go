@@ -42,7 +42,9 @@ type Settings struct {
 	IsTransient func(error) bool
 	// IsConflict reports whether an error of the handler concerns only events whose rows another
 	// transaction has locked. The batch is then halved until they are alone. They are handled
-	// later, and do not delay the others. Nil is for never.
+	// later, and do not delay the others. Events of the same type and subject must have the same
+	// effect: a repeated command of which another copy is handled later is acknowledged, so that
+	// repetitions do not add up while the row is locked. Nil is for never.
 	IsConflict func(error) bool
 	// NoWait returns a context in which the handler fails at once when a row is locked. It is used
 	// to find the events that conflict. Nil is for the same context.
@@ -240,9 +242,11 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery, deferred
 			return deferred.acknowledge(parsed)
 		case conflict && len(parsed) == 1:
 			endSpans(err)
+			if !deferred.add(parsed[0]) {
+				return ack(parsed[0].delivery, false)
+			}
 			c.log.WarnContext(ctx, "message conflicts with another transaction, retrying it later", "messageId", parsed[0].delivery.MessageId,
 				"type", parsed[0].delivery.Type, "correlationId", parsed[0].delivery.CorrelationId, "error", err)
-			deferred.add(parsed[0])
 			return nil
 		case !conflict && c.settings.IsTransient != nil && c.settings.IsTransient(err):
 			c.log.WarnContext(ctx, "dependency unavailable, retrying the batch", "size", len(parsed), "error", err)

@@ -24,14 +24,20 @@ const (
 // counts for the delivery limit. Its methods may be called concurrently.
 type deferral struct {
 	mu       sync.Mutex
-	tags     map[uint64]bool // of all that are not handled yet, also while they are retried
+	tags     map[uint64]bool   // of all that are not handled yet, also while they are retried
+	effects  map[effect]uint64 // their tags
 	waiting  []parsedDelivery
 	added    chan struct{} // has an element after add
 	capacity chan struct{} // has an element after remove
 }
 
+// effect identifies what an event does, see Settings.IsConflict.
+type effect struct{ name, subject string }
+
+func effectOf(p parsedDelivery) effect { return effect{p.envelope.Type, p.envelope.Subject} }
+
 func newDeferral() *deferral {
-	return &deferral{tags: map[uint64]bool{}, added: make(chan struct{}, 1), capacity: make(chan struct{}, 1)}
+	return &deferral{tags: map[uint64]bool{}, effects: map[effect]uint64{}, added: make(chan struct{}, 1), capacity: make(chan struct{}, 1)}
 }
 
 // notify adds an element to a channel unless it has one.
@@ -48,13 +54,18 @@ func (d *deferral) outstanding() int {
 	return len(d.tags)
 }
 
-// add defers a message, possibly again.
-func (d *deferral) add(p parsedDelivery) {
+// add defers a message, possibly again. It reports false for a copy of another one that is deferred.
+func (d *deferral) add(p parsedDelivery) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.tags[p.delivery.DeliveryTag] = true
+	tag := p.delivery.DeliveryTag
+	if other, ok := d.effects[effectOf(p)]; ok && other != tag {
+		return false
+	}
+	d.tags[tag], d.effects[effectOf(p)] = true, tag
 	d.waiting = append(d.waiting, p)
 	notify(d.added)
+	return true
 }
 
 // remove removes messages that are handled or rejected.
@@ -62,7 +73,11 @@ func (d *deferral) remove(batch ...parsedDelivery) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, p := range batch {
-		delete(d.tags, p.delivery.DeliveryTag)
+		tag := p.delivery.DeliveryTag
+		delete(d.tags, tag)
+		if d.effects[effectOf(p)] == tag {
+			delete(d.effects, effectOf(p))
+		}
 	}
 	notify(d.capacity)
 }

@@ -3,6 +3,7 @@ package broker_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -122,5 +123,35 @@ func TestDeferredMessageIsHandledByItsConsumer(t *testing.T) {
 	stop()
 	if n := depth(t, url, event.StockQueue); n != 0 {
 		t.Errorf("%d messages are not acknowledged", n)
+	}
+}
+
+// TestCopiesOfDeferredMessagesAreAcknowledged repeats commands that conflict: one copy of each is enough.
+func TestCopiesOfDeferredMessagesAreAcknowledged(t *testing.T) {
+	t.Parallel()
+	url := topology(t)
+	l := &lockedRows{subjects: []string{"1", "2"}, handled: map[string]int{}}
+	p := publisher(t, url)
+	for range 5 {
+		if _, err := p.Publish(t.Context(), messages(t, canceled(3)...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Another event of a subject has another effect. The last message is handled after all others were tried.
+	if _, err := p.Publish(t.Context(), messages(t, event.SaleConfirmed{SaleID: 1}, event.SaleCanceled{SaleID: 4, Reason: event.ReasonCustomer})); err != nil {
+		t.Fatal(err)
+	}
+	stop := consumeLocked(t, url, l)
+	testenv.Eventually(t, "the other messages are handled", func() bool { return l.count() == 2 })
+	stop()
+	if n := depth(t, url, event.StockQueue); n != 3 {
+		t.Errorf("%d messages are not acknowledged, want one of each type and subject", n)
+	}
+	l.unlocked.Store(true)
+	stop = consumeLocked(t, url, l)
+	testenv.Eventually(t, "the deferred messages are handled", func() bool { return l.count() == 4 })
+	stop()
+	if got := fmt.Sprint(l.handled); got != "map[1:2 2:1 3:5 4:1]" {
+		t.Errorf("handled %s, want the two events of 1 and one of 2 once", got)
 	}
 }
