@@ -74,7 +74,7 @@ var mutants = []mutant{
 			"\"WHERE product_id IN ? ORDER BY product_id \", products).Scan(&stocks)"}}},
 	{name: "reservations are read without a lock",
 		edits: []edit{
-			{stockRows, "\"WHERE sale_id IN ? ORDER BY sale_id \"+database.ForUpdate(tx), sales)", "\"WHERE sale_id IN ? ORDER BY sale_id \", sales)"},
+			{stockRows, "selectReservations(tx, sales, database.ForUpdate(tx))", "selectReservations(tx, sales, \"\")"},
 			// Another transaction must commit between this and the lock of the stocks, which does not wait.
 			{stockRows, "\treservations, err := lockReservations(tx, sales)\n", "\treservations, err := lockReservations(tx, sales)\n\ttime.Sleep(500 * time.Millisecond)\n"},
 		},

@@ -101,10 +101,11 @@ func serve(ctx context.Context) error {
 
 	events := outbox.New(name, db, publisher, log, metrics)
 	store := mysql.New(db, events)
+	handler := messaging.Handler{Store: store, Log: log}
 	consumer := broker.NewConsumer(broker.Settings{
 		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.StockQueue, IsTransient: database.IsTransient,
-		IsConflict: database.IsConflict, NoWait: database.WithNoWait,
-	}, messaging.Handler{Store: store, Log: log}, log, metrics)
+		IsConflict: database.IsConflict, Locked: handler.Locked, NoWait: database.WithNoWait,
+	}, handler, log, metrics)
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5003",
 		Config: c.Server, Log: log, Metrics: metrics, Health: checks, Verifier: verifier, Revocations: authn.FetchRevocations(c.Revocations)})

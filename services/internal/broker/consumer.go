@@ -46,6 +46,9 @@ type Settings struct {
 	// effect: a repeated command of which another copy is handled later is acknowledged, so that
 	// repetitions do not add up while the row is locked. Nil is for never.
 	IsConflict func(error) bool
+	// Locked reports which events of a batch that conflicts need rows that are locked now, so that the others are
+	// not tried in ever smaller parts. It may miss some. Nil is for a handler that cannot tell.
+	Locked func(context.Context, []event.Envelope) ([]bool, error)
 	// NoWait returns a context in which the handler fails at once when a row is locked. It is used
 	// to find the events that conflict. Nil is for the same context.
 	NoWait func(context.Context) context.Context
@@ -242,17 +245,21 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery, deferred
 			return deferred.acknowledge(parsed)
 		case conflict && len(parsed) == 1:
 			endSpans(err)
-			if !deferred.add(parsed[0]) {
-				return ack(parsed[0].delivery, false)
-			}
-			c.log.WarnContext(ctx, "message conflicts with another transaction, retrying it later", "messageId", parsed[0].delivery.MessageId,
-				"type", parsed[0].delivery.Type, "correlationId", parsed[0].delivery.CorrelationId, "error", err)
-			return nil
+			return c.postpone(ctx, parsed[0], deferred, err)
 		case !conflict && c.settings.IsTransient != nil && c.settings.IsTransient(err):
 			c.log.WarnContext(ctx, "dependency unavailable, retrying the batch", "size", len(parsed), "error", err)
 		case len(parsed) > 1:
-			c.log.WarnContext(ctx, "batch failed, splitting it", "size", len(parsed), "error", err)
 			endSpans(err)
+			if conflict {
+				rest, postponeErr := c.postponeLocked(ctx, parsed, envelopes, deferred, err)
+				if postponeErr != nil {
+					return postponeErr
+				}
+				if len(rest) < len(parsed) {
+					return c.handle(ctx, rest, deferred, true)
+				}
+			}
+			c.log.WarnContext(ctx, "batch failed, splitting it", "size", len(parsed), "error", err)
 			if err := c.handle(ctx, parsed[:len(parsed)/2], deferred, noWait || conflict); err != nil {
 				return err
 			}
@@ -267,6 +274,41 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery, deferred
 			return ctx.Err()
 		}
 	}
+}
+
+// postpone defers a message that conflicts, or acknowledges a copy of one that is deferred.
+func (c *Consumer) postpone(ctx context.Context, p parsedDelivery, deferred *deferral, reason error) error {
+	isNew, isCopy := deferred.add(p)
+	if isCopy {
+		return ack(p.delivery, false)
+	}
+	if isNew {
+		c.log.WarnContext(ctx, "message conflicts with another transaction, retrying it later", "messageId", p.delivery.MessageId,
+			"type", p.delivery.Type, "correlationId", p.delivery.CorrelationId, "error", reason)
+	}
+	return nil
+}
+
+// postponeLocked postpones the messages of a batch that need locked rows, and returns the rest.
+func (c *Consumer) postponeLocked(ctx context.Context, parsed []parsedDelivery, envelopes []event.Envelope, deferred *deferral, reason error) (rest []parsedDelivery, err error) {
+	if c.settings.Locked == nil {
+		return parsed, nil
+	}
+	finding, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.settings.HandleTimeout)
+	defer cancel()
+	locked, err := c.settings.Locked(finding, envelopes)
+	if err != nil {
+		c.log.WarnContext(ctx, "locked rows of a batch are not known", "size", len(parsed), "error", err)
+		return parsed, nil
+	}
+	for i, p := range parsed {
+		if !locked[i] {
+			rest = append(rest, p)
+		} else if err := c.postpone(ctx, p, deferred, reason); err != nil {
+			return nil, err
+		}
+	}
+	return rest, nil
 }
 
 // record logs and measures an event that was handled.

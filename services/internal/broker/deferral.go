@@ -54,18 +54,20 @@ func (d *deferral) outstanding() int {
 	return len(d.tags)
 }
 
-// add defers a message, possibly again. It reports false for a copy of another one that is deferred.
-func (d *deferral) add(p parsedDelivery) bool {
+// add defers a message, possibly again. isNew is false for one that was deferred before, and isCopy is true for a
+// copy of another one that is deferred, which is not added.
+func (d *deferral) add(p parsedDelivery) (isNew, isCopy bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	tag := p.delivery.DeliveryTag
 	if other, ok := d.effects[effectOf(p)]; ok && other != tag {
-		return false
+		return false, true
 	}
+	isNew = !d.tags[tag]
 	d.tags[tag], d.effects[effectOf(p)] = true, tag
 	d.waiting = append(d.waiting, p)
 	notify(d.added)
-	return true
+	return isNew, false
 }
 
 // remove removes messages that are handled or rejected.

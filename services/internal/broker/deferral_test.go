@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,6 +25,7 @@ var errConflict = errors.New("a row is locked")
 type lockedRows struct {
 	subjects []string
 	unlocked atomic.Bool
+	calls    atomic.Int32
 	waits    atomic.Int32
 
 	mu      sync.Mutex
@@ -33,6 +35,7 @@ type lockedRows struct {
 type noWait struct{}
 
 func (l *lockedRows) Handle(ctx context.Context, batch []event.Envelope) error {
+	l.calls.Add(1)
 	conflicts := func(e event.Envelope) bool { return slices.Contains(l.subjects, e.Subject) }
 	if !l.unlocked.Load() && slices.ContainsFunc(batch, conflicts) {
 		if ctx.Value(noWait{}) == nil {
@@ -55,12 +58,22 @@ func (l *lockedRows) count() int {
 	return len(l.handled)
 }
 
-// consumeLocked runs a consumer of StockQueue until stop is called or the test ends.
-func consumeLocked(t *testing.T, url string, l *lockedRows) (stop func()) {
+// locked is for Settings.
+func (l *lockedRows) locked(_ context.Context, batch []event.Envelope) ([]bool, error) {
+	found := make([]bool, len(batch))
+	for i, e := range batch {
+		found[i] = !l.unlocked.Load() && slices.Contains(l.subjects, e.Subject)
+	}
+	return found, nil
+}
+
+// consumeLocked runs a consumer of StockQueue until stop is called or the test ends. It may use locked.
+func consumeLocked(t *testing.T, url string, l *lockedRows, locked func(context.Context, []event.Envelope) ([]bool, error)) (stop func()) {
 	t.Helper()
 	c := broker.NewConsumer(broker.Settings{URL: url, Name: "test", Queue: event.StockQueue, MaxAttempts: 2,
 		IsConflict: func(err error) bool { return errors.Is(err, errConflict) },
 		NoWait:     func(ctx context.Context) context.Context { return context.WithValue(ctx, noWait{}, true) },
+		Locked:     locked,
 	}, l, quiet, prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
@@ -80,7 +93,7 @@ func TestConflictingMessagesDelayNoOther(t *testing.T) {
 	if _, err := p.Publish(t.Context(), messages(t, canceled(40)...)); err != nil {
 		t.Fatal(err)
 	}
-	stop := consumeLocked(t, url, l)
+	stop := consumeLocked(t, url, l, nil)
 	testenv.Eventually(t, "the other messages are handled", func() bool { return l.count() == 38 })
 	l.subjects = append(l.subjects, "41") // no event is being handled but those that conflict
 	if _, err := p.Publish(t.Context(), messages(t, canceled(60)[40:]...)); err != nil {
@@ -94,7 +107,7 @@ func TestConflictingMessagesDelayNoOther(t *testing.T) {
 	if n := depth(t, url, event.StockQueue); n != 3 {
 		t.Errorf("%d messages are not acknowledged, want the 3 that conflict", n)
 	}
-	consumeAgain := consumeLocked(t, url, l)
+	consumeAgain := consumeLocked(t, url, l, nil)
 	l.unlocked.Store(true)
 	testenv.Eventually(t, "all messages are handled", func() bool { return l.count() == 60 })
 	consumeAgain()
@@ -116,7 +129,7 @@ func TestDeferredMessageIsHandledByItsConsumer(t *testing.T) {
 	if _, err := publisher(t, url).Publish(t.Context(), messages(t, canceled(2)...)); err != nil {
 		t.Fatal(err)
 	}
-	stop := consumeLocked(t, url, l)
+	stop := consumeLocked(t, url, l, nil)
 	testenv.Eventually(t, "the other message is handled", func() bool { return l.count() == 1 })
 	l.unlocked.Store(true)
 	testenv.Eventually(t, "the message is handled", func() bool { return l.count() == 2 })
@@ -141,17 +154,47 @@ func TestCopiesOfDeferredMessagesAreAcknowledged(t *testing.T) {
 	if _, err := p.Publish(t.Context(), messages(t, event.SaleConfirmed{SaleID: 1}, event.SaleCanceled{SaleID: 4, Reason: event.ReasonCustomer})); err != nil {
 		t.Fatal(err)
 	}
-	stop := consumeLocked(t, url, l)
+	stop := consumeLocked(t, url, l, nil)
 	testenv.Eventually(t, "the other messages are handled", func() bool { return l.count() == 2 })
 	stop()
 	if n := depth(t, url, event.StockQueue); n != 3 {
 		t.Errorf("%d messages are not acknowledged, want one of each type and subject", n)
 	}
 	l.unlocked.Store(true)
-	stop = consumeLocked(t, url, l)
+	stop = consumeLocked(t, url, l, nil)
 	testenv.Eventually(t, "the deferred messages are handled", func() bool { return l.count() == 4 })
 	stop()
 	if got := fmt.Sprint(l.handled); got != "map[1:2 2:1 3:5 4:1]" {
 		t.Errorf("handled %s, want the two events of 1 and one of 2 once", got)
 	}
+}
+
+// TestLockedRowsAreNotSearched has many messages that conflict: when the handler tells which, the others are handled
+// with few calls, and so are all of them later.
+func TestLockedRowsAreNotSearched(t *testing.T) {
+	t.Parallel()
+	url := topology(t)
+	l := &lockedRows{handled: map[string]int{}}
+	for i := range 200 {
+		l.subjects = append(l.subjects, strconv.Itoa(2*i+1))
+	}
+	if _, err := publisher(t, url).Publish(t.Context(), messages(t, canceled(400)...)); err != nil {
+		t.Fatal(err)
+	}
+	errUnknown := errors.New("not known")
+	stop := consumeLocked(t, url, l, func(ctx context.Context, batch []event.Envelope) ([]bool, error) {
+		found, _ := l.locked(ctx, batch)
+		if slices.Contains(l.subjects, batch[len(batch)-1].Subject) || len(batch) < 100 {
+			return found, nil
+		}
+		return found, errUnknown // The batch is then split.
+	})
+	testenv.Eventually(t, "the others are handled", func() bool { return l.count() == 200 })
+	l.unlocked.Store(true)
+	testenv.Eventually(t, "all are handled", func() bool { return l.count() == 400 })
+	stop()
+	if n := l.calls.Load(); n > 100 {
+		t.Errorf("%d calls of the handler, want fewer than there are messages that conflict", n)
+	}
+	testenv.Eventually(t, "all are acknowledged", func() bool { return depth(t, url, event.StockQueue) == 0 })
 }

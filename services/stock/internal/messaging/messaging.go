@@ -19,6 +19,8 @@ type Store interface {
 	// event that each of them causes, nil for one that changes nothing. The error wraps broker.ErrPoison when a command violates an invariant, and is
 	// a *failure.Error of kind KindUnavailable while the database is unavailable.
 	Apply(ctx context.Context, batch []inventory.Command) ([]event.Data, error)
+	// Locked reports which commands of a batch need rows that another transaction has locked.
+	Locked(ctx context.Context, batch []inventory.Command) ([]bool, error)
 }
 
 // Handler handles the events of event.StockQueue. It implements broker.Handler.
@@ -29,13 +31,9 @@ type Handler struct {
 
 // Handle implements broker.Handler.
 func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
-	commands := make([]inventory.Command, len(batch))
-	for i, e := range batch {
-		var err error
-		if commands[i], err = decode(e); err != nil {
-			return fmt.Errorf("%w: %w", broker.ErrPoison, err)
-		}
-		commands[i].TraceParent = e.TraceParent
+	commands, err := decodeAll(batch)
+	if err != nil {
+		return err
 	}
 	published, err := h.Store.Apply(ctx, commands)
 	if err != nil {
@@ -45,6 +43,27 @@ func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
 		h.log(telemetry.WithTraceParent(ctx, commands[i].TraceParent), p)
 	}
 	return nil
+}
+
+// Locked is for broker.Settings.
+func (h Handler) Locked(ctx context.Context, batch []event.Envelope) ([]bool, error) {
+	commands, err := decodeAll(batch)
+	if err != nil {
+		return nil, err
+	}
+	return h.Store.Locked(ctx, commands)
+}
+
+func decodeAll(batch []event.Envelope) ([]inventory.Command, error) {
+	commands := make([]inventory.Command, len(batch))
+	for i, e := range batch {
+		var err error
+		if commands[i], err = decode(e); err != nil {
+			return nil, fmt.Errorf("%w: %w", broker.ErrPoison, err)
+		}
+		commands[i].TraceParent = e.TraceParent
+	}
+	return commands, nil
 }
 
 // log writes a line about the event that a sale has caused: that its stock is reserved or

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
+	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/database/databasetest"
 	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/money"
@@ -324,4 +326,49 @@ func TestRepeatedEventsAreNotAnsweredWhileTheOutboxIsBehind(t *testing.T) {
 		t.Errorf("%d responses to a repeated event, want 1", n)
 	}
 	w.audit(t)
+}
+
+func TestEventsThatNeedLockedRowsAreFound(t *testing.T) {
+	t.Parallel()
+	w := open(t)
+	locked, free := w.product(t, 50), w.product(t, 50)
+	created := func(sale int64, products ...int64) event.Envelope {
+		var items []event.Item
+		for _, id := range products {
+			items = append(items, event.Item{ProductID: id, Quantity: 1})
+		}
+		return envelope(t, event.SaleCreated{SaleID: sale, CustomerID: 5, Items: items})
+	}
+	// Reservations of both products, and one whose row is locked.
+	if err := w.handler.Handle(t.Context(), []event.Envelope{created(1, locked), created(2, free), created(3, free)}); err != nil {
+		t.Fatal(err)
+	}
+	other := w.db.Begin()
+	defer other.Rollback()
+	for table, condition := range map[string]string{"stocks": fmt.Sprintf("product_id = %d", locked), "reservations": "sale_id = 3"} {
+		if err := other.Exec("SELECT 1 FROM " + table + " WHERE " + condition + " FOR UPDATE").Error; err != nil {
+			t.Fatal(err)
+		}
+	}
+	batch := []event.Envelope{envelope(t, event.SaleConfirmed{SaleID: 1}), envelope(t, event.SaleConfirmed{SaleID: 2}), envelope(t, event.SaleCanceled{SaleID: 3}),
+		created(4, free), created(5, free, locked), created(6, locked), created(7, locked+1000), envelope(t, event.SaleCanceled{SaleID: 8})}
+	want := []bool{true, false, true, false, true, true, false, false}
+	if got, err := w.handler.Locked(t.Context(), batch); err != nil || !slices.Equal(got, want) {
+		t.Errorf("locked %v, %v; want %v", got, err, want)
+	}
+	var rest []event.Envelope
+	for i, e := range batch {
+		if !want[i] {
+			rest = append(rest, e)
+		}
+	}
+	if err := w.handler.Handle(database.WithNoWait(t.Context()), rest); err != nil {
+		t.Errorf("the others: %v", err)
+	}
+	if err := other.Rollback().Error; err != nil {
+		t.Fatal(err)
+	}
+	if got, err := w.handler.Locked(t.Context(), batch); err != nil || slices.Contains(got, true) {
+		t.Errorf("without locks: %v, %v", got, err)
+	}
 }

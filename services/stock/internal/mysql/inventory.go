@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -58,6 +59,65 @@ func (s *Store) Apply(ctx context.Context, batch []inventory.Command) ([]event.D
 	return published, err
 }
 
+// Locked implements messaging.Store. It locks what is free for a moment, and does not wait.
+func (s *Store) Locked(ctx context.Context, batch []inventory.Command) ([]bool, error) {
+	sales := make([]int64, len(batch))
+	for i, c := range batch {
+		sales[i] = c.SaleID
+	}
+	locked := make([]bool, len(batch))
+	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
+		reservations, err := selectReservations(tx, sales, "")
+		if err != nil {
+			return err
+		}
+		lockedSales, err := lockedIDs(tx, "reservations", "sale_id", sales)
+		if err != nil {
+			return err
+		}
+		lines := map[int64][]inventory.Line{} // of the reservations
+		var products []int64
+		for _, r := range reservations {
+			lines[r.SaleID] = r.Lines
+		}
+		for _, c := range batch {
+			for _, l := range slices.Concat(c.Lines, lines[c.SaleID]) {
+				products = append(products, l.ProductID)
+			}
+		}
+		lockedProducts, err := lockedIDs(tx, "stocks", "product_id", products)
+		if err != nil {
+			return err
+		}
+		for i, c := range batch {
+			locked[i] = lockedSales[c.SaleID] || slices.ContainsFunc(slices.Concat(c.Lines, lines[c.SaleID]), func(l inventory.Line) bool { return lockedProducts[l.ProductID] })
+		}
+		return nil
+	})
+	return locked, err
+}
+
+// lockedIDs returns which rows another transaction has locked: those that exist and are skipped.
+func lockedIDs(tx *gorm.DB, table, column string, ids []int64) (map[int64]bool, error) {
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	var existing, free []int64
+	query := "SELECT " + column + " FROM " + table + " WHERE " + column + " IN ? ORDER BY " + column
+	err := errors.Join(tx.Raw(query, ids).Scan(&existing).Error, tx.Raw(query+" FOR UPDATE SKIP LOCKED", ids).Scan(&free).Error)
+	if err != nil {
+		return nil, fmt.Errorf("find locked rows of %s: %w", table, err)
+	}
+	locked := map[int64]bool{}
+	for _, id := range existing {
+		locked[id] = true
+	}
+	for _, id := range free {
+		delete(locked, id)
+	}
+	return locked, nil
+}
+
 // beginUnitOfWork locks the reservations of sales, and then the stocks of products and of the
 // products in these reservations.
 func beginUnitOfWork(tx *gorm.DB, sales, products []int64) (*inventory.UnitOfWork, error) {
@@ -85,6 +145,11 @@ func beginUnitOfWork(tx *gorm.DB, sales, products []int64) (*inventory.UnitOfWor
 
 // lockReservations reads and locks the reservations of sales.
 func lockReservations(tx *gorm.DB, sales []int64) ([]inventory.Reservation, error) {
+	return selectReservations(tx, sales, database.ForUpdate(tx))
+}
+
+// selectReservations reads the reservations of sales, with a locking clause.
+func selectReservations(tx *gorm.DB, sales []int64, locking string) ([]inventory.Reservation, error) {
 	if len(sales) == 0 {
 		return nil, nil
 	}
@@ -96,9 +161,9 @@ func lockReservations(tx *gorm.DB, sales []int64) ([]inventory.Reservation, erro
 		At         time.Time
 	}
 	err := tx.Raw("SELECT sale_id, customer_id, status, lines_json, at FROM reservations "+
-		"WHERE sale_id IN ? ORDER BY sale_id "+database.ForUpdate(tx), sales).Scan(&rows).Error
+		"WHERE sale_id IN ? ORDER BY sale_id "+locking, sales).Scan(&rows).Error
 	if err != nil {
-		return nil, fmt.Errorf("lock %d reservations: %w", len(sales), err)
+		return nil, fmt.Errorf("read %d reservations: %w", len(sales), err)
 	}
 	reservations := make([]inventory.Reservation, len(rows))
 	for i, r := range rows {
