@@ -29,11 +29,7 @@ func kindsOf(database string, processes, edges []string) []kind {
 	if clusters[database] == nil {
 		return kinds(processes, edges)
 	}
-	nodes := clusterKinds()
-	if database != "group" {
-		nodes = append(nodes, galeraKinds()...)
-	}
-	all := slices.Concat(processKinds(processes), failpointKinds(processes), nodes, brokerKinds(), networkKinds(edges), messageKinds())
+	all := slices.Concat(processKinds(processes), failpointKinds(processes), clusterKinds(), brokerKinds(), networkKinds(edges), messageKinds())
 	if database != "galera-all" {
 		// With several nodes the transactions of the others end the one that holds the locks.
 		all = append(all, scenarioKinds()...)

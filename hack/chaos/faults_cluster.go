@@ -14,6 +14,10 @@ import (
 	"ecommerce-stack.dev/hack/testenv"
 )
 
+// maxIsolation is longer than a cluster needs until it removes a node whose packets vanish and continues without it:
+// 10 to 15 s with group replication, and 5 to 15 s with Galera.
+const maxIsolation = 20 * time.Second
+
 // clusterKinds are faults of a cluster. Its nodes are one resource, because the loss of two would
 // leave no majority.
 func clusterKinds() []kind {
@@ -21,19 +25,11 @@ func clusterKinds() []kind {
 	return []kind{
 		{"kill a node of", target, 0, 5 * time.Second, killNode},
 		{"pause a node of", target, time.Second, 12 * time.Second, pauseNode},
+		{"isolate a node of", target, time.Second, maxIsolation, isolateNode},
+		{"isolate all nodes of", target, time.Second, maxIsolation, isolateNodes},
+		{"kill all nodes of", target, 0, time.Second, killNodes},
 		{"kill connections of", target, 2 * time.Second, 5 * time.Second, killConnections},
 		{"lock rows of", target, 3 * time.Second, 8 * time.Second, lockRows},
-	}
-}
-
-// galeraKinds are faults of a Galera cluster, which starts by itself after the end of all nodes, and has an
-// option that isolates a node.
-func galeraKinds() []kind {
-	target := []string{mysqlServer}
-	return []kind{
-		{"isolate a node of", target, time.Second, 12 * time.Second, isolateNode},
-		{"isolate all nodes of", target, time.Second, 12 * time.Second, isolateNodes},
-		{"kill all nodes of", target, 0, time.Second, killNodes},
 	}
 }
 
@@ -82,22 +78,8 @@ func isolateNode(ctx context.Context, r *round, f fault) (func(context.Context) 
 
 // isolateNodes separates each node from the others, so that none has a majority.
 func isolateNodes(ctx context.Context, r *round, _ fault) (func(context.Context) error, error) {
-	var ends []func(context.Context) error
-	end := func(ctx context.Context) error {
-		var errs []error
-		for _, end := range ends {
-			errs = append(errs, end(ctx))
-		}
-		return errors.Join(errs...)
-	}
-	for _, node := range r.store.Cluster.Nodes[1:] {
-		one, err := r.store.Cluster.Isolate(ctx, node)
-		if err != nil {
-			return nil, errors.Join(err, end(context.WithoutCancel(ctx)))
-		}
-		ends = append(ends, one)
-	}
-	return r.thenSynced(end), nil
+	end, err := r.store.Cluster.Isolate(ctx, r.store.Cluster.Nodes...)
+	return r.thenSynced(end), err
 }
 
 // thenSynced returns a function that ends a fault and waits until all nodes are synced.

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +15,15 @@ import (
 // startGalera starts a cluster as startStore does, and returns a round with it.
 func startGalera(t *testing.T) *round {
 	t.Helper()
+	return startCluster(t, testenv.StartGalera, galeraFlags)
+}
+
+func startCluster(t *testing.T, start func(context.Context, ...string) (*testenv.Cluster, error), flags []string) *round {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("needs servers; not part of a -short run")
 	}
-	cluster, err := testenv.StartGalera(t.Context(), galeraFlags...)
+	cluster, err := start(t.Context(), flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,11 +55,21 @@ func write(t *testing.T, r *round) error {
 	return err
 }
 
-func TestGaleraFaultsStopWritesOnlyWithoutAMajority(t *testing.T) {
+func TestFaultsOfGaleraStopWritesOnlyWithoutAMajority(t *testing.T) {
 	t.Parallel()
-	r := startGalera(t)
+	testFaultsOfNodes(t, startGalera(t))
+}
+
+// TestFaultsOfAGroupStopWritesOnlyWithoutAMajority needs MYSQLD.
+func TestFaultsOfAGroupStopWritesOnlyWithoutAMajority(t *testing.T) {
+	t.Parallel()
+	testFaultsOfNodes(t, startCluster(t, testenv.StartGroup, groupFlags))
+}
+
+func testFaultsOfNodes(t *testing.T, r *round) {
+	t.Helper()
 	hasMajority := map[string]bool{"kill a node of": true, "pause a node of": true, "isolate a node of": true, "isolate all nodes of": false, "kill all nodes of": false}
-	for _, k := range slices.Concat(clusterKinds(), galeraKinds()) {
+	for _, k := range clusterKinds() {
 		majority, ok := hasMajority[k.name]
 		if !ok {
 			continue

@@ -16,7 +16,8 @@ var (
 	browser  = debian.Package{Name: "chromium", Has: []string{"chromium"}}
 	promtool = debian.Package{Name: "prometheus", Has: []string{"promtool"}}
 	proxies  = append(debian.Packages("wrk", "nginx-light", "haproxy", "varnish"), debian.Package{Name: "git", Has: []string{"git"}})
-	galera   = debian.Packages("galera-4", "mariadb-server", "mariadb-backup") // mariadb-server has the scripts for joining nodes.
+	// mariadb-server has the scripts for joining nodes, and iproute2 makes their network.
+	galera   = append(debian.Packages("galera-4", "mariadb-server", "mariadb-backup"), debian.Package{Name: "iproute2", Has: []string{"ip"}})
 	firewall = []debian.Package{{Name: "iptables", Has: []string{"iptables"}}, {Name: "ipset", Has: []string{"ipset"}}}
 	node     = []debian.Package{{Name: "nodejs", Has: []string{"node"}}, {Name: "npm", Has: []string{"npm"}}}
 	compiler = append(debian.Packages("libc6-dev"), debian.Package{Name: "gcc", Has: []string{"gcc"}})

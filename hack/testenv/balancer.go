@@ -49,7 +49,7 @@ func (c *Cluster) Balance(spread bool) (*Balancer, error) {
 		return nil, fmt.Errorf("listen for connections to the cluster: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	b := &Balancer{Address: l.Addr().String(), DSN: administratorDSN(l.Addr().String(), c.password), spread: spread, listener: l, stop: stop}
+	b := &Balancer{Address: l.Addr().String(), DSN: administratorDSN("tcp", l.Addr().String(), c.password), spread: spread, listener: l, stop: stop}
 	for _, s := range c.Nodes {
 		status, err := c.status(ctx, s)
 		n := &balancedNode{MySQLServer: s, accepts: err == nil && status.accepts, connections: map[net.Conn]bool{}}
@@ -118,7 +118,9 @@ func (b *Balancer) forward(client net.Conn) {
 		defer b.mu.Unlock()
 		delete(n.connections, client)
 	}()
-	server, err := net.DialTimeout("tcp", n.Address, checkTimeout)
+	dialing, cancel := context.WithTimeout(context.Background(), checkTimeout)
+	server, err := n.namespace.dial(dialing, n.Address)
+	cancel()
 	if err != nil {
 		return
 	}

@@ -28,14 +28,18 @@ const (
 	galeraPackages = "galera-4 mariadb-server mariadb-backup"
 )
 
-// Cluster is a private cluster of three nodes on loopback ports: of MariaDB with Galera, each of which accepts
-// writes, or of MySQL with group replication, of which the primary member does.
+// Cluster is a private cluster of three nodes: of MariaDB with Galera, each of which accepts writes, or of MySQL
+// with group replication, of which the primary member does. Only this process can connect to the nodes, because
+// each has its own network, and only root can start them. Others connect through a [Balancer].
 type Cluster struct {
 	// Nodes are the nodes. Their administrators have the same password.
 	Nodes []*MySQLServer
 
 	password string
+	network  network // of the nodes, in their order
 	status   func(context.Context, *MySQLServer) (nodeStatus, error)
+	// recover starts nodes that have ended.
+	recover func(context.Context, []*MySQLServer) error
 }
 
 // nodeStatus is the state of a node as it sees itself.
@@ -49,11 +53,33 @@ type nodeStatus struct {
 // disk.
 func StartGalera(ctx context.Context, flags ...string) (*Cluster, error) {
 	c := &Cluster{password: rand.Text(), status: galeraStatus}
+	c.recover = c.join
 	if err := c.start(ctx, flags); err != nil {
 		c.Stop()
 		return nil, fmt.Errorf("start a Galera cluster: %w", err)
 	}
 	return c, nil
+}
+
+// newNodes returns nodes that are configured and connected with each other, but not started.
+func (c *Cluster) newNodes(ctx context.Context, p program, what string, flags []string) error {
+	var err error
+	if c.network, err = newNetwork(ctx, galeraNodes); err != nil {
+		return err
+	}
+	for _, ns := range c.network {
+		dir, err := newDir(what)
+		if err != nil {
+			return err
+		}
+		s := &MySQLServer{dir: dir, namespace: ns}
+		c.Nodes = append(c.Nodes, s)
+		if err := s.configure(p, c.password, flags); err != nil {
+			return err
+		}
+		mysql.RegisterDialContext(s.protocol(), ns.dial)
+	}
+	return nil
 }
 
 func (c *Cluster) start(ctx context.Context, flags []string) error {
@@ -69,30 +95,17 @@ func (c *Cluster) start(ctx context.Context, flags []string) error {
 			return err
 		}
 	}
-	ports := make([]string, 3*galeraNodes) // of the group, of the copies of the data and of later changes
-	for i := range ports {
-		port, err := FreePort()
-		if err != nil {
-			return err
-		}
-		ports[i] = "127.0.0.1:" + strconv.Itoa(port)
+	if err := c.newNodes(ctx, p, "galera", flags); err != nil {
+		return err
 	}
-	group, copies, changes := ports[:galeraNodes], ports[galeraNodes:2*galeraNodes], ports[2*galeraNodes:]
-	for i := range galeraNodes {
-		dir, err := newDir("galera")
-		if err != nil {
-			return err
-		}
-		s := &MySQLServer{dir: dir}
-		c.Nodes = append(c.Nodes, s)
-		if err := s.configure(p, c.password, flags); err != nil {
-			return err
-		}
+	var addresses []string
+	for i := range c.Nodes {
+		addresses = append(addresses, nodeAddress(i))
+	}
+	for i, s := range c.Nodes {
 		s.args = append(s.args, "--wsrep-on=ON", "--wsrep-provider="+galeraProvider, "--wsrep-cluster-name=testenv",
-			"--wsrep-cluster-address=gcomm://"+strings.Join(group, ","), "--wsrep-node-name=node-"+strconv.Itoa(i+1), "--wsrep-node-address=127.0.0.1",
-			"--wsrep-sst-method=mariabackup", "--wsrep-sst-auth=root:"+c.password, "--wsrep-sst-receive-address="+copies[i],
-			"--wsrep-provider-options=gmcast.listen_addr=tcp://"+group[i]+";ist.recv_addr="+changes[i],
-			"--binlog-format=ROW", "--innodb-autoinc-lock-mode=2")
+			"--wsrep-cluster-address=gcomm://"+strings.Join(addresses, ","), "--wsrep-node-name=node-"+strconv.Itoa(i+1), "--wsrep-node-address="+addresses[i],
+			"--wsrep-sst-method=mariabackup", "--wsrep-sst-auth=root:"+c.password, "--binlog-format=ROW", "--innodb-autoinc-lock-mode=2")
 		s.next = func(ctx context.Context) ([]string, error) { return startPosition(ctx, s) }
 		s.ready = func(ctx context.Context) error { return c.checkSynced(ctx, s) }
 	}
@@ -118,7 +131,8 @@ func (c *Cluster) bootstrap(ctx context.Context, p program) error {
 	return first.Restart(ctx)
 }
 
-// join starts nodes at the same time.
+// join starts nodes at the same time: after the end of all nodes of Galera none accepts statements before it
+// has met the others.
 func (c *Cluster) join(ctx context.Context, nodes []*MySQLServer) error {
 	failed := make([]error, len(nodes))
 	var starting sync.WaitGroup
@@ -133,10 +147,9 @@ func (c *Cluster) join(ctx context.Context, nodes []*MySQLServer) error {
 	return errors.Join(failed...)
 }
 
-// Recover starts the nodes again that have ended, at the same time: after the end of all of them none
-// accepts statements before it has met the others.
+// Recover starts the nodes again that have ended, also after the end of all of them.
 func (c *Cluster) Recover(ctx context.Context) error {
-	return c.join(ctx, slices.DeleteFunc(slices.Clone(c.Nodes), func(s *MySQLServer) bool { return !s.HasEnded() }))
+	return c.recover(ctx, slices.DeleteFunc(slices.Clone(c.Nodes), func(s *MySQLServer) bool { return !s.HasEnded() }))
 }
 
 // startPosition returns the argument with the last transaction in the data of a node, as the unit of
@@ -237,33 +250,23 @@ func (c *Cluster) WaitUntilSynced(ctx context.Context) error {
 	return nil
 }
 
-// Isolate separates a node of Galera from the others until the returned function is called. Clients can still
-// connect to it.
-func (c *Cluster) Isolate(ctx context.Context, s *MySQLServer) (end func(context.Context) error, err error) {
-	if err := s.setIsolated(ctx, 1); err != nil {
-		return nil, err
+// Isolate separates nodes from all others, and from each other, until the returned function is called: packets
+// between them vanish, and no connection ends. Clients can still connect to them.
+func (c *Cluster) Isolate(ctx context.Context, nodes ...*MySQLServer) (end func(context.Context) error, err error) {
+	end = func(ctx context.Context) error { return c.network.isolate(ctx, func(int) bool { return false }) }
+	if err := c.network.isolate(ctx, func(i int) bool { return slices.Contains(nodes, c.Nodes[i]) }); err != nil {
+		return nil, errors.Join(err, end(context.WithoutCancel(ctx)))
 	}
-	return func(ctx context.Context) error { return s.setIsolated(ctx, 0) }, nil
+	return end, nil
 }
 
-// setIsolated sets an option that Galera has for tests of partitions.
-func (s *MySQLServer) setIsolated(ctx context.Context, value int) error {
-	db, err := s.openQuietly()
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	if _, err := db.ExecContext(ctx, fmt.Sprintf("SET GLOBAL wsrep_provider_options = 'gmcast.isolate=%d'", value)); err != nil {
-		return fmt.Errorf("set gmcast.isolate to %d: %w", value, err)
-	}
-	return nil
-}
-
-// Stop stops the nodes and removes their data.
+// Stop stops the nodes and removes their data and their network.
 func (c *Cluster) Stop() {
 	var stopping sync.WaitGroup
 	for _, s := range c.Nodes {
 		stopping.Go(s.Stop)
+		mysql.DeregisterDialContext(s.protocol())
 	}
 	stopping.Wait()
+	c.network.close()
 }

@@ -6,19 +6,28 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/go-sql-driver/mysql"
 
 	"ecommerce-stack.dev/hack/testenv"
 )
 
-// startCluster starts a cluster and returns a pool for each node.
-func startCluster(t *testing.T) (*testenv.Cluster, []*sql.DB) {
+// startGalera starts a cluster and returns a pool for each node.
+func startGalera(t *testing.T) (*testenv.Cluster, []*sql.DB) {
+	t.Helper()
+	return startCluster(t, testenv.StartGalera, "--wsrep-sync-wait=7", "--innodb-flush-log-at-trx-commit=1")
+}
+
+// startCluster starts a cluster of which the first node accepts writes, and returns a pool for each node.
+func startCluster(t *testing.T, start func(context.Context, ...string) (*testenv.Cluster, error), flags ...string) (*testenv.Cluster, []*sql.DB) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs servers; not part of a -short run")
 	}
-	c, err := testenv.StartGalera(t.Context(), "--wsrep-sync-wait=7", "--innodb-flush-log-at-trx-commit=1")
+	c, err := start(t.Context(), flags...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,12 +45,19 @@ func startCluster(t *testing.T) (*testenv.Cluster, []*sql.DB) {
 	return c, dbs
 }
 
+// openPool returns a pool that does not log broken connections.
 func openPool(t *testing.T, dsn string) *sql.DB {
 	t.Helper()
-	db, err := sql.Open("mysql", dsn)
+	config, err := mysql.ParseDSN(dsn)
 	if err != nil {
 		t.Fatal(err)
 	}
+	config.Logger = &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	db := sql.OpenDB(connector)
 	t.Cleanup(func() { _ = db.Close() })
 	return db
 }
@@ -63,23 +79,21 @@ func count(t *testing.T, db *sql.DB) (rows int) {
 	return rows
 }
 
-// wantRows checks the rows of every node once all are synced.
+// wantRows checks that every node gets a number of rows once all are synced.
 func wantRows(t *testing.T, c *testenv.Cluster, dbs []*sql.DB, want int, when string) {
 	t.Helper()
 	if err := c.WaitUntilSynced(t.Context()); err != nil {
 		t.Fatalf("%s: %v", when, err)
 	}
 	for i, db := range dbs {
-		if got := count(t, db); got != want {
-			t.Errorf("%s: node %d has %d rows, want %d", when, i+1, got, want)
-		}
+		testenv.Eventually(t, fmt.Sprintf("%s: node %d has %d rows", when, i+1, want), func() bool { return count(t, db) == want })
 	}
 }
 
-// TestNodesOfGaleraRejoinWithAllRows kills one node and then all, and isolates one.
+// TestNodesOfGaleraRejoinWithAllRows kills one node and then all.
 func TestNodesOfGaleraRejoinWithAllRows(t *testing.T) {
 	t.Parallel()
-	c, dbs := startCluster(t)
+	c, dbs := startGalera(t)
 	for i, db := range dbs {
 		if err := insert(t, db, i); err != nil {
 			t.Errorf("write through node %d: %v", i+1, err)
@@ -94,31 +108,80 @@ func TestNodesOfGaleraRejoinWithAllRows(t *testing.T) {
 	}
 	wantRows(t, c, dbs, 4, "after the restart of a killed node")
 
-	end, err := c.Isolate(t.Context(), c.Nodes[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := insert(t, dbs[0], 4); err == nil {
-		t.Error("a node without a majority accepted a write")
-	}
-	testenv.Eventually(t, "the majority accepts writes", func() bool { return insert(t, dbs[2], 5) == nil })
-	if err := end(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	wantRows(t, c, dbs, 5, "after a partition")
+	killAll(t, c)
+	wantRows(t, c, dbs, 4, "after all nodes were killed")
+}
 
+// killAll kills all nodes and starts them again.
+func killAll(t *testing.T, c *testenv.Cluster) {
+	t.Helper()
 	for _, s := range c.Nodes {
 		s.Kill()
 	}
 	if err := c.Recover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	wantRows(t, c, dbs, 5, "after all nodes were killed")
+}
+
+func TestPartitionsOfGaleraLoseNoRow(t *testing.T) {
+	t.Parallel()
+	c, dbs := startGalera(t)
+	testPartitions(t, c, dbs, "SHOW GLOBAL STATUS LIKE 'wsrep_cluster_status'", "non-Primary")
+}
+
+// testPartitions isolates the node that is used, and then all nodes. statement is one to which a node responds
+// with a name and noMajority when it knows that it has no majority.
+func testPartitions(t *testing.T, c *testenv.Cluster, dbs []*sql.DB, statement, noMajority string) {
+	t.Helper()
+	isolate := func(nodes ...*testenv.MySQLServer) (end func()) {
+		t.Helper()
+		connect, err := c.Isolate(t.Context(), nodes...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func() {
+			t.Helper()
+			if err := connect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b := balance(t, c, false)
+	db := openPool(t, b.DSN)
+	if err := insert(t, db, 1); err != nil {
+		t.Fatal(err)
+	}
+	lost := b.Active()
+	end := isolate(lost)
+	if err := insert(t, dbs[slices.Index(c.Nodes, lost)], 2); err == nil {
+		t.Error("a node without a majority accepted a write")
+	}
+	testenv.Eventually(t, "the majority accepts writes", func() bool { return insert(t, db, 3) == nil })
+	if b.Active() == lost {
+		t.Error("the balancer uses the isolated node")
+	}
+	end()
+	wantRows(t, c, dbs, 2, "after the isolation of a node")
+
+	end = isolate(c.Nodes...)
+	for i, db := range dbs {
+		testenv.Eventually(t, fmt.Sprintf("node %d knows that it has no majority", i+1), func() bool {
+			var name, value string
+			return db.QueryRowContext(t.Context(), statement).Scan(&name, &value) == nil && value == noMajority
+		})
+		if err := insert(t, db, 4); err == nil {
+			t.Errorf("the isolated node %d accepted a write", i+1)
+		}
+	}
+	end()
+	// The write of before may be executed now.
+	testenv.Eventually(t, "writes are accepted again", func() bool { return insert(t, db, 4) == nil })
+	wantRows(t, c, dbs, 3, "after the isolation of all nodes")
 }
 
 func TestBalancerUsesSyncedNodes(t *testing.T) {
 	t.Parallel()
-	c, _ := startCluster(t)
+	c, _ := startGalera(t)
 	spread, one := balance(t, c, true), balance(t, c, false)
 	nodes := map[int]int{}
 	for range 2 * len(c.Nodes) {

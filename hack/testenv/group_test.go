@@ -3,29 +3,24 @@
 package testenv_test
 
 import (
+	"database/sql"
 	"testing"
 
 	"ecommerce-stack.dev/hack/testenv"
 )
 
-// TestGroupOfMySQLReplacesItsPrimaryMember needs MYSQLD. The killed member rejoins with what it has missed.
+// startGroup starts a group, for which it needs MYSQLD, and returns a pool for each member.
+func startGroup(t *testing.T) (*testenv.Cluster, []*sql.DB) {
+	t.Helper()
+	return startCluster(t, testenv.StartGroup, "--innodb-flush-log-at-trx-commit=1")
+}
+
+// TestGroupOfMySQLReplacesItsPrimaryMember also checks that the killed member rejoins with what it has missed.
 func TestGroupOfMySQLReplacesItsPrimaryMember(t *testing.T) {
 	t.Parallel()
-	if testing.Short() {
-		t.Skip("needs servers; not part of a -short run")
-	}
-	c, err := testenv.StartGroup(t.Context(), "--innodb-flush-log-at-trx-commit=1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(c.Stop)
+	c, dbs := startGroup(t)
 	b := balance(t, c, false)
 	db := openPool(t, b.DSN)
-	for _, statement := range []string{"CREATE DATABASE shop", "CREATE TABLE shop.orders (id INT PRIMARY KEY)"} {
-		if _, err := db.ExecContext(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
 	if err := insert(t, db, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -38,15 +33,33 @@ func TestGroupOfMySQLReplacesItsPrimaryMember(t *testing.T) {
 	if err := lost.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.WaitUntilSynced(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	wantRows(t, c, dbs, 2, "after the restart of a killed member")
 	for i, s := range c.Nodes {
-		node := openPool(t, s.DSN)
-		testenv.Eventually(t, "every member has both rows", func() bool { return count(t, node) == 2 })
 		var readOnly bool
-		if err := node.QueryRowContext(t.Context(), "SELECT @@super_read_only").Scan(&readOnly); err != nil || readOnly == (s == b.Active()) {
+		if err := dbs[i].QueryRowContext(t.Context(), "SELECT @@super_read_only").Scan(&readOnly); err != nil || readOnly == (s == b.Active()) {
 			t.Errorf("member %d is read-only: %t (%v), but only the active one must not be", i+1, readOnly, err)
 		}
 	}
+}
+
+func TestPartitionsOfAGroupOfMySQLLoseNoRow(t *testing.T) {
+	t.Parallel()
+	c, dbs := startGroup(t)
+	testPartitions(t, c, dbs, "SELECT 'unreachable', COUNT(*) FROM performance_schema.replication_group_members WHERE member_state = 'UNREACHABLE'", "2")
+}
+
+// TestGroupOfMySQLRecoversWithAllRows kills all members, of which one has missed a row.
+func TestGroupOfMySQLRecoversWithAllRows(t *testing.T) {
+	t.Parallel()
+	c, dbs := startGroup(t)
+	if err := insert(t, dbs[0], 1); err != nil {
+		t.Fatal(err)
+	}
+	c.Nodes[0].Kill()
+	b := balance(t, c, false)
+	testenv.Eventually(t, "another member accepts writes", func() bool { return insert(t, openPool(t, b.DSN), 2) == nil })
+	killAll(t, c)
+	wantRows(t, c, dbs, 2, "after all members were killed")
+	testenv.Eventually(t, "writes are accepted again", func() bool { return insert(t, openPool(t, b.DSN), 3) == nil })
+	wantRows(t, c, dbs, 3, "after writes to the recovered group")
 }

@@ -35,6 +35,8 @@ type MySQLServer struct {
 	args    []string // the other arguments of the server
 	env     []string
 	process *process
+	// namespace is that of a node of a cluster, in which its address is.
+	namespace *namespace
 	// next returns the arguments of the next start only, and ready reports whether the server is ready.
 	next  func(ctx context.Context) ([]string, error)
 	ready func(ctx context.Context) error
@@ -105,7 +107,7 @@ func (s *MySQLServer) configure(p program, password string, flags []string) erro
 		return err
 	}
 	s.Address = "127.0.0.1:" + strconv.Itoa(port)
-	s.DSN = administratorDSN(s.Address, password)
+	s.DSN = administratorDSN(s.protocol(), s.Address, password)
 	if len(flags) == 0 {
 		flags = []string{"--innodb-flush-log-at-trx-commit=0", "--innodb-doublewrite=0"}
 	}
@@ -114,6 +116,14 @@ func (s *MySQLServer) configure(p program, password string, flags []string) erro
 	s.next = func(context.Context) ([]string, error) { return nil, nil }
 	s.ready = func(ctx context.Context) error { return pingMySQL(ctx, s.DSN) }
 	return nil
+}
+
+// protocol returns the protocol of the DSN, for a node of a cluster one that connects to it in its namespace.
+func (s *MySQLServer) protocol() string {
+	if s.namespace == nil {
+		return "tcp"
+	}
+	return filepath.Base(s.dir)
 }
 
 // data returns the path of the data directory.
@@ -126,9 +136,9 @@ func (s *MySQLServer) writeInitFile(password string) (argument string, err error
 	return "--init-file=" + file, os.WriteFile(file, []byte(setUpAdministrator(password)), 0o600)
 }
 
-func administratorDSN(address, password string) string {
+func administratorDSN(protocol, address, password string) string {
 	config := mysql.NewConfig()
-	config.User, config.Passwd, config.Net, config.Addr = "root", password, "tcp", address
+	config.User, config.Passwd, config.Net, config.Addr = "root", password, protocol, address
 	return config.FormatDSN()
 }
 
@@ -152,7 +162,7 @@ func (s *MySQLServer) Restart(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.process, err = spawn(filepath.Join(s.dir, "log"), s.env, s.program, slices.Concat(s.base, s.args, next)...); err != nil {
+	if s.process, err = spawn(s.namespace, filepath.Join(s.dir, "log"), s.env, s.program, slices.Concat(s.base, s.args, next)...); err != nil {
 		return err
 	}
 	s.PID = s.process.cmd.Process.Pid

@@ -33,8 +33,8 @@ type process struct {
 	err  error
 }
 
-// spawn starts a program and appends its output to logPath.
-func spawn(logPath string, env []string, name string, args ...string) (*process, error) {
+// spawn starts a program in a namespace, nil for that of this process, and appends its output to logPath.
+func spawn(ns *namespace, logPath string, env []string, name string, args ...string) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open the log of %s: %w", name, err)
@@ -50,7 +50,7 @@ func spawn(logPath string, env []string, name string, args ...string) (*process,
 		// the goroutine keeps its thread until the child has ended.
 		runtime.LockOSThread()
 		defer log.Close()
-		err := cmd.Start()
+		err := ns.run(cmd.Start)
 		started <- err
 		if err != nil {
 			return

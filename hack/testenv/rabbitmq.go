@@ -108,7 +108,7 @@ func (s *RabbitMQServer) start(ctx context.Context) error {
 		return err
 	}
 	// Start epmd explicitly, because one that Erlang starts never ends.
-	if s.epmd, err = spawn(filepath.Join(s.dir, "epmd.log"), s.env, epmd, "-address", "127.0.0.1",
+	if s.epmd, err = spawn(nil, filepath.Join(s.dir, "epmd.log"), s.env, epmd, "-address", "127.0.0.1",
 		"-port", strconv.Itoa(ports[3])); err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (s *RabbitMQServer) Kill() { s.broker.kill() }
 // waits until it is ready. PID changes.
 func (s *RabbitMQServer) Restart(ctx context.Context) error {
 	var err error
-	if s.broker, err = spawn(filepath.Join(s.dir, "log"), s.env, s.server); err != nil {
+	if s.broker, err = spawn(nil, filepath.Join(s.dir, "log"), s.env, s.server); err != nil {
 		return err
 	}
 	s.PID = s.broker.cmd.Process.Pid
