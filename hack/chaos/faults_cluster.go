@@ -15,8 +15,8 @@ import (
 )
 
 // maxIsolation is longer than a cluster needs until it removes a node whose packets vanish and continues without it:
-// 10 to 15 s with group replication, and 5 to 15 s with Galera.
-const maxIsolation = 20 * time.Second
+// 5 to 15 s with Galera, and up to 25 s with group replication.
+const maxIsolation = 30 * time.Second
 
 // clusterKinds are faults of a cluster. Its nodes are one resource, because the loss of two would
 // leave no majority.
