@@ -2,11 +2,12 @@ package main
 
 import (
 	_ "embed"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"ecommerce-stack.dev/hack/internal/gobuild"
 )
 
 // edit replaces a text of a source file, which must occur exactly once.
@@ -42,18 +43,9 @@ func writeOverlay(root, dir string, edits []edit) (flag string, err error) {
 		}
 		replaced[e.File] = strings.Replace(content, e.Old, e.New, 1)
 	}
-	paths := map[string]string{}
+	contents := map[string]string{}
 	for file, content := range replaced {
-		path := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			return "", err
-		}
-		paths[filepath.Join(root, file)] = path
+		contents[filepath.Join(root, file)] = content
 	}
-	list, err := json.Marshal(map[string]any{"Replace": paths})
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "overlay.json")
-	return "-overlay=" + file, os.WriteFile(file, list, 0o600)
+	return gobuild.WriteOverlay(dir, contents)
 }

@@ -1,12 +1,13 @@
 package local
 
 import (
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
+
+	"ecommerce-stack.dev/hack/internal/gobuild"
 )
 
 // combined is the name of the program of all services, and of its package, which exists only in the overlay.
@@ -37,15 +38,7 @@ func main() {
 // the services, and adds a program that imports them and runs the service that it is started as. Most of the
 // time of a build is that of the linker, which loads the same dependencies for each service.
 func writeCombined(root, dir string) (flag string, err error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	replaced := map[string]string{}
-	replace := func(file, content string) error {
-		path := filepath.Join(dir, strings.ReplaceAll(strings.TrimPrefix(file, root), string(filepath.Separator), "_"))
-		replaced[file] = path
-		return os.WriteFile(path, []byte(content), 0o600)
-	}
+	contents := map[string]string{}
 	var imports, cases strings.Builder
 	for _, name := range Services {
 		files, err := filepath.Glob(filepath.Join(root, "services", name, "*.go"))
@@ -54,7 +47,7 @@ func writeCombined(root, dir string) (flag string, err error) {
 		}
 		for _, file := range files {
 			if strings.HasSuffix(file, "_test.go") {
-				replaced[file] = "" // is removed: it is of another package
+				contents[file] = "" // is removed: it is of another package
 				continue
 			}
 			content, err := os.ReadFile(file)
@@ -63,20 +56,11 @@ func writeCombined(root, dir string) (flag string, err error) {
 			}
 			content = mainFunction.ReplaceAll(packageClause.ReplaceAll(content, []byte("package "+name)), []byte("func Main()"))
 			// The directive makes errors of the compiler name the file of the checkout.
-			if err := replace(file, fmt.Sprintf("//line %s:1\n%s", file, content)); err != nil {
-				return "", err
-			}
+			contents[file] = fmt.Sprintf("//line %s:1\n%s", file, content)
 		}
 		fmt.Fprintf(&imports, "\t\"ecommerce-stack.dev/services/%s\"\n", name)
 		fmt.Fprintf(&cases, "\tcase %q:\n\t\t%[1]s.Main()\n", name)
 	}
-	if err := replace(filepath.Join(root, "services", combined, "main.go"), fmt.Sprintf(combinedMain, &imports, &cases)); err != nil {
-		return "", err
-	}
-	list, err := json.Marshal(map[string]any{"Replace": replaced})
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(dir, "overlay.json")
-	return "-overlay=" + file, os.WriteFile(file, list, 0o600)
+	contents[filepath.Join(root, "services", combined, "main.go")] = fmt.Sprintf(combinedMain, &imports, &cases)
+	return gobuild.WriteOverlay(dir, contents)
 }

@@ -1,7 +1,6 @@
 package local_test
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
@@ -9,6 +8,7 @@ import (
 	"testing"
 
 	"ecommerce-stack.dev/hack/internal/client"
+	"ecommerce-stack.dev/hack/internal/gobuild"
 	"ecommerce-stack.dev/hack/internal/local"
 )
 
@@ -23,18 +23,11 @@ func overlay(t *testing.T, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := t.TempDir()
-	changed, list := filepath.Join(dir, "main.go"), filepath.Join(dir, "overlay.json")
-	replaced, err := json.Marshal(map[string]any{"Replace": map[string]string{source: changed}})
+	flag, err := gobuild.WriteOverlay(t.TempDir(), map[string]string{source: string(content) + text})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, data := range map[string][]byte{changed: append(content, text...), list: replaced} {
-		if err := os.WriteFile(name, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	t.Setenv("GOFLAGS", "-buildvcs=false -overlay="+list)
+	t.Setenv("GOFLAGS", "-buildvcs=false "+flag)
 }
 
 func TestRebuildRestartsOnlyWhatChanged(t *testing.T) {
