@@ -9,12 +9,14 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"ecommerce-stack.dev/hack/internal/client"
 )
 
 // Sizes of the load. It is closed: a worker sends its next request after the response to the
 // last one and a pause, so that a slow store gets fewer requests and the history stays small.
-// options.Scale multiplies the numbers of workers and the quantities.
+// options.Scale multiplies the number of customers and the quantities.
 const (
 	customers      = 16
 	managers       = 2
@@ -33,8 +35,7 @@ type load struct {
 	endpoints struct {
 		sales, stock []*client.Client // gateways, and the services themselves
 	}
-	manager   client.User
-	managers  int // that use its account
+	manager   client.User // of all managers
 	customers []client.User
 	products  []client.Product
 	stop      context.Context // ends the load; operations that have begun are finished
@@ -42,8 +43,8 @@ type load struct {
 
 // newLoad creates the accounts and products of a round.
 func newLoad(ctx context.Context, s *store, seed uint64, scale int) (*load, error) {
-	l := &load{history: newHistory(), managers: managers * scale}
-	transport := &http.Transport{MaxIdleConnsPerHost: (customers + managers) * scale, IdleConnTimeout: 10 * time.Second}
+	l := &load{history: newHistory()}
+	transport := &http.Transport{MaxIdleConnsPerHost: customers*scale + managers, IdleConnTimeout: 10 * time.Second}
 	for _, name := range s.replicas {
 		c := &client.Client{URL: s.ServiceURL(name), HTTP: &http.Client{Timeout: requestTimeout, Transport: transport}}
 		switch serviceOf(name) {
@@ -62,13 +63,19 @@ func newLoad(ctx context.Context, s *store, seed uint64, scale int) (*load, erro
 		return nil, fmt.Errorf("log in as the manager: %w", err)
 	}
 	s.rounds++
-	for i := range customers * scale {
-		name := fmt.Sprintf("c%d-%d-%d", seed, s.rounds, i)
-		user, err := gateway.Register(ctx, name, name+"@example.com", "a long password of "+name)
-		if err != nil {
-			return nil, fmt.Errorf("register a customer: %w", err)
-		}
-		l.customers = append(l.customers, user)
+	l.customers = make([]client.User, customers*scale)
+	registrations, registering := errgroup.WithContext(ctx)
+	registrations.SetLimit(8)
+	for i := range l.customers {
+		registrations.Go(func() error {
+			name := fmt.Sprintf("c%d-%d-%d", seed, s.rounds, i)
+			var err error
+			l.customers[i], err = gateway.Register(registering, name, name+"@example.com", "a long password of "+name)
+			return err
+		})
+	}
+	if err := registrations.Wait(); err != nil {
+		return nil, fmt.Errorf("register a customer: %w", err)
 	}
 	for i := range hotProducts + coldProducts {
 		quantity := int64(coldQuantity * scale)
@@ -94,7 +101,7 @@ func (l *load) run(ctx context.Context, seed uint64) {
 		w := &worker{load: l, random: rand.New(rand.NewPCG(seed, uint64(i))), customer: customer, name: fmt.Sprintf("%d-%d", seed, i)}
 		workers.Go(func() { w.repeat(w.shop) })
 	}
-	for i := range l.managers {
+	for i := range managers {
 		w := &worker{load: l, random: rand.New(rand.NewPCG(seed, uint64(1000+i))), name: fmt.Sprintf("%d-m%d", seed, i)}
 		workers.Go(func() { w.repeat(w.manage) })
 	}

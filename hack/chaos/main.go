@@ -40,7 +40,7 @@ type options struct {
 	Duration time.Duration `help:"Time after which no further round starts." default:"5m"`
 	Rounds   int           `help:"Number of rounds; by default as many as start within the duration."`
 	Length   time.Duration `help:"Length of the load of a round." default:"40s"`
-	Scale    int           `help:"Load as a multiple of 16 customers, 2 managers and the stock of the products." default:"1"`
+	Scale    int           `help:"Load as a multiple of 16 customers and the stock of the products." default:"1"`
 	Only     []string      `help:"Kinds of faults, separated by commas; by default all. --plan lists them."`
 	Database string        `help:"mariadb, the installed one; mysql, that of the image of a bare cluster; galera, three nodes of MariaDB of which one is used, or galera-all, of which all are used; group, three nodes of mysql with group replication." enum:"mariadb,mysql,galera,galera-all,group" default:"mariadb"`
 	// DatabaseFlags show which settings the promises need.

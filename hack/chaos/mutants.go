@@ -70,12 +70,12 @@ var mutants = []mutant{
 			"\t\treturn nil, fmt.Errorf(\"sale %d is confirmed, but its reservation is %s\", saleID, r.Status)\n", ""}},
 		only: []string{"duplicate and reorder messages of"}},
 	{name: "stock is read before it is locked",
-		edits: []edit{{stockRows, "\"WHERE product_id IN ? ORDER BY product_id \"+database.ForUpdate(tx), products).Scan(&stocks)",
+		edits: []edit{{stockRows, "\"WHERE product_id IN ? ORDER BY product_id FOR UPDATE\", products).Scan(&stocks)",
 			"\"WHERE product_id IN ? ORDER BY product_id \", products).Scan(&stocks)"}}},
 	{name: "reservations are read without a lock",
 		edits: []edit{
-			{stockRows, "selectReservations(tx, sales, database.ForUpdate(tx))", "selectReservations(tx, sales, \"\")"},
-			// Another transaction must commit between this and the lock of the stocks, which does not wait.
+			{stockRows, "selectReservations(tx, sales, \"FOR UPDATE\")", "selectReservations(tx, sales, \"\")"},
+			// Another transaction must commit between this and the lock of the stocks.
 			{stockRows, "\treservations, err := lockReservations(tx, sales)\n", "\treservations, err := lockReservations(tx, sales)\n\ttime.Sleep(500 * time.Millisecond)\n"},
 		},
 		only: []string{"duplicate and reorder messages of"}},
@@ -127,7 +127,7 @@ var mutants = []mutant{
 	{name: "no stored response for the key of a movement",
 		edits: []edit{{databaseOnce, "\tif r.IsZero() {\n", "\tif true {\n"}}},
 	{name: "a sale is decided without a lock of its row",
-		edits: []edit{{salesChanges, "\"id IN ? ORDER BY id \"+database.ForUpdate(tx), ids)", "\"id IN ? ORDER BY id \"+database.ForUpdate(tx)[:0], ids)"}}},
+		edits: []edit{{salesChanges, "\"id IN ? ORDER BY id FOR UPDATE\", ids)", "\"id IN ? ORDER BY id\", ids)"}}},
 	{name: "a hold is confirmed after it has expired (defect 8)",
 		edits: []edit{{saleDomain, "\tcase s.ExpiresAt != nil && !now.Before(*s.ExpiresAt):\n\t\treturn event.SaleConfirmed{}, ErrExpired\n", ""}}, only: []string{"lock rows of"}},
 	{name: "a hold is confirmed before its stock is reserved",

@@ -186,6 +186,8 @@ log.file.level = warning
 disk_free_limit.absolute = 50MB
 collect_statistics_interval = 1000
 `, ports[0], ports[1], password),
+		// Quorum queues count their messages once a second, and not every five.
+		"advanced.config": "[{rabbit, [{quorum_tick_interval, 1000}]}].\n",
 		"enabled_plugins": "[rabbitmq_management].\n",
 		".erlang.cookie":  rand.Text(),
 	}
@@ -198,7 +200,7 @@ collect_statistics_interval = 1000
 	return []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + s.dir, "LANG=C.UTF-8",
 		"RABBITMQ_NODENAME=" + nodeName,
-		"RABBITMQ_CONFIG_FILE=" + in("rabbitmq.conf"), "RABBITMQ_ENABLED_PLUGINS_FILE=" + in("enabled_plugins"),
+		"RABBITMQ_CONFIG_FILE=" + in("rabbitmq.conf"), "RABBITMQ_ADVANCED_CONFIG_FILE=" + in("advanced.config"), "RABBITMQ_ENABLED_PLUGINS_FILE=" + in("enabled_plugins"),
 		"RABBITMQ_MNESIA_BASE=" + in("data"), "RABBITMQ_LOG_BASE=" + in("logs"),
 		"RABBITMQ_CONF_ENV_FILE=" + in("none"), "RABBITMQ_DIST_PORT=" + strconv.Itoa(ports[2]),
 		"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS=-kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none",

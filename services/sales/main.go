@@ -121,10 +121,11 @@ func serve(ctx context.Context) error {
 		}
 	})
 	store.SetRepeatAfter(c.ReconcileAfter)
+	handler := messaging.Handler{Store: store}
 	consumer := broker.NewConsumer(broker.Settings{
 		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.SalesQueue, IsTransient: database.IsTransient,
-		IsConflict: database.IsConflict, NoWait: database.WithNoWait,
-	}, messaging.Handler{Store: store}, log, metrics)
+		IsConflict: database.IsConflict, Locked: handler.Locked,
+	}, handler, log, metrics)
 
 	collector := broker.DeadLetterCollector{URL: c.AMQP.Reveal(), Name: name + " dead letters", Store: store.StoreDeadLetter,
 		IsTransient: func(err error) bool { return database.IsTransient(err) || database.IsConflict(err) }, Log: log}

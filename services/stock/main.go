@@ -104,7 +104,7 @@ func serve(ctx context.Context) error {
 	handler := messaging.Handler{Store: store, Log: log}
 	consumer := broker.NewConsumer(broker.Settings{
 		URL: c.AMQP.Reveal(), Name: name + " consumer", Queue: event.StockQueue, IsTransient: database.IsTransient,
-		IsConflict: database.IsConflict, Locked: handler.Locked, NoWait: database.WithNoWait,
+		IsConflict: database.IsConflict, Locked: handler.Locked,
 	}, handler, log, metrics)
 
 	srv := server.New(server.Options{Name: name, Title: title, DefaultAddr: ":5003",

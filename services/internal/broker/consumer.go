@@ -41,17 +41,15 @@ type Settings struct {
 	// temporarily unavailable. The batch is then retried without a limit.
 	IsTransient func(error) bool
 	// IsConflict reports whether an error of the handler concerns only events whose rows another
-	// transaction has locked. The batch is then halved until they are alone. They are handled
+	// transaction has locked. They are handled
 	// later, and do not delay the others. Events of the same type and subject must have the same
 	// effect: a repeated command of which another copy is handled later is acknowledged, so that
 	// repetitions do not add up while the row is locked. Nil is for never.
 	IsConflict func(error) bool
-	// Locked reports which events of a batch that conflicts need rows that are locked now, so that the others are
-	// not tried in ever smaller parts. It may miss some. Nil is for a handler that cannot tell.
-	Locked func(context.Context, []event.Envelope) ([]bool, error)
-	// NoWait returns a context in which the handler fails at once when a row is locked. It is used
-	// to find the events that conflict. Nil is for the same context.
-	NoWait func(context.Context) context.Context
+	// Locked reports which events of a batch need rows that are locked now. It may miss some; a batch that conflicts
+	// is then halved until they are alone. With wait it waits for such rows, and reports only those that are not released
+	// within the lock wait timeout. Nil is for a handler that cannot tell.
+	Locked func(ctx context.Context, batch []event.Envelope, wait bool) ([]bool, error)
 	// HandleTimeout is the timeout of one call of the handler (default 30 s).
 	HandleTimeout time.Duration
 	// MaxAttempts is how often a batch of one event is tried after errors that are neither
@@ -115,9 +113,6 @@ func NewConsumer(s Settings, h Handler, log *slog.Logger, reg prometheus.Registe
 		}
 	}
 	reg.MustRegister(m.handled, m.deadLettered, m.batch, age)
-	if s.NoWait == nil {
-		s.NoWait = func(ctx context.Context) context.Context { return ctx }
-	}
 	return &Consumer{settings: s, handler: h, log: log.With("queue", s.Queue), metrics: m}
 }
 
@@ -196,6 +191,14 @@ type parsedDelivery struct {
 	envelope event.Envelope
 }
 
+func envelopesOf(parsed []parsedDelivery) []event.Envelope {
+	envelopes := make([]event.Envelope, len(parsed))
+	for i, p := range parsed {
+		envelopes[i] = p.envelope
+	}
+	return envelopes
+}
+
 // process handles and acknowledges a batch, and rejects malformed and poison messages. An
 // error means that the connection is lost.
 func (c *Consumer) process(ctx context.Context, batch []amqp.Delivery, deferred *deferral) error {
@@ -211,27 +214,26 @@ func (c *Consumer) process(ctx context.Context, batch []amqp.Delivery, deferred 
 		e.TraceParent = traceParentOf(d, e)
 		parsed = append(parsed, parsedDelivery{d, e})
 	}
-	// handle finishes the batch after ctx is done, within HandleTimeout. While rows are known to be
-	// locked, other batches do not wait for them.
-	return c.handle(ctx, parsed, deferred, deferred.outstanding() > 0)
+	// While rows are known to be locked, other events do not wait for them.
+	if deferred.outstanding() > 0 {
+		var err error
+		if parsed, err = c.postponeLocked(ctx, parsed, deferred, false); err != nil {
+			return err
+		}
+	}
+	return c.handle(ctx, parsed, deferred)
 }
 
-// handle passes a batch to the handler and acknowledges it. It splits a batch that fails, and
-// defers messages that conflict. With noWait the handler does not wait for locks.
-func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery, deferred *deferral, noWait bool) error {
+// handle passes a batch to the handler and acknowledges it, also after ctx is done, within HandleTimeout. It splits
+// a batch that fails, and defers messages that conflict.
+func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery, deferred *deferral) error {
 	if len(parsed) == 0 {
 		return nil
 	}
-	envelopes := make([]event.Envelope, len(parsed))
-	for i, it := range parsed {
-		envelopes[i] = it.envelope
-	}
+	envelopes := envelopesOf(parsed)
 	c.metrics.batch.Observe(float64(len(parsed)))
 	traced, endSpans := TraceProcess(ctx, c.settings.Queue, envelopes) // of all attempts together
 	backoff := newBackoff(minRetryBackoff, maxRetryBackoff)
-	if noWait {
-		traced = c.settings.NoWait(traced)
-	}
 	for attempt := 1; ; attempt++ {
 		err := c.callHandler(traced, envelopes)
 		conflict := err != nil && c.settings.IsConflict != nil && c.settings.IsConflict(err)
@@ -251,19 +253,19 @@ func (c *Consumer) handle(ctx context.Context, parsed []parsedDelivery, deferred
 		case len(parsed) > 1:
 			endSpans(err)
 			if conflict {
-				rest, postponeErr := c.postponeLocked(ctx, parsed, envelopes, deferred, err)
+				rest, postponeErr := c.postponeLocked(ctx, parsed, deferred, false)
 				if postponeErr != nil {
 					return postponeErr
 				}
 				if len(rest) < len(parsed) {
-					return c.handle(ctx, rest, deferred, true)
+					return c.handle(ctx, rest, deferred)
 				}
 			}
 			c.log.WarnContext(ctx, "batch failed, splitting it", "size", len(parsed), "error", err)
-			if err := c.handle(ctx, parsed[:len(parsed)/2], deferred, noWait || conflict); err != nil {
+			if err := c.handle(ctx, parsed[:len(parsed)/2], deferred); err != nil {
 				return err
 			}
-			return c.handle(ctx, parsed[len(parsed)/2:], deferred, noWait || conflict)
+			return c.handle(ctx, parsed[len(parsed)/2:], deferred)
 		case errors.Is(err, ErrPoison) || errors.Is(err, event.ErrInvalid) || attempt >= c.settings.MaxAttempts:
 			endSpans(err)
 			deferred.remove(parsed[0])
@@ -289,14 +291,17 @@ func (c *Consumer) postpone(ctx context.Context, p parsedDelivery, deferred *def
 	return nil
 }
 
-// postponeLocked postpones the messages of a batch that need locked rows, and returns the rest.
-func (c *Consumer) postponeLocked(ctx context.Context, parsed []parsedDelivery, envelopes []event.Envelope, deferred *deferral, reason error) (rest []parsedDelivery, err error) {
-	if c.settings.Locked == nil {
+// errLocked is the reason why a message is not tried.
+var errLocked = errors.New("another transaction has locked its rows")
+
+// postponeLocked postpones the messages of a batch that need locked rows, see Settings.Locked, and returns the rest.
+func (c *Consumer) postponeLocked(ctx context.Context, parsed []parsedDelivery, deferred *deferral, wait bool) (rest []parsedDelivery, err error) {
+	if c.settings.Locked == nil || len(parsed) == 0 {
 		return parsed, nil
 	}
 	finding, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.settings.HandleTimeout)
 	defer cancel()
-	locked, err := c.settings.Locked(finding, envelopes)
+	locked, err := c.settings.Locked(finding, envelopesOf(parsed), wait)
 	if err != nil {
 		c.log.WarnContext(ctx, "locked rows of a batch are not known", "size", len(parsed), "error", err)
 		return parsed, nil
@@ -304,7 +309,7 @@ func (c *Consumer) postponeLocked(ctx context.Context, parsed []parsedDelivery, 
 	for i, p := range parsed {
 		if !locked[i] {
 			rest = append(rest, p)
-		} else if err := c.postpone(ctx, p, deferred, reason); err != nil {
+		} else if err := c.postpone(ctx, p, deferred, errLocked); err != nil {
 			return nil, err
 		}
 	}

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -93,6 +94,13 @@ func (d *deferral) take() []parsedDelivery {
 	return taken
 }
 
+// hasHandled reports whether any of the messages is not deferred any more.
+func (d *deferral) hasHandled(batch []parsedDelivery) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.ContainsFunc(batch, func(p parsedDelivery) bool { return !d.tags[p.delivery.DeliveryTag] })
+}
+
 // waitForCapacity waits while too many messages are deferred. It reports false when ctx is done
 // before.
 func (d *deferral) waitForCapacity(ctx context.Context) bool {
@@ -130,7 +138,8 @@ func ack(delivery amqp.Delivery, multiple bool) error {
 }
 
 // retryDeferred handles deferred messages again, until ctx is done or the connection is lost.
-// It is concurrent with the session, whose messages do not wait for these.
+// It is concurrent with the session, whose messages do not wait for these. It waits for locked rows, or messages of a
+// popular product, whose row is locked most of the time, would be overtaken by new ones again and again.
 func (c *Consumer) retryDeferred(ctx context.Context, d *deferral) {
 	backoff := newBackoff(minDeferral, maxDeferral)
 	for {
@@ -143,15 +152,17 @@ func (c *Consumer) retryDeferred(ctx context.Context, d *deferral) {
 		if !sleep(ctx, wait) {
 			return
 		}
-		before := d.outstanding()
-		for batch := d.take(); len(batch) > 0; {
-			n := min(len(batch), c.settings.MaxBatch)
-			if err := c.handle(ctx, batch[:n], d, true); err != nil {
+		taken := d.take()
+		for batch := range slices.Chunk(taken, c.settings.MaxBatch) {
+			free, err := c.postponeLocked(ctx, batch, d, true)
+			if err == nil {
+				err = c.handle(ctx, free, d)
+			}
+			if err != nil {
 				return // The session notices the lost connection.
 			}
-			batch = batch[n:]
 		}
-		if d.outstanding() < before {
+		if d.hasHandled(taken) {
 			backoff = newBackoff(minDeferral, maxDeferral)
 		}
 	}

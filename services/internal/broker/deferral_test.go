@@ -21,7 +21,7 @@ import (
 var errConflict = errors.New("a row is locked")
 
 // lockedRows is a Handler that conflicts for some subjects while they are locked. It waits a
-// second for the lock unless it must not wait.
+// second for the lock.
 type lockedRows struct {
 	subjects []string
 	unlocked atomic.Bool
@@ -32,16 +32,12 @@ type lockedRows struct {
 	handled map[string]int
 }
 
-type noWait struct{}
-
-func (l *lockedRows) Handle(ctx context.Context, batch []event.Envelope) error {
+func (l *lockedRows) Handle(_ context.Context, batch []event.Envelope) error {
 	l.calls.Add(1)
 	conflicts := func(e event.Envelope) bool { return slices.Contains(l.subjects, e.Subject) }
 	if !l.unlocked.Load() && slices.ContainsFunc(batch, conflicts) {
-		if ctx.Value(noWait{}) == nil {
-			l.waits.Add(1)
-			<-time.After(time.Second)
-		}
+		l.waits.Add(1)
+		<-time.After(time.Second)
 		return errConflict
 	}
 	l.mu.Lock()
@@ -59,7 +55,7 @@ func (l *lockedRows) count() int {
 }
 
 // locked is for Settings.
-func (l *lockedRows) locked(_ context.Context, batch []event.Envelope) ([]bool, error) {
+func (l *lockedRows) locked(_ context.Context, batch []event.Envelope, _ bool) ([]bool, error) {
 	found := make([]bool, len(batch))
 	for i, e := range batch {
 		found[i] = !l.unlocked.Load() && slices.Contains(l.subjects, e.Subject)
@@ -67,12 +63,11 @@ func (l *lockedRows) locked(_ context.Context, batch []event.Envelope) ([]bool, 
 	return found, nil
 }
 
-// consumeLocked runs a consumer of StockQueue until stop is called or the test ends. It may use locked.
-func consumeLocked(t *testing.T, url string, l *lockedRows, locked func(context.Context, []event.Envelope) ([]bool, error)) (stop func()) {
+// consumeLocked runs a consumer of StockQueue until stop is called or the test ends.
+func consumeLocked(t *testing.T, url string, l *lockedRows, locked func(context.Context, []event.Envelope, bool) ([]bool, error)) (stop func()) {
 	t.Helper()
 	c := broker.NewConsumer(broker.Settings{URL: url, Name: "test", Queue: event.StockQueue, MaxAttempts: 2,
 		IsConflict: func(err error) bool { return errors.Is(err, errConflict) },
-		NoWait:     func(ctx context.Context) context.Context { return context.WithValue(ctx, noWait{}, true) },
 		Locked:     locked,
 	}, l, quiet, prometheus.NewRegistry())
 	ctx, cancel := context.WithCancel(t.Context())
@@ -93,7 +88,7 @@ func TestConflictingMessagesDelayNoOther(t *testing.T) {
 	if _, err := p.Publish(t.Context(), messages(t, canceled(40)...)); err != nil {
 		t.Fatal(err)
 	}
-	stop := consumeLocked(t, url, l, nil)
+	stop := consumeLocked(t, url, l, l.locked)
 	testenv.Eventually(t, "the other messages are handled", func() bool { return l.count() == 38 })
 	l.subjects = append(l.subjects, "41") // no event is being handled but those that conflict
 	if _, err := p.Publish(t.Context(), messages(t, canceled(60)[40:]...)); err != nil {
@@ -107,7 +102,7 @@ func TestConflictingMessagesDelayNoOther(t *testing.T) {
 	if n := depth(t, url, event.StockQueue); n != 3 {
 		t.Errorf("%d messages are not acknowledged, want the 3 that conflict", n)
 	}
-	consumeAgain := consumeLocked(t, url, l, nil)
+	consumeAgain := consumeLocked(t, url, l, l.locked)
 	l.unlocked.Store(true)
 	testenv.Eventually(t, "all messages are handled", func() bool { return l.count() == 60 })
 	consumeAgain()
@@ -129,7 +124,7 @@ func TestDeferredMessageIsHandledByItsConsumer(t *testing.T) {
 	if _, err := publisher(t, url).Publish(t.Context(), messages(t, canceled(2)...)); err != nil {
 		t.Fatal(err)
 	}
-	stop := consumeLocked(t, url, l, nil)
+	stop := consumeLocked(t, url, l, l.locked)
 	testenv.Eventually(t, "the other message is handled", func() bool { return l.count() == 1 })
 	l.unlocked.Store(true)
 	testenv.Eventually(t, "the message is handled", func() bool { return l.count() == 2 })
@@ -137,6 +132,26 @@ func TestDeferredMessageIsHandledByItsConsumer(t *testing.T) {
 	if n := depth(t, url, event.StockQueue); n != 0 {
 		t.Errorf("%d messages are not acknowledged", n)
 	}
+}
+
+// TestDeferredMessageOfBusyRowsIsHandled has rows that are locked whenever the consumer looks, and free for those who wait
+// for their turn.
+func TestDeferredMessageOfBusyRowsIsHandled(t *testing.T) {
+	t.Parallel()
+	url := topology(t)
+	l := &lockedRows{subjects: []string{"1"}, handled: map[string]int{}}
+	if _, err := publisher(t, url).Publish(t.Context(), messages(t, canceled(2)...)); err != nil {
+		t.Fatal(err)
+	}
+	consumeLocked(t, url, l, func(ctx context.Context, batch []event.Envelope, wait bool) ([]bool, error) {
+		found, _ := l.locked(ctx, batch, wait)
+		if wait {
+			l.unlocked.Store(true)
+			clear(found)
+		}
+		return found, nil
+	})
+	testenv.Eventually(t, "both messages are handled", func() bool { return l.count() == 2 })
 }
 
 // TestCopiesOfDeferredMessagesAreAcknowledged repeats commands that conflict: one copy of each is enough.
@@ -154,14 +169,14 @@ func TestCopiesOfDeferredMessagesAreAcknowledged(t *testing.T) {
 	if _, err := p.Publish(t.Context(), messages(t, event.SaleConfirmed{SaleID: 1}, event.SaleCanceled{SaleID: 4, Reason: event.ReasonCustomer})); err != nil {
 		t.Fatal(err)
 	}
-	stop := consumeLocked(t, url, l, nil)
+	stop := consumeLocked(t, url, l, l.locked)
 	testenv.Eventually(t, "the other messages are handled", func() bool { return l.count() == 2 })
 	stop()
 	if n := depth(t, url, event.StockQueue); n != 3 {
 		t.Errorf("%d messages are not acknowledged, want one of each type and subject", n)
 	}
 	l.unlocked.Store(true)
-	stop = consumeLocked(t, url, l, nil)
+	stop = consumeLocked(t, url, l, l.locked)
 	testenv.Eventually(t, "the deferred messages are handled", func() bool { return l.count() == 4 })
 	stop()
 	if got := fmt.Sprint(l.handled); got != "map[1:2 2:1 3:5 4:1]" {
@@ -182,8 +197,8 @@ func TestLockedRowsAreNotSearched(t *testing.T) {
 		t.Fatal(err)
 	}
 	errUnknown := errors.New("not known")
-	stop := consumeLocked(t, url, l, func(ctx context.Context, batch []event.Envelope) ([]bool, error) {
-		found, _ := l.locked(ctx, batch)
+	stop := consumeLocked(t, url, l, func(ctx context.Context, batch []event.Envelope, wait bool) ([]bool, error) {
+		found, _ := l.locked(ctx, batch, wait)
 		if slices.Contains(l.subjects, batch[len(batch)-1].Subject) || len(batch) < 100 {
 			return found, nil
 		}

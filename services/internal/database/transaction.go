@@ -72,18 +72,3 @@ func checkDeadline(ctx context.Context) error {
 	}
 	return nil
 }
-
-// noWait is the key of a context in which locks are not waited for.
-type noWait struct{}
-
-// WithNoWait returns a context in which the statements with the clause of ForUpdate fail at once
-// when a row is locked, with an error for which IsConflict is true.
-func WithNoWait(ctx context.Context) context.Context { return context.WithValue(ctx, noWait{}, true) }
-
-// ForUpdate returns the locking clause of a SELECT statement in tx.
-func ForUpdate(tx *gorm.DB) string {
-	if tx.Statement.Context.Value(noWait{}) != nil {
-		return "FOR UPDATE NOWAIT"
-	}
-	return "FOR UPDATE"
-}

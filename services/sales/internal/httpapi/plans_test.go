@@ -173,6 +173,7 @@ func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Rec
 	for task, do := range map[string]func() error{
 		"consume":             func() error { return s.handler.Handle(ctx, received[:1]) },
 		"consume again":       func() error { return s.handler.Handle(ctx, slices.Concat(received, received[:1])) },
+		"find locked rows":    func() error { _, err := s.handler.Locked(ctx, received, true); return err },
 		"poll watched sales":  func() error { return s.watcher.Poll(ctx, s.store) },
 		"expire":              func() error { _, err := s.store.Expire(ctx); return err },
 		"repeat":              func() error { _, err := s.store.Repeat(ctx); return err },

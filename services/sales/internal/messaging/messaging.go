@@ -17,6 +17,8 @@ type Store interface {
 	// broker.ErrPoison when a sale does not exist, and is a *failure.Error of kind
 	// KindUnavailable while the database is unavailable.
 	Apply(ctx context.Context, batch []sale.Command) error
+	// Locked reports which sales another transaction has locked, see broker.Settings.
+	Locked(ctx context.Context, sales []int64, wait bool) (map[int64]bool, error)
 }
 
 // Handler handles the events of event.SalesQueue. It implements broker.Handler.
@@ -24,16 +26,45 @@ type Handler struct{ Store Store }
 
 // Handle implements broker.Handler.
 func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
+	commands, err := decodeAll(batch)
+	if err != nil {
+		return err
+	}
+	return h.Store.Apply(ctx, commands)
+}
+
+// Locked is for broker.Settings.
+func (h Handler) Locked(ctx context.Context, batch []event.Envelope, wait bool) ([]bool, error) {
+	commands, err := decodeAll(batch)
+	if err != nil {
+		return nil, err
+	}
+	sales := make([]int64, len(commands))
+	for i, c := range commands {
+		sales[i] = c.SaleID
+	}
+	lockedSales, err := h.Store.Locked(ctx, sales, wait)
+	if err != nil {
+		return nil, err
+	}
+	locked := make([]bool, len(sales))
+	for i, id := range sales {
+		locked[i] = lockedSales[id]
+	}
+	return locked, nil
+}
+
+func decodeAll(batch []event.Envelope) ([]sale.Command, error) {
 	commands := make([]sale.Command, len(batch))
 	for i, e := range batch {
 		c := sale.Command{TraceParent: e.TraceParent}
 		var err error
 		if c.SaleID, c.Event, err = decode(e); err != nil {
-			return fmt.Errorf("%w: %w", broker.ErrPoison, err)
+			return nil, fmt.Errorf("%w: %w", broker.ErrPoison, err)
 		}
 		commands[i] = c
 	}
-	return h.Store.Apply(ctx, commands)
+	return commands, nil
 }
 
 // decode returns the data of an event, and the id of its sale. It returns event.ErrInvalid

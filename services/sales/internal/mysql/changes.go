@@ -8,7 +8,6 @@ import (
 	"gorm.io/gorm"
 
 	"ecommerce-stack.dev/services/event"
-	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/outbox"
 	"ecommerce-stack.dev/services/internal/telemetry"
 	"ecommerce-stack.dev/services/sales/internal/sale"
@@ -26,7 +25,7 @@ type changeSet struct {
 // lockSales reads sales and locks their rows in the order of their ids. An id without a row
 // is not in the result.
 func lockSales(tx *gorm.DB, ids []int64) (*changeSet, error) {
-	return lock(tx, "id IN ? ORDER BY id "+database.ForUpdate(tx), ids)
+	return lock(tx, "id IN ? ORDER BY id FOR UPDATE", ids)
 }
 
 // lock reads and locks the sales of a condition with its locking clause.

@@ -31,6 +31,11 @@ func (s *Store) Apply(ctx context.Context, batch []sale.Command) error {
 	})
 }
 
+// Locked implements messaging.Store.
+func (s *Store) Locked(ctx context.Context, sales []int64, wait bool) (map[int64]bool, error) {
+	return database.LockedRows(ctx, s.db, "sales", "id", sales, wait)
+}
+
 // apply applies a command to its sale, and publishes the event that it causes.
 func apply(tx *outbox.Tx, changes *changeSet, c sale.Command) error {
 	s := changes.sales[c.SaleID]

@@ -171,7 +171,7 @@ func (s testService) runBackgroundTasks(t *testing.T, recorder *databasetest.Rec
 		{"consume again", func() error {
 			return handler.Handle(ctx, slices.Concat(placed, []event.Envelope{newEnvelope(t, event.SaleCreated{SaleID: second + 1, CustomerID: 5, Items: items})}))
 		}},
-		{"find locked rows", func() error { _, err := handler.Locked(ctx, slices.Concat(placed, decided)); return err }},
+		{"find locked rows", func() error { _, err := handler.Locked(ctx, slices.Concat(placed, decided), true); return err }},
 		{"purge", func() error { return s.store.Purge(ctx) }},
 		{"comparison with sales", func() error { _, err := s.store.Reservations(ctx, 1, 1000); return err }},
 		{"advance the checkpoint", func() error { _, err := s.store.AdvanceCheckpoint(ctx); return err }},

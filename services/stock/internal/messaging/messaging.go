@@ -19,8 +19,8 @@ type Store interface {
 	// event that each of them causes, nil for one that changes nothing. The error wraps broker.ErrPoison when a command violates an invariant, and is
 	// a *failure.Error of kind KindUnavailable while the database is unavailable.
 	Apply(ctx context.Context, batch []inventory.Command) ([]event.Data, error)
-	// Locked reports which commands of a batch need rows that another transaction has locked.
-	Locked(ctx context.Context, batch []inventory.Command) ([]bool, error)
+	// Locked reports which commands of a batch need rows that another transaction has locked, see broker.Settings.
+	Locked(ctx context.Context, batch []inventory.Command, wait bool) ([]bool, error)
 }
 
 // Handler handles the events of event.StockQueue. It implements broker.Handler.
@@ -46,12 +46,12 @@ func (h Handler) Handle(ctx context.Context, batch []event.Envelope) error {
 }
 
 // Locked is for broker.Settings.
-func (h Handler) Locked(ctx context.Context, batch []event.Envelope) ([]bool, error) {
+func (h Handler) Locked(ctx context.Context, batch []event.Envelope, wait bool) ([]bool, error) {
 	commands, err := decodeAll(batch)
 	if err != nil {
 		return nil, err
 	}
-	return h.Store.Locked(ctx, commands)
+	return h.Store.Locked(ctx, commands, wait)
 }
 
 func decodeAll(batch []event.Envelope) ([]inventory.Command, error) {

@@ -17,7 +17,6 @@ import (
 	"ecommerce-stack.dev/hack/testenv"
 	"ecommerce-stack.dev/services/event"
 	"ecommerce-stack.dev/services/internal/broker"
-	"ecommerce-stack.dev/services/internal/database"
 	"ecommerce-stack.dev/services/internal/database/databasetest"
 	"ecommerce-stack.dev/services/internal/idempotency"
 	"ecommerce-stack.dev/services/internal/money"
@@ -353,7 +352,7 @@ func TestEventsThatNeedLockedRowsAreFound(t *testing.T) {
 	batch := []event.Envelope{envelope(t, event.SaleConfirmed{SaleID: 1}), envelope(t, event.SaleConfirmed{SaleID: 2}), envelope(t, event.SaleCanceled{SaleID: 3}),
 		created(4, free), created(5, free, locked), created(6, locked), created(7, locked+1000), envelope(t, event.SaleCanceled{SaleID: 8})}
 	want := []bool{true, false, true, false, true, true, false, false}
-	if got, err := w.handler.Locked(t.Context(), batch); err != nil || !slices.Equal(got, want) {
+	if got, err := w.handler.Locked(t.Context(), batch, false); err != nil || !slices.Equal(got, want) {
 		t.Errorf("locked %v, %v; want %v", got, err, want)
 	}
 	var rest []event.Envelope
@@ -362,13 +361,13 @@ func TestEventsThatNeedLockedRowsAreFound(t *testing.T) {
 			rest = append(rest, e)
 		}
 	}
-	if err := w.handler.Handle(database.WithNoWait(t.Context()), rest); err != nil {
+	if err := w.handler.Handle(t.Context(), rest); err != nil {
 		t.Errorf("the others: %v", err)
 	}
 	if err := other.Rollback().Error; err != nil {
 		t.Fatal(err)
 	}
-	if got, err := w.handler.Locked(t.Context(), batch); err != nil || slices.Contains(got, true) {
+	if got, err := w.handler.Locked(t.Context(), batch, false); err != nil || slices.Contains(got, true) {
 		t.Errorf("without locks: %v, %v", got, err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -59,61 +58,38 @@ func (s *Store) Apply(ctx context.Context, batch []inventory.Command) ([]event.D
 	return published, err
 }
 
-// Locked implements messaging.Store. It locks what is free for a moment, and does not wait.
-func (s *Store) Locked(ctx context.Context, batch []inventory.Command) ([]bool, error) {
+// Locked implements messaging.Store.
+func (s *Store) Locked(ctx context.Context, batch []inventory.Command, wait bool) ([]bool, error) {
 	sales := make([]int64, len(batch))
 	for i, c := range batch {
 		sales[i] = c.SaleID
 	}
-	locked := make([]bool, len(batch))
-	err := s.db.WithContext(ctx).Transaction(func(tx *gorm.DB) error {
-		reservations, err := selectReservations(tx, sales, "")
-		if err != nil {
-			return err
-		}
-		lockedSales, err := lockedIDs(tx, "reservations", "sale_id", sales)
-		if err != nil {
-			return err
-		}
-		lines := map[int64][]inventory.Line{} // of the reservations
-		var products []int64
-		for _, r := range reservations {
-			lines[r.SaleID] = r.Lines
-		}
-		for _, c := range batch {
-			for _, l := range slices.Concat(c.Lines, lines[c.SaleID]) {
-				products = append(products, l.ProductID)
-			}
-		}
-		lockedProducts, err := lockedIDs(tx, "stocks", "product_id", products)
-		if err != nil {
-			return err
-		}
-		for i, c := range batch {
-			locked[i] = lockedSales[c.SaleID] || slices.ContainsFunc(slices.Concat(c.Lines, lines[c.SaleID]), func(l inventory.Line) bool { return lockedProducts[l.ProductID] })
-		}
-		return nil
-	})
-	return locked, err
-}
-
-// lockedIDs returns which rows another transaction has locked: those that exist and are skipped.
-func lockedIDs(tx *gorm.DB, table, column string, ids []int64) (map[int64]bool, error) {
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	var existing, free []int64
-	query := "SELECT " + column + " FROM " + table + " WHERE " + column + " IN ? ORDER BY " + column
-	err := errors.Join(tx.Raw(query, ids).Scan(&existing).Error, tx.Raw(query+" FOR UPDATE SKIP LOCKED", ids).Scan(&free).Error)
+	reservations, err := selectReservations(s.db.WithContext(ctx), sales, "")
 	if err != nil {
-		return nil, fmt.Errorf("find locked rows of %s: %w", table, err)
+		return nil, err
 	}
-	locked := map[int64]bool{}
-	for _, id := range existing {
-		locked[id] = true
+	lines := map[int64][]inventory.Line{} // of the sales
+	for _, r := range reservations {
+		lines[r.SaleID] = r.Lines
 	}
-	for _, id := range free {
-		delete(locked, id)
+	var products []int64
+	for _, c := range batch {
+		lines[c.SaleID] = append(lines[c.SaleID], c.Lines...)
+		for _, l := range lines[c.SaleID] {
+			products = append(products, l.ProductID)
+		}
+	}
+	lockedSales, err := database.LockedRows(ctx, s.db, "reservations", "sale_id", sales, wait)
+	if err != nil {
+		return nil, err
+	}
+	lockedProducts, err := database.LockedRows(ctx, s.db, "stocks", "product_id", products, wait)
+	if err != nil {
+		return nil, err
+	}
+	locked := make([]bool, len(batch))
+	for i, c := range batch {
+		locked[i] = lockedSales[c.SaleID] || slices.ContainsFunc(lines[c.SaleID], func(l inventory.Line) bool { return lockedProducts[l.ProductID] })
 	}
 	return locked, nil
 }
@@ -145,7 +121,7 @@ func beginUnitOfWork(tx *gorm.DB, sales, products []int64) (*inventory.UnitOfWor
 
 // lockReservations reads and locks the reservations of sales.
 func lockReservations(tx *gorm.DB, sales []int64) ([]inventory.Reservation, error) {
-	return selectReservations(tx, sales, database.ForUpdate(tx))
+	return selectReservations(tx, sales, "FOR UPDATE")
 }
 
 // selectReservations reads the reservations of sales, with a locking clause.
@@ -182,7 +158,7 @@ func lockStocks(tx *gorm.DB, products []int64) ([]inventory.Stock, error) {
 	}
 	var stocks []inventory.Stock
 	err := tx.Raw("SELECT product_id, available, reserved_sales, reserved_manual, removed, updated_at FROM stocks "+
-		"WHERE product_id IN ? ORDER BY product_id "+database.ForUpdate(tx), products).Scan(&stocks).Error
+		"WHERE product_id IN ? ORDER BY product_id FOR UPDATE", products).Scan(&stocks).Error
 	if err != nil {
 		return nil, fmt.Errorf("lock the stock of %d products: %w", len(products), err)
 	}
