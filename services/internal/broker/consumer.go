@@ -41,14 +41,13 @@ type Settings struct {
 	// temporarily unavailable. The batch is then retried without a limit.
 	IsTransient func(error) bool
 	// IsConflict reports whether an error of the handler concerns only events whose rows another
-	// transaction has locked. They are handled
-	// later, and do not delay the others. Events of the same type and subject must have the same
-	// effect: a repeated command of which another copy is handled later is acknowledged, so that
+	// transaction has locked. They are handled later, and do not delay the others. Events of the
+	// same type and subject must have the same effect: a repeated command of which another copy is handled later is acknowledged, so that
 	// repetitions do not add up while the row is locked. Nil is for never.
 	IsConflict func(error) bool
 	// Locked reports which events of a batch need rows that are locked now. It may miss some; a batch that conflicts
-	// is then halved until they are alone. With wait it waits for such rows, and reports only those that are not released
-	// within the lock wait timeout. Nil is for a handler that cannot tell.
+	// is then halved until they are alone. With wait it waits for one of these rows at a time, up to the lock wait
+	// timeout, and does not count it when it was released. Nil is for a handler that cannot tell.
 	Locked func(ctx context.Context, batch []event.Envelope, wait bool) ([]bool, error)
 	// HandleTimeout is the timeout of one call of the handler (default 30 s).
 	HandleTimeout time.Duration
