@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,7 +40,13 @@ type store struct {
 
 // Settings of the services: short times, so that a round includes the expiry of holds and the
 // repetition of commands, and no limits of rates.
-var settings = []string{"RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0", "BCRYPT_COST=4", "HOLD_TTL=3s", "RECONCILE_AFTER=1s", "AUDIT_INTERVAL=5s"}
+var settings = []string{"RATE_LIMIT_RPS=0", "LOGIN_RATE_PER_MINUTE=0", "BCRYPT_COST=4", "HOLD_TTL=3s", "AUDIT_INTERVAL=5s"}
+
+// reconcileAfter returns the time after which commands are repeated. With a larger load the queues are longer after a fault,
+// and repeated commands would fill them with copies.
+func reconcileAfter(scale int) time.Duration {
+	return max(time.Second, time.Duration(scale)*time.Second/4)
+}
 
 // databaseFlags make the database durable against a kill of its process, as in production. galeraFlags and
 // groupFlags are those of a node of a cluster, which then reads what others have committed.
@@ -58,17 +65,18 @@ const (
 	brokerName  = "rabbitmq"
 )
 
-// startStore starts a store from the sources at root, with the database of the options. buildFlags are added
+// startStore starts a store from the sources at root, with the database and the load of some options. buildFlags are added
 // to the build.
-func startStore(ctx context.Context, root string, database options, buildFlags []string, p *progress.Printer) (*store, error) {
+func startStore(ctx context.Context, root string, with options, buildFlags []string, p *progress.Printer) (*store, error) {
 	// A server inherits it, so that a write beyond the limit of limitFileSize fails and does not end the
 	// server.
 	signal.Ignore(unix.SIGXFSZ)
-	o := local.Options{Root: root, Direct: true, MySQLFlags: append(spaceFlags, databaseFlags...), Env: settings, BuildFlags: buildFlags, Progress: p}
-	if flags, ok := clusters[database.Database]; ok {
-		o.Cluster, o.MySQLFlags = database.Database, flags
+	o := local.Options{Root: root, Direct: true, MySQLFlags: append(spaceFlags, databaseFlags...), BuildFlags: buildFlags, Progress: p}
+	o.Env = append(slices.Clone(settings), "RECONCILE_AFTER="+reconcileAfter(with.Scale).String())
+	if flags, ok := clusters[with.Database]; ok {
+		o.Cluster, o.MySQLFlags = with.Database, flags
 	}
-	o.MySQLFlags = append(slices.Clone(o.MySQLFlags), database.DatabaseFlags...)
+	o.MySQLFlags = append(slices.Clone(o.MySQLFlags), with.DatabaseFlags...)
 	system, err := local.Start(ctx, o)
 	if err != nil {
 		return nil, err
