@@ -148,16 +148,7 @@ func serve(ctx context.Context) error {
 			}
 		}
 	})
-	srv.Every(repeatInterval, "reconciliation", func(ctx context.Context) error {
-		for {
-			repeated, err := store.Repeat(ctx)
-			if err != nil || len(repeated) == 0 {
-				return err
-			}
-			measured.recordRepeated(repeated)
-			log.WarnContext(ctx, "commands published again, stock has not responded", "events", repeated)
-		}
-	})
+	srv.Every(repeatInterval, "reconciliation", reconciliation{publisher.Waiting, store.Repeat, measured.recordRepeated, log}.run)
 	compared := newComparison(store, reservations.Fetch(c.Reservations), log, metrics)
 	srv.Every(compareInterval, "comparison with stock", compared.run)
 	srv.Every(measureInterval, "measurement", func(ctx context.Context) error { return measured.update(ctx, store) })

@@ -316,6 +316,24 @@ func TestStopFinishesCurrentBatch(t *testing.T) {
 	}
 }
 
+func TestWaitingMessagesAreCounted(t *testing.T) {
+	t.Parallel()
+	p := publisher(t, topology(t))
+	if _, err := p.Waiting(t.Context(), "missing"); err == nil || !strings.Contains(err.Error(), "missing") {
+		t.Errorf("a missing queue: %v", err)
+	}
+	if _, err := p.Publish(t.Context(), messages(t, canceled(3)...)); err != nil {
+		t.Fatal(err)
+	}
+	testenv.Eventually(t, "the messages are counted", func() bool {
+		n, err := p.Waiting(t.Context(), event.StockQueue)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n == 3
+	})
+}
+
 func TestPublisherAndConsumerReconnect(t *testing.T) {
 	t.Parallel()
 	info := testenv.Broker(t)

@@ -147,6 +147,26 @@ func (p *Publisher) removeReturned(confirmed []Message) ([]Message, error) {
 	}
 }
 
+// Waiting returns the number of messages in a queue that are not delivered to a consumer.
+func (p *Publisher) Waiting(_ context.Context, queue string) (int, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.connect(); err != nil {
+		return 0, err
+	}
+	// The broker closes the channel of a queue that does not exist.
+	ch, err := p.conn.Channel()
+	if err != nil {
+		return 0, fmt.Errorf("open a channel: %w", err)
+	}
+	defer func() { _ = ch.Close() }()
+	q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	if err != nil {
+		return 0, fmt.Errorf("count the messages of %s: %w", queue, err)
+	}
+	return q.Messages, nil
+}
+
 // Ping returns an error when the broker cannot be reached. While a batch is being
 // published it returns nil at once; the caller of Publish receives the error.
 func (p *Publisher) Ping(context.Context) error {
