@@ -103,9 +103,15 @@ func (c *Cluster) start(ctx context.Context, flags []string) error {
 		addresses = append(addresses, nodeAddress(i))
 	}
 	for i, s := range c.Nodes {
+		// Other users of the machine can read the arguments of a process.
+		secrets := filepath.Join(s.dir, "secrets.cnf")
+		if err := os.WriteFile(secrets, []byte("[mysqld]\nwsrep_sst_auth=root:"+c.password+"\n"), 0o600); err != nil {
+			return err
+		}
+		s.base[0] = "--defaults-file=" + secrets // instead of --no-defaults
 		s.args = append(s.args, "--wsrep-on=ON", "--wsrep-provider="+galeraProvider, "--wsrep-cluster-name=testenv",
 			"--wsrep-cluster-address=gcomm://"+strings.Join(addresses, ","), "--wsrep-node-name=node-"+strconv.Itoa(i+1), "--wsrep-node-address="+addresses[i],
-			"--wsrep-sst-method=mariabackup", "--wsrep-sst-auth=root:"+c.password, "--binlog-format=ROW", "--innodb-autoinc-lock-mode=2")
+			"--wsrep-sst-method=mariabackup", "--binlog-format=ROW", "--innodb-autoinc-lock-mode=2")
 		s.next = func(ctx context.Context) ([]string, error) { return startPosition(ctx, s) }
 		s.ready = func(ctx context.Context) error { return c.checkSynced(ctx, s) }
 	}

@@ -6,7 +6,9 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,6 +102,15 @@ func TestNodesOfGaleraRejoinWithAllRows(t *testing.T) {
 		}
 	}
 	wantRows(t, c, dbs, 3, "after writes through each node")
+	for i, s := range c.Nodes {
+		config, err := mysql.ParseDSN(s.DSN)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if arguments, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", s.PID)); err != nil || strings.Contains(string(arguments), config.Passwd) {
+			t.Errorf("the password of node %d is an argument, which every user can read: %v", i+1, err)
+		}
+	}
 
 	c.Nodes[0].Kill()
 	testenv.Eventually(t, "two nodes accept writes without the third", func() bool { return insert(t, dbs[1], 3) == nil })
