@@ -2,16 +2,23 @@ package database
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"time"
 
 	"gorm.io/gorm"
 )
 
-// LockedRows returns which of the rows with these ids other transactions have locked: those that exist, and are
-// skipped when the others are locked for a moment.
+// A row counts as locked when it was in each of lookups, with a pause in between: batches of other replicas lock many rows for
+// some milliseconds.
+const (
+	lookups     = 3
+	lookupPause = 30 * time.Millisecond
+)
+
+// LockedRows returns which of the rows with these ids other transactions keep locked: those that exist, and are
+// skipped each time when the others are locked for a moment.
 //
 // With wait it then waits for one of them, chosen at random, while it holds no other lock, and does not return it if it
 // gets the lock within the lock wait timeout. So a row that many transactions use one after the other gets its turn, and a row
@@ -20,14 +27,25 @@ func LockedRows(ctx context.Context, db *gorm.DB, table, column string, ids []in
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	var existing, free []int64
+	var rows, free []int64
 	db = db.WithContext(ctx)
 	query := "SELECT " + column + " FROM " + table + " WHERE " + column + " IN ? ORDER BY " + column
-	err := errors.Join(db.Raw(query, ids).Scan(&existing).Error, db.Raw(query+" FOR UPDATE SKIP LOCKED", ids).Scan(&free).Error)
+	err := db.Raw(query, ids).Scan(&rows).Error
+	for n := 0; err == nil && len(rows) > 0 && n < lookups; n++ {
+		if n > 0 {
+			select {
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			case <-time.After(lookupPause):
+			}
+		}
+		free = nil
+		err = db.Raw(query+" FOR UPDATE SKIP LOCKED", rows).Scan(&free).Error
+		rows = slices.DeleteFunc(rows, func(id int64) bool { return slices.Contains(free, id) })
+	}
 	if err != nil {
 		return nil, fmt.Errorf("find locked rows of %s: %w", table, err)
 	}
-	rows := slices.DeleteFunc(existing, func(id int64) bool { return slices.Contains(free, id) })
 	if wait && len(rows) > 0 {
 		i := rand.IntN(len(rows))
 		switch err := db.Raw(query+" FOR UPDATE", rows[i:i+1]).Scan(&free).Error; {
