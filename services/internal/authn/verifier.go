@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
-	"github.com/maypok86/otter/v2"
 
 	"ecommerce-stack.dev/services/internal/bounded"
 	"ecommerce-stack.dev/services/internal/jwk"
@@ -83,7 +82,7 @@ type Verifier struct {
 	file   string
 	parser *jwt.Parser
 	keys   atomic.Pointer[keys]
-	known  bounded.Cache[string, known]
+	known  bounded.Cache[known]
 	// revoked has the revocations by user; it is nil before the first read.
 	revoked atomic.Pointer[map[int64]Revocation]
 }
@@ -109,7 +108,7 @@ func NewVerifier(c Config) (*Verifier, error) {
 			jwt.WithIssuer(c.Issuer), jwt.WithAudience(c.Audience),
 			jwt.WithExpirationRequired(), jwt.WithLeeway(leeway), jwt.WithStrictDecoding(),
 		),
-		known: bounded.New(otter.Options[string, known]{MaximumSize: knownTokens}),
+		known: bounded.New(bounded.Options[known]{Max: knownTokens}),
 	}
 	if _, err := v.reload(); err != nil {
 		return nil, err
@@ -139,7 +138,7 @@ func (v *Verifier) verifyAt(now time.Time, token string) (Principal, error) {
 // cached returns the caller of a token that was verified with the current keys and has not
 // expired.
 func (v *Verifier) cached(token string, now time.Time) (Principal, bool) {
-	k, ok := v.known.GetIfPresent(token)
+	k, ok := v.known.Get(token)
 	if !ok || k.keys != v.keys.Load() || !now.Before(k.expires) {
 		return Principal{}, false
 	}

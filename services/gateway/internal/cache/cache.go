@@ -15,7 +15,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/maypok86/otter/v2"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
@@ -76,8 +75,8 @@ type Cache struct {
 	ttl       time.Duration
 	now       func() time.Time
 	connected atomic.Bool
-	items     bounded.Cache[string, *entry]
-	lists     bounded.Cache[string, *entry]
+	items     bounded.Cache[*entry]
+	lists     bounded.Cache[*entry]
 	results   *prometheus.CounterVec
 	hits      prometheus.Counter
 
@@ -88,10 +87,10 @@ type Cache struct {
 // New returns a cache that stores responses for up to ttl, or none if ttl is 0, in up to
 // maxBytes for items and as much for lists.
 func New(ttl time.Duration, maxBytes uint64, reg prometheus.Registerer) *Cache {
-	options := otter.Options[string, *entry]{
-		MaximumWeight:    maxBytes,
-		Weigher:          func(k string, e *entry) uint32 { return uint32(len(k) + len(e.Body)*3/2 + entryOverhead) },
-		ExpiryCalculator: otter.ExpiryWriting[string, *entry](ttl + staleFor),
+	options := bounded.Options[*entry]{
+		Max:    maxBytes,
+		Weight: func(k string, e *entry) uint32 { return uint32(len(k) + len(e.Body)*3/2 + entryOverhead) },
+		TTL:    ttl + staleFor,
 	}
 	c := &Cache{
 		ttl: ttl, now: time.Now, items: bounded.New(options), lists: bounded.New(options), flights: map[Key]*flight{},
@@ -102,7 +101,7 @@ func New(ttl time.Duration, maxBytes uint64, reg prometheus.Registerer) *Cache {
 	c.hits = c.results.WithLabelValues("hit")
 	reg.MustRegister(c.results, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_cache_bytes", Help: "Bytes used by cached responses.",
-	}, func() float64 { return float64(c.items.WeightedSize() + c.lists.WeightedSize()) }),
+	}, func() float64 { return float64(c.items.Weight() + c.lists.Weight()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "gateway_cache_invalidation_connected", Help: "1 while events of changes arrive, else 0.",
 		}, func() float64 {
@@ -114,7 +113,7 @@ func New(ttl time.Duration, maxBytes uint64, reg prometheus.Registerer) *Cache {
 	return c
 }
 
-func (c *Cache) store(k Key) bounded.Cache[string, *entry] {
+func (c *Cache) store(k Key) bounded.Cache[*entry] {
 	if k.List {
 		return c.lists
 	}
@@ -131,15 +130,15 @@ func (c *Cache) SetConnected(connected bool) {
 // Drop drops every response.
 func (c *Cache) Drop() {
 	c.detach(func(Key) bool { return true })
-	c.items.InvalidateAll()
-	c.lists.InvalidateAll()
+	c.items.Clear()
+	c.lists.Clear()
 }
 
 // Changed drops the responses about the item at a path, and every list.
 func (c *Cache) Changed(path string) {
 	c.detach(func(k Key) bool { return k.List || k.Text == path })
-	c.items.Invalidate(path)
-	c.lists.InvalidateAll()
+	c.items.Drop(path)
+	c.lists.Clear()
 }
 
 // detach keeps the responses of calls in flight out of the store, and new requests from
@@ -175,7 +174,7 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 		return res, nil
 	}
 	reason := "uri-miss"
-	if _, ok := c.store(k).GetIfPresent(k.Text); ok {
+	if _, ok := c.store(k).Get(k.Text); ok {
 		reason = "stale"
 	}
 	f, shared := c.join(ctx, k, fetch)
@@ -207,7 +206,7 @@ func (c *Cache) Get(ctx context.Context, k Key, fetch Fetch) (Result, error) {
 
 // lookup returns the response for a key if a fresh one is stored.
 func (c *Cache) lookup(k Key) (Result, bool) {
-	e, ok := c.store(k).GetIfPresent(k.Text)
+	e, ok := c.store(k).Get(k.Text)
 	if !ok {
 		return Result{}, false
 	}
@@ -224,7 +223,7 @@ func (c *Cache) staleIfError(k Key, f *flight) (*entry, bool) {
 	if f.err == nil && f.entry.Status < http.StatusInternalServerError {
 		return nil, false
 	}
-	e, ok := c.store(k).GetIfPresent(k.Text)
+	e, ok := c.store(k).Get(k.Text)
 	return e, ok && c.now().Sub(e.at) < c.ttl+staleFor
 }
 
