@@ -47,8 +47,14 @@ func TestLockedRowsAreFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(false, "map[4:true]")
-	released := time.AfterFunc(300*time.Millisecond, func() { fourth.Rollback() })
-	defer released.Stop()
+	released := make(chan error, 1)
+	go func() {
+		<-time.After(300 * time.Millisecond)
+		released <- fourth.Rollback().Error
+	}()
 	check(true, "map[]")
+	if err := <-released; err != nil {
+		t.Fatal(err)
+	}
 	check(false, "map[]")
 }
