@@ -14,7 +14,8 @@ import (
 var failpointSource string
 
 // failpointPackages are the packages with failpoints, and their folders.
-var failpointPackages = map[string]string{"database": "services/internal/database", "outbox": "services/internal/outbox", "broker": "services/internal/broker"}
+var failpointPackages = map[string]string{"database": "services/internal/database", "outbox": "services/internal/outbox", "broker": "services/internal/broker",
+	"mysql": "services/stock/internal/mysql"}
 
 func init() {
 	added["services/internal/failpoint/failpoint.go"] = failpointSource
@@ -36,7 +37,13 @@ var failpoints = []edit{
 	{"services/internal/broker/deferral.go", "\tif err := delivery.Ack(multiple); err != nil {\n\t\treturn fmt.Errorf(\"acknowledge: %w\", err)\n\t}\n",
 		"\thit(\"before acknowledgment\")\n\tif err := delivery.Ack(multiple); err != nil {\n\t\treturn fmt.Errorf(\"acknowledge: %w\", err)\n\t}\n\thit(\"after acknowledgment\")\n"},
 	{"services/internal/outbox/outbox.go", "\terr := tx.Exec(\"DELETE FROM outbox USING ", "\thit(\"before deletion\")\n\tdefer hit(\"after deletion\")\n\terr := tx.Exec(\"DELETE FROM outbox USING "},
+	{stockRows, "\t\treturn writeChanges(tx.DB, work.Changes())\n\t})\n\treturn published, err\n", "\t\tchanges := work.Changes()\n\t\tif err := writeChanges(tx.DB, changes); err != nil {\n\t\t\treturn err\n\t\t}\n" +
+		"\t\tif len(changes.Stocks) > 0 {\n\t\t\thit(\"" + withStocksLocked + "\")\n\t\t}\n\t\treturn nil\n\t})\n\treturn published, err\n"},
 }
+
+// withStocksLocked is the point in a transaction of stock's consumer where it has changed the stocks of sales. It is
+// for a scenario and not in points.
+const withStocksLocked = "with stocks locked"
 
 // points are the names of the failpoints.
 var points = []string{"before commit", "after commit", "before publication", "after publication", "before confirmation", "after confirmation",

@@ -136,7 +136,7 @@ func vanish(ctx context.Context, r *round, _ fault) (func(context.Context) error
 		return nil, err
 	}
 	began, file := r.load.now(), r.store.failpointFile("stock")
-	if err := os.WriteFile(file, []byte("1 5m before commit"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("1 stop "+withStocksLocked), 0o600); err != nil {
 		return nil, err
 	}
 	sleep(ctx, 2*time.Second)
@@ -147,7 +147,7 @@ func vanish(ctx context.Context, r *round, _ fault) (func(context.Context) error
 		if err == nil && n > 0 {
 			r.violate("%d sales are undecided %s after a replica of stock has vanished", n, vanishTime)
 		}
-		// The replica would wait for minutes.
+		// The replica would go on with the transaction.
 		r.store.Kill("stock")
 		if err := os.Remove(file); err != nil {
 			return err
