@@ -215,12 +215,13 @@ dashboards-test: $(TOOL_DIR)/gotestsum deps-dashboards-test observe-images ## Te
 ON_DATABASES = ./services/auth/... ./services/sales/... ./services/stock/... ./services/internal/database/... ./services/internal/outbox/...
 
 .PHONY: nightly
-nightly: $(TOOL_DIR)/gotestsum deps-nightly up ## Run the tests that take too long for `make test`: upgrade and rotation under load, the services on MySQL and on a Galera cluster, chaos on clusters of the database, NetworkPolicies, traces in Jaeger, pictures of the dashboards
+nightly: $(TOOL_DIR)/gotestsum deps-nightly up ## Run the tests that take too long for `make test`: upgrade and rotation under load, the services on MySQL and on clusters, chaos on clusters of the database, NetworkPolicies, traces in Jaeger, pictures of the dashboards
 	@$(WITH_GO) $(GO) run ./hack/observe images
 	@$(ON_CLUSTER) $(call gotest,nightly,-tags nightly -timeout=90m -run 'TestRotationFailsNoRequest|TestOrdersSurviveTheLossOfABrokerNode|TestDeletedAdministratorsAreReplaced|TestOnlyListedFlowsConnect|TestSecretsAppearNowhere|TestWrongImageOfDatabaseIsUndoneByReverting|TestStatefulSetIsRecreatedAroundItsPods|TestVolumeGrowsThroughTheStack|TestOrderIsOneTrace|TestDashboardsAreDrawn' ./hack/e2e/...)
 	@$(WITH_GO) export MYSQLD="$$($(CLUSTER) mysqld)"; $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,nightly-mysql,$(ON_DATABASES))
 	@$(WITH_GO) export MYSQLD="$$($(CLUSTER) mysqld)"; $(call gotest,nightly-clusters,-tags nightly -timeout=30m -run 'Galera|Balancer|Group|Isolated|Network' ./hack/testenv/... ./hack/chaos/...)
-	@$(WITH_GO) GALERA=one $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,nightly-galera-one,-timeout=30m $(ON_DATABASES))
+	@$(WITH_GO) DATABASE_CLUSTER=galera $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,nightly-galera,-timeout=30m $(ON_DATABASES))
+	@$(WITH_GO) export MYSQLD="$$($(CLUSTER) mysqld)"; DATABASE_CLUSTER=group $(GO) run ./hack/testenv/cmd/with-servers $(call gotest,nightly-group,-timeout=30m $(ON_DATABASES))
 	@$(WITH_GO) $(GO) build -o $(TOOL_DIR)/chaos ./hack/chaos; for database in galera galera-all group; do \
 	  $(TOOL_DIR)/chaos --database $$database --seed 1 --duration 5m --logs $(CURDIR)/_out/chaos --results $(TESTS)/chaos-$$database.json || exit 1; done
 	@$(WITH_GO) $(call gotest,nightly-upgrade,-tags nightly -timeout=15m -run TestUpgradeUnderLoad ./hack/internal/local/...)

@@ -42,6 +42,37 @@ type Cluster struct {
 	recover func(context.Context, []*MySQLServer) error
 }
 
+// Names of clusters.
+const (
+	oneOfGalera    = "galera"
+	allOfGalera    = "galera-all"
+	clusterOfMySQL = "group"
+)
+
+// StartCluster starts a cluster with additional flags of every node, and a balancer in front of it: "galera" is one of
+// MariaDB of which one node is used, "galera-all" one of which all are used, and "group" one of the MySQL of MYSQLD.
+func StartCluster(ctx context.Context, name string, flags ...string) (*Cluster, *Balancer, error) {
+	var c *Cluster
+	var err error
+	switch name {
+	case oneOfGalera, allOfGalera:
+		c, err = StartGalera(ctx, flags...)
+	case clusterOfMySQL:
+		c, err = StartGroup(ctx, flags...)
+	default:
+		err = fmt.Errorf("the cluster is %q, but must be %s, %s or %s", name, oneOfGalera, allOfGalera, clusterOfMySQL)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := c.Balance(name == allOfGalera)
+	if err != nil {
+		c.Stop()
+		return nil, nil, err
+	}
+	return c, b, nil
+}
+
 // nodeStatus is the state of a node as it sees itself.
 type nodeStatus struct {
 	synced  bool // The node has received the transactions of the others.

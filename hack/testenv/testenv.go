@@ -1,7 +1,7 @@
 // Package testenv starts servers for tests, `make dev` and the benchmarks: a private
 // MariaDB and a private RabbitMQ from the installed packages, in temporary
-// directories on free loopback ports. MYSQLD selects MySQL instead of MariaDB, and GALERA a cluster of
-// three nodes.
+// directories on free loopback ports. MYSQLD selects MySQL instead of MariaDB, and DATABASE_CLUSTER a
+// cluster of three nodes.
 //
 // A test process starts each server once, when a test needs it, and every test has
 // a separate schema or virtual host, so that tests can run in parallel. The servers
@@ -41,32 +41,27 @@ var mysqlServer = sync.OnceValues(func() (string, error) {
 	return dsn, err
 })
 
-// GaleraVariable is the environment variable that makes StartDatabase start a Galera cluster: "one" for
-// connections to one of its nodes, and "all" for connections to each in turn.
-const GaleraVariable = "GALERA"
+// ClusterVariable is the environment variable that makes StartDatabase start a cluster of one of the names of
+// StartCluster.
+const ClusterVariable = "DATABASE_CLUSTER"
 
 // StartDatabase starts a server or a cluster, and returns the DSN of its administrator, without a schema.
 func StartDatabase(ctx context.Context) (dsn string, stop func(), err error) {
-	nodes := os.Getenv(GaleraVariable)
-	switch nodes {
-	case "":
+	name := os.Getenv(ClusterVariable)
+	if name == "" {
 		s, err := StartMySQL(ctx)
 		if err != nil {
 			return "", nil, err
 		}
 		return s.DSN, s.Stop, nil
-	case "one", "all":
-	default:
-		return "", nil, fmt.Errorf("%s is %q, but must be one or all: the nodes that connections lead to", GaleraVariable, nodes)
 	}
-	c, err := StartGalera(ctx, "--innodb-flush-log-at-trx-commit=0", "--wsrep-sync-wait=7")
-	if err != nil {
-		return "", nil, err
+	flags := []string{"--innodb-flush-log-at-trx-commit=0"}
+	if name != clusterOfMySQL {
+		flags = append(flags, "--wsrep-sync-wait=7")
 	}
-	b, err := c.Balance(nodes == "all")
+	c, b, err := StartCluster(ctx, name, flags...)
 	if err != nil {
-		c.Stop()
-		return "", nil, err
+		return "", nil, fmt.Errorf("%s: %w", ClusterVariable, err)
 	}
 	return b.DSN, func() { b.Stop(); c.Stop() }, nil
 }

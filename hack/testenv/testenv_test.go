@@ -171,9 +171,10 @@ esac
 	}
 }
 
-func TestGALERASelectsNodes(t *testing.T) { //nolint:paralleltest // It sets a variable of the environment.
-	t.Setenv(testenv.GaleraVariable, "two")
-	if _, _, err := testenv.StartDatabase(t.Context()); err == nil || !strings.Contains(err.Error(), testenv.GaleraVariable) || !strings.Contains(err.Error(), "one or all") {
+func TestUnknownClustersAreNamed(t *testing.T) { //nolint:paralleltest // It sets a variable of the environment.
+	t.Setenv(testenv.ClusterVariable, "two")
+	_, _, err := testenv.StartDatabase(t.Context())
+	if err == nil || !strings.Contains(err.Error(), testenv.ClusterVariable) || !strings.Contains(err.Error(), "galera, galera-all or group") {
 		t.Errorf("error %v, want the name of the variable and its values", err)
 	}
 }

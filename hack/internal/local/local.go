@@ -183,14 +183,7 @@ func (s *System) startServers(ctx context.Context, _ func(string)) error {
 func (s *System) startDatabase(ctx context.Context) (err error) {
 	switch {
 	case s.options.Cluster != "":
-		start := testenv.StartGalera
-		if s.options.Cluster == "group" {
-			start = testenv.StartGroup
-		}
-		if s.Cluster, err = start(ctx, s.options.MySQLFlags...); err != nil {
-			return err
-		}
-		s.Balancer, err = s.Cluster.Balance(s.options.Cluster == "galera-all")
+		s.Cluster, s.Balancer, err = testenv.StartCluster(ctx, s.options.Cluster, s.options.MySQLFlags...)
 	case s.options.StateDir != "":
 		s.MySQL, err = testenv.OpenMySQL(ctx, filepath.Join(s.Dir, "mysql"))
 	default:

@@ -70,7 +70,7 @@ func open(t *testing.T) *gorm.DB {
 		`CREATE TABLE outbox (event_id BINARY(16) NOT NULL PRIMARY KEY, body MEDIUMBLOB NOT NULL,
 			created_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6), claimed_at DATETIME(6) NOT NULL DEFAULT CURRENT_TIMESTAMP(6),
 			KEY outbox_by_claim (claimed_at))`,
-		"CREATE TABLE effects (n INT NOT NULL)",
+		"CREATE TABLE effects (id BIGINT NOT NULL AUTO_INCREMENT PRIMARY KEY)",
 	} {
 		if err := db.Exec(statement).Error; err != nil {
 			t.Fatal(err)
@@ -101,7 +101,7 @@ func publish(t *testing.T, o *Outbox, ids ...int64) {
 		for _, id := range ids {
 			tx.Publish(event.SaleCanceled{SaleID: id})
 		}
-		return tx.Exec("INSERT INTO effects VALUES (1)").Error
+		return tx.Exec("INSERT INTO effects VALUES ()").Error
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -1,8 +1,8 @@
 // Command with-servers runs a command with a private MariaDB and RabbitMQ, whose
 // addresses it passes as MYSQL_DSN, AMQP_URL and AMQP_MANAGEMENT_URL, and exits with
 // the command's exit code. It does not start a server whose variables are set. With MYSQLD, the
-// path of its program, it starts MySQL instead of MariaDB, and with GALERA=one or GALERA=all a cluster of
-// three nodes, of which one or all are used.
+// path of its program, it starts MySQL instead of MariaDB, and with DATABASE_CLUSTER, such as "galera", a
+// cluster of three nodes.
 package main
 
 import (
