@@ -82,7 +82,7 @@ func (s *System) buildTo(ctx context.Context, folder string, files []string, det
 	if err != nil {
 		return err
 	}
-	b := gobuild.Build{Go: "go", Dir: filepath.Join(s.options.Root, "services"), Env: []string{"CGO_ENABLED=0"},
+	b := gobuild.Build{Go: "go", Dir: filepath.Join(s.options.Root, "services"), Env: []string{"CGO_ENABLED=0", "GOWORK=off"}, // as for images
 		Flags: append([]string{"-ldflags", from.LinkerFlags()}, s.options.BuildFlags...), Output: filepath.Join(s.Dir, folder) + "/", Packages: packages(services)}
 	if !s.options.Combine || len(services) == 1 {
 		return b.Run(ctx, detail)

@@ -75,13 +75,18 @@ func (s *System) Upgrade(ctx context.Context, root string) error {
 	return s.migrate(ctx, nil)
 }
 
-// replace stops a service, migrates its schema and starts it.
+// replace stops a service, migrates its schema and starts it. A former program works with the migrated schema, so it
+// can stop meanwhile.
 func (s *System) replace(ctx context.Context, name string) error {
-	_ = s.StopService(name) // Its error is that of the program that is replaced.
+	var stopping sync.WaitGroup
+	stopping.Go(func() { _ = s.StopService(name) }) // Its error is that of the program that is replaced.
+	var err error
 	if schemas[name] != "" {
-		if err := s.migrateSchema(ctx, name); err != nil {
-			return fmt.Errorf("migrate the schema of %w", err)
-		}
+		err = s.migrateSchema(ctx, name)
+	}
+	stopping.Wait()
+	if err != nil {
+		return fmt.Errorf("migrate the schema of %w", err)
 	}
 	return s.Restart(ctx, name)
 }
