@@ -82,7 +82,9 @@ func (s *System) buildTo(ctx context.Context, folder string, files []string, det
 	if err != nil {
 		return err
 	}
-	b := gobuild.Build{Go: "go", Dir: filepath.Join(s.options.Root, "services"), Env: []string{"CGO_ENABLED=0", "GOWORK=off"}, // as for images
+	// Without the workspace the services have the dependencies of their images. With fewer garbage collections the compiler
+	// and the linker take a tenth less time.
+	b := gobuild.Build{Go: "go", Dir: filepath.Join(s.options.Root, "services"), Env: []string{"CGO_ENABLED=0", "GOWORK=off", "GOGC=200"},
 		Flags: append([]string{"-ldflags", from.LinkerFlags()}, s.options.BuildFlags...), Output: filepath.Join(s.Dir, folder) + "/", Packages: packages(services)}
 	if !s.options.Combine || len(services) == 1 {
 		return b.Run(ctx, detail)
