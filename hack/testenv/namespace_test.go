@@ -53,7 +53,7 @@ func makeNetwork(t *testing.T, wrapper ...string) *exec.Cmd {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := append(wrapper, program)
+	args := append(slices.Clone(wrapper), program)
 	cmd := exec.CommandContext(t.Context(), args[0], args[1:]...)
 	cmd.Env = append(os.Environ(), networkVariable+"=1")
 	return cmd
